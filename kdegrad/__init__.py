@@ -1,0 +1,68 @@
+"""kdegrad: the gradient of the cross-entropy between a uniform target and a kernel density.
+
+    import kdegrad as kg
+    kg.loss(angles, logits, target=(-30, 30), kernel="laplace", bandwidth=10)
+    kg.grad(angles, logits, target=(-30, 30), kernel="von-mises", bandwidth=10, circular=True)
+
+The names below are imported where they are first used, so that ``kdegrad --help`` needs no NumPy.
+"""
+
+from __future__ import annotations
+
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kdegrad.errors import InputError, KdegradError, SettingError
+    from kdegrad.objective import Diagnostics, Evaluation, Gradients, evaluate, grad, loss, loss_and_grad
+    from kdegrad.problem import Problem
+    from kdegrad.reading import load
+    from kdegrad.settings import Settings
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "InputError": "errors",
+    "KdegradError": "errors",
+    "SettingError": "errors",
+    "Diagnostics": "objective",
+    "Evaluation": "objective",
+    "Gradients": "objective",
+    "evaluate": "objective",
+    "grad": "objective",
+    "loss": "objective",
+    "loss_and_grad": "objective",
+    "Problem": "problem",
+    "load": "reading",
+    "Settings": "settings",
+}
+
+__all__ = [
+    "Diagnostics",
+    "Evaluation",
+    "Gradients",
+    "InputError",
+    "KdegradError",
+    "Problem",
+    "SettingError",
+    "Settings",
+    "__version__",
+    "evaluate",
+    "grad",
+    "load",
+    "loss",
+    "loss_and_grad",
+]
+
+
+def __getattr__(name: str) -> Any:
+    """Import a public name from its home when it is first asked for."""
+    if name not in _HOMES:
+        raise AttributeError(f"module 'kdegrad' has no attribute {name!r}")
+    value = getattr(import_module(f"kdegrad.{_HOMES[name]}"), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted(__all__)

@@ -1,0 +1,55 @@
+"""The one family of errors that kdegrad raises on purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class KdegradError(ValueError):
+    """Something in the caller's hands is wrong; the message says what, where, and the remedy."""
+
+
+class SettingError(KdegradError):
+    """An option has a value that it cannot have.
+
+    Parameters
+    ----------
+    name
+        The option as SPEC section 6 spells it, without dashes in front (``bandwidth``, ``input-format``).
+    problem
+        What is wrong, with the value, and what to do.
+    place
+        Where the value was given (``--bandwidth``, ``problem.yaml:3:12``); None while nobody knows yet.
+    """
+
+    def __init__(self, name: str, problem: str, place: str | None = None) -> None:
+        self.name = name
+        self.problem = problem
+        self.place = place
+        super().__init__(f"{place or name}: {problem}")
+
+    def at(self, place: str) -> SettingError:
+        """Return the same error with the place where the value was given."""
+        return SettingError(self.name, self.problem, place)
+
+
+class InputError(KdegradError):
+    """Points or a file that cannot be used.
+
+    Parameters
+    ----------
+    faults
+        One line for each fault: place, value, remedy. At most `SHOWN` are shown, with the total.
+    total
+        How many faults there are, if more were counted than are listed.
+    """
+
+    SHOWN = 20
+
+    def __init__(self, faults: str | Sequence[str], total: int | None = None) -> None:
+        listed = [faults] if isinstance(faults, str) else list(faults)
+        self.total = len(listed) if total is None else total
+        self.faults = listed[: self.SHOWN]
+        hidden = self.total - len(self.faults)
+        more = [f"... and {hidden} more faults ({self.total} in all)"] if hidden > 0 else []
+        super().__init__("\n".join(self.faults + more))

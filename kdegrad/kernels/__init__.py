@@ -1,0 +1,81 @@
+"""The registry of kernels: which there are (SPEC section 3), by which names, and how to make one."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from kdegrad.domain import Circle, Domain
+from kdegrad.errors import SettingError
+from kdegrad.grammar import nearest
+from kdegrad.kernels import circle, line
+from kdegrad.kernels.base import CompactKernel, Factored, Kernel, LineKernel, UnboundedKernel
+
+LINE_KERNELS: Final[tuple[type[LineKernel], ...]] = (
+    line.Gaussian,
+    line.Laplace,
+    line.Logistic,
+    line.Sigmoid,
+    line.Cauchy,
+    line.StudentT,
+    line.Epanechnikov,
+    line.Biweight,
+    line.Triweight,
+    line.Tricube,
+    line.Triangular,
+    line.Cosine,
+    line.Uniform,
+)
+CIRCLE_KERNELS: Final[tuple[type[circle.NativeCircleKernel], ...]] = (
+    circle.VonMises,
+    circle.WrappedGaussian,
+    circle.WrappedLaplace,
+    circle.WrappedCauchy,
+)
+KERNELS: Final = (*LINE_KERNELS, *CIRCLE_KERNELS)
+BY_NAME: Final = {name: kind for kind in KERNELS for name in (kind.name, *kind.aliases)}
+
+
+def make_kernel(name: str, bandwidth: float, domain: Domain, df: float = 3.0) -> Kernel:
+    """Return the kernel called `name` (or an alias) on `domain`.
+
+    Parameters
+    ----------
+    name
+        A name or alias of SPEC section 3.
+    bandwidth
+        The scale h, in the unit of the angles.
+    domain
+        On a `Circle` a line kernel is taken at the geodesic distance and normalised over the circle.
+    df
+        Degrees of freedom of ``student-t``.
+
+    Raises
+    ------
+    SettingError
+        For an unknown name, with the nearest ones; for a native circle kernel on the line.
+    """
+    kind = BY_NAME.get(str(name).lower())
+    if kind is None:
+        raise SettingError(
+            "kernel", f"unknown kernel {name!r}{nearest(str(name), BY_NAME)} (kdegrad kernels lists them)"
+        )
+    if issubclass(kind, circle.NativeCircleKernel):
+        if not isinstance(domain, Circle):
+            raise SettingError("kernel", f"{kind.name} lives on a circle: add --circular or --period P")
+        return kind(bandwidth, domain)
+    on_line = line.StudentT(bandwidth, domain, df) if kind is line.StudentT else kind(bandwidth, domain)
+    return circle.Geodesic(on_line, domain) if isinstance(domain, Circle) else on_line
+
+
+__all__ = [
+    "BY_NAME",
+    "CIRCLE_KERNELS",
+    "KERNELS",
+    "LINE_KERNELS",
+    "CompactKernel",
+    "Factored",
+    "Kernel",
+    "LineKernel",
+    "UnboundedKernel",
+    "make_kernel",
+]

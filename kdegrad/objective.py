@@ -1,0 +1,253 @@
+"""The loss and its gradients: SPEC section 2, on logarithms.
+
+With S_j the softmax of the logits, t_m, w_m the quadrature and p̃(x) = (1-E) C Σ_j S_j K_h(x ⊖ x_j) + E/(b-a),
+
+    L          = -Σ_m w_m log p̃(t_m)
+    R_i        = S_i (1-E) C Σ_m (w_m/p̃_m) K_h(t_m ⊖ x_i)
+    ∂L/∂z_i    = S_i Σ_j R_j - R_i
+    ∂L/∂x_i    = S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂d (t_m ⊖ x_i)
+    ∂L/∂log h  = -Σ_i S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂log h (t_m ⊖ x_i)
+
+so the loss is one kernel sum, read at the nodes, and each gradient is one more, read at the points. Every product
+is formed as exp of a sum of logarithms: S_i may be 0 where its factor is infinite.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection, Iterator
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+from typing import Unpack
+
+from kdegrad.domain import FloatArray
+from kdegrad.errors import SettingError
+from kdegrad.grammar import nearest
+from kdegrad.kernels import Factored
+from kdegrad.problem import Problem
+from kdegrad.settings import Options
+from kdegrad.sums import KernelSums, make_sums
+
+WRT: Final = ("logits", "angles", "bandwidth")
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The derivatives of the loss; None where they were not asked for, NaN where the loss is infinite.
+
+    Attributes
+    ----------
+    logits
+        ∂L/∂z_i, shape (N,).
+    per_weight
+        ∂L/∂z_i / S_i = Σ_j R_j - R_i/S_i, shape (N,), defined for a point of weight 0 too; infinite where it overflows.
+    angles
+        ∂L/∂x_i, shape (N,), per unit of the angles.
+    log_bandwidth
+        ∂L/∂log h.
+    """
+
+    logits: FloatArray | None = None
+    per_weight: FloatArray | None = None
+    angles: FloatArray | None = None
+    log_bandwidth: float | None = None
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Diagnostics:
+    """What tells how a number came about.
+
+    Attributes
+    ----------
+    log_density
+        log p̃ at the nodes, shape (B,).
+    uncovered
+        The nodes where the density is 0, in the unit of the angles: what makes a loss infinite.
+    quadrature_error
+        An estimate of the error of the rule ``exact``; None for the other rules.
+    sums
+        Which summation was used.
+    """
+
+    log_density: FloatArray
+    uncovered: FloatArray
+    quadrature_error: float | None
+    sums: str
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Evaluation:
+    """The loss of a problem, with what was asked for beside it.
+
+    Attributes
+    ----------
+    problem
+        What was evaluated.
+    loss
+        L, in nats; infinite if the density is 0 at a node.
+    kl
+        L - log(b-a), the divergence from the target; None where a single node stands without a target.
+    weights
+        S_i, shape (N,).
+    responsibilities
+        R_i, shape (N,), each point's mean share in the density over the target; None if no gradient was asked for.
+    gradients
+        See `Gradients`.
+    diagnostics
+        See `Diagnostics`.
+    """
+
+    problem: Problem
+    loss: float
+    kl: float | None
+    weights: FloatArray
+    responsibilities: FloatArray | None
+    gradients: Gradients
+    diagnostics: Diagnostics
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is a number, and with it the gradient."""
+        return math.isfinite(self.loss)
+
+
+def evaluate(problem: Problem, wrt: Collection[str] = ("logits",)) -> Evaluation:
+    """Return the loss of `problem` and its gradients with respect to what `wrt` names.
+
+    Parameters
+    ----------
+    problem
+        Points, target, kernel and quadrature.
+    wrt
+        Any of ``logits``, ``angles``, ``bandwidth``; empty for the loss alone.
+
+    Raises
+    ------
+    SettingError
+        For an unknown name in `wrt`.
+    """
+    for name in wrt:
+        if name not in WRT:
+            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(name, WRT)}")
+    sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
+    log_density = log_mixture(problem, sums.at_nodes(problem.log_weights))
+    loss = float(-(problem.rule.weights @ log_density))
+    weights = np.exp(problem.log_weights)
+    responsibilities, gradients = None, Gradients()
+    if wrt and math.isfinite(loss):
+        responsibilities, gradients = _gradients(problem, sums, log_density, weights, wrt)
+    elif wrt:
+        undefined = np.full(len(weights), np.nan)
+        responsibilities, gradients = undefined, Gradients(undefined, undefined, undefined, math.nan)
+    return Evaluation(
+        problem=problem,
+        loss=loss,
+        kl=None if problem.width is None else loss - math.log(problem.width),
+        weights=weights,
+        responsibilities=responsibilities,
+        gradients=gradients,
+        diagnostics=Diagnostics(
+            log_density=log_density,
+            uncovered=problem.rule.nodes[np.isneginf(log_density)],
+            quadrature_error=None,
+            sums=sums.name,
+        ),
+    )
+
+
+def log_mixture(problem: Problem, log_kernel_sums: FloatArray) -> FloatArray:
+    """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logarithm of the sum."""
+    log_density = log_kernel_sums + _log_model_share(problem)
+    background = problem.settings.background
+    if background == 0.0:
+        return log_density
+    assert problem.width is not None  # Settings saw to it
+    return np.logaddexp(log_density, math.log(background) - math.log(problem.width))
+
+
+def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray, FloatArray]]:
+    """Yield for each node t_m the responsibilities r_i(t_m) and S_i Σ_j r_j - r_i, each of shape (N,)."""
+    problem = evaluation.problem
+    log_shares = problem.log_weights + _log_model_share(problem)
+    for node, log_density in zip(problem.rule.nodes, evaluation.diagnostics.log_density, strict=True):
+        d = problem.domain.difference(np.asarray(node), problem.angles)
+        responsibilities = np.exp(log_shares + problem.kernel.log_density(d) - log_density)
+        yield responsibilities, _logit_gradient(problem, evaluation.weights, responsibilities)
+
+
+def _gradients(
+    problem: Problem, sums: KernelSums, log_density: FloatArray, weights: FloatArray, wrt: Collection[str]
+) -> tuple[FloatArray, Gradients]:
+    """Return the mean responsibilities R_i and the gradients that are asked for."""
+    log_pull = np.log(problem.rule.weights) - log_density + _log_model_share(problem)  # log((1-E) C w_m/p̃_m)
+    log_ratio = sums.at_points(log_pull)  # log(R_i/S_i)
+    responsibilities = np.exp(problem.log_weights + log_ratio)
+    with np.errstate(over="ignore"):
+        per_weight = _total(problem, responsibilities) - np.exp(log_ratio)
+    angles, log_bandwidth = None, None
+    if "angles" in wrt:
+        angles = _weighted(problem, sums.slope_at_points(log_pull))
+    if "bandwidth" in wrt:
+        log_bandwidth = -float(_weighted(problem, sums.bandwidth_slope_at_points(log_pull)).sum())
+    logits = _logit_gradient(problem, weights, responsibilities)
+    return responsibilities, Gradients(logits, per_weight, angles, log_bandwidth)
+
+
+def _logit_gradient(problem: Problem, weights: FloatArray, responsibilities: FloatArray) -> FloatArray:
+    """Return S_i Σ_j R_j - R_i."""
+    return weights * _total(problem, responsibilities) - responsibilities
+
+
+def _total(problem: Problem, responsibilities: FloatArray) -> float:
+    """Return Σ_j R_j, which is 1 without a background."""
+    return 1.0 if problem.settings.background == 0.0 else float(responsibilities.sum())
+
+
+def _weighted(problem: Problem, sums: Factored) -> FloatArray:
+    """Return S_i · factor_i · exp(log_i)."""
+    return sums.factor * np.exp(problem.log_weights + sums.log)
+
+
+def _log_model_share(problem: Problem) -> float:
+    """Return log((1-E) C), what stands before the sum over the points."""
+    return math.log1p(-problem.settings.background) + math.log(problem.settings.scale)
+
+
+def loss(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> float:
+    """Return the cross-entropy L of the target and the model's density, in nats; inf if the density is 0 at a node.
+
+    Parameters
+    ----------
+    angles
+        Shape (N,), in the unit of the bandwidth and the target.
+    logits
+        Shape (N,), finite or -inf; None: all equal.
+    **options
+        `target`, `kernel`, `bandwidth` and the other keywords of `kdegrad.Settings`.
+
+    Raises
+    ------
+    KdegradError
+        For points or options that cannot be used.
+    """
+    return evaluate(Problem(angles, logits, **options), wrt=()).loss
+
+
+def grad(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> FloatArray:
+    """Return ∂L/∂z, the gradient of the logits, shape (N,); NaN if the loss is infinite. Parameters as for `loss`."""
+    return loss_and_grad(angles, logits, **options)[1]
+
+
+def loss_and_grad(
+    angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]
+) -> tuple[float, FloatArray]:
+    """Return the loss and the gradient of the logits in one pass. Parameters as for `loss`."""
+    evaluation = evaluate(Problem(angles, logits, **options))
+    assert evaluation.gradients.logits is not None  # it was asked for
+    return evaluation.loss, evaluation.gradients.logits

@@ -1,0 +1,130 @@
+"""The problem: points, kernel, domain and quadrature, checked once and frozen."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Unpack, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kdegrad.domain import Circle, Domain, FloatArray, Line
+from kdegrad.errors import InputError
+from kdegrad.kernels import Kernel, make_kernel
+from kdegrad.quadrature import Rule, make_rule
+from kdegrad.settings import Options, Settings, from_options
+
+
+@final
+@dataclass(frozen=True, init=False, eq=False)
+class Problem:
+    """N points with logits, a target on [a, b], a kernel, a domain and a quadrature.
+
+    Parameters
+    ----------
+    angles
+        Shape (N,), finite, in the unit of the settings.
+    logits
+        Shape (N,), finite or -inf (a point of weight zero), one finite at least; None: all equal.
+    labels
+        N names for reports, or None.
+    **options
+        The options of `Settings`, by name.
+
+    Raises
+    ------
+    InputError
+        For points that cannot be used.
+    SettingError
+        For an option out of range.
+    """
+
+    angles: FloatArray
+    logits: FloatArray
+    labels: tuple[str, ...] | None
+    settings: Settings
+    domain: Domain
+    kernel: Kernel
+    rule: Rule
+    log_weights: FloatArray
+
+    def __init__(
+        self,
+        angles: ArrayLike,
+        logits: ArrayLike | None = None,
+        labels: Sequence[str] | None = None,
+        **options: Unpack[Options],
+    ) -> None:
+        settings = from_options(options)
+        points = _vector("angles", angles)
+        values = np.zeros_like(points) if logits is None else _vector("logits", logits)
+        _check_points(points, values, labels)
+        period = settings.circumference
+        domain = Line() if period is None else Circle(period)
+        parts = {
+            "angles": points,
+            "logits": values,
+            "labels": None if labels is None else tuple(labels),
+            "settings": settings,
+            "domain": domain,
+            "kernel": make_kernel(settings.kernel, settings.bandwidth, domain, settings.df),
+            "rule": make_rule(settings),
+            "log_weights": log_softmax(values),
+        }
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
+
+    @property
+    def target(self) -> tuple[float, float] | None:
+        """The interval (a, b), or None where a single node stands without one."""
+        return self.settings.target
+
+    @property
+    def width(self) -> float | None:
+        """The target's width b - a."""
+        return None if self.target is None else float(self.target[1]) - float(self.target[0])
+
+    def replace(self, **changes: Any) -> Problem:
+        """Return the problem with other angles, logits, labels or options; the rest stays."""
+        points = {name: changes.pop(name, getattr(self, name)) for name in ("angles", "logits", "labels")}
+        return Problem(**points, **{**asdict(self.settings), **changes})
+
+
+def log_softmax(logits: FloatArray) -> FloatArray:
+    """Return log S_j = z_j - log Σ_k exp(z_k), shape (N,); -inf where the logit is."""
+    shifted = logits - logits.max()
+    return shifted - np.log(np.exp(shifted).sum())
+
+
+def _vector(name: str, values: ArrayLike) -> FloatArray:
+    """Return `values` as a read-only float64 vector of its own."""
+    try:
+        array = np.array(values, dtype=np.float64)
+    except (TypeError, ValueError) as error:
+        raise InputError(f"{name}: no array of numbers ({error})") from None
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(f"{name}: shape {array.shape}, where one number for each of N ≥ 1 points is wanted")
+    array.flags.writeable = False
+    return array
+
+
+def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] | None) -> None:
+    if len(logits) != len(angles):
+        raise InputError(f"{len(angles)} angles but {len(logits)} logits: give one logit for each angle")
+    if labels is not None and len(labels) != len(angles):
+        raise InputError(f"{len(angles)} angles but {len(labels)} labels: give one label for each angle")
+    _refuse_where(~np.isfinite(angles), angles, "angle", "give a finite number")
+    _refuse_where(
+        np.isnan(logits) | (logits == np.inf), logits, "logit", "give a finite number, or -inf for weight zero"
+    )
+    if not np.isfinite(logits).any():
+        raise InputError("no point has a positive weight: all logits are -inf")
+
+
+def _refuse_where(bad: np.typing.NDArray[np.bool_], values: FloatArray, what: str, remedy: str) -> None:
+    if bad.any():
+        faults = [
+            f"point {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
+        ]
+        raise InputError(faults, total=int(bad.sum()))

@@ -1,0 +1,171 @@
+"""The options of SPEC section 6: their names, their defaults, what each may be. No numbers are crunched here.
+
+One list serves the library's keywords, the keys of a YAML problem and the flags of the command line.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass, fields
+from typing import Any, Final, TypedDict
+
+from kdegrad.errors import SettingError
+from kdegrad.grammar import nearest
+
+CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
+RULES: Final = ("midpoint", "gauss", "exact")
+SUMS: Final = ("auto", "dense", "fast")
+MOST_BINS: Final = 10_000_000
+MOST_GAUSS_BINS: Final = 10_000
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `kdegrad.loss` and its kin; `Settings` holds their meaning and defaults."""
+
+    target: tuple[float, float] | None
+    kernel: str
+    bandwidth: float
+    df: float
+    bins: int
+    rule: str
+    at: float | None
+    scale: float
+    background: float
+    circular: bool
+    period: float | None
+    unit: str
+    sums: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings:
+    """The options of a problem, each checked for its range.
+
+    Attributes
+    ----------
+    target
+        The interval (a, b) that the target density is uniform on, in the unit of the angles.
+    kernel
+        A name or alias of SPEC section 3.
+    bandwidth
+        The kernel's scale h, in the unit of the angles.
+    df
+        Degrees of freedom ν of ``student-t``; nothing else reads it.
+    bins, rule
+        The quadrature: how many nodes, and where (``midpoint``, ``gauss`` or ``exact``).
+    at
+        The single node that replaces the quadrature: the note's "only one of the bins".
+    scale
+        C, a factor on the kernel.
+    background
+        E, the share of the target's own uniform density that is mixed into the model's.
+    circular, period, unit
+        The domain: a line, or a circle whose circumference is `period` or, without one, a full turn in `unit`.
+    sums
+        Which summation: ``auto``, ``dense`` or ``fast``. The numbers are the same.
+
+    Raises
+    ------
+    SettingError
+        Naming the option, the value and the remedy.
+    """
+
+    target: tuple[float, float] | None = None
+    kernel: str = "laplace"
+    bandwidth: float = 1.0
+    df: float = 3.0
+    bins: int = 360
+    rule: str = "midpoint"
+    at: float | None = None
+    scale: float = 1.0
+    background: float = 0.0
+    circular: bool = False
+    period: float | None = None
+    unit: str = "degrees"
+    sums: str = "auto"
+
+    def __post_init__(self) -> None:
+        for name in ("bandwidth", "df", "scale"):
+            _require_positive(name, getattr(self, name))
+        if self.period is not None:
+            _require_positive("period", self.period)
+        _require_choice("unit", self.unit, tuple(CIRCUMFERENCE))
+        _require_choice("rule", self.rule, RULES)
+        _require_choice("sums", self.sums, SUMS)
+        self._check_background()
+        self._check_node()
+        self._check_bins()
+        if self.target is not None:
+            self._check_target(self.target)
+
+    @property
+    def circumference(self) -> float | None:
+        """The circle's circumference P in the unit of the angles; None on the line."""
+        if self.period is not None:
+            return float(self.period)
+        return CIRCUMFERENCE[self.unit] if self.circular else None
+
+    def _check_background(self) -> None:
+        if not (_is_number(self.background) and 0.0 <= self.background < 1.0):
+            raise SettingError("background", f"{self.background!r} is outside [0, 1): 0 is no background")
+        if self.background > 0.0 and self.target is None:
+            raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
+
+    def _check_node(self) -> None:
+        if self.at is not None and not (_is_number(self.at) and math.isfinite(self.at)):
+            raise SettingError("at", f"{self.at!r} is no place: give a finite angle")
+        if self.at is None and self.target is None:
+            raise SettingError(
+                "target", "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin)"
+            )
+
+    def _check_bins(self) -> None:
+        if isinstance(self.bins, bool) or not hasattr(self.bins, "__index__"):
+            raise SettingError("bins", f"{self.bins!r} is no whole number: give 1 to {MOST_BINS}")
+        most = MOST_GAUSS_BINS if self.rule == "gauss" else MOST_BINS
+        if self.at is None and not 1 <= self.bins <= most:
+            of_rule = " for the rule gauss" if self.rule == "gauss" else ""
+            raise SettingError("bins", f"{self.bins} is out of range: give 1 to {most}{of_rule}")
+
+    def _check_target(self, target: tuple[float, float]) -> None:
+        if not (isinstance(target, (tuple, list)) and len(target) == 2 and all(map(_is_number, target))):
+            raise SettingError("target", f"{target!r} is no interval: give two numbers, low and high")
+        low, high = target
+        width = high - low
+        if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(width)):
+            raise SettingError("target", f"[{low}, {high}] is not finite: give two finite angles")
+        if low >= high:
+            raise SettingError(
+                "target", f"low {low} is not below high {high}: give low < high (across the wrap of a circle: 350 370)"
+            )
+        period = self.circumference
+        if period is not None and width > period:
+            raise SettingError(
+                "target", f"[{low}, {high}] is {width} wide, wider than the circle ({period}): narrow it"
+            )
+
+
+OPTION_NAMES: Final = tuple(field.name for field in fields(Settings))
+
+
+def from_options(options: Mapping[str, Any]) -> Settings:
+    """Return the settings that `options` give; an unknown name is answered with the nearest ones."""
+    for name in options:
+        if name not in OPTION_NAMES:
+            raise SettingError(name, f"unknown option{nearest(name, OPTION_NAMES)}")
+    return Settings(**options)
+
+
+def _is_number(value: object) -> bool:
+    return hasattr(value, "__float__") and not isinstance(value, (str, bool)) and not math.isnan(float(value))
+
+
+def _require_positive(name: str, value: object) -> None:
+    if not (_is_number(value) and 0.0 < float(value) < math.inf):  # type: ignore[arg-type]  # checked to be a number
+        raise SettingError(name, f"{value!r} is out of range: give a finite number above 0")
+
+
+def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
+    if value not in choices:
+        raise SettingError(name, f"unknown {value!r}: choose {', '.join(choices)}{nearest(str(value), choices)}")
