@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Unpack, final
@@ -93,8 +94,8 @@ class Problem:
 
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j = z_j - log Σ_k exp(z_k), shape (N,); -inf where the logit is."""
-    shifted = logits - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())
+    shifted: FloatArray = logits - logits.max()
+    return shifted - math.log(np.exp(shifted).sum())
 
 
 def _vector(name: str, values: ArrayLike) -> FloatArray:
