@@ -13,11 +13,8 @@ from kdegrad.grammar import nearest, shown
 
 STANDARD_INPUT: Final = "-"
 
-_WIDE_MARKS: Final = (
-    codecs.BOM_UTF16_LE,
-    codecs.BOM_UTF16_BE,
-    codecs.BOM_UTF32_BE,
-)  # UTF-32-LE begins as UTF-16-LE does
+# UTF-32 of the little-endian kind begins as UTF-16 does.
+_WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _WIDE_REMEDY: Final = "save it as UTF-8 (iconv -f UTF-16 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)"
 
 

@@ -13,8 +13,6 @@ from kdegrad.errors import InputError
 from kdegrad.grammar import nearest, number, shown
 from kdegrad.reading.decimals import plain_numbers
 
-_NO_WEIGHT: Final = "no point has a positive weight: let one logit be finite, or one weight above 0"
-
 
 @dataclass(frozen=True)
 class Columns:
@@ -210,7 +208,7 @@ def source_of(name: str, values: Mapping[str, FloatArray], labels: tuple[str, ..
         with np.errstate(divide="ignore"):  # log 0 = -inf is a masked point
             logits = np.log(values["weight"])
     if logits is not None and not np.isfinite(logits).any():
-        raise InputError(f"{name}: {_NO_WEIGHT}")
+        raise InputError(f"{name}: no point has a positive weight: let one logit be finite, or one weight above 0")
     return Source(name=name, angles=values["angle"], logits=logits, labels=labels)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import csv
 import io
 import re
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Final
@@ -134,7 +135,7 @@ def _read_header(lines: _Lines, name: str, columns: Columns, delimiter: str | No
             "above them, such as angle,logit (and without a '#')"
         )
     lines.blanks = lines.blanks.replace(mark, "")  # a line of tabs is a row of empty cells where tabs part them
-    twice = sorted({column for column in names if column and names.count(column) > 1})
+    twice = [column for column, count in Counter(names).items() if column and count > 1]
     if twice:
         raise InputError([f"{here}: the column {shown(column)} is there twice: rename or drop one" for column in twice])
     return _Header(lines.start, names, mark)
