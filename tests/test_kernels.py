@@ -69,7 +69,7 @@ def unfactored(pair, log_norm):
     return pair.factor * np.exp(pair.log - log_norm)
 
 
-# --- Against the oracle -----------------------------------------------------------------------------------------------
+# --- Against the oracle ----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("bandwidth", BANDWIDTHS)
@@ -131,7 +131,7 @@ def oracle_of(options, bandwidth, domain):
     return oracle.kernel(options["kernel"], bandwidth, period, options.get("df", 3.0))
 
 
-# --- Against scipy ----------------------------------------------------------------------------------------------------
+# --- Against scipy ---------------------------------------------------------------------------------------------------
 
 ON_THE_LINE_BY_SCIPY = {
     "gaussian": scipy.stats.norm,
@@ -195,7 +195,7 @@ def test_wrapped_kernels_are_sums_over_turns(name, law, bandwidth):
     np.testing.assert_allclose(np.exp(found), exact, rtol=SCIPY)
 
 
-# --- Laws -------------------------------------------------------------------------------------------------------------
+# --- Laws ------------------------------------------------------------------------------------------------------------
 
 _NODES, _WEIGHTS = np.polynomial.legendre.leggauss(400)
 
@@ -263,7 +263,7 @@ def test_mass_is_the_integral_to_round_off_small_and_large(options, v):
         assert abs(mpf(kernel.mass(v)) / exact - 1) < 32 * oracle.EPS
 
 
-# --- Conventions ------------------------------------------------------------------------------------------------------
+# --- Conventions -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(("options", "domain"), EVERY)
@@ -303,7 +303,18 @@ def test_a_line_kernel_of_small_reach_is_the_same_on_a_large_circle():
         np.testing.assert_allclose(on_line.log_density(d), on_circle.log_density(d), rtol=1e-14, atol=1e-14)
 
 
-# --- Names ------------------------------------------------------------------------------------------------------------
+@pytest.mark.parametrize("bandwidth", [1e-150, 1e-75, 1e75, 1e155, 1e300])
+@pytest.mark.parametrize(("options", "domain"), EVERY)
+def test_no_bandwidth_overflows(options, domain, bandwidth):
+    """Every finite h is legal: nothing raises, warns or is NaN where log K is within the floats (u² ≤ 1e304)."""
+    kernel = make(options, bandwidth, domain)
+    d = np.array([0.0, 0.5, -30.0, 180.0])
+    assert not np.isnan(kernel.log_density(d)).any()
+    for pair in (kernel.slope(d), kernel.bandwidth_slope(d)):
+        assert np.isfinite(pair.factor).all()
+
+
+# --- Names -----------------------------------------------------------------------------------------------------------
 
 # SPEC section 3, typed from its table.
 TABLE = {
@@ -360,7 +371,7 @@ def test_tail_and_support_are_said_of_every_kernel():
     assert {kind.support for kind in CIRCLE_KERNELS} == {"circle"}
 
 
-# --- Special functions ------------------------------------------------------------------------------------------------
+# --- Special functions -----------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("df", [1e-3, 0.1, 1.0, 2.0, 3.0, 10.0, 49.9, 50.1, 1e3, 1e6, 1e9, 1e12])

@@ -65,7 +65,7 @@ def unit(index):
     return np.eye(len(POINTS))[index]
 
 
-# --- Derivatives ------------------------------------------------------------------------------------------------------
+# --- Derivatives -----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("options", EVERY)
@@ -103,7 +103,7 @@ def test_responsibilities_by_bin_average_to_the_mean_ones(options):
     np.testing.assert_allclose(gradients.sum(axis=1), 0.0, atol=LAW)
 
 
-# --- Closed forms -----------------------------------------------------------------------------------------------------
+# --- Closed forms ----------------------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kernel", problems.ON_LINE.values(), ids=problems.ON_LINE)
@@ -161,7 +161,7 @@ def test_the_slope_of_a_point_on_a_kink_is_the_mean_of_its_sides():
     assert found.gradients.angles[1] > 0.0
 
 
-# --- Masks, and nodes that no point reaches ---------------------------------------------------------------------------
+# --- Masks, and nodes that no point reaches --------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("kernel", problems.ON_CIRCLE.values(), ids=problems.ON_CIRCLE)
@@ -202,7 +202,7 @@ def test_uncovered_nodes_make_the_loss_infinite_and_are_listed(kind, where):
     assert len(remedied.diagnostics.uncovered) == 0
 
 
-# --- The library's functions ------------------------------------------------------------------------------------------
+# --- The library's functions -----------------------------------------------------------------------------------------
 
 
 def test_the_four_ways_to_ask_agree():
@@ -239,7 +239,7 @@ def test_only_what_is_asked_for_is_there():
     assert caught.value.name == "wrt"
 
 
-# --- Laws -------------------------------------------------------------------------------------------------------------
+# --- Laws ------------------------------------------------------------------------------------------------------------
 
 
 @st.composite
