@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kdegrad.domain import FloatArray
 from kdegrad.objective import evaluate
@@ -29,6 +29,8 @@ _BLUNT: Final = 1e-3  # of its own size: a comparison whose tolerance is wider t
 SKIPPED: Final = "skipped: "
 
 Family = Literal["claim", "sharper", "ground"]
+Expectation = Literal["holds", "breaks", ""]
+Outcome = Literal["pass", "fail", "skip"]
 Evaluator = Callable[[Problem], Reading]
 
 
@@ -162,11 +164,11 @@ class Verdict:
 
     property: str
     case: str
-    expectation: Literal["holds", "breaks", ""]
+    expectation: Expectation
     observed: str
     residual: float | None
     tolerance: float | None
-    verdict: Literal["pass", "fail", "skip"]
+    verdict: Outcome
     reason: str
     reproduce: str
 
@@ -217,8 +219,10 @@ def production(problem: Problem) -> Reading:
     _require_density(problem)
     e = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
     responsibilities, gradients = e.responsibilities, e.gradients
-    assert responsibilities is not None and gradients.logits is not None  # asked for
-    assert gradients.angles is not None and gradients.log_bandwidth is not None
+    assert responsibilities is not None  # it was asked for, as were the gradients
+    assert gradients.logits is not None
+    assert gradients.angles is not None
+    assert gradients.log_bandwidth is not None
     return Reading(
         loss=e.loss,
         log_density=e.diagnostics.log_density,
@@ -254,7 +258,7 @@ def same(
     after: Problem,
     *,
     loss_moves: float = 0.0,
-    points: FloatArray | slice = slice(None),
+    points: NDArray[np.intp] | slice = slice(None),
     angle_sign: float = 1.0,
     log_c: float = 0.0,
 ) -> Iterator[Comparison]:

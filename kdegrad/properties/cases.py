@@ -15,9 +15,10 @@ from typing import Any, Final
 import numpy as np
 
 from kdegrad.domain import FloatArray
+from kdegrad.kernels import BY_NAME
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case
-from kdegrad.properties.reference_kernels import Formula
+from kdegrad.properties.reference_kernels import COMPACT, NATIVE
 from kdegrad.settings import Settings
 
 _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random problem takes over from the user's
@@ -87,10 +88,8 @@ def _twins(scene: Scene) -> Drawing:
 def _far(scene: Scene) -> Drawing:
     """One near and three far; those of a compact kernel come into reach when all move in by the way of the near one."""
     near = scene.outside(1)
-    if scene.far is None:
-        strays = 1.0 + near * scene.rng.uniform(0.1, 0.9, 3)
-    else:
-        strays = scene.outside(3, scene.far)
+    just_out = 1.0 + near * scene.rng.uniform(0.1, 0.9, 3)
+    strays = just_out if scene.far is None else scene.outside(3, scene.far)
     return np.append(near, scene.sides(3) * strays), {"logits": np.array([0.0, 2.0, -1.0, 1.0])}
 
 
@@ -197,8 +196,7 @@ def input_case(problem: Problem, seed: int) -> Case:
 
 def random_cases(like: Settings, count: int, seed: int) -> Iterator[Case]:
     """Yield `count` problems with the kernel, bandwidth and sums of `like`, the same for the same seed."""
-    on_circle_only = Formula(like.kernel, like.df, None).is_native
-    pattern = ("circle",) if on_circle_only else _SHARED_PATTERN
+    pattern = ("circle",) if _full_name(like) in NATIVE else _SHARED_PATTERN
     drawn = {"line": 0, "circle": 0}
     for index in range(1, count + 1):
         domain = pattern[(index - 1) % len(pattern)]
@@ -219,7 +217,7 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
         options["period"] = period
         length = min(length, period / 24.0)
         half_circle, spread = 0.5 * period / length, period
-    compact = Formula(like.kernel, like.df, None).is_compact
+    compact = _full_name(like) in COMPACT
     scene = Scene(
         rng,
         half=float(rng.uniform(0.15, 0.3) if compact else rng.uniform(0.5, 3.0)),
@@ -236,3 +234,8 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
         target=(middle - length * scene.half, middle + length * scene.half),
         **{**options, "bins": int(rng.integers(9, 65)), **extras},
     )
+
+
+def _full_name(settings: Settings) -> str:
+    """Return the kernel's name, where the settings may have an alias."""
+    return BY_NAME[settings.kernel.lower()].name

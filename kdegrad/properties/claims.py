@@ -77,7 +77,7 @@ class KernelScale(Property):
     )
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """A background does not scale."""
+        """Return ``breaks`` with a background, which does not scale."""
         return "breaks" if background else "holds"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
@@ -187,7 +187,7 @@ class LaplaceShift(Property):
     precondition = "δ > 0, a positive density at c; as a control: a break that the closed form predicts"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Only the exponential of the distance has it, and only where nothing is added to p."""
+        """Return ``holds`` for the exponential of the distance alone, and only where nothing is added to p."""
         return "holds" if kernel == "laplace" and not background else "breaks"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:

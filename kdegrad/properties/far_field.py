@@ -21,11 +21,11 @@ _SETTLED: Final = 60.0  # bandwidths after which e^-u is far below ε: logistic 
 
 @final
 class FarField(Property):
-    """Points that start outside [a, b] move outward by D. What is left of r_i(t) ∝ S_i K_h(d_i + D), d_i = |t - x_i|?
+    """Points move outward by D, so that r_i(t) ∝ S_i K_h(d_i + D) with d_i = |t - x_i|: the tail says what is left.
 
     laplace: e^(-D/h) is common to all, nothing changes. logistic, sigmoid: K → const·e^-u, so the same limit.
     gaussian: K(d_i + D)/K(d_k + D) = exp(-(d_i - d_k)(d_i + d_k + 2D)/(2h²)) → 0 or 1 or ∞: the nearest takes all.
-    Heavy tails: K ∝ (d + D)^-(ν+1) gives r_i = S_i (1 - (ν+1)(d_i - Σ_j S_j d_j)/D + O(D^-2)): the gradient dies as 1/D.
+    Heavy tails: K ∝ (d + D)^-(ν+1) gives r_i = S_i (1 - (ν+1)(d_i - Σ_j S_j d_j)/D + O(D^-2)): it dies as 1/D.
     Background: r_i ≤ (1-E) C S_i K_h(D_min) (b-a)/E, so the gradient dies with the kernel.
     """
 
@@ -39,7 +39,7 @@ class FarField(Property):
     precondition = "on the line, all points outside [a, b]; compact kernels: with a background"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """A circle has no far field, and a compact kernel no tail."""
+        """Return a skip for a circle, which has no far field, and for a compact kernel, which has no tail."""
         if domain == "circle":
             return SKIPPED + "a circle has no far field"
         if kernel in COMPACT and not background:

@@ -211,7 +211,7 @@ class Rotation(Property):
     precondition = "a circle"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """A line does not turn."""
+        """Return a skip for a line, which does not turn."""
         return "holds" if domain == "circle" else SKIPPED + "a line does not turn"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:

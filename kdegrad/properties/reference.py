@@ -91,7 +91,7 @@ def softmax(logits: FloatArray) -> FloatArray:
 def picture(problem: Problem) -> Picture:
     """Return the reading of `problem` by the plain formulas, with its sensitivity to rounding."""
     nodes, node_weights = problem.rule.nodes, problem.rule.weights
-    log_weights = _log_softmax(problem.logits + 0j).real
+    log_weights: FloatArray = _log_softmax(problem.logits + 0j).real.astype(np.float64)
     log_density = np.empty(len(nodes))
     total, slopes, bandwidth_slope = np.zeros(len(problem.angles)), np.zeros(len(problem.angles)), 0.0
     condition, steepness, bend, clearance = 0.0, 0.0, 0.0, math.inf
@@ -181,13 +181,14 @@ class _Pairs:
         if background == 0.0 or width is None:
             return np.zeros(len(self.log_density))
         log_flat = math.log(background / width)
-        return np.exp(log_flat - self.log_density) * (abs(log_flat) + target_condition(self.problem))
+        share: FloatArray = np.exp(log_flat - self.log_density)
+        return share * (abs(log_flat) + target_condition(self.problem))
 
     def bend(self) -> float:
         """Return max_m Σ_j |h² S_j K''/p| (|t_m| + |x_j|)/h, from above."""
         if self.formula.is_compact:
             at_0 = self.formula.log_density_at(0.0, self.h)
-            bends = _STEEPEST_BEND * np.exp(self.log_shares + at_0) * (self.shares > 0.0)
+            bends = _STEEPEST_BEND * np.exp(np.where(self.shares > 0.0, self.log_shares + at_0, -np.inf))
         else:
             bends = self.shares * (1.0 + self.log_slopes**2)
         return float((bends * self.sizes).sum(axis=1).max())
@@ -209,7 +210,7 @@ def _blocks(problem: Problem, nodes: FloatArray) -> Iterator[tuple[slice, Comple
 
 
 def _log_softmax(logits: Complexes) -> Complexes:
-    return logits - _log_sum(logits[np.newaxis])[0]
+    return np.asarray(logits - _log_sum(logits[np.newaxis])[0])
 
 
 def _log_sum(logs: Complexes) -> Complexes:

@@ -10,7 +10,7 @@ import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -18,11 +18,22 @@ from numpy.typing import NDArray
 from kdegrad.domain import FloatArray
 from kdegrad.problem import Problem
 
-Complexes = NDArray[np.complex128]
-Unbounded = Callable[[Complexes, float], Complexes]
-Compact = Callable[[Complexes], Complexes]
+Complexes = NDArray[np.complexfloating[Any, Any]]
+Unbounded = Callable[[Complexes, float], Any]
+Compact = Callable[[Complexes], Any]
 
+_SQUARE_OF_A_STEP: Final = 1e-40  # what a complex division leaves where 0 is meant; a rounded 1 - |u| is 1e-17 or 0
 _LEGENDRE: Final = np.polynomial.legendre.leggauss(20)
+
+
+@lru_cache(maxsize=64)
+def _student_log_peak(df: float) -> float:
+    """Return log K(0) of Student's t: 1/K(0) = √ν ∫ cosh(s)^-ν ds by the trapezoidal rule, u = √ν sinh s."""
+    step = 0.1 * min(1.0, 1.0 / math.sqrt(df))
+    s = step * np.arange(1, 1 + math.ceil((45.0 / df + 10.0 / math.sqrt(df)) / step))
+    terms = np.exp(-df * (np.logaddexp(s, -s) - math.log(2.0)))
+    return -math.log(math.sqrt(df) * step * (1.0 + 2.0 * float(terms.sum())))
+
 
 UNBOUNDED: Final[Mapping[str, Unbounded]] = {  # log K(u) for Re u ≥ 0; the second argument is ν
     "gaussian": lambda u, _: -0.5 * u * u - 0.5 * math.log(2.0 * math.pi),
@@ -86,9 +97,9 @@ class Formula:
         distance = np.where(size < self.half_period, d * np.sign(d.real), size)
         if self.name in NATIVE:
             assert self.period is not None  # make_kernel saw to it
-            return NATIVE[self.name](distance, h, self.period)
+            return np.asarray(NATIVE[self.name](distance, h, self.period))
         log_k = self._log_line(distance / h, (h - distance) / h, h) - np.log(h)
-        return log_k if self.period is None else log_k - np.log(self._mass(0.5 * self.period / h))
+        return np.asarray(log_k if self.period is None else log_k - np.log(self._mass(0.5 * self.period / h)))
 
     def log_density_at(self, distance: float, h: float) -> float:
         """Return log K_h at one real distance."""
@@ -97,9 +108,10 @@ class Formula:
     def _log_line(self, u: Complexes, remainder: Complexes, h: complex) -> Complexes:
         """Return log K(u), where u and the remainder 1 - u are both given, each formed with one rounding."""
         if not self.is_compact:
-            return UNBOUNDED[self.name](u, self.df)
+            return np.asarray(UNBOUNDED[self.name](u, self.df))
         at_edge = 1.0 if self.name == "uniform" else 0.5
-        inside = np.heaviside(remainder.real, at_edge)
+        is_edge = np.abs(remainder.real) < _SQUARE_OF_A_STEP
+        inside = np.where(is_edge, at_edge, remainder.real > 0.0)
         shape = inside * COMPACT[self.name](np.where(inside > 0.0, remainder, 1.0))
         with np.errstate(divide="ignore"):
             return np.where(inside > 0.0, np.log(shape), -np.inf)
@@ -135,27 +147,18 @@ def panel_nodes(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
     return (middle + half * points).ravel(), (half * weights).ravel()
 
 
-@lru_cache(maxsize=64)
-def _student_log_peak(df: float) -> float:
-    """Return log K(0) of Student's t: 1/K(0) = √ν ∫ cosh(s)^-ν ds by the trapezoidal rule, u = √ν sinh s."""
-    step = 0.1 * min(1.0, 1.0 / math.sqrt(df))
-    s = step * np.arange(1, 1 + math.ceil((45.0 / df + 10.0 / math.sqrt(df)) / step))
-    terms = np.exp(-df * (np.logaddexp(s, -s) - math.log(2.0)))
-    return -math.log(math.sqrt(df) * step * (1.0 + 2.0 * float(terms.sum())))
-
-
-def _von_mises(d: Complexes, h: complex, period: float) -> Complexes:
+def _von_mises(d: Complexes, h: complex, period: float) -> Any:
     """Return the log of exp(-2κ sin²(θ/2)), normalised by Gauss panels over half the circle."""
     nodes, weights = graded_panels(0.5 * period, min(complex(h).real, period))
 
-    def log_shape(x: Complexes) -> Complexes:
+    def log_shape(x: Complexes) -> Any:
         chord = np.sin(math.pi * x / period) * (period / math.pi) / h
         return -0.5 * chord * chord
 
     return log_shape(d) - np.log(2.0 * (weights @ np.exp(log_shape(nodes + 0j))))
 
 
-def _wrapped_gaussian(d: Complexes, h: complex, period: float) -> Complexes:
+def _wrapped_gaussian(d: Complexes, h: complex, period: float) -> Any:
     """Return log Σ_n exp(-(d + nP)²/(2h²))/(h√(2π)); from h = P on by Poisson's (1 + 2 Σ q^(n²) cos nθ)/P."""
     theta = 2.0 * math.pi * d / period
     s = 2.0 * math.pi * h / period
@@ -170,14 +173,14 @@ def _wrapped_gaussian(d: Complexes, h: complex, period: float) -> Complexes:
     return -0.5 * (d / h) ** 2 + np.log(1.0 + others) - np.log(h * math.sqrt(2.0 * math.pi))
 
 
-def _wrapped_laplace(d: Complexes, h: complex, period: float) -> Complexes:
+def _wrapped_laplace(d: Complexes, h: complex, period: float) -> Any:
     """Return log of cosh((P/2 - |d|)/h)/(2h sinh(P/(2h)))."""
     v, w = 0.5 * period / h, (0.5 * period - d) / h
     log_ratio = np.log(1.0 + np.exp(-2.0 * w)) - np.log(-np.expm1(-2.0 * v))  # of cosh w/e^w and sinh v/e^v
     return -d / h + log_ratio - np.log(2.0 * h)
 
 
-def _wrapped_cauchy(d: Complexes, h: complex, period: float) -> Complexes:
+def _wrapped_cauchy(d: Complexes, h: complex, period: float) -> Any:
     """Return log of t/(P (t² + sin²(θ/2)/cosh²(γ/2))), t = tanh(γ/2): sinh γ/(P (cosh γ - cos θ)) in half angles."""
     half = math.pi * h / period
     t = np.tanh(half)
@@ -185,7 +188,7 @@ def _wrapped_cauchy(d: Complexes, h: complex, period: float) -> Complexes:
     return np.log(t) - np.log(t * t + (np.sin(math.pi * d / period) * decay) ** 2) - math.log(period)
 
 
-NATIVE: Final[Mapping[str, Callable[[Complexes, complex, float], Complexes]]] = {
+NATIVE: Final[Mapping[str, Callable[[Complexes, complex, float], Any]]] = {
     "von-mises": _von_mises,
     "wrapped-gaussian": _wrapped_gaussian,
     "wrapped-laplace": _wrapped_laplace,

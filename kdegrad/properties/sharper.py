@@ -31,7 +31,7 @@ class LaplaceShiftTarget(Property):
     precondition = "all points outside [a, b], ρ > 0" + _NO_ANTIPODE + _SHOWN_BREAK
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """As for the shift at one bin."""
+        """Return what it is for the shift at one bin."""
         return "holds" if kernel == "laplace" and not background else "breaks"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
@@ -64,7 +64,7 @@ class LaplaceShiftPastEdge(Property):
     precondition = "all points outside [a, b], more than one bin" + _NO_ANTIPODE + _SHOWN_BREAK
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """It breaks for every kernel."""
+        """Return ``breaks``, for every kernel."""
         return "breaks"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
@@ -94,7 +94,7 @@ class LaplaceOneSide(Property):
     precondition = "all points on one side of [a, b]" + _NO_ANTIPODE + _SHOWN_BREAK
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """As for the shift at one bin."""
+        """Return what it is for the shift at one bin."""
         return "holds" if kernel == "laplace" and not background else "breaks"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:

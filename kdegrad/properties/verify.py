@@ -10,7 +10,18 @@ from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
 from kdegrad.problem import Problem
 from kdegrad.properties import claims, convergence, far_field, ground, sharper
-from kdegrad.properties.base import SKIPPED, Case, Comparison, Property, Unmet, Verdict, production, reference
+from kdegrad.properties.base import (
+    SKIPPED,
+    Case,
+    Comparison,
+    Expectation,
+    Outcome,
+    Property,
+    Unmet,
+    Verdict,
+    production,
+    reference,
+)
 from kdegrad.properties.cases import input_case, random_cases
 from kdegrad.settings import Settings
 
@@ -113,7 +124,7 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
     except Unmet as unmet:
         return _verdict(property_, case, "", "", "skip", str(unmet))
     except Exception as error:  # a check that cannot be carried out has not passed
-        expectation = "breaks" if theory == "breaks" else "holds"
+        expectation: Expectation = "breaks" if theory == "breaks" else "holds"
         observed = f"error: {type(error).__name__}"
         return _verdict(property_, case, expectation, observed, "fail", f"{type(error).__name__}: {error}")
 
@@ -164,9 +175,9 @@ def _observed(worst: Comparison) -> str:
 def _verdict(
     property_: Property,
     case: Case,
-    expectation: str,
+    expectation: Expectation,
     observed: str,
-    verdict: str,
+    verdict: Outcome,
     reason: str,
     worst: Comparison | None = None,
     tolerance: float | None = None,
