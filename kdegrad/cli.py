@@ -21,9 +21,9 @@ from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 import typer
 from typer.core import TyperCommand
 
-from kdegrad import __version__, grammar, reports, writing
+from kdegrad import __version__, reports, writing
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.flags import ProblemFlags, ReportFlags, flattened
+from kdegrad.flags import CheckFlags, ProblemFlags, ReportFlags, VerdictReportFlags, count_option, flattened
 from kdegrad.reports import Format, Look
 
 if TYPE_CHECKING:
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 DONE, PROPERTY_FAILED, WRONG_INPUT, NOT_FINITE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXAMPLE = "two_sided.yaml"
+EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 # Typer 0.26 took click in as a private module; click's class of usage errors is reached through a public name.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -126,7 +127,7 @@ def grad(
     """Compute the gradients of the loss: of the logits, the angles and the bandwidth."""
     from kdegrad.objective import evaluate
 
-    rows = _count("top", top)
+    rows = None if top is None else count_option("top", top, least=1)
     names = [name.strip() for name in wrt.split(",")]
     if per_bin and (rows is not None or set(names) != {"logits"}):
         raise SettingError(
@@ -140,6 +141,22 @@ def grad(
     if report.format_ is Format.csv and evaluation.gradients.log_bandwidth is not None:
         _say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
     return DONE
+
+
+@command("verify-props")
+def verify_props(problem: ProblemFlags, checks: CheckFlags, report: VerdictReportFlags) -> int:
+    """Check the note's claims and what stands behind them: each passes, fails, or is skipped with a reason."""
+    from kdegrad import properties
+    from kdegrad.reports import verdicts
+
+    look = look_of(report)
+    if checks.list_:
+        _deliver(report, verdicts.listing(properties.PROPERTIES, report.format_, look))
+        return DONE
+    done = properties.verify(_load_cases(problem, report), **checks.options())
+    passed = properties.passed(done)
+    _deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.format_, look))
+    return DONE if passed else PROPERTY_FAILED
 
 
 @command("kernels")
@@ -176,23 +193,43 @@ def run(arguments: Sequence[str]) -> int:
         return MACHINE_FAILED
 
 
-def _load(flags: ProblemFlags, report: ReportFlags) -> Problem:
+def _load(flags: ProblemFlags, report: ReportFlags | VerdictReportFlags) -> Problem:
     """Return the problem that INPUT and the flags make, once the output is known to be writable."""
-    source = flags.input_ or _example()
+    source = flags.input_
+    if source is None:
+        _say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
+        source = _example(EXAMPLE)
     if report.output is not None:
         writing.check_output(report.output, source)
     return flags.problem(source)
 
 
-def _example() -> str:
-    """Return the path of the packaged example, and say that it is used."""
+def _load_cases(flags: ProblemFlags, report: VerdictReportFlags) -> dict[str, Problem]:
+    """Return the problems to check by name: INPUT, or those of the packaged examples that the flags fit."""
+    if flags.input_ is not None:
+        return {"input": _load(flags, report)}
+    if report.output is not None:
+        writing.check_output(report.output)
+    _say("note: no INPUT: the packaged examples are checked")
+    cases, misfit = {}, None
+    for name in EXAMPLES:
+        try:
+            cases[name] = flags.problem(_example(name), quiet=True)
+        except SettingError as error:  # a kernel of the circle does not fit an example on the line
+            misfit = error
+    if not cases and misfit is not None:
+        raise misfit
+    return cases
+
+
+def _example(name: str) -> str:
+    """Return the path of a packaged example: in the package once installed, beside it in a checkout."""
     package = Path(__file__).parent
-    packaged, checkout = (folder / "sample_inputs" / EXAMPLE for folder in (package, package.parent))
-    _say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
+    packaged, checkout = (folder / "sample_inputs" / name for folder in (package, package.parent))
     return str(packaged if packaged.exists() else checkout)
 
 
-def look_of(report: ReportFlags) -> Look:
+def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
     """Return what the place that the report goes to can do."""
     if report.output is not None:
         return Look()
@@ -206,25 +243,12 @@ def look_of(report: ReportFlags) -> Look:
     )
 
 
-def _deliver(report: ReportFlags, pieces: Iterator[str]) -> None:
+def _deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
     """Send a report to the file or to standard output."""
     if report.output is not None:
         writing.write_file(report.output, pieces)
     else:
-        writing.write_stdout(pieces, for_people=report.format_ is Format.table)
-
-
-def _count(name: str, text: str | None) -> int | None:
-    """Return the whole number ≥ 1 that an option writes, None if it is not given."""
-    if text is None:
-        return None
-    try:
-        value = grammar.integer(text)
-    except ValueError as error:
-        raise SettingError(name, str(error), f"--{name}") from None
-    if value < 1:
-        raise SettingError(name, f"{value} is out of range: give 1 or more", f"--{name}")
-    return value
+        writing.write_stdout(pieces, for_people=report.format_ == "table")
 
 
 def _explain_usage(error: Any) -> int:

@@ -16,15 +16,20 @@ import typer
 from kdegrad import grammar
 from kdegrad.errors import SettingError
 from kdegrad.reports import Format
+from kdegrad.reports.verdicts import VerdictFormat
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
-PROBLEM, READING, REPORT = "Problem", "Reading", "Report"
+PROBLEM, READING, CHECKS, REPORT = "Problem", "Reading", "Checks", "Report"
 
 
 def _option(name: str, panel: str, help_: str, metavar: str | None = None) -> Any:
     return typer.Option(name, help=help_, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+
+_OUTPUT = _option("--output", REPORT, "Write there, whole or not at all.", "FILE")
+_DEBUG = typer.Option("--debug", help="Show the traceback of an error of ours.", rich_help_panel=REPORT)
 
 
 @dataclass(frozen=True)
@@ -88,8 +93,10 @@ class ProblemFlags:
         str | None, _option("--input-format", READING, "csv, tsv or yaml. [default: by suffix]", "NAME")
     ] = None
 
-    def problem(self, source: str) -> Problem:
+    def problem(self, source: str, *, quiet: bool = False) -> Problem:
         """Read `source` and return the problem that it and the flags make; a flag wins over the file.
+
+        Unless `quiet`, points without logits and weights are remarked on.
 
         Raises
         ------
@@ -102,7 +109,7 @@ class ProblemFlags:
         given = self._settings()
         columns = Columns(self.angle_column, self.logit_column, self.weight_column, self.label_column)
         content = read(source, input_format=self.input_format, columns=columns, delimiter=self.delimiter)
-        if content.logits is None:
+        if content.logits is None and not quiet:
             print(f"note: {content.name} has neither logits nor weights: all points weigh the same", file=sys.stderr)
         settings = _override(content.settings, given)
         try:
@@ -115,13 +122,16 @@ class ProblemFlags:
     def _settings(self) -> dict[str, Any]:
         """Return the settings that the flags give, by name, as Python values."""
         settings = {
-            name: text if reads is str else _number(name, reads, text)
+            name: text if reads is str else read_option(name, reads, text)
             for name, reads in _READS.items()
             if (text := getattr(self, name)) is not None
         }
         if self.target is not None:
             low, high = self.target
-            settings["target"] = (_number("target", grammar.number, low), _number("target", grammar.number, high))
+            settings["target"] = (
+                read_option("target", grammar.number, low),
+                read_option("target", grammar.number, high),
+            )
         if self.circular is not None:
             settings["circular"] = self.circular
         if "at" in settings and (clash := {"bins", "rule"} & settings.keys()):
@@ -146,11 +156,32 @@ _READS: dict[str, Callable[[str], Any]] = {
 }
 
 
-def _number(name: str, reads: Callable[[str], Any], text: str) -> Any:
+def read_option(name: str, reads: Callable[[str], Any], text: str) -> Any:
+    """Return what `reads` makes of an option's text.
+
+    Raises
+    ------
+    SettingError
+        With the option, the text and what to write instead.
+    """
     try:
         return reads(text)
     except ValueError as error:
         raise SettingError(name, str(error), f"--{name}") from None
+
+
+def count_option(name: str, text: str, *, least: int) -> int:
+    """Return the whole number of at least `least` that an option's text writes.
+
+    Raises
+    ------
+    SettingError
+        With the option, the text and what to write instead.
+    """
+    value: int = read_option(name, grammar.integer, text)
+    if value < least:
+        raise SettingError(name, f"{value} is out of range: give {least} or more", f"--{name}")
+    return value
 
 
 def _override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
@@ -164,16 +195,50 @@ def _override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
 
 
 @dataclass(frozen=True)
+class CheckFlags:
+    """What ``verify-props`` checks, and how strictly."""
+
+    cases: Annotated[str, _option("--cases", CHECKS, "Random problems beside the input's. [default: 20]", "N")] = "20"
+    seed: Annotated[str, _option("--seed", CHECKS, "What they are drawn from. [default: 0]", "S")] = "0"
+    only: Annotated[list[str] | None, _option("--only", CHECKS, "This property; may be repeated.", "ID")] = None
+    tolerance: Annotated[
+        str | None, _option("--tolerance", CHECKS, "What rounding may do. [default: each check's own estimate]", "T")
+    ] = None
+    list_: Annotated[
+        bool, typer.Option("--list", help="List the properties, check nothing.", rich_help_panel=CHECKS)
+    ] = False
+
+    def options(self) -> dict[str, Any]:
+        """Return the keywords of `kdegrad.verify` that the flags give."""
+        return {
+            "cases": count_option("cases", self.cases, least=0),
+            "seed": count_option("seed", self.seed, least=0),
+            "only": tuple(self.only or ()),
+            "tolerance": self.tolerance and read_option("tolerance", grammar.number, self.tolerance),
+        }
+
+
+@dataclass(frozen=True)
 class ReportFlags:
     """Where a report goes and in which form."""
 
     format_: Annotated[
         Format, typer.Option("--format", help="The form of the report.", rich_help_panel=REPORT, case_sensitive=False)
     ] = Format.table
-    output: Annotated[str | None, _option("--output", REPORT, "Write there, whole or not at all.", "FILE")] = None
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error of ours.", rich_help_panel=REPORT)
-    ] = False
+    output: Annotated[str | None, _OUTPUT] = None
+    debug: Annotated[bool, _DEBUG] = False
+
+
+@dataclass(frozen=True)
+class VerdictReportFlags:
+    """The same for the report of ``verify-props``, which has more forms."""
+
+    format_: Annotated[
+        VerdictFormat,
+        typer.Option("--format", help="The form of the report.", rich_help_panel=REPORT, case_sensitive=False),
+    ] = VerdictFormat.table
+    output: Annotated[str | None, _OUTPUT] = None
+    debug: Annotated[bool, _DEBUG] = False
 
 
 def flattened(command: Callable[..., int]) -> Callable[..., int]:

@@ -67,17 +67,17 @@ def gradient(evaluation: Evaluation, look: Look, top: int | None) -> Iterator[st
     yield from _headline(evaluation, look)
     facts = gradient_facts(evaluation)
     summary = {"sum": facts["sum"], **facts["norms"]}
-    yield from _print(
+    yield from printed(
         look, Text("gradient   " + "   ".join(f"{name} {number(value)}" for name, value in summary.items()))
     )
     if "gradient_log_bandwidth" in facts:
-        yield from _print(look, Text(f"gradient of log h   {number(facts['gradient_log_bandwidth'])}"))
+        yield from printed(look, Text(f"gradient of log h   {number(facts['gradient_log_bandwidth'])}"))
     count = len(evaluation.problem.angles)
     if top is None and count > ROWS_SHOWN:
         top = ROWS_SHOWN
-    yield from _fitted(look, _point_columns(evaluation, look, top))
+    yield from fitted(look, _point_columns(evaluation, look, top))
     if top is not None and top < count:
-        yield from _print(look, Text(f"the {top} largest of {count} points (--top {count} shows all)", style="dim"))
+        yield from printed(look, Text(f"the {top} largest of {count} points (--top {count} shows all)", style="dim"))
 
 
 def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
@@ -90,10 +90,10 @@ def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
         for title, values in zip(BIN_COLUMNS, zip(*rows, strict=True), strict=True)
     ]
     columns.append(_bars([row[-1] for row in rows], look))
-    yield from _fitted(look, columns)
+    yield from fitted(look, columns)
     total = len(evaluation.problem.angles) * evaluation.problem.rule.bins
     if total > ROWS_SHOWN:
-        yield from _print(look, Text(f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", style="dim"))
+        yield from printed(look, Text(f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", style="dim"))
 
 
 def kernels(look: Look) -> Iterator[str]:
@@ -105,14 +105,12 @@ def kernels(look: Look) -> Iterator[str]:
     need = {"name": 0, "formula": 0, "support": 2}
     widest = {"aliases": 12, "formula": 20}
     columns = [
-        Column(
-            name, [_words(look, row[name]) for row in texts], need.get(name, 1), right=False, widest=widest.get(name)
-        )
+        Column(name, [words(look, row[name]) for row in texts], need.get(name, 1), right=False, widest=widest.get(name))
         for name in texts[0]
     ]
-    yield from _fitted(look, columns)
+    yield from fitted(look, columns)
     symbols = "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
-    yield from _print(look, _words(look, symbols, "dim"))
+    yield from printed(look, words(look, symbols, "dim"))
 
 
 def number(value: float) -> str:
@@ -149,9 +147,9 @@ def _headline(evaluation: Evaluation, look: Look) -> Iterator[str]:
         if value is not None:
             large.append(name).append(f"{value:.12g}", style="bold bright_blue").append(" nats     ")
     frame = box.ROUNDED if look.unicode else box.ASCII
-    yield from _print(look, Panel(Group(large, _words(look, describe(evaluation.problem), "dim")), box=frame))
+    yield from printed(look, Panel(Group(large, words(look, describe(evaluation.problem), "dim")), box=frame))
     if not evaluation.is_finite:
-        yield from _print(look, Text(not_finite(evaluation), style="bold"))
+        yield from printed(look, Text(not_finite(evaluation), style="bold"))
 
 
 def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[Column]:
@@ -195,7 +193,7 @@ def _cell(name: str, value: float | int) -> Text:
     return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else number(value))
 
 
-def _fitted(look: Look, columns: list[Column]) -> Iterator[str]:
+def fitted(look: Look, columns: list[Column]) -> Iterator[str]:
     """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named."""
     unfolded = [replace(column, widest=None) for column in columns]
     kept, dropped = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded), []
@@ -204,10 +202,10 @@ def _fitted(look: Look, columns: list[Column]) -> Iterator[str]:
         kept.remove(needless)
         dropped.append(needless.title.replace("\n", " ").strip())
     table = _table(look, kept)
-    yield from _print(replace(look, width=max(look.width, _measure(look, table))), table)
+    yield from printed(replace(look, width=max(look.width, _measure(look, table))), table)
     if dropped:
         note = f"not shown at {look.width} columns: {', '.join(dropped)} (widen the terminal, or --format csv)"
-        yield from _print(look, Text(note, style="dim"))
+        yield from printed(look, Text(note, style="dim"))
 
 
 def _table(look: Look, columns: Sequence[Column]) -> Table:
@@ -230,7 +228,7 @@ def _table(look: Look, columns: Sequence[Column]) -> Table:
     return table
 
 
-def _words(look: Look, text: str, style: str = "") -> Text:
+def words(look: Look, text: str, style: str = "") -> Text:
     """Return text in the symbols that the place can show."""
     return Text(text if look.unicode else text.translate(ASCII_WORDS), style)
 
@@ -240,7 +238,7 @@ def _measure(look: Look, table: Table) -> int:
     return Measurement.get(console, console.options.update(max_width=100_000), table).maximum
 
 
-def _print(look: Look, item: RenderableType) -> Iterator[str]:
+def printed(look: Look, item: RenderableType) -> Iterator[str]:
     """Yield what rich makes of `item`, without spaces at the ends of lines."""
     stream = io.StringIO()
     _console(look, stream).print(item)
