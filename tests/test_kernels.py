@@ -285,7 +285,7 @@ def test_at_the_edge_slopes_are_half_of_the_inner_ones(name, domain):
 @pytest.mark.parametrize("bandwidth", [1.0, 3.0])
 @pytest.mark.parametrize("name", [name for name in oracle.COMPACT if name != "uniform"])
 def test_next_to_the_edge_nothing_cancels(name, bandwidth):
-    """H - |d| is exact there (Sterbenz), so K has all its digits though 1 - u would have few: no conditioning allowed."""
+    """The difference h - |d| is exact there (Sterbenz): K has all its digits, where 1 - u would have few."""
     d = bandwidth - 2.0 ** -np.arange(10.0, 51.0, 4.0)
     found = make_kernel(name, bandwidth, Line()).log_density(d)
     truth = oracle.kernel(name, bandwidth)
