@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Unpack, final
@@ -94,8 +95,8 @@ class Problem:
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j = z_j - log Σ_k exp(z_k), shape (N,); -inf where the logit is."""
     with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
-        shifted = logits - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())
+        shifted: FloatArray = logits - logits.max()
+    return shifted - math.log(np.exp(shifted).sum())
 
 
 def _vector(name: str, values: ArrayLike) -> FloatArray:

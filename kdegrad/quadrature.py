@@ -30,7 +30,7 @@ class Rule:
 
 def midpoint(low: float, high: float, bins: int) -> Rule:
     """Return B equal bins, one node at each centre: t_m = a + (m + ½)(b - a)/B, w = 1/B. "Binning"."""
-    nodes = low + (np.arange(bins) + 0.5) * ((high - low) / bins)
+    nodes = low + (np.arange(bins, dtype=np.float64) + 0.5) * ((high - low) / bins)
     return Rule("midpoint", nodes, np.full(bins, 1.0 / bins))
 
 

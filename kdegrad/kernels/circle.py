@@ -78,7 +78,7 @@ class NativeCircleKernel(Kernel):
         """Return ∂k/∂log h at fixed d."""
 
     def half_sine(self, d: FloatArray) -> FloatArray:
-        """Return sin(θ/2) as t/√(1 + t²), t = tan(θ/2): NumPy's tangent runs in vectors, 1 ns where its sine takes 14."""
+        """Return sin(θ/2) = t/√(1 + t²), t = tan(θ/2): NumPy runs it in vectors, 1 ns where a sine takes 14."""
         t = np.tan(0.5 * self.radians * d)
         return t / np.sqrt(1.0 + t * t)
 
