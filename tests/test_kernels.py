@@ -282,6 +282,19 @@ def test_at_the_edge_slopes_are_half_of_the_inner_ones(name, domain):
     assert kernel.slope(np.array([2.0 + 1e-12])).factor[0] == 0.0
 
 
+@pytest.mark.parametrize("bandwidth", [1.0, 3.0])
+@pytest.mark.parametrize("name", [name for name in oracle.COMPACT if name != "uniform"])
+def test_next_to_the_edge_nothing_cancels(name, bandwidth):
+    """The difference h - |d| is exact there (Sterbenz): K has all its digits, where 1 - u would have few."""
+    d = bandwidth - 2.0 ** -np.arange(10.0, 51.0, 4.0)
+    found = make_kernel(name, bandwidth, Line()).log_density(d)
+    truth = oracle.kernel(name, bandwidth)
+    with mp.workdps(oracle.DIGITS):
+        for place, log in zip(d, found, strict=True):
+            exact = mp.log(truth(mpf(place)).density)
+            assert abs(mpf(log) - exact) < ROUNDINGS * (1 + abs(exact))
+
+
 def test_uniform_counts_its_edge_in():
     kernel = make_kernel("uniform", 2.0, Line())
     np.testing.assert_array_equal(kernel.log_shape(np.array([2.0, -2.0, np.nextafter(2.0, 3.0)])), [0.0, 0.0, -np.inf])
