@@ -9,6 +9,7 @@ from itertools import islice
 from typing import Any
 
 from kdegrad.objective import Evaluation
+from kdegrad.reports import decimals
 from kdegrad.reports.facts import BIN_COLUMNS, bin_rows, kernel_facts, loss_facts, point_columns, problem_facts
 
 _ROWS_A_PIECE = 10_000
@@ -35,7 +36,13 @@ def loss(evaluation: Evaluation) -> Iterator[str]:
 def gradient(evaluation: Evaluation, top: int | None) -> Iterator[str]:
     """Yield the report of ``kdegrad grad``: one row a point."""
     columns = point_columns(evaluation, top)
-    yield from table(columns, zip(*columns.values(), strict=True))
+    if "label" in columns:
+        yield from table(columns, zip(*(column.tolist() for column in columns.values()), strict=True))
+        return
+    yield from table(columns, [])
+    for start in range(0, len(columns["angle"]), _ROWS_A_PIECE):
+        piece = [column[start : start + _ROWS_A_PIECE] for column in columns.values()]
+        yield decimals.rows(piece).decode("ascii")
 
 
 def gradient_per_bin(evaluation: Evaluation) -> Iterator[str]:

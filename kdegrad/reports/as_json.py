@@ -19,7 +19,10 @@ def loss(evaluation: Evaluation) -> Iterator[str]:
 def gradient(evaluation: Evaluation, top: int | None, *, per_bin: bool) -> Iterator[str]:
     """Yield the report of ``kdegrad grad``, one line a point."""
     columns = point_columns(evaluation, top)
-    rows = (dict(zip(columns, row, strict=True)) for row in zip(*columns.values(), strict=True))
+    rows = (
+        dict(zip(columns, row, strict=True))
+        for row in zip(*(column.tolist() for column in columns.values()), strict=True)
+    )
     lists: dict[str, Iterable[Any]] = {"points": rows}
     if per_bin:
         lists["per_bin"] = (dict(zip(BIN_COLUMNS, row, strict=True)) for row in bin_rows(evaluation))

@@ -153,7 +153,7 @@ def _headline(evaluation: Evaluation, look: Look) -> Iterator[str]:
 
 
 def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[Column]:
-    values = point_columns(evaluation, top)
+    values = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
     columns = []
     if "label" in values:
         labels = [Text(safe_text(label)) for label in values["label"]]

@@ -6,6 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdegrad.domain import FloatArray
 from kdegrad.kernels import CIRCLE_KERNELS, KERNELS
@@ -64,8 +65,8 @@ def gradient_facts(evaluation: Evaluation) -> dict[str, Any]:
     return facts
 
 
-def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, Any]:
-    """Return a list of Python values for each column of a gradient report, by name.
+def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, NDArray[Any]]:
+    """Return each column of a gradient report by name: float64, but for the labels, which are text.
 
     Parameters
     ----------
@@ -87,7 +88,7 @@ def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, A
         "gradient_per_weight": gradients.per_weight,
         "gradient_angle": gradients.angles,
     }
-    return {name: array[order].tolist() for name, array in arrays.items() if array is not None}
+    return {name: array[order] for name, array in arrays.items() if array is not None}
 
 
 BIN_COLUMNS = ("bin", "node", "point", "angle", "responsibility", "gradient")

@@ -152,7 +152,7 @@ class Row:
         return next((verdict for verdict in ("fail", "pass") if verdict in seen), "skip")
 
     def distinct(self, field: str) -> str:
-        """Return the value of a field over the cases that were checked; ``both`` where it holds in some, breaks in some."""
+        """Return a field's value over the cases that were checked; ``both`` if it holds in some and breaks in some."""
         values = {getattr(check, field).split(":")[0] for check in self.checks if check.verdict != "skip"}
         if values == {"holds", "breaks"}:
             return "both"
