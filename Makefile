@@ -9,7 +9,7 @@ SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mi
 help:
 	@echo "make demo    set up .venv and run the main job on a real sample"
 	@echo "make test    set up .venv and run the tests"
-	@echo "make check   lint, types, and the README's commands"
+	@echo "make check   lint, types, the README's commands, and verify-props on every sample and kernel"
 	@echo "make bench   measure speed, as ratios side by side"
 	@echo "make readme  write the README's outputs anew"
 	@echo "make clean   remove .venv and caches"
@@ -36,6 +36,10 @@ check: .venv/stamp
 	$(BIN)/ruff check .
 	$(BIN)/mypy
 	$(BIN)/python -m pytest tests/test_readme.py
+	@for sample in sample_inputs/*.yaml; do echo "verify-props $$sample"; \
+		$(BIN)/kdegrad verify-props $$sample --format github || exit 1; done
+	@for kernel in $$($(BIN)/kdegrad kernels --format csv | tail -n +2 | cut -d, -f1); do echo "verify-props --kernel $$kernel"; \
+		$(BIN)/kdegrad verify-props --kernel $$kernel --format github || exit 1; done
 
 bench: .venv/stamp
 	$(BIN)/python -m tests.benchmarks

@@ -179,6 +179,8 @@ def run(arguments: Sequence[str]) -> int:
             typer.main.get_command(app).main(args=list(arguments), prog_name="kdegrad", standalone_mode=False) or DONE
         )
     except KdegradError as error:
+        if isinstance(error, SettingError) and error.place is None:
+            error = error.at(f"--{error.name}")
         _say("\n".join(f"error: {line}" for line in str(error).splitlines()))
         return WRONG_INPUT
     except _UsageError as error:

@@ -115,9 +115,8 @@ class ProblemFlags:
         try:
             return Problem(content.angles, content.logits, content.labels, **settings)
         except SettingError as error:
-            if error.name in given:
-                raise error.at(f"--{error.name}") from None
-            raise error.at(content.places.get(error.name, error.name)) from None
+            place = None if error.name in given else content.places.get(error.name)
+            raise error.at(place or f"--{error.name}") from None
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings that the flags give, by name, as Python values."""

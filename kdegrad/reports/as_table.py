@@ -99,18 +99,33 @@ def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
 def kernels(look: Look) -> Iterator[str]:
     """Yield the report of ``kdegrad kernels``."""
     rows = kernel_facts()
-    texts = [{name: ", ".join(v) if isinstance(v, list) else str(v) for name, v in row.items()} for row in rows]
-    for text in texts:
-        text["domains"] = text["domains"].replace("line, circle", "both")
+    cells = {
+        "name": [row["name"] for row in rows],
+        "aliases": [", ".join(row["aliases"]) for row in rows],
+        "formula": [row["formula"] for row in rows],
+        "support": [row["support"] for row in rows],
+        "tail": [row["tail"] for row in rows],
+        "domains": ["both" if len(row["domains"]) == 2 else row["domains"][0] for row in rows],
+    }
     need = {"name": 0, "formula": 0, "support": 2}
     widest = {"aliases": 12, "formula": 20}
     columns = [
-        Column(name, [words(look, row[name]) for row in texts], need.get(name, 1), right=False, widest=widest.get(name))
-        for name in texts[0]
+        Column(name, [words(look, text) for text in texts], need.get(name, 1), right=False, widest=widest.get(name))
+        for name, texts in cells.items()
     ]
     yield from fitted(look, columns)
     symbols = "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
     yield from printed(look, words(look, symbols, "dim"))
+    everywhere = set.intersection(*(set(row["claims"]) for row in rows))
+    claims = dict.fromkeys(claim for row in rows for claim in row["claims"])
+    yield from printed(
+        look,
+        Text(f"claims of the note that hold for every kernel: {', '.join(filter(everywhere.__contains__, claims))}"),
+    )
+    for claim in claims:
+        if claim not in everywhere:
+            names = ", ".join(row["name"] for row in rows if claim in row["claims"])
+            yield from printed(look, Text(f"{claim} holds for {names}"))
 
 
 def number(value: float) -> str:

@@ -110,18 +110,26 @@ def largest_first(values: FloatArray, count: int) -> Any:
 
 
 def kernel_facts() -> list[dict[str, Any]]:
-    """Return one dictionary a kernel: name, aliases, formula, support, tail, domain, claims that hold."""
-    return [
-        {
-            "name": kind.name,
-            "aliases": list(kind.aliases),
-            "formula": kind.formula,
-            "support": kind.support,
-            "tail": kind.tail,
-            "domains": ["circle"] if kind in CIRCLE_KERNELS else ["line", "circle"],
-        }
-        for kind in KERNELS
-    ]
+    """Return one dictionary a kernel: name, aliases, formula, support, tail, domains, the note's claims that hold."""
+    from kdegrad.properties import PROPERTIES
+
+    claims = [property_ for property_ in PROPERTIES if property_.family == "claim"]
+    rows = []
+    for kind in KERNELS:
+        domains = ["circle"] if kind in CIRCLE_KERNELS else ["line", "circle"]
+        hold = [c.id for c in claims if all(c.expectation_for(kind.name, domain) == "holds" for domain in domains)]
+        rows.append(
+            {
+                "name": kind.name,
+                "aliases": list(kind.aliases),
+                "formula": kind.formula,
+                "support": kind.support,
+                "tail": kind.tail,
+                "domains": domains,
+                "claims": hold,
+            }
+        )
+    return rows
 
 
 def safe_text(text: str) -> str:
