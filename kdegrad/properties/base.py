@@ -214,6 +214,14 @@ class Property(ABC):
         return self.theory(kernel, domain, background=False)
 
 
+class LaplaceProperty(Property):
+    """A statement that the exponential of the distance alone satisfies, on the line or at the geodesic distance."""
+
+    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
+        """Return ``holds`` for laplace where nothing is added to p, else ``breaks``."""
+        return "holds" if kernel == "laplace" and not background else "breaks"
+
+
 def production(problem: Problem) -> Reading:
     """Return what `kdegrad.evaluate` says, the path that every command uses."""
     _require_density(problem)
@@ -242,14 +250,16 @@ def reference(problem: Problem) -> Reading:
 def roundoff(*problems: Problem, log_c: float = 0.0, slopes: bool = False) -> float:
     """Return `ROUNDINGS`·ε(1 + max|z| + |log c| + A) for the most sensitive of the problems met.
 
-    With `slopes` for the gradients of angles and bandwidth, in units of 1/h: A is then `Picture.slope_condition`.
+    With `slopes` for the gradients of angles and bandwidth, in units of 1/h: that much of each term, and what a rounded
+    coordinate does to k' itself.
     """
     sizes = []
     for problem in problems:
         seen = picture(problem)
         logits = np.abs(problem.logits[np.isfinite(problem.logits)]).max()
-        sizes.append(logits + (seen.slope_condition if slopes else seen.condition))
-    return float(ROUNDINGS * EPSILON * (1.0 + abs(log_c) + max(sizes)))
+        size = 1.0 + logits + abs(log_c) + seen.condition
+        sizes.append(size * (1.0 + seen.steepness) + seen.bend if slopes else size)
+    return float(ROUNDINGS * EPSILON * max(sizes))
 
 
 def same(

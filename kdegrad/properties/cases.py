@@ -228,8 +228,11 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
     offsets, extras = kind(scene)
     middle = float(rng.uniform(-spread, spread))
     logits = extras.pop("logits", rng.normal(size=len(offsets)))
+    angles = middle + length * offsets
     return Problem(
-        middle + length * offsets,
+        np.mod(angles, options["period"])
+        if circular
+        else angles,  # the target stays where it is, across the wrap or not
         logits,
         target=(middle - length * scene.half, middle + length * scene.half),
         **{**options, "bins": int(rng.integers(9, 65)), **extras},

@@ -9,7 +9,7 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Case, Comparison, Evaluator, Property, Unmet, compared, roundoff
+from kdegrad.properties.base import Case, Comparison, Evaluator, LaplaceProperty, Property, Unmet, compared, roundoff
 from kdegrad.properties.geometry import at_centre, offsets, require_clear_jumps, with_distances
 from kdegrad.properties.reference import picture, softmax
 from kdegrad.properties.reference_kernels import formula_of
@@ -172,7 +172,7 @@ class EqualDistanceMoved(Property):
 
 
 @final
-class LaplaceShift(Property):
+class LaplaceShift(LaplaceProperty):
     """With K = e^(-d/h)/(2h), K_h(d - δ) = e^(δ/h) K_h(d): all points gain one factor, and r_i has lost it.
 
     No other kernel here has log K linear in d: for them r_i ∝ S_i K_h(d_i - δ) differs from S_i K_h(d_i).
@@ -185,10 +185,6 @@ class LaplaceShift(Property):
         "unchanged: K_h(d - δ) = e^(δ/h) K_h(d)"
     )
     precondition = "δ > 0, a positive density at c; as a control: a break that the closed form predicts"
-
-    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Return ``holds`` for the exponential of the distance alone, and only where nothing is added to p."""
-        return "holds" if kernel == "laplace" and not background else "breaks"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare the gradients before and after."""

@@ -77,20 +77,19 @@ def _exponential(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
 def _gaussian(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
     """Compare R_i with the share of nodes where i is nearest, at the D of the least tolerance."""
     h = problem.settings.bandwidth
-    with np.errstate(divide="ignore"):
-        log_weights = np.log(softmax(problem.logits))
+    log_weights = problem.logits - problem.logits.max()  # up to a constant; S itself may underflow
     distances = _node_distances(problem)
     nearest = distances.min(axis=1, where=np.isfinite(log_weights), initial=math.inf)[:, np.newaxis]
     gaps = distances - nearest
     rounding = 8.0 * EPSILON * (np.abs(problem.angles).max() + np.abs(problem.rule.nodes).max())
-    ties = gaps <= rounding
-    shares = np.where(ties, np.exp(log_weights), 0.0)
-    tied = shares.sum(axis=1, keepdims=True)
-    fractions = problem.rule.weights @ (shares / tied)
+    log_tied = np.where(gaps <= rounding, log_weights, -math.inf)
+    log_best = log_tied.max(axis=1, keepdims=True)
+    tied = np.exp(log_tied - log_best)
+    fractions = problem.rule.weights @ (tied / tied.sum(axis=1, keepdims=True))
 
     def try_out(u: float) -> _Trial:
-        log_rest = log_weights - np.log(tied) - gaps * (distances + nearest + 2.0 * u * h) / (2.0 * h * h)
-        rest = np.where(ties, 0.0, np.exp(np.minimum(log_rest, 0.0))).sum(axis=1)
+        log_rest = log_weights - log_best - gaps * (distances + nearest + 2.0 * u * h) / (2.0 * h * h)
+        rest = np.where(gaps <= rounding, 0.0, np.exp(np.minimum(log_rest, 0.0))).sum(axis=1)
         away = outward(problem, u * h)
         return _Trial(u, away, roundoff(away), float(problem.rule.weights @ rest))
 
@@ -134,7 +133,8 @@ def _background(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
         bound = factor * float(problem.width or 0.0) * math.exp(log_k)
         largest = float(np.abs(read(away).logits).max())
         within = largest / bound if bound > 0.0 else (0.0 if largest == 0.0 else math.inf)
-        yield compared(f"max |∂L/∂z| over its bound at D = {u:g} h", max(1.0, within), 1.0, roundoff(away))
+        excess = np.maximum(1.0, within)  # max() would drop a NaN
+        yield compared(f"max |∂L/∂z| over its bound at D = {u:g} h", excess, 1.0, roundoff(away))
 
 
 @dataclass(frozen=True, eq=False)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import numpy as np
 
 from kdegrad.domain import FloatArray
@@ -68,6 +70,17 @@ def beyond_edge(problem: Problem) -> FloatArray:
     if distances.max() + half > formula_of(problem).half_period:
         raise Unmet("the target holds the antipode of a point: |x ⊖ c| + (b-a)/2 must not exceed P/2")
     return np.asarray(distances - half)
+
+
+def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **changes: Any) -> Problem:
+    """Return the problem with every place x (angles, the target's ends, the single node) at factor·x + shift."""
+    at, target = problem.settings.at, problem.target
+    moved = {
+        "angles": factor * problem.angles + shift,
+        "at": None if at is None else factor * at + shift,
+        "target": None if target is None else tuple(sorted(factor * end + shift for end in target)),
+    }
+    return problem.replace(**{**moved, **changes})
 
 
 def require_clear_jumps(problem: Problem) -> None:

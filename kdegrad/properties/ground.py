@@ -21,7 +21,7 @@ from kdegrad.properties.base import (
     roundoff,
     same,
 )
-from kdegrad.properties.geometry import require_clear_jumps
+from kdegrad.properties.geometry import mapped, require_clear_jumps
 from kdegrad.properties.reference import derivative, target_condition
 
 _MOST_NODES: Final = 4096  # that are looked at one by one
@@ -84,7 +84,8 @@ class Derivative(Property):
         seen, still = read(problem), np.zeros(n)
         allowed, slopes_allowed = roundoff(problem), roundoff(problem, slopes=True)
         yield compared("the loss", seen.loss, reference(problem).loss, allowed)
-        directions = np.eye(n)[np.linspace(0, n - 1, min(n, _MOST_COORDINATES)).astype(int)]
+        chosen = np.linspace(0, n - 1, min(n, _MOST_COORDINATES)).astype(int)
+        directions = np.equal.outer(chosen, np.arange(n)).astype(np.float64)
         if n > _MOST_COORDINATES:
             directions = np.concatenate([directions, case.rng().choice((-1.0, 1.0), (4, n))])
         by_logits = [derivative(problem, v, still, 0.0) for v in directions]
@@ -141,13 +142,7 @@ class Reflection(Property):
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare with everything mirrored in 0."""
         require_clear_jumps(case.problem)
-        target, at = case.problem.target, case.problem.settings.at
-        after = case.problem.replace(
-            angles=-case.problem.angles,
-            target=None if target is None else (-target[1], -target[0]),
-            at=None if at is None else -at,
-        )
-        yield from same(read, case.problem, after, angle_sign=-1.0)
+        yield from same(read, case.problem, mapped(case.problem, factor=-1.0), angle_sign=-1.0)
 
 
 @final
@@ -161,13 +156,8 @@ class Translation(Property):
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare with everything shifted by some bandwidths, and by many."""
         require_clear_jumps(case.problem)
-        target, at, h = case.problem.target, case.problem.settings.at, case.problem.settings.bandwidth
-        for shift in (0.7 * h, -1234.5 * h):
-            after = case.problem.replace(
-                angles=case.problem.angles + shift,
-                target=None if target is None else (target[0] + shift, target[1] + shift),
-                at=None if at is None else at + shift,
-            )
+        for shift in (0.7, -1234.5):
+            after = mapped(case.problem, shift=shift * case.problem.settings.bandwidth)
             yield from same(read, case.problem, after)
 
 
@@ -186,17 +176,11 @@ class Unit(Property):
         problem, settings = case.problem, case.problem.settings
         require_clear_jumps(problem)
         for unit in (math.pi / 180.0, 60.0):
-            target, at, period = problem.target, settings.at, settings.circumference
-            after = problem.replace(
-                angles=problem.angles * unit,
-                bandwidth=settings.bandwidth * unit,
-                target=None if target is None else (target[0] * unit, target[1] * unit),
-                at=None if at is None else at * unit,
-                period=None if period is None else period * unit,
-            )
+            period = None if settings.circumference is None else settings.circumference * unit
+            after = mapped(problem, factor=unit, bandwidth=settings.bandwidth * unit, period=period)
             yield from same(read, problem, after, loss_moves=math.log(unit), log_c=math.log(unit))
-            if target is not None:
-                kl, was = evaluate(after, wrt=()).kl, read(problem).loss - math.log(target[1] - target[0])
+            if problem.width is not None:
+                kl, was = evaluate(after, wrt=()).kl, read(problem).loss - math.log(problem.width)
                 allowed = roundoff(problem, after, log_c=abs(math.log(unit)) + target_condition(problem))
                 yield compared("KL", math.nan if kl is None else kl, was, allowed)
 
@@ -218,14 +202,11 @@ class Rotation(Property):
         """Compare with all turned, the points brought into [0, P) and some of them turned on by 1 to 3 whole turns."""
         problem, period = case.problem, case.problem.settings.circumference or math.nan
         require_clear_jumps(problem)
-        rng, target, at = case.rng(), problem.target, problem.settings.at
+        rng = case.rng()
         turn = float(rng.uniform(0.0, period))
         whole_turns = rng.integers(-3, 4, len(problem.angles)) * period
-        after = problem.replace(
-            angles=np.mod(problem.angles + turn, period) + whole_turns,
-            target=None if target is None else (target[0] + turn, target[1] + turn),
-            at=None if at is None else at + turn,
-        )
+        angles = np.mod(problem.angles + turn, period) + whole_turns
+        after = mapped(problem, shift=turn, angles=angles)
         yield from same(read, problem, after)
 
 

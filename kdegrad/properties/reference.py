@@ -67,9 +67,10 @@ class Picture:
     condition
         A = max_m Σ_j r_j A_jm with A_jm = |log S_j| + |log K| + |k'| (|t_m| + |x_j|), over the pairs with K > 0; a
         background adds its share times |log(E/(b-a))| + (|a| + |b|)/(b-a).
-    slope_condition
-        The same for the gradients of angles and bandwidth: (1 + A)(1 + max_m Σ_j r_j |h k'|) and what a rounded
-        coordinate moves them by, max_m Σ_j |h² S_j K''/p| (|t_m| + |x_j|)/h.
+    steepness
+        max_m Σ_j r_j |h k'| and r_j |∂k/∂log h|: how much larger than responsibilities the terms of the slopes are.
+    bend
+        max_m Σ_j |h² S_j K''/p| (|t_m| + |x_j|)/h: what a rounded coordinate moves the slopes by.
     kink_clearance
         The least relative distance of a pair from a kink or jump of K, in units of |t| + |x| + h.
     """
@@ -77,7 +78,8 @@ class Picture:
     reading: Reading
     uncovered: int
     condition: float
-    slope_condition: float
+    steepness: float
+    bend: float
     kink_clearance: float
 
 
@@ -87,7 +89,7 @@ def softmax(logits: FloatArray) -> FloatArray:
     return np.asarray(powers / powers.sum())
 
 
-@lru_cache(maxsize=256)
+@lru_cache(maxsize=8)  # a picture and its problem hold some ten vectors of length N
 def picture(problem: Problem) -> Picture:
     """Return the reading of `problem` by the plain formulas, with its sensitivity to rounding."""
     nodes, node_weights = problem.rule.nodes, problem.rule.weights
@@ -103,7 +105,9 @@ def picture(problem: Problem) -> Picture:
         slopes += w @ pairs.slopes
         bandwidth_slope -= float(w @ pairs.bandwidth_slopes.sum(axis=1))
         condition = max(condition, pairs.condition())
-        steepness = max(steepness, float(np.abs(pairs.slopes).sum(axis=1).max()))
+        steepness = max(
+            steepness, *(float(np.abs(s).sum(axis=1).max()) for s in (pairs.slopes, pairs.bandwidth_slopes))
+        )
         bend = max(bend, pairs.bend())
         clearance = min(clearance, pairs.clearance())
     uncovered = int(np.isneginf(log_density).sum())
@@ -111,7 +115,7 @@ def picture(problem: Problem) -> Picture:
     all_shares = 1.0 if problem.settings.background == 0.0 else total.sum()
     loss = math.inf if uncovered else -float(node_weights @ log_density)
     reading = Reading(loss, log_density, weights, total, weights * all_shares - total, slopes, bandwidth_slope)
-    return Picture(reading, uncovered, condition, (1.0 + condition) * (1.0 + steepness) + bend, clearance)
+    return Picture(reading, uncovered, condition, steepness, bend, clearance)
 
 
 def target_condition(problem: Problem) -> float:

@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.properties.base import Case, Comparison, Evaluator, Property, Unmet, compared, roundoff
+from kdegrad.properties.base import Case, Comparison, Evaluator, LaplaceProperty, Property, Unmet, compared, roundoff
 from kdegrad.properties.geometry import beyond_edge, offsets, over_target, with_distances
 
 _NO_ANTIPODE: Final = "; on a circle |x_j ⊖ c| + (b-a)/2 ≤ P/2 for all j, before and after"
@@ -16,7 +16,7 @@ _MOST_BINS: Final = 12  # that are looked at one by one
 
 
 @final
-class LaplaceShiftTarget(Property):
+class LaplaceShiftTarget(LaplaceProperty):
     """A point that stays outside keeps |t - x| = (the way to the edge) + (from there to t): e^(ρ/h) leaves every node.
 
     All points gain the factor e^(ρ/h) at every t in [a, b], so no r_i(t) changes, and L falls by ρ/h.
@@ -29,10 +29,6 @@ class LaplaceShiftTarget(Property):
         "and L falls by ρ/h"
     )
     precondition = "all points outside [a, b], ρ > 0" + _NO_ANTIPODE + _SHOWN_BREAK
-
-    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Return what it is for the shift at one bin."""
-        return "holds" if kernel == "laplace" and not background else "breaks"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare before and after."""
@@ -79,7 +75,7 @@ class LaplaceShiftPastEdge(Property):
 
 
 @final
-class LaplaceOneSide(Property):
+class LaplaceOneSide(LaplaceProperty):
     """From one side, |t - x_j| = dist(x_j, [a, b]) + (from the edge to t): the second term is the same for all points.
 
     So r_i ∝ S_i e^(-dist(x_i, [a, b])/h) is the same at every node, and a distance δ is a logit δ/h.
@@ -92,10 +88,6 @@ class LaplaceOneSide(Property):
         "a point away by δ changes the responsibilities as lowering its logit by δ/h does"
     )
     precondition = "all points on one side of [a, b]" + _NO_ANTIPODE + _SHOWN_BREAK
-
-    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Return what it is for the shift at one bin."""
-        return "holds" if kernel == "laplace" and not background else "breaks"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare single bins with the whole, and a moved point with a lowered logit."""
