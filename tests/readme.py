@@ -62,7 +62,7 @@ def _apart(text: str) -> tuple[str, list[float]]:
 
 
 def _close(value: float, other: float) -> bool:
-    return value == other or abs(value - other) <= 1e-9 * abs(value) or max(abs(value), abs(other)) < 1e-12
+    return value == other or abs(value - other) <= 1e-9 * abs(value) or max(abs(value), abs(other)) < 1e-11
 
 
 def commands(text: str) -> Iterator[Command]:

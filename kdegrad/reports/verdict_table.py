@@ -34,12 +34,12 @@ def verdicts(checks: Sequence[Verdict], properties: Sequence[Property], look: Lo
     for family, title in TITLES.items():
         members = [row for row in everything if row.of.family == family]
         if members:
-            yield from printed(look, Text(f"\n{title}", style="bold"))
+            yield from printed(look, Text(title, style="bold"))
             yield from fitted(look, _columns(members, look))
     yield from _skips(everything, look)
     yield from _failures(checks, look)
     style = STYLES["fail"] if counts(checks)["failed"] or not counts(checks)["passed"] else STYLES["pass"]
-    yield from printed(look, Text(f"\n{summary(checks)}", style=style))
+    yield from printed(look, Text(summary(checks), style=style))
     if look.width < WIDE:
         yield from printed(look, Text("the statements in full: kdegrad verify-props --list", style="dim"))
 
