@@ -7,7 +7,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, assert_never
-from xml.sax.saxutils import escape, quoteattr
 
 from kdegrad.errors import SettingError
 from kdegrad.reports import Look
@@ -97,6 +96,8 @@ def _tally(checks: Sequence[Verdict]) -> str:
 
 
 def _testcase(check: Verdict, family: str) -> Iterator[str]:
+    from xml.sax.saxutils import escape  # it loads urllib and ssl, which no other report waits for
+
     yield f'    <testcase classname="kdegrad.{family}.{check.property}" name={_attribute(check.case)} time="0"'
     if check.verdict == "pass":
         yield "/>\n"
@@ -107,6 +108,8 @@ def _testcase(check: Verdict, family: str) -> Iterator[str]:
 
 
 def _attribute(text: str) -> str:
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(legal_xml(text))
 
 
