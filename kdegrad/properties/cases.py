@@ -184,15 +184,15 @@ CIRCLE_KINDS: Final[dict[str, Kind]] = {
 _SHARED_PATTERN: Final = ("line", "circle", "line")  # of the domains, for a kernel that lives on both
 
 
-def input_case(problem: Problem, seed: int) -> Case:
-    """Return the user's own points as a case: by bins, and no more of them than a plain check can bear."""
+def input_case(problem: Problem, seed: int, name: str) -> Case:
+    """Return the user's own points as the case `name`: by bins, and no more of them than a plain check can bear."""
     settings, n = problem.settings, len(problem.angles)
     exact = settings.rule == "exact"
     bins = max(_FEWEST_BINS, _OWN_PAIRS // n)
     if settings.bins > bins:
-        name, problem = f"input by {bins} bins", problem.replace(bins=bins, rule="midpoint")
-    else:
-        name, problem = "input", problem.replace(rule="midpoint") if exact else problem
+        name, problem = f"{name} by {bins} bins", problem.replace(bins=bins, rule="midpoint")
+    elif exact:
+        problem = problem.replace(rule="midpoint")
     return Case(name, problem, seed, 0, exact)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
 import numpy as np
@@ -58,7 +58,7 @@ Progress = Callable[[int, int], None]
 
 
 def verify(
-    problem: Problem | None = None,
+    problem: Problem | Mapping[str, Problem] | None = None,
     *,
     cases: int = 20,
     seed: int = 0,
@@ -72,7 +72,7 @@ def verify(
     ----------
     problem
         Its points are the case ``input``; its kernel, bandwidth, df, circle and sums are those of the random problems.
-        None: random problems only, with the defaults.
+        Several problems by the names of their cases: the first one's are. None: random problems only, by default.
     cases
         How many random problems.
     seed
@@ -96,8 +96,9 @@ def verify(
     """
     _check_options(cases, seed, only, tolerance)
     chosen = [p for p in PROPERTIES if not only or p.id in only]
-    like = Settings(target=(0.0, 1.0)) if problem is None else problem.settings
-    drawn = [] if problem is None else [input_case(problem, seed)]
+    given = {"input": problem} if isinstance(problem, Problem) else problem or {}
+    like = next((p.settings for p in given.values()), Settings(target=(0.0, 1.0)))
+    drawn = [input_case(p, seed, name) for name, p in given.items()]
     drawn += random_cases(like, cases, seed)
     verdicts: list[Verdict] = []
     for case in drawn:
