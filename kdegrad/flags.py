@@ -9,14 +9,14 @@ import inspect
 import sys
 from collections.abc import Callable
 from dataclasses import dataclass, fields, is_dataclass
+from functools import cache
 from typing import TYPE_CHECKING, Annotated, Any, get_type_hints
 
 import typer
 
 from kdegrad import grammar
 from kdegrad.errors import SettingError
-from kdegrad.reports import Format
-from kdegrad.reports.verdicts import VerdictFormat
+from kdegrad.reports import Format, VerdictFormat
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -32,7 +32,7 @@ _OUTPUT = _option("--output", REPORT, "Write there, whole or not at all.", "FILE
 _DEBUG = typer.Option("--debug", help="Show the traceback of an error of ours.", rich_help_panel=REPORT)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ProblemFlags:
     """INPUT and the options of every computing command (SPEC section 6)."""
 
@@ -193,7 +193,7 @@ def _override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]
     return {name: value for name, value in settings.items() if name not in void} | given
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class CheckFlags:
     """What ``verify-props`` checks, and how strictly."""
 
@@ -217,7 +217,7 @@ class CheckFlags:
         }
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class ReportFlags:
     """Where a report goes and in which form."""
 
@@ -228,7 +228,7 @@ class ReportFlags:
     debug: Annotated[bool, _DEBUG] = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class VerdictReportFlags:
     """The same for the report of ``verify-props``, which has more forms."""
 
@@ -242,19 +242,12 @@ class VerdictReportFlags:
 
 def flattened(command: Callable[..., int]) -> Callable[..., int]:
     """Return `command` with one parameter for each field of its dataclass parameters, as Typer wants them."""
-    groups: dict[str, Any] = {name: hint for name, hint in get_type_hints(command).items() if is_dataclass(hint)}
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
     parameters = []
     for name, parameter in inspect.signature(command).parameters.items():
-        if name not in groups:
-            parameters.append(parameter.replace(annotation=get_type_hints(command, include_extras=True)[name]))
-            continue
-        hints = get_type_hints(groups[name], include_extras=True)
-        parameters += [
-            inspect.Parameter(
-                field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
-            )
-            for field in fields(groups[name])
-        ]
+        own = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += _parameters(groups[name]) if name in groups else [own]
 
     def run(**values: Any) -> int:
         built = {
@@ -265,7 +258,17 @@ def flattened(command: Callable[..., int]) -> Callable[..., int]:
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
-    run.__signature__ = inspect.Signature(  # type: ignore[attr-defined]  # functions take one; typeshed does not say so
-        [parameter.replace(kind=inspect.Parameter.KEYWORD_ONLY) for parameter in parameters]
-    )
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typeshed does not know of it
     return run
+
+
+@cache
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    """Return a parameter for each field of a dataclass."""
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(group)
+    ]

@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -59,6 +58,8 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
     A temporary file in the same folder is renamed over it: links are followed, an existing file's mode is kept, a
     new one's is the usual one. A device or a pipe is written to as it is.
     """
+    import tempfile  # it loads hashlib and OpenSSL, which a report on standard output need not wait for
+
     path = Path(os.path.realpath(output))
     if path.exists() and not path.is_file():
         with path.open("wb") as stream:

@@ -1,7 +1,7 @@
 """What a person or a program reads. A renderer takes a result and returns text, in pieces; it computes nothing.
 
-One file a form: `as_table.py` for people, `as_json.py` and `as_csv.py` for programs. Here the form is chosen; each is
-imported only when it is asked for, so that JSON does not wait for rich.
+One file a form: `as_table.py` for people, `as_json.py` and `as_csv.py` for programs; `verdicts.py` has the forms of
+``verify-props``. Here the form is chosen; each is imported only when it is asked for: JSON does not wait for rich.
 """
 
 from __future__ import annotations
@@ -21,6 +21,16 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+
+
+class VerdictFormat(StrEnum):
+    """The forms of the report of ``verify-props``."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    junit = "junit"
+    github = "github"
 
 
 @dataclass(frozen=True)

@@ -5,11 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from kdegrad.errors import SettingError
-from kdegrad.reports import Look
+from kdegrad.reports import Look, VerdictFormat
 
 if TYPE_CHECKING:
     from kdegrad.properties import Property, Verdict
@@ -26,16 +25,6 @@ FIELDS: Final = (
     "reproduce",
 )
 GITHUB_CAP: Final = 10  # annotations of a kind that GitHub shows for a step
-
-
-class VerdictFormat(StrEnum):
-    """The forms of the report of ``verify-props``."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    junit = "junit"
-    github = "github"
 
 
 def verdicts(
