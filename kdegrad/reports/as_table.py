@@ -5,16 +5,13 @@ A table that is too wide loses whole columns, the least needed first, and says w
 
 from __future__ import annotations
 
-import io
-from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Iterator
+from dataclasses import replace
 from itertools import islice
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
+from rich.console import Group
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from kdegrad.objective import Evaluation
@@ -29,55 +26,38 @@ from kdegrad.reports.facts import (
     problem_facts,
     safe_text,
 )
+from kdegrad.reports.sketch import sketch
+from kdegrad.reports.tables import Column, bars, cell, fitted, number, printed, words
 
 ROWS_SHOWN = 40  # of a table whose length nobody chose
 LABEL_WIDTH = 20
-BAR_HALF = 4  # cells on each side of a bar's middle
 
-ASCII_WORDS = {
-    ord(symbol): word
-    for symbol, word in (
-        ("·", "-"), ("²", "^2"), ("³", "^3"), ("√", "sqrt"), ("π", "pi"), ("θ", "theta"), ("κ", "kappa"),
-        ("γ", "gamma"), ("ν", "nu"), ("Σ", "sum"), ("≤", "<="), ("∂", "d"),
-    )
-}  # fmt: skip
 BIN_NOUNS = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
-
-PULLED, PUSHED = "bright_blue", "dark_orange"  # told apart without red and green
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of text cells; `need` 0 is kept at any width, a larger one goes earlier."""
-
-    title: str
-    cells: Sequence[Text]
-    need: int = 0
-    right: bool = True
-    widest: int | None = None
 
 
 def loss(evaluation: Evaluation, look: Look) -> Iterator[str]:
     """Yield the report of ``kdegrad loss``."""
     yield from _headline(evaluation, look)
+    yield from sketch(evaluation, look)
 
 
 def gradient(evaluation: Evaluation, look: Look, top: int | None) -> Iterator[str]:
     """Yield the report of ``kdegrad grad``: the points with a bar for sign and size of the gradient."""
     yield from _headline(evaluation, look)
+    yield from sketch(evaluation, look)
     facts = gradient_facts(evaluation)
     summary = {"sum": facts["sum"], **facts["norms"]}
-    yield from _print(
+    yield from printed(
         look, Text("gradient   " + "   ".join(f"{name} {number(value)}" for name, value in summary.items()))
     )
     if "gradient_log_bandwidth" in facts:
-        yield from _print(look, Text(f"gradient of log h   {number(facts['gradient_log_bandwidth'])}"))
+        yield from printed(look, Text(f"gradient of log h   {number(facts['gradient_log_bandwidth'])}"))
     count = len(evaluation.problem.angles)
     if top is None and count > ROWS_SHOWN:
         top = ROWS_SHOWN
-    yield from _fitted(look, _point_columns(evaluation, look, top))
+    yield from fitted(look, _point_columns(evaluation, look, top))
     if top is not None and top < count:
-        yield from _print(look, Text(f"the {top} largest of {count} points (--top {count} shows all)", style="dim"))
+        yield from printed(look, Text(f"the {top} largest of {count} points (--top {count} shows all)", style="dim"))
 
 
 def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
@@ -86,14 +66,14 @@ def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
     yield "\n"
     rows = list(islice(bin_rows(evaluation), ROWS_SHOWN))
     columns = [
-        Column(title, [_cell(title, value) for value in values])
+        Column(title, [cell(title, value) for value in values])
         for title, values in zip(BIN_COLUMNS, zip(*rows, strict=True), strict=True)
     ]
-    columns.append(_bars([row[-1] for row in rows], look))
-    yield from _fitted(look, columns)
+    columns.append(bars([row[-1] for row in rows], look))
+    yield from fitted(look, columns)
     total = len(evaluation.problem.angles) * evaluation.problem.rule.bins
     if total > ROWS_SHOWN:
-        yield from _print(look, Text(f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", style="dim"))
+        yield from printed(look, Text(f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", style="dim"))
 
 
 def kernels(look: Look) -> Iterator[str]:
@@ -105,19 +85,12 @@ def kernels(look: Look) -> Iterator[str]:
     need = {"name": 0, "formula": 0, "support": 2}
     widest = {"aliases": 12, "formula": 20}
     columns = [
-        Column(
-            name, [_words(look, row[name]) for row in texts], need.get(name, 1), right=False, widest=widest.get(name)
-        )
+        Column(name, [words(look, row[name]) for row in texts], need.get(name, 1), right=False, widest=widest.get(name))
         for name in texts[0]
     ]
-    yield from _fitted(look, columns)
+    yield from fitted(look, columns)
     symbols = "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
-    yield from _print(look, _words(look, symbols, "dim"))
-
-
-def number(value: float) -> str:
-    """Return a computed number to five digits, never cut; what was put in is shown to six."""
-    return f"{value:.5g}"
+    yield from printed(look, words(look, symbols, "dim"))
 
 
 def describe(problem: Problem) -> str:
@@ -149,9 +122,9 @@ def _headline(evaluation: Evaluation, look: Look) -> Iterator[str]:
         if value is not None:
             large.append(name).append(f"{value:.12g}", style="bold bright_blue").append(" nats     ")
     frame = box.ROUNDED if look.unicode else box.ASCII
-    yield from _print(look, Panel(Group(large, _words(look, describe(evaluation.problem), "dim")), box=frame))
+    yield from printed(look, Panel(Group(large, words(look, describe(evaluation.problem), "dim")), box=frame))
     if not evaluation.is_finite:
-        yield from _print(look, Text(not_finite(evaluation), style="bold"))
+        yield from printed(look, Text(not_finite(evaluation), style="bold"))
 
 
 def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[Column]:
@@ -163,100 +136,9 @@ def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[
     order = {"angle": 0, "logit": 4, "weight": 1, "responsibility": 1, "gradient": 0}
     order |= {"gradient_per_weight": 3, "gradient_angle": 1}
     columns += [
-        Column(name.replace("_", "\n", 1).replace("_", " "), [_cell(name, value) for value in values[name]], need=need)
+        Column(name.replace("_", "\n", 1).replace("_", " "), [cell(name, value) for value in values[name]], need=need)
         for name, need in order.items()
         if name in values
     ]
-    columns.append(replace(_bars(values["gradient"], look), need=2))
+    columns.append(replace(bars(values["gradient"], look), need=2))
     return columns
-
-
-def _bars(values: Sequence[float], look: Look) -> Column:
-    """Return a column of bars: to the left where the gradient pulls a logit up (< 0), to the right where down."""
-    largest = max((abs(value) for value in values), default=0.0) or 1.0
-    return Column("- 0 +".center(2 * BAR_HALF + 1), [_bar(value / largest, look) for value in values], right=False)
-
-
-def _bar(fraction: float, look: Look) -> Text:
-    """Return a bar for -1 ≤ fraction ≤ 1, in half cells."""
-    full, left_half, right_half, middle = ("█", "▐", "▌", "│") if look.unicode else ("#", "-", "-", "|")
-    halves = round(abs(fraction) * 2 * BAR_HALF)
-    cells = full * (halves // 2)
-    if fraction < 0.0:
-        left = ((left_half if halves % 2 else "") + cells).rjust(BAR_HALF)
-        return Text().append(left, style=PULLED).append(middle, style="dim").append(" " * BAR_HALF)
-    right = (cells + (right_half if halves % 2 else "")).ljust(BAR_HALF)
-    return Text(" " * BAR_HALF).append(middle, style="dim").append(right, style=PUSHED)
-
-
-def _cell(name: str, value: float | int) -> Text:
-    if isinstance(value, int):
-        return Text(str(value))
-    return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else number(value))
-
-
-def _fitted(look: Look, columns: list[Column]) -> Iterator[str]:
-    """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named."""
-    unfolded = [replace(column, widest=None) for column in columns]
-    kept, dropped = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded), []
-    while _measure(look, _table(look, kept)) > look.width and any(column.need for column in kept):
-        needless = max(kept, key=lambda column: column.need)
-        kept.remove(needless)
-        dropped.append(needless.title.replace("\n", " ").strip())
-    table = _table(look, kept)
-    yield from _print(replace(look, width=max(look.width, _measure(look, table))), table)
-    if dropped:
-        note = f"not shown at {look.width} columns: {', '.join(dropped)} (widen the terminal, or --format csv)"
-        yield from _print(look, Text(note, style="dim"))
-
-
-def _table(look: Look, columns: Sequence[Column]) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD if look.unicode else box.ASCII_DOUBLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        header_style="bold",
-    )
-    for column in columns:
-        table.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            no_wrap=column.widest is None,
-            max_width=column.widest,
-            overflow="fold",
-        )
-    for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*row)
-    return table
-
-
-def _words(look: Look, text: str, style: str = "") -> Text:
-    """Return text in the symbols that the place can show."""
-    return Text(text if look.unicode else text.translate(ASCII_WORDS), style)
-
-
-def _measure(look: Look, table: Table) -> int:
-    console = _console(look, io.StringIO())
-    return Measurement.get(console, console.options.update(max_width=100_000), table).maximum
-
-
-def _print(look: Look, item: RenderableType) -> Iterator[str]:
-    """Yield what rich makes of `item`, without spaces at the ends of lines."""
-    stream = io.StringIO()
-    _console(look, stream).print(item)
-    yield "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
-
-
-def _console(look: Look, stream: io.StringIO) -> Console:
-    return Console(
-        file=stream,
-        width=look.width,
-        force_terminal=look.colour,
-        no_color=not look.colour,
-        color_system="256" if look.colour else None,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        legacy_windows=False,
-        _environ={},
-    )
