@@ -23,6 +23,7 @@ from kdegrad.kernels import KERNELS, LINE_KERNELS, make_kernel
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
 from kdegrad.sums import make_sums
+from kdegrad.view import centre
 
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
 _BLOCK_PAIRS: Final = 65_536
@@ -200,15 +201,6 @@ def moved_away(problem: Problem, distance: float) -> FloatArray:
             f"give {most:g} at most",
         )
     return np.asarray(problem.angles + distance * np.sign(offsets))
-
-
-def centre(problem: Problem) -> float:
-    """Return what `distance` moves away from: the node where the rule is one node, else the target's centre."""
-    if problem.settings.at is not None:
-        return float(problem.settings.at)
-    assert problem.target is not None  # Settings saw to it
-    low, high = problem.target
-    return 0.5 * float(low) + 0.5 * float(high)
 
 
 def measure(evaluation: Evaluation, value: Value) -> SweepStep:
