@@ -210,7 +210,7 @@ def descend(
             break
         if (now.norm if gap is None else gap) <= tolerance:
             what = "norm of the gradient" if gap is None else "duality gap"
-            end = _End(True, f"converged: the {what} is at most {tolerance:g}", False)
+            end = _End(True, f"converged after {step} steps: the {what} is at most {tolerance:g}", False)
             break
         if step == steps:
             break

@@ -26,6 +26,7 @@ from kdegrad.sums import make_sums
 from kdegrad.view import centre
 
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
+STEPS: Final = 11
 _BLOCK_PAIRS: Final = 65_536
 _ROUNDINGS: Final = 64 * float(
     np.finfo(np.float64).eps
