@@ -11,7 +11,7 @@ from matplotlib.projections.polar import PolarAxes
 
 from kdegrad.domain import FloatArray
 from kdegrad.objective import Evaluation
-from kdegrad.plot.line import STEMS, Groups, title_of
+from kdegrad.plot.line import STEMS, Groups, separate_lines, title_of
 from kdegrad.plot.style import (
     BAND,
     FAINT,
@@ -58,22 +58,22 @@ def _rose(evaluation: Evaluation) -> tuple[Figure, PolarAxes, float]:
     assert period is not None  # it is a circle
     turn = 2.0 * math.pi / period
     drawing = figure(4.9, 4.4)
-    drawing.set_layout_engine("constrained", h_pad=0.12)
+    drawing.set_layout_engine("constrained", h_pad=0.07)
     axes = drawing.add_subplot(projection="polar")
     assert isinstance(axes, PolarAxes)
-    places, density = curve(problem, 1081)
+    places, density = curve(problem, 541)
     peak = max(float(density.max()), 1.0 / (problem.width or np.inf))
     height = OUTER / peak if peak > 0.0 else 0.0
     if problem.target is not None and problem.width is not None:
         low, high = problem.target
-        arc = np.linspace(low, high, 361) * turn
+        arc = np.linspace(low, high, 91) * turn
         axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=f"target [{low:g}, {high:g}]")
         axes.plot(
             arc, np.full_like(arc, 1.0 + height / problem.width), color=PULLED, linestyle="--", label="wanted density"
         )
     if problem.settings.at is not None:
         axes.plot([problem.settings.at * turn] * 2, [0.0, EDGE], color=FAINT, linewidth=0.8, label="the one bin")
-    axes.plot(np.linspace(0.0, 2.0 * math.pi, 361), np.ones(361), color=FAINT, linewidth=0.7)
+    axes.plot(np.linspace(0.0, 2.0 * math.pi, 181), np.ones(181), color=FAINT, linewidth=0.7)
     axes.fill_between(places * turn, 1.0, 1.0 + height * density, color=INK, alpha=0.1, linewidth=0)
     unit = problem.settings.unit.removesuffix("s")
     name = f"density p, at the most {float(density.max()):.3g} per {unit}"
@@ -93,7 +93,8 @@ def _stems(axes: PolarAxes, turn: float, evaluation: Evaluation, values: FloatAr
     for name, (colour, compare) in groups.items():
         chosen = compare(values, 0.0)
         tips = 1.0 - length * np.abs(values[chosen])
-        axes.vlines(angles[chosen], tips, 1.0, color=colour, linewidth=0.5 if many else 1.1, zorder=3)
+        lines = separate_lines(angles[chosen], np.ones_like(tips), tips)
+        axes.plot(*lines, color=colour, linewidth=0.5 if many else 1.1, zorder=3)
         axes.plot(angles[chosen], tips, "o", color=colour, markersize=1.5 if many else 3.2, label=name, zorder=3)
     axes.plot([], [], linestyle="none", label=f"longest stem {largest:.3g}")
 

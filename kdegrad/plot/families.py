@@ -34,8 +34,9 @@ from kdegrad.reports.facts import largest_first
 from kdegrad.sweeps import Sweep, SweepStep, series
 
 PATHS, NAMED_PATHS = 60, 12
+WIDTH_STEP = 0.1  # points
 MARKS = 20  # on a curve
-WIDE_RANGE = 30.0  # of KL: beyond it the small curves of a linear axis lie on its floor
+WIDE_RANGE = 10.0  # beyond it the small values of a linear axis lie on its floor
 Panel = tuple[str, Callable[[SweepStep], Sequence[float | None]]]
 
 
@@ -78,7 +79,7 @@ def _curves(family: Sweep, panels: Sequence[Panel], *, log: bool) -> Figure:
                     markerfacecolor=colour if number == 0 else "white",
                 )
         axes.set_ylabel(name)
-        _honest(axes, log_x=log, log_y=log or (axes is every[0] and _is_wide(axes)))
+        _honest(axes, log_x=log, log_y=_is_wide(axes) and (log or axes is every[0]))
     axes.set_xlabel(_parameter_name(family))
     legend_below(drawing, axes, columns=4)
     return drawing
@@ -176,8 +177,10 @@ def _mark_target(axes: Axes, problem: Problem) -> None:
 def _way(axes: Axes, steps: FloatArray, values: FloatArray, widths: FloatArray, colour: str) -> None:
     """Draw one line whose width changes along it."""
     corners = np.column_stack([steps, values])
-    segments = np.stack([corners[:-1], corners[1:]], axis=1)
-    axes.add_collection(LineCollection(list(segments), linewidths=widths[1:], colors=colour, capstyle="round"))
+    rounded = np.round(widths / WIDTH_STEP) * WIDTH_STEP
+    starts = np.flatnonzero(np.diff(rounded[1:], prepend=-1.0))  # a run of one width is one line
+    runs = [corners[first : last + 1] for first, last in zip(starts, [*starts[1:], len(corners) - 1], strict=True)]
+    axes.add_collection(LineCollection(runs, linewidths=rounded[starts + 1], colors=colour, capstyle="round"))
     axes.update_datalim(corners)
 
 
@@ -200,15 +203,13 @@ def _is_wide(axes: Axes) -> bool:
 
 
 def _honest(axes: Axes, *, log_x: bool, log_y: bool) -> None:
-    """Let a linear axis reach 0, and a logarithmic one a decade at least: noise shall not fill a panel."""
+    """Let a linear axis reach 0: noise shall not fill a panel, nor a small change look large."""
     if log_x:
         axes.set_xscale("log")
         log_ticks(axes.xaxis, *axes.dataLim.intervalx)
     low, high = axes.dataLim.intervaly
-    if log_y and low > 0.0:
+    if log_y:
         axes.set_yscale("log")
-        if high < 10.0 * low:
-            axes.set_ylim(low / 3.0, high * 3.0)
         log_ticks(axes.yaxis, *axes.get_ylim())
         axes.set_ylabel(f"{axes.get_ylabel()}\n(logarithmic)")
     elif np.isfinite(low) and np.isfinite(high):

@@ -67,10 +67,15 @@ def stems(axes: Axes, angles: FloatArray, values: FloatArray, groups: Groups) ->
     many = len(kept) > 60
     for name, (colour, compare) in groups.items():
         chosen = compare(values, 0.0)
-        axes.vlines(
-            angles[chosen], 0.0, values[chosen], color=colour, linewidth=0.6 if many else 1.2, alpha=0.7 if many else 1
-        )
+        lines = separate_lines(angles[chosen], np.zeros_like(values[chosen]), values[chosen])
+        axes.plot(*lines, color=colour, linewidth=0.6 if many else 1.2, alpha=0.7 if many else 1)
         axes.plot(angles[chosen], values[chosen], "o", color=colour, markersize=1.5 if many else 3.5, label=name)
+
+
+def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return x and y of one curve that goes from start to end at each place, with gaps between."""
+    gaps = np.full_like(places, np.nan)
+    return np.column_stack([places, places, gaps]).ravel(), np.column_stack([starts, ends, gaps]).ravel()
 
 
 def mark_target(axes: Axes, problem: Problem) -> None:
@@ -94,7 +99,7 @@ def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
     problem = evaluation.problem
     drawing = figure(3.6)
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    places, density = curve(problem, 1201)
+    places, density = curve(problem, 401)
     for axes in (above, below):
         mark_target(axes, problem)
     above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
