@@ -176,6 +176,9 @@ def _mark_target(axes: Axes, problem: Problem) -> None:
 
 def _way(axes: Axes, steps: FloatArray, values: FloatArray, widths: FloatArray, colour: str) -> None:
     """Draw one line whose width changes along it."""
+    if len(steps) == 1:
+        axes.plot(steps, values, "o", color=colour, markersize=3.0, clip_on=False)
+        return
     corners = np.column_stack([steps, values])
     rounded = np.round(widths / WIDTH_STEP) * WIDTH_STEP
     starts = np.flatnonzero(np.diff(rounded[1:], prepend=-1.0))  # a run of one width is one line
