@@ -38,7 +38,7 @@ from kdegrad.flags import (
     placed,
 )
 from kdegrad.progress import ProgressBar
-from kdegrad.reports import Format, Look
+from kdegrad.reports import Format, Look, as_parquet
 
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep
@@ -115,7 +115,7 @@ def loss(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags) -> int:
     from kdegrad.objective import evaluate
 
     evaluation = evaluate(_load(problem, report, figure), wrt=())
-    deliver(report, reports.loss(evaluation, report.format_, look_of(report)))
+    deliver(report, reports.loss(evaluation, report.form, look_of(report)))
     if figure.plot is not None:
         plot.loss(evaluation, figure.plot)
     return DONE if evaluation.is_finite else NOT_FINITE
@@ -154,10 +154,10 @@ def grad(
     if not evaluation.is_finite:
         say(f"error: {reports.not_finite(evaluation)}")
         return NOT_FINITE
-    deliver(report, reports.gradient(evaluation, report.format_, look_of(report), top=rows, per_bin=per_bin))
+    deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
     if figure.plot is not None:
         plot.gradient(evaluation, figure.plot, per_bin=per_bin)
-    if report.format_ is Format.csv and evaluation.gradients.log_bandwidth is not None:
+    if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
         say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
     return DONE
 
@@ -170,13 +170,13 @@ def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: Plot
 
     look = look_of(report)
     if checks.list_:
-        deliver(report, verdicts.listing(properties.PROPERTIES, report.format_, look))
+        deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
         return DONE
     cases = _load_cases(problem, report, figure)
     with ProgressBar("checks") as advance:
         done = properties.verify(cases, **checks.options(), progress=advance.set)
     passed = properties.passed(done)
-    deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.format_, look))
+    deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.form, look))
     if figure.plot is not None:
         plot.verdicts(done, figure.plot)
     return DONE if passed else PROPERTY_FAILED
@@ -194,7 +194,7 @@ def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: 
     total = len(problem.kernel or [""]) * len(values or [""])
     with placed(**{over: f"--over {over}"}), ProgressBar("sweep", total) as advance:
         family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
-    deliver(report, reports.sweep(family, report.format_, look_of(report)))
+    deliver(report, reports.sweep(family, report.form, look_of(report)))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
         return NOT_FINITE
@@ -224,14 +224,14 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
     if not done.start.is_finite:
         say(f"error: {reports.not_finite(done.start)}")
         return NOT_FINITE
-    if report.output is not None and report.format_ is Format.table:
+    if report.output is not None and report.form is Format.table:
         writing.write_file(report.output, reports.descent(done, Format.csv, Look()))
         writing.write_stdout(reports.descent(done, Format.table, look_of_stdout()), for_people=True)
     else:
-        deliver(report, reports.descent(done, report.format_, look_of(report)))
+        deliver(report, reports.descent(done, report.form, look_of(report)))
     if figure.plot is not None:
         plot.descent(done, figure.plot)
-    if "bandwidth" in done.wrt and report.format_ is not Format.json:
+    if "bandwidth" in done.wrt and report.form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
     if done.diverged:
         say(f"error: {done.stopped}")
@@ -241,7 +241,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
 @command("kernels")
 def kernels(report: ReportFlags) -> int:
     """List the kernels: names, formulas, support, tail, and the claims of the note that hold for each."""
-    deliver(report, reports.kernels(report.format_, look_of(report)))
+    deliver(report, reports.kernels(report.form, look_of(report)))
     return DONE
 
 
@@ -313,9 +313,12 @@ def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFla
 def _outputs(
     report: ReportFlags | VerdictReportFlags, figure: PlotFlags, trace: str | None = None
 ) -> dict[str, str | None]:
-    """Return the files to write by option, once a figure is known to be possible."""
+    """Return the files to write by option, once a figure and Parquet are known to be possible."""
     if figure.plot is not None:
         plot.check(figure.plot)
+    if report.is_parquet:
+        as_parquet.check()
+        report.rendered(report.format_)
     return {"output": report.output, "plot": figure.plot, "trace": trace}
 
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from kdegrad import writing
-from kdegrad.reports import Look
+from kdegrad.reports import Look, as_parquet
 
 if TYPE_CHECKING:
     from kdegrad.flags import ReportFlags, VerdictReportFlags
@@ -40,10 +40,13 @@ def look_of_stdout() -> Look:
 
 def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
     """Send a report to the file or to standard output."""
-    if report.output is not None:
-        writing.write_file(report.output, pieces)
+    if report.output is None:
+        writing.write_stdout(pieces, for_people=report.form == "table")
+    elif report.is_parquet:
+        with writing.replacing(report.output) as stream:
+            as_parquet.write(pieces, stream)
     else:
-        writing.write_stdout(pieces, for_people=report.format_ == "table")
+        writing.write_file(report.output, pieces)
 
 
 def machine_error(error: Exception) -> str:
