@@ -90,10 +90,12 @@ def mark_target(axes: Axes, problem: Problem) -> None:
 
 
 def title_of(evaluation: Evaluation) -> str:
-    """Return kernel, bandwidth, loss and KL in one line."""
+    """Return kernel, bandwidth, background if there is one, loss and KL in one line."""
     kernel = evaluation.problem.kernel
     numbers = [f"L = {evaluation.loss:.5g}"] + ([] if evaluation.kl is None else [f"KL = {evaluation.kl:.5g} nats"])
-    return f"{kernel.name}, h = {kernel.bandwidth:g}    {',  '.join(numbers)}"
+    background = evaluation.problem.settings.background
+    mixed = f", E = {background:g}" if background > 0.0 else ""
+    return f"{kernel.name}, h = {kernel.bandwidth:g}{mixed}    {',  '.join(numbers)}"
 
 
 def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
