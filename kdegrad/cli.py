@@ -191,9 +191,10 @@ def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: 
         values = along.values()
     start = _load(problem, report, figure)
     over = str(along.over)
-    total = len(problem.kernel or [""]) * len(values or [""])
-    with placed(**{over: f"--over {over}"}), ProgressBar("sweep", total) as advance:
-        family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
+    with placed(**{over: f"--over {over}"}):
+        total = len(sweeps.members(start, over, values, problem.kernel))
+        with ProgressBar("sweep", total) as advance:
+            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
     deliver(report, reports.sweep(family, report.form, look_of(report)))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")

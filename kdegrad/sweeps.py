@@ -133,23 +133,34 @@ def sweep(
     >>> [round(step.l1, 4) for step in family.steps]
     [0.4117, 0.4117, 0.3109, 0.0235]
     """
-    names = _kernel_names(problem, over, kernels)
-    if over == "kernel":
-        if values is not None:
-            raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
-        members: list[tuple[str, Value]] = [(name, name) for name in names]
-    else:
-        _check_over(problem, over)
-        if values is None or len(values) == 0:
-            raise SettingError("over", f"{over} needs values: give one or more")
-        numbers = [int(value) if over == "bins" else float(value) for value in values]
-        members = [(name, value) for name in names for value in numbers]
     steps = []
-    for name, value in members:
+    for name, value in members(problem, over, values, kernels):
         steps.append(measure(evaluate(member(problem, over, value, name)), value))
         if watch is not None:
             watch(steps[-1])
     return Sweep(problem, over, tuple(steps))
+
+
+def members(
+    problem: Problem, over: str, values: Sequence[float] | FloatArray | None, kernels: Sequence[str] | None
+) -> list[tuple[str, Value]]:
+    """Return kernel and value of each problem of a family, the values of a kernel together. Parameters as for `sweep`.
+
+    Raises
+    ------
+    SettingError
+        For an unknown parameter or kernel, and where there are no values.
+    """
+    names = _kernel_names(problem, over, kernels)
+    if over == "kernel":
+        if values is not None:
+            raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
+        return [(name, name) for name in names]
+    _check_over(problem, over)
+    if values is None or len(values) == 0:
+        raise SettingError("over", f"{over} needs values: give one or more")
+    numbers = [int(value) if over == "bins" else float(value) for value in values]
+    return [(name, value) for name in names for value in numbers]
 
 
 def spaced(over: str, start: float, stop: float, steps: int, *, log: bool = False) -> list[float]:

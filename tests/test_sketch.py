@@ -36,7 +36,9 @@ def test_a_narrow_place_has_none() -> None:
 
 
 def test_colour_is_asked_for() -> None:
-    assert "\x1b" in "".join(lines_of(TWO_SIDED, Look(80, True, True)))
+    lines = lines_of(TWO_SIDED, Look(80, True, True))
+    assert lines[DENSITY_ROWS + 1].startswith("\x1b[2mpulled up    \x1b[0m\x1b[94m")  # the name is dim, the row is not
+    assert lines[DENSITY_ROWS + 2].startswith("\x1b[2mpushed down  \x1b[0m\x1b[38;5;208m")
 
 
 def test_target_and_points_stand_where_they_are() -> None:

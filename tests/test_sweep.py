@@ -9,7 +9,7 @@ import pytest
 
 import kdegrad as kg
 from kdegrad.objective import responsibilities_by_bin
-from kdegrad.sweeps import OVER, moved_away, only_pushed_down, spaced
+from kdegrad.sweeps import OVER, members, moved_away, only_pushed_down, spaced
 from tests.readme import ROOT
 
 TWO_SIDED = kg.load(ROOT / "sample_inputs" / "two_sided.yaml")
@@ -124,6 +124,8 @@ def test_watch_sees_each_step_as_it_is_done() -> None:
     seen: list[object] = []
     family = kg.sweep(TWO_SIDED, "bins", [1, 10, 100], watch=seen.append)
     assert tuple(seen) == family.steps
+    assert len(members(TWO_SIDED, "bins", [1, 10, 100], None)) == 3
+    assert len(members(TWO_SIDED, "kernel", None, None)) == 13
 
 
 # --- where values come from, and what is refused ----------------------------------------------------------------------

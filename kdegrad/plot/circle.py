@@ -11,15 +11,12 @@ from matplotlib.projections.polar import PolarAxes
 
 from kdegrad.domain import FloatArray
 from kdegrad.objective import Evaluation
-from kdegrad.plot.line import STEMS, Groups, separate_lines, title_of
+from kdegrad.plot.line import ALL, BY_SIGN, STEMS, Groups, separate_lines, title_of
 from kdegrad.plot.style import (
     BAND,
     FAINT,
     INK,
     PULLED,
-    PULLED_WORDS,
-    PUSHED,
-    PUSHED_WORDS,
     figure,
     legend_below,
 )
@@ -35,7 +32,7 @@ EIGHTHS_OF_PI: Final = ("0", "π/4", "π/2", "3π/4", "π", "5π/4", "3π/2", "7
 def weights(evaluation: Evaluation) -> Figure:
     """Draw target and density, and the points as stems by weight."""
     drawing, axes, turn = _rose(evaluation)
-    _stems(axes, turn, evaluation, evaluation.weights, {"weight S": (INK, np.greater_equal)})
+    _stems(axes, turn, evaluation, evaluation.weights, ALL)
     legend_below(drawing, axes)
     return drawing
 
@@ -45,8 +42,7 @@ def gradient(evaluation: Evaluation) -> Figure:
     drawing, axes, turn = _rose(evaluation)
     slopes = evaluation.gradients.logits
     assert slopes is not None  # it was asked for
-    signs = {PULLED_WORDS: (PULLED, np.less), PUSHED_WORDS: (PUSHED, np.greater_equal)}
-    _stems(axes, turn, evaluation, slopes, signs)
+    _stems(axes, turn, evaluation, slopes, BY_SIGN)
     legend_below(drawing, axes)
     return drawing
 

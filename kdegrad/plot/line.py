@@ -16,9 +16,7 @@ from kdegrad.plot.style import (
     FAINT,
     INK,
     PULLED,
-    PULLED_WORDS,
     PUSHED,
-    PUSHED_WORDS,
     angle_name,
     density_name,
     figure,
@@ -31,6 +29,11 @@ from kdegrad.reports.facts import largest_first
 from kdegrad.view import curve, positions, span
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
+BY_SIGN: Final[Groups] = {
+    "pulled up (∂L/∂z < 0)": (PULLED, np.less),
+    "pushed down (∂L/∂z > 0)": (PUSHED, np.greater_equal),
+}
+ALL: Final[Groups] = {"points, by weight S": (INK, np.greater_equal)}
 STEMS: Final = 3_000  # more cannot be told apart
 LABELLED: Final = 12
 
@@ -38,7 +41,7 @@ LABELLED: Final = 12
 def weights(evaluation: Evaluation) -> Figure:
     """Draw target and density, and the points as stems by weight."""
     drawing, (above, below) = _panels(evaluation)
-    stems(below, positions(evaluation.problem), evaluation.weights, {"points, by weight": (INK, np.greater_equal)})
+    stems(below, positions(evaluation.problem), evaluation.weights, ALL)
     below.set_ylabel("weight S")
     _label_points(below, evaluation, evaluation.weights)
     below.set_ylim(bottom=0.0)
@@ -51,8 +54,7 @@ def gradient(evaluation: Evaluation) -> Figure:
     drawing, (above, below) = _panels(evaluation)
     slopes = evaluation.gradients.logits
     assert slopes is not None  # it was asked for
-    signs = {PULLED_WORDS: (PULLED, np.less), PUSHED_WORDS: (PUSHED, np.greater_equal)}
-    stems(below, positions(evaluation.problem), slopes, signs)
+    stems(below, positions(evaluation.problem), slopes, BY_SIGN)
     below.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
     below.set_ylabel("gradient ∂L/∂z")
     _label_points(below, evaluation, slopes)
@@ -88,10 +90,12 @@ def mark_target(axes: Axes, problem: Problem) -> None:
 
 
 def title_of(evaluation: Evaluation) -> str:
-    """Return kernel, bandwidth, loss and KL in one line."""
+    """Return kernel, bandwidth, background if there is one, loss and KL in one line."""
     kernel = evaluation.problem.kernel
     numbers = [f"L = {evaluation.loss:.5g}"] + ([] if evaluation.kl is None else [f"KL = {evaluation.kl:.5g} nats"])
-    return f"{kernel.name}, h = {kernel.bandwidth:g}    {',  '.join(numbers)}"
+    background = evaluation.problem.settings.background
+    mixed = f", E = {background:g}" if background > 0.0 else ""
+    return f"{kernel.name}, h = {kernel.bandwidth:g}{mixed}    {',  '.join(numbers)}"
 
 
 def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:

@@ -19,7 +19,6 @@ PULLED, PUSHED = "#0072B2", "#D55E00"  # pulled up: ∂L/∂z < 0; pushed down: 
 CURVES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 DASHES: Final = ("-", "--", ":")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
-PULLED_WORDS, PUSHED_WORDS = "pulled up (∂L/∂z < 0)", "pushed down (∂L/∂z > 0)"
 
 WIDTH: Final = 4.8  # inches; printed at 3.4 the letters are 6 points high, at 7 they are 12
 LABEL_LENGTH: Final = 18

@@ -84,7 +84,7 @@ def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
 
 
 def _line(look: Look, name: str, row: str, style: str = "") -> Iterator[str]:
-    return printed(look, Text(name.ljust(GUTTER), style="dim").append(row, style=style))
+    return printed(look, Text().append(name.ljust(GUTTER), style="dim").append(row, style=style))
 
 
 def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, FloatArray, str]]:
