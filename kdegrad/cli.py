@@ -95,7 +95,7 @@ def root(
 ) -> None:
     """Compute the gradient of the cross-entropy between a uniform target and a weighted kernel density."""
     if context.invoked_subcommand is None:
-        print(context.get_help(), file=sys.stderr)
+        say(context.get_help())
         raise typer.Exit(WRONG_INPUT)
 
 
@@ -157,6 +157,8 @@ def grad(
     deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
     if figure.plot is not None:
         plot.gradient(evaluation, figure.plot, per_bin=per_bin)
+    if abs(excess := evaluation.lost_share) > 1e-6:
+        say(f"note: the responsibilities sum to 1 but for {excess:.2g}: so far out, float64 cannot tell them apart")
     if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
         say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
     return DONE

@@ -6,6 +6,7 @@ import os
 import shutil
 import sys
 from collections.abc import Iterator
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kdegrad import writing
@@ -14,11 +15,16 @@ from kdegrad.reports import Look, as_parquet
 if TYPE_CHECKING:
     from kdegrad.flags import ReportFlags, VerdictReportFlags
 
+NARROWEST, WIDEST = 40, 1_000  # columns: below, the terminal folds what a table cannot
+
 
 def say(message: str) -> None:
-    """Print a message on standard error, whatever its encoding can show."""
+    """Print a message on standard error, whatever its encoding can show; nobody can be told if it is closed or full."""
+    if sys.stderr is None:
+        return
     encoding = sys.stderr.encoding or "ascii"
-    print(message.encode(encoding, errors="backslashreplace").decode(encoding), file=sys.stderr)
+    with suppress(OSError):
+        print(message.encode(encoding, errors="backslashreplace").decode(encoding), file=sys.stderr, flush=True)
 
 
 def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
@@ -28,11 +34,14 @@ def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
 
 def look_of_stdout() -> Look:
     """Return what standard output can do."""
+    if sys.stdout is None:
+        return Look()
     terminal = sys.stdout.isatty()
-    width = int(os.environ.get("COLUMNS") or 0) if os.environ.get("COLUMNS", "0").isdecimal() else 0
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked[:6]) if asked.isdecimal() and asked.isascii() else 0
     dumb = os.environ.get("TERM") == "dumb"
     return Look(
-        width=width or (shutil.get_terminal_size().columns if terminal else 80),
+        width=min(max(width or (shutil.get_terminal_size().columns if terminal else 80), NARROWEST), WIDEST),
         unicode=(sys.stdout.encoding or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf32"),
         colour=terminal and not dumb and not os.environ.get("NO_COLOR"),
     )

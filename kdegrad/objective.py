@@ -15,7 +15,7 @@ is formed as exp of a sum of logarithms: S_i may be 0 where its factor is infini
 from __future__ import annotations
 
 import math
-from collections.abc import Collection, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final, Unpack, final
 
@@ -36,7 +36,9 @@ WRT: Final = ("logits", "angles", "bandwidth")
 @final
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """The derivatives of the loss; None where they were not asked for, NaN where the loss is infinite.
+    """The derivatives of the loss; None where no gradient was asked for, NaN where the loss is infinite.
+
+    Those of the logits come with the others.
 
     Attributes
     ----------
@@ -112,11 +114,21 @@ class Evaluation:
 
     @property
     def is_finite(self) -> bool:
-        """Whether the loss is a number, and with it the gradient."""
-        return math.isfinite(self.loss)
+        """Whether the loss is a number, and so are the gradients that were asked for."""
+        found = self.gradients
+        numbers = [number for number in (found.logits, found.angles, found.log_bandwidth) if number is not None]
+        return math.isfinite(self.loss) and all(bool(np.isfinite(number).all()) for number in numbers)
+
+    @property
+    def lost_share(self) -> float:
+        """What Σ_i R_i lacks of 1 by rounding: noticeable where |log p| is beyond 10¹⁰; 0 with a background."""
+        if self.responsibilities is None or self.problem.settings.background > 0.0:
+            return 0.0
+        return 1.0 - float(self.responsibilities.sum())
 
 
-def evaluate(problem: Problem, wrt: Collection[str] = ("logits",)) -> Evaluation:
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as not finite, not warned of
+def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evaluation:
     """Return the loss of `problem` and its gradients with respect to what `wrt` names.
 
     Parameters
@@ -124,18 +136,19 @@ def evaluate(problem: Problem, wrt: Collection[str] = ("logits",)) -> Evaluation
     problem
         Points, target, kernel and quadrature.
     wrt
-        Any of ``logits``, ``angles``, ``bandwidth``; empty for the loss alone.
+        Any of ``logits``, ``angles``, ``bandwidth``, or one of them; empty for the loss alone.
 
     Raises
     ------
     SettingError
         For an unknown name in `wrt`.
     """
+    wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
     for name in wrt:
         if name not in WRT:
-            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(name, WRT)}")
+            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
-    log_density = log_mixture(problem, sums.at_nodes(problem.log_weights))
+    log_density = _log_mixture(problem, sums.at_nodes(problem.log_weights))
     loss = float(-(problem.rule.weights @ log_density))
     weights = np.exp(problem.log_weights)
     responsibilities, gradients = None, Gradients()
@@ -160,7 +173,7 @@ def evaluate(problem: Problem, wrt: Collection[str] = ("logits",)) -> Evaluation
     )
 
 
-def log_mixture(problem: Problem, log_kernel_sums: FloatArray) -> FloatArray:
+def _log_mixture(problem: Problem, log_kernel_sums: FloatArray) -> FloatArray:
     """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logarithm of the sum."""
     log_density = log_kernel_sums + _log_model_share(problem)
     background = problem.settings.background

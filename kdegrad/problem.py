@@ -63,7 +63,7 @@ class Problem:
         _check_points(points, values, labels)
         period = settings.circumference
         domain = Line() if period is None else Circle(period)
-        parts = {
+        parts: dict[str, Any] = {
             "angles": points,
             "logits": values,
             "labels": None if labels is None else tuple(labels),
@@ -73,6 +73,8 @@ class Problem:
             "rule": make_rule(settings),
             "log_weights": log_softmax(values),
         }
+        for array in (parts["log_weights"], parts["rule"].nodes, parts["rule"].weights):
+            array.flags.writeable = False
         for name, part in parts.items():
             object.__setattr__(self, name, part)
 
@@ -102,7 +104,10 @@ def log_softmax(logits: FloatArray) -> FloatArray:
 def _vector(name: str, values: ArrayLike) -> FloatArray:
     """Return `values` as a read-only float64 vector of its own."""
     try:
-        array = np.array(values, dtype=np.float64)
+        given = np.asanyarray(values)
+        if given.dtype.kind not in "biufO" or np.ma.is_masked(given):
+            raise TypeError("text, dates, complex numbers and masked values are no numbers here")
+        array = np.array(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers ({error})") from None
     if array.ndim != 1 or array.size == 0:

@@ -44,6 +44,7 @@ def positions(problem: Problem) -> FloatArray:
     return middle + problem.domain.difference(problem.angles, np.asarray(middle))
 
 
+@np.errstate(over="ignore")  # of places so far away that the density is 0 in a float64
 def density(problem: Problem, places: FloatArray) -> FloatArray:
     """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j), and on the target E/(b-a) more, at each place x."""
     settings = problem.settings

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any
@@ -10,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from kdegrad import grammar, writing
+from kdegrad.console import say
 from kdegrad.errors import SettingError
 from kdegrad.flags.words import option, parsed
 
@@ -100,8 +100,7 @@ class ProblemFlags:
         KdegradError
             For a file, a flag or a combination that cannot be used, with the place.
         """
-        from kdegrad.problem import Problem
-        from kdegrad.reading import Columns, read
+        from kdegrad.reading import Columns, problem_of, read
 
         given = self._settings()
         writing.check_outputs(outputs, source)
@@ -110,13 +109,8 @@ class ProblemFlags:
         if content.table is not None:
             writing.check_outputs(outputs, content.table)
         if content.logits is None and not quiet:
-            print(f"note: {content.name} has neither logits nor weights: all points weigh the same", file=sys.stderr)
-        settings = _override(content.settings, given)
-        try:
-            return Problem(content.angles, content.logits, content.labels, **settings)
-        except SettingError as error:
-            place = None if error.name in given else content.places.get(error.name)
-            raise error.at(place or f"--{error.name}") from None
+            say(f"note: {content.name} has neither logits nor weights: all points weigh the same")
+        return problem_of(content, given)
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings that the flags give, by name, as Python values."""
@@ -151,13 +145,3 @@ _READS: dict[str, Callable[[str], Any]] = {
     "unit": str,
     "sums": str,
 }
-
-
-def _override(settings: dict[str, Any], given: dict[str, Any]) -> dict[str, Any]:
-    """Return the file's settings with the flags over them, and without those that a flag makes void."""
-    void = set()
-    if {"bins", "rule"} & given.keys():
-        void.add("at")
-    if given.get("circular") is False:
-        void.add("period")
-    return {name: value for name, value in settings.items() if name not in void} | given

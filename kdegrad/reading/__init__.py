@@ -20,6 +20,7 @@ which is why a `Source` says where each setting stands.
 from __future__ import annotations
 
 import os
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad.errors import InputError, SettingError
@@ -30,7 +31,7 @@ from kdegrad.reading.points import Columns, Source
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
-__all__ = ["FORMATS", "Columns", "Source", "load", "read"]
+__all__ = ["FORMATS", "Columns", "Source", "load", "problem_of", "read"]
 
 FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
 
@@ -97,15 +98,32 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Problem:
     --------
     >>> load("points.yaml", bandwidth=5)  # doctest: +SKIP
     """
+    return problem_of(read(path), overrides)
+
+
+def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
+    """Return the problem that the points and settings of a file make, with the options `given` over the file's.
+
+    What is given makes void what it excludes: bins and rule a single node of the file, a line the file's period.
+
+    Raises
+    ------
+    SettingError
+        For a setting out of range or a contradiction: at its place in the file, if the file gave it.
+    """
     from kdegrad.problem import Problem
 
-    source = read(path)
+    void = {"at"} if {"bins", "rule"} & given.keys() else set()
+    if given.get("circular") is False:
+        void.add("period")
+    kept = {name: value for name, value in source.settings.items() if name not in void}
     try:
-        options: dict[str, Any] = {"labels": source.labels, **source.settings, **overrides}
-        return Problem(source.angles, source.logits, **options)
+        if kept.get("circular") is False and ("period" in kept or "period" in given):
+            raise SettingError("circular", "false beside a period, which makes a circle: leave one of them out")
+        return Problem(source.angles, source.logits, source.labels, **{**kept, **given})
     except SettingError as error:
-        if error.name in source.places and error.name not in overrides:
-            raise error.at(source.places[error.name]) from None
+        if error.name in kept and error.name not in given:
+            raise error.at(f"{source.places[error.name]}: {error.name}") from None
         raise
 
 

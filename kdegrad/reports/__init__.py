@@ -149,8 +149,14 @@ def kernels(form: Format, look: Look) -> Iterator[str]:
 
 
 def not_finite(evaluation: Evaluation) -> str:
-    """Return the sentence that says where the density is 0, and what to do about it."""
+    """Return the sentence that says where the density is 0, or what overflowed, and what to do about it."""
     nodes = evaluation.diagnostics.uncovered
+    kernel = evaluation.problem.kernel
+    if not len(nodes) or kernel.tail != "compact":
+        return (
+            f"a number here is beyond the range of a float64 (|log K_h| or a gradient), with {kernel.name} at "
+            f"bandwidth {kernel.bandwidth:g}: bring bandwidth, angles and target closer in size"
+        )
     first = ", ".join(f"{node:.6g}" for node in nodes[:5]) + (", ..." if len(nodes) > 5 else "")
     return (
         f"the density is 0 at {len(nodes)} of {evaluation.problem.rule.bins} nodes ({first}), so the loss is infinite "

@@ -9,6 +9,7 @@ from dataclasses import asdict
 from itertools import islice
 from typing import IO, TYPE_CHECKING, Any
 
+import numpy as np
 from numpy.typing import NDArray
 
 from kdegrad.objective import Evaluation
@@ -55,14 +56,25 @@ def gradient(evaluation: Evaluation, top: int | None) -> Iterator[str]:
 
 
 def columns_table(columns: dict[str, NDArray[Any]]) -> Iterator[str]:
-    """Yield a table of columns: numbers alone are formed on arrays, labels one by one."""
-    if "label" in columns:
-        yield from table(columns, zip(*(column.tolist() for column in columns.values()), strict=True))
+    """Yield a table of columns: numbers alone are formed on arrays, a table with labels or empty cells row by row.
+
+    What overflowed is an empty cell; a logit of -inf is a number.
+    """
+    if "label" in columns or not all(np.isfinite(column).all() for name, column in columns.items() if name != "logit"):
+        cells = (column if name in ("label", "logit") else _or_none(column) for name, column in columns.items())
+        yield from table(columns, zip(*(column.tolist() for column in cells), strict=True))
         return
     yield from table(columns, [])
     for start in range(0, len(columns["angle"]), _ROWS_A_PIECE):
         piece = [column[start : start + _ROWS_A_PIECE] for column in columns.values()]
         yield decimals.rows(piece).decode("ascii")
+
+
+def _or_none(column: NDArray[Any]) -> NDArray[Any]:
+    """Return a column with None for what is not finite."""
+    cells = column.astype(object)
+    cells[~np.isfinite(column)] = None
+    return cells
 
 
 def gradient_per_bin(evaluation: Evaluation) -> Iterator[str]:

@@ -84,7 +84,6 @@ def gradient(evaluation: Evaluation, look: Look, top: int | None) -> Iterator[st
 def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
     """Yield the report of ``kdegrad grad --per-bin``: one row a bin and point."""
     yield from _headline(evaluation, look)
-    yield "\n"
     rows = list(islice(bin_rows(evaluation), ROWS_SHOWN))
     columns = [
         Column(title, [cell(title, value) for value in values])
