@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
 _FAINT: Final = -60.0  # the logarithm of a kink's share in p that no float64 sum can see: e^-60 = 9e-27
-_SAME: Final = 8  # places nearer than this many rounding units are one place
+_SAME: Final = 8.0  # rounding units: places no farther apart are one place
 
 
 def rounding_unit(problem: Problem) -> float:
@@ -32,6 +32,11 @@ def rounding_unit(problem: Problem) -> float:
     return float(np.finfo(np.float64).eps) * max(sizes)
 
 
+def places_apart(problem: Problem) -> float:
+    """Return the distance from which on two places are two."""
+    return _SAME * rounding_unit(problem)
+
+
 def breakpoints(problem: Problem) -> FloatArray:
     """Return the ascending places from a to b between which p is smooth."""
     assert problem.target is not None
@@ -42,7 +47,7 @@ def breakpoints(problem: Problem) -> FloatArray:
         places += [_inside(problem, problem.angles - kernel.edge), _inside(problem, problem.angles + kernel.edge)]
     if kernel.antipode is not None:
         places.append(_loud_antipodes(problem, kernel.antipode))
-    apart = _SAME * rounding_unit(problem)
+    apart = places_apart(problem)
     inner = np.sort(np.concatenate(places))
     inner = inner[(inner > low + apart) & (inner < high - apart)]
     inner = inner[np.diff(inner, prepend=-np.inf) > apart]

@@ -1,10 +1,7 @@
-"""What the moving edges of compact kernels add to the gradients of the exact integral.
+"""What the edges of compact kernels add to the gradients of the exact integral, beyond what its nodes see.
 
-A breakpoint moves with its point. Where p is continuous this adds nothing to the derivative of ∫ log p: what one side
-gains the other loses. Two cases remain.
-
-`uniform` jumps at its edges. An edge at e between densities p_in (on the point's side) and p_out, moving outward by
-δ, turns a stretch δ from p_out to p_in and L by -δ log(p_in/p_out)/(b-a), so that
+`uniform` jumps at its edges, and the jumps move with the points. An edge at e between the densities p_in (on the
+point's side) and p_out, moving outward by δ, turns a stretch δ from p_out to p_in and L by -δ log(p_in/p_out)/(b-a):
 
     ∂L/∂x_i   = [log(p_in/p_out) at x_i - h minus the same at x_i + h]/(b-a)
     ∂L/∂log h = the smooth part - h Σ_edges log(p_in/p_out)/(b-a)
@@ -13,9 +10,16 @@ each only for e inside (a, b). Edges that coincide (twins; one kernel ending whe
 with a kink, and the mean of its one-sided derivatives is given. With s the jump of what moves, these are
 log((p_out + s)/p_out) outward and log(p_in/(p_in - s)) inward.
 
-The other compact kernels go to 0 at their edges. Where nothing else covers such an edge in [a, b], p has a zero there
-(the loss stays finite: ∫ log s ds is), but S_i ∂K/p is like 1/s: the derivative is infinite, as moving the point away
-opens a gap. These edges are found by counting what covers them.
+The other compact kernels go to 0 continuously, and nothing is added in principle: ∫ S_i ∂K_i/p dx is all. But where
+little else covers the edge, p_out ≪ p_in, the integrand is like 1/(s + δ) in the distance s to the edge, with a δ
+that may be far below the rounding of a coordinate, where no node can stand. There the rise of log p is known:
+
+    ∫ (log p)' dx = log p(end) - log p(start),    (log p)' = Σ_j S_j ∂K_j/p
+
+and what the nodes miss of it is due to the one ∂K_i/p that is steep, that of the point whose edge it is. So the
+difference of both sides, taken over the half of a stretch between breakpoints that ends at the edge, is added to
+∂L/∂x_i; as d = ±h there, ±h times it to ∂L/∂log h. An edge that nothing else covers has p_out = 0 and an infinite
+derivative, rightly: a move away from it opens a gap.
 """
 
 from __future__ import annotations
@@ -25,8 +29,11 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from kdegrad.domain import BoolArray, FloatArray
+from kdegrad.breakpoints import breakpoints, places_apart
+from kdegrad.domain import BoolArray, FloatArray, IntArray
+from kdegrad.exact import HIGHEST_ORDER
 from kdegrad.kernels.base import log_or_minus_infinity
+from kdegrad.sums import make_sums
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -42,12 +49,11 @@ class EdgeTerms:
 
 
 def edge_terms(problem: Problem, log_density: FloatArray) -> EdgeTerms:
-    """Return the terms of the edges, with log p̃ at the nodes of the rule ``exact``."""
+    """Return the terms of the edges, with log p̃ at the nodes of the rule ``exact``; zeros for any other rule."""
     if problem.kernel.edge is None or problem.rule.name != "exact":
         return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
-    if problem.kernel.jumps:
-        return _jumps(problem, problem.kernel.edge, log_density)
-    return _divergences(problem, problem.kernel.edge)
+    find = _jumps if problem.kernel.jumps else _steep_edges
+    return find(problem, problem.kernel.edge, log_density)
 
 
 def _jumps(problem: Problem, edge: float, log_density: FloatArray) -> EdgeTerms:
@@ -72,7 +78,7 @@ def _jumps(problem: Problem, edge: float, log_density: FloatArray) -> EdgeTerms:
     angles = np.where(inside[first], at_first, 0.0) - np.where(inside[last], at_last, 0.0)
     outward = _log_ratio(log_right, log_left, log_or_minus_infinity(begins), ends > 0.0)
     outward += _log_ratio(log_left, log_right, log_or_minus_infinity(ends), begins > 0.0)
-    return EdgeTerms(angles / problem.width, -problem.kernel.bandwidth * float(outward[inside].sum()) / problem.width)
+    return EdgeTerms(angles / problem.width, -edge * float(outward[inside].sum()) / problem.width)
 
 
 def _log_ratio(log_in: FloatArray, log_out: FloatArray, log_jump: FloatArray, shared: BoolArray) -> FloatArray:
@@ -83,26 +89,69 @@ def _log_ratio(log_in: FloatArray, log_out: FloatArray, log_jump: FloatArray, sh
     return np.where(shared, 0.5 * (outward + inward), outward)
 
 
-def _divergences(problem: Problem, edge: float) -> EdgeTerms:
-    """Return infinities for the points that touch a zero of p in the target, 0 for the others."""
-    assert problem.target is not None
-    low, high = map(float, problem.target)
-    heavy = (problem.log_weights > -np.inf) & (problem.settings.background == 0.0)
-    first, last = _unrolled(problem, problem.angles - edge), _unrolled(problem, problem.angles + edge)
-    begins, ends = np.sort(first[heavy]), np.sort(last[heavy])
-    around = int((last < first)[heavy].sum())  # on a circle: those that reach over the target's low end
+def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> EdgeTerms:
+    """Return what the nodes miss at continuous edges, in the stretches between breakpoints that had to be halved."""
+    assert problem.width is not None
+    cuts = breakpoints(problem)
+    middles = 0.5 * (cuts[:-1] + cuts[1:])
+    stretch = np.searchsorted(cuts, problem.rule.nodes) - 1
+    halved = np.bincount(stretch, minlength=len(middles)) > HIGHEST_ORDER
+    seen = _rises(problem, log_density, stretch, middles, halved)
+    cut_of = {
+        side: _cut_of_edges(problem, cuts, side * edge) for side in (-1, 1)
+    }  # where kernels begin (-1) and end (1)
 
-    def bare(places: FloatArray) -> BoolArray:
-        count = around + np.searchsorted(begins, places) - np.searchsorted(ends, places, "right")
-        return np.asarray(count == 0)
+    angles, log_bandwidth = np.zeros(len(problem.angles)), 0.0
+    for side in (-1, 1):
+        into = 0 if side < 0 else -1  # the stretch of the kernel's inside follows the cut where it begins
+        for cut in np.unique(cut_of[side]):
+            if not (cut >= 0 and 0 <= cut + into < len(middles) and halved[cut + into]):
+                continue
+            own = cut_of[side] == cut
+            log_in = _log_density(problem, middles[cut + into], np.ones_like(own))
+            log_out = _log_density(problem, cuts[cut], ~own & (cut_of[-side] != cut))
+            missed = side * (log_out - log_in) / problem.width - seen[side][cut + into]
+            share = np.exp(problem.log_weights[own] - problem.log_weights[own].max())
+            with np.errstate(invalid="ignore"):  # a point with a bare edge on both sides: no derivative at all
+                angles[own] += missed * share / share.sum()
+            log_bandwidth += side * edge * missed
+    return EdgeTerms(angles, log_bandwidth)
 
-    opens = heavy & (low <= first) & (first < high) & bare(first)
-    closes = heavy & (low < last) & (last <= high) & bare(last)
-    with np.errstate(invalid="ignore"):  # a point that touches on both sides has no derivative at all
-        angles = np.where(opens, np.inf, 0.0) - np.where(closes, np.inf, 0.0)
-    return EdgeTerms(angles, -np.inf if (opens | closes).any() else 0.0)
+
+def _rises(
+    problem: Problem, log_density: FloatArray, stretch: IntArray, middles: FloatArray, halved: BoolArray
+) -> dict[int, FloatArray]:
+    """Return what the nodes make of the mean of (log p)' over the first (-1) and second half (1) of halved stretches."""
+    near = halved[stretch]
+    nodes, stretch = problem.rule.nodes[near], stretch[near]
+    # read the other way, with the nodes for points: Σ_j S_j ∂K_h/∂d (x_j ⊖ t), and the slope is odd
+    sums = make_sums(problem.settings.sums, problem.kernel, nodes, problem.angles)
+    log, factor = sums.slope_at_points(problem.log_weights)
+    slopes = -factor * np.exp(log + problem.log_share - log_density[near])
+    terms = problem.rule.weights[near] * slopes
+    second = nodes > middles[stretch]
+    return {
+        side: np.bincount(stretch, np.where(second == (side > 0), terms, 0.0), len(middles)).astype(np.float64)
+        for side in (-1, 1)
+    }
+
+
+def _cut_of_edges(problem: Problem, cuts: FloatArray, shift: float) -> IntArray:
+    """Return for each point the breakpoint at which its edge x_i + `shift` is, -1 for one outside or of no weight."""
+    places = _unrolled(problem, problem.angles + shift)
+    apart = places_apart(problem)
+    cut = np.minimum(np.searchsorted(cuts, places - apart), len(cuts) - 1)
+    met = (np.abs(cuts[cut] - places) <= apart) & (problem.log_weights > -np.inf)
+    return np.where(met, cut, -1)
+
+
+def _log_density(problem: Problem, place: float, which: BoolArray) -> float:
+    """Return log p̃ at one place without the points that are not in `which`."""
+    sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, np.array([place]))
+    return float(problem.log_mixture(sums.at_nodes(np.where(which, problem.log_weights, -np.inf)))[0])
 
 
 def _unrolled(problem: Problem, places: FloatArray) -> FloatArray:
+    """Return the coordinates of `places` as one meets them from the target's low end on."""
     assert problem.target is not None
     return problem.domain.unrolled(places, float(problem.target[0]))

@@ -35,7 +35,8 @@ if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
 _EPS: Final = float(np.finfo(np.float64).eps)
-_ORDERS: Final = (3, 8, 16)  # of a panel, until it is halved
+HIGHEST_ORDER: Final = 16  # of a panel, until it is halved
+_ORDERS: Final = (4, 8, HIGHEST_ORDER)
 _TOLERANCE: Final = 1e-15  # on e, which overstates: a panel that just passes is the exception
 _NOISE: Final = 16.0  # roundings by which a value, or its interpolant carried to an end, may be off
 _NARROWEST: Final = 2048.0  # rounding units: the nodes of its halves would run into its ends
@@ -110,7 +111,7 @@ class Refinement:
         for order in _ORDERS:
             panels = self.sift(panels, order)
         while len(panels):
-            panels = self.sift(panels.halves(), _ORDERS[-1], last=len(panels) > most)
+            panels = self.sift(panels.halves(), HIGHEST_ORDER, last=len(panels) > most)
         return self.rule()
 
     def sift(self, panels: Panels, order: int, last: bool = False) -> Panels:
