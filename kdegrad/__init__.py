@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from kdegrad.errors import InputError, KdegradError, SettingError
     from kdegrad.objective import Diagnostics, Evaluation, Gradients, evaluate, grad, loss, loss_and_grad
     from kdegrad.problem import Problem
+    from kdegrad.properties import Verdict, verify
     from kdegrad.reading import load
     from kdegrad.settings import Settings
 
@@ -35,6 +36,8 @@ _HOMES = {
     "Problem": "problem",
     "load": "reading",
     "Settings": "settings",
+    "Verdict": "properties",
+    "verify": "properties",
 }
 
 __all__ = [
@@ -46,12 +49,14 @@ __all__ = [
     "Problem",
     "SettingError",
     "Settings",
+    "Verdict",
     "__version__",
     "evaluate",
     "grad",
     "load",
     "loss",
     "loss_and_grad",
+    "verify",
 ]
 
 

@@ -60,7 +60,7 @@ class Problem:
     ) -> None:
         settings = from_options(options)
         points = _vector("angles", angles)
-        values = np.zeros_like(points) if logits is None else _vector("logits", logits)
+        values = _vector("logits", np.zeros_like(points) if logits is None else logits)
         _check_points(points, values, labels)
         period = settings.circumference
         domain = Line() if period is None else Circle(period)
@@ -115,15 +115,16 @@ class Problem:
 
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j = z_j - log Σ_k exp(z_k), shape (N,); -inf where the logit is."""
-    shifted = logits - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())
+    with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
+        shifted: FloatArray = logits - logits.max()
+    return shifted - math.log(np.exp(shifted).sum())
 
 
 def _vector(name: str, values: ArrayLike) -> FloatArray:
     """Return `values` as a read-only float64 vector of its own."""
     try:
         array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers ({error})") from None
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"{name}: shape {array.shape}, where one number for each of N ≥ 1 points is wanted")

@@ -33,7 +33,7 @@ class Rule:
 
 def midpoint(low: float, high: float, bins: int) -> Rule:
     """Return B equal bins, one node at each centre: t_m = a + (m + ½)(b - a)/B, w = 1/B. "Binning"."""
-    nodes = low + (np.arange(bins) + 0.5) * ((high - low) / bins)
+    nodes = low + (np.arange(bins, dtype=np.float64) + 0.5) * ((high - low) / bins)
     return Rule("midpoint", nodes, np.full(bins, 1.0 / bins))
 
 
@@ -63,6 +63,9 @@ def legendre(count: int) -> tuple[FloatArray, FloatArray]:
 
     Newton's method on P_n by its three-term recurrence, from Tricomi's x_k ≈ (1 - (n-1)/(8n³)) cos(π(4k-1)/(4n+2)),
     with w_k = 2/((1 - x_k²) P_n'(x_k)²). O(n²), where the eigenvalues of NumPy's `leggauss` are O(n³).
+
+    The weight belongs to the zero and not to the float64 beside it, which matters next to ±1, where 1 - x² is small:
+    the zero is -P_n/P_n' away, and (1 - x²) P_n'² grows by 2x P_n'² an x.
     """
     k = np.arange(1, count // 2 + 1)
     x = (1.0 - (count - 1) / (8.0 * count**3)) * np.cos(math.pi * (4 * k - 1) / (4 * count + 2))
@@ -70,8 +73,8 @@ def legendre(count: int) -> tuple[FloatArray, FloatArray]:
         value, slope = _legendre_value_and_slope(count, x)
         x -= value / slope
     positive = x[::-1]
-    _, slope = _legendre_value_and_slope(count, positive)
-    half = 2.0 / ((1.0 - positive) * (1.0 + positive) * slope**2)
+    value, slope = _legendre_value_and_slope(count, positive)
+    half = 2.0 / (slope * ((1.0 - positive) * (1.0 + positive) * slope - 2.0 * positive * value))
     if count % 2 == 0:
         return np.concatenate([-positive[::-1], positive]), np.concatenate([half[::-1], half])
     _, slope_at_0 = _legendre_value_and_slope(count, np.zeros(1))

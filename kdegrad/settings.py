@@ -90,6 +90,8 @@ class Settings:
             _require_positive(name, getattr(self, name))
         if self.period is not None:
             _require_positive("period", self.period)
+        if self.circular not in (True, False):
+            raise SettingError("circular", f"{self.circular!r} is neither true nor false")
         _require_choice("unit", self.unit, tuple(CIRCUMFERENCE))
         _require_choice("rule", self.rule, RULES)
         _require_choice("sums", self.sums, SUMS)
@@ -158,7 +160,12 @@ def from_options(options: Mapping[str, Any]) -> Settings:
 
 
 def _is_number(value: object) -> bool:
-    return hasattr(value, "__float__") and not isinstance(value, (str, bool)) and not math.isnan(float(value))
+    if isinstance(value, (str, bool)) or not hasattr(value, "__float__"):
+        return False
+    try:
+        return not math.isnan(float(value))
+    except (TypeError, OverflowError):  # an array; an integer beyond the floats
+        return False
 
 
 def _require_positive(name: str, value: object) -> None:

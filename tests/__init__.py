@@ -1,1 +1,1 @@
-"""The tests. A module opens with what it pins down; `oracle` and `problems` are shared by all of them."""
+"""Tests of kdegrad; the modules say what each pins down."""

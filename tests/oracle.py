@@ -38,7 +38,7 @@ class Values(NamedTuple):
 Kernel = Callable[[mpf], Values]
 
 
-# --- The line kernels: u ≥ 0 → K(u), K'(u) --------------------------------------------------------------------------
+# --- The line kernels: u ≥ 0 → K(u), K'(u) ---------------------------------------------------------------------------
 
 
 def _gaussian(u: mpf) -> tuple[mpf, mpf]:
@@ -158,7 +158,7 @@ def mass(name: str, v: mpf, df: float = 3.0) -> mpf:
     }[name]()
 
 
-# --- Kernels of the displacement --------------------------------------------------------------------------------------
+# --- Kernels of the displacement -------------------------------------------------------------------------------------
 
 
 @cache
@@ -206,10 +206,13 @@ def _von_mises(h: mpf, period: mpf) -> Kernel:
             scaled, ratio = +(i0 * mp.exp(-kappa)), +(i1 / i0)
         else:  # DLMF 10.40.1: the terms fall by 1/(8κ) each, ten of them are beyond 50 digits
             sums = [
-                1 + sum(mp.fprod(-(4 * o * o - (2 * k - 1) ** 2) / (8 * k * kappa) for k in range(1, n + 1))
-                        for n in range(1, 14))
+                1
+                + sum(
+                    mp.fprod(-(4 * o * o - (2 * k - 1) ** 2) / (8 * k * kappa) for k in range(1, n + 1))
+                    for n in range(1, 14)
+                )
                 for o in (0, 1)
-            ]  # fmt: skip
+            ]
             scaled, ratio = +(sums[0] / mp.sqrt(2 * mp.pi * kappa)), +(sums[1] / sums[0])
 
     def values(d: mpf) -> Values:
@@ -297,7 +300,7 @@ def _wrapped_cauchy(h: mpf, period: mpf) -> Kernel:
     return values
 
 
-# --- The problem ------------------------------------------------------------------------------------------------------
+# --- The problem -----------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -432,12 +435,11 @@ def _truth(problem: Problem) -> Truth:
         log_bandwidth=-mp.fsum(bandwidth_parts),
         loss_bound=1e-12 + 8 * EPS * size,
         logit_bounds=[
-            max(s, r) * bound + mpf("1e-300")
-            for s, r, bound in zip(weights, responsibilities, relative, strict=True)
+            max(s, r) * bound + mpf("1e-300") for s, r, bound in zip(weights, responsibilities, relative, strict=True)
         ],
         angle_bounds=[bound + mpf("1e-300") for bound in angle_bounds],
         bandwidth_bound=bandwidth_bound + mpf("1e-300"),
-    )  # fmt: skip
+    )
 
 
 def _log(x: mpf) -> float:

@@ -74,14 +74,22 @@ LINE: dict[str, Case] = {
     "spread": Case(SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 23.9, "bins": 12}),
     "narrow, far from all": Case(SPREAD, LOGITS, {"target": (-100, 100), "bandwidth": 0.37, "bins": 11}),
     "one point": Case([17.3], [3.0], {"target": (-30, 30), "bandwidth": 53.0, "bins": 7}),
-    "twins": Case([3.1, 3.1, 3.1 + 1e-13, -7.7], [0.1, 0.1, 2.0, 0.5], {"target": (-4, 6), "bandwidth": 15.0, "bins": 6}),
+    "twins": Case(
+        [3.1, 3.1, 3.1 + 1e-13, -7.7], [0.1, 0.1, 2.0, 0.5], {"target": (-4, 6), "bandwidth": 15.0, "bins": 6}
+    ),
     "on a node": Case([0.0, 2.5, -7.3], [0.0, 0.3, 0.1], {"at": 2.5, "bandwidth": 11.0}),
     "masks": Case(SPREAD, np.where(LOGITS > 1.0, -np.inf, LOGITS), {"target": (-30, 30), "bandwidth": 44.1, "bins": 9}),
-    "10^3 bandwidths away": Case(far(1e3), [0.0, 1.0, 2.0, 0.5, -1.0], {"target": (-2, 3), "bandwidth": 1.0, "bins": 8}),
-    "10^6 bandwidths away": Case(far(1e6), [0.0, 1.0, 2.0, 0.5, -1.0], {"target": (-2, 3), "bandwidth": 1.0, "bins": 8}),
+    "10^3 bandwidths away": Case(
+        far(1e3), [0.0, 1.0, 2.0, 0.5, -1.0], {"target": (-2, 3), "bandwidth": 1.0, "bins": 8}
+    ),
+    "10^6 bandwidths away": Case(
+        far(1e6), [0.0, 1.0, 2.0, 0.5, -1.0], {"target": (-2, 3), "bandwidth": 1.0, "bins": 8}
+    ),
     "logits of 10^4": Case(SPREAD, 1e4 * np.sin(SPREAD), {"target": (-40, 40), "bandwidth": 71.0, "bins": 10}),
     "logits against distance": Case(
-        [0.0, 141.1, -141.7, 9999.3, 40.0], [-1e4, 0.0, 1.0, 1e4, -9e3], {"target": (-9, 8), "bandwidth": 1.0, "bins": 9}
+        [0.0, 141.1, -141.7, 9999.3, 40.0],
+        [-1e4, 0.0, 1.0, 1e4, -9e3],
+        {"target": (-9, 8), "bandwidth": 1.0, "bins": 9},
     ),
     "logits against reach": Case(
         [0.0, 0.3, -0.7, 10.0], [-1e4, -9990.0, -9999.0, 1e4], {"target": (-0.2, 0.25), "bandwidth": 1.0, "bins": 9}
@@ -93,9 +101,7 @@ LINE: dict[str, Case] = {
     "bandwidth 1e9": Case(SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 1e9, "bins": 9}),
     "near the edge": Case([1.0 - 1e-9, -1.0 + 1e-13, 0.999], [0.0, 0.5, -30.0], {"at": 0.0, "bandwidth": 1.0}),
     "only the edge reaches": Case([1.0 - 1e-12, 5.0], [0.0, 1.0], {"at": 0.0, "bandwidth": 1.0}),
-    "far from the origin": Case(
-        1e8 + SPREAD, LOGITS, {"target": (1e8 - 50, 1e8 + 20), "bandwidth": 83.9, "bins": 8}
-    ),
+    "far from the origin": Case(1e8 + SPREAD, LOGITS, {"target": (1e8 - 50, 1e8 + 20), "bandwidth": 83.9, "bins": 8}),
     "background": Case(SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 23.9, "bins": 9, "background": 0.3}),
     "background, far": Case(
         far(40.0), [0.0, 1.0, 2.0, 0.5, -1.0], {"target": (-2, 3), "bandwidth": 1.0, "bins": 8, "background": 1e-9}
@@ -104,7 +110,7 @@ LINE: dict[str, Case] = {
     "scale 1e-300, background": Case(
         SPREAD, LOGITS, {"target": (-30, 30), "bandwidth": 99.1, "bins": 8, "scale": 1e-300, "background": 1e-301}
     ),
-}  # fmt: skip
+}
 
 
 def of_kappa(kappa: float, period: float = 360.0) -> float:
@@ -118,11 +124,17 @@ CIRCLE: dict[str, Case] = {
     "mallards": Case(
         MALLARDS, np.log(MALLARD_COUNTS), {"target": (250.1, 350.2), "bandwidth": 61.3, "bins": 7, **_ROUND}
     ),
-    "turtles, target 350 to 370": Case(TURTLES, None, {"target": (350.0, 370.0), "bandwidth": 57.3, "bins": 9, **_ROUND}),
+    "turtles, target 350 to 370": Case(
+        TURTLES, None, {"target": (350.0, 370.0), "bandwidth": 57.3, "bins": 9, **_ROUND}
+    ),
     "turtles, target -10 to 10": Case(TURTLES, None, {"target": (-10.0, 10.0), "bandwidth": 57.3, "bins": 9, **_ROUND}),
     "wind": Case(WIND, None, {"target": (-0.3, 0.9), "bandwidth": 0.9, "bins": 8, "unit": "radians", **_ROUND}),
-    "turns": Case([0.11, 0.93, 0.507], None, {"target": (0.9, 1.2), "bandwidth": 0.31, "bins": 9, "unit": "turns", **_ROUND}),
-    "whole circle": Case(SPREAD, LOGITS, {"target": (0, 360), "bandwidth": 143.0, "bins": 12, "rule": "gauss", **_ROUND}),
+    "turns": Case(
+        [0.11, 0.93, 0.507], None, {"target": (0.9, 1.2), "bandwidth": 0.31, "bins": 9, "unit": "turns", **_ROUND}
+    ),
+    "whole circle": Case(
+        SPREAD, LOGITS, {"target": (0, 360), "bandwidth": 143.0, "bins": 12, "rule": "gauss", **_ROUND}
+    ),
     "narrow, far from all": Case(SPREAD, LOGITS, {"target": (90, 270), "bandwidth": 0.37, "bins": 11, **_ROUND}),
     "one point": Case([17.3], [3.0], {"target": (300, 400), "bandwidth": 149.0, "bins": 7, **_ROUND}),
     "masks and twins": Case(
@@ -130,9 +142,13 @@ CIRCLE: dict[str, Case] = {
         [0.1, 0.1, -np.inf, 0.5, -np.inf],
         {"target": (340, 365), "bandwidth": 50.0, "bins": 6, **_ROUND},
     ),
-    "on a node and its antipode": Case([30.0, 210.0, 390.0, 75.5], [0.0, 0.4, 1.0, -1.0], {"at": 30.0, "bandwidth": 77.7, **_ROUND}),
+    "on a node and its antipode": Case(
+        [30.0, 210.0, 390.0, 75.5], [0.0, 0.4, 1.0, -1.0], {"at": 30.0, "bandwidth": 77.7, **_ROUND}
+    ),
     "antipode alone": Case([190.0, 189.9, -170.0], None, {"at": 10.0, "bandwidth": 0.9, **_ROUND}),
-    "10^5 turns away": Case(36_000_000.0 + SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 59.1, "bins": 8, **_ROUND}),
+    "10^5 turns away": Case(
+        36_000_000.0 + SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 59.1, "bins": 8, **_ROUND}
+    ),
     "logits of 10^4": Case(SPREAD, 1e4 * np.sin(SPREAD), {"target": (-40, 40), "bandwidth": 95.0, "bins": 9, **_ROUND}),
     "bandwidth 1e-6": Case(SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 1e-6, "bins": 9, **_ROUND}),
     "bandwidth 1e9": Case(SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 1e9, "bins": 9, **_ROUND}),
@@ -142,7 +158,11 @@ CIRCLE: dict[str, Case] = {
         )
         for kappa in (1e-6, 1e-3, 0.5, 24.9, 25.1, 1e3, 1e9)
     },
-    "background": Case(SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 23.9, "bins": 9, "background": 0.3, **_ROUND}),
-    "scale 1e300, period 7": Case([1.1, 3.3, 6.7], None, {"target": (6, 9), "bandwidth": 1.7, "bins": 8, "scale": 1e300, "period": 7.0}),
-}  # fmt: skip
+    "background": Case(
+        SPREAD, LOGITS, {"target": (-50, 20), "bandwidth": 23.9, "bins": 9, "background": 0.3, **_ROUND}
+    ),
+    "scale 1e300, period 7": Case(
+        [1.1, 3.3, 6.7], None, {"target": (6, 9), "bandwidth": 1.7, "bins": 8, "scale": 1e300, "period": 7.0}
+    ),
+}
 # The kappas are one axis of von Mises; for kernels of small reach they leave nodes uncovered, which is tested too.

@@ -31,7 +31,7 @@ CIRCLE_KERNELS: Final[tuple[type[circle.NativeCircleKernel], ...]] = (
     circle.WrappedLaplace,
     circle.WrappedCauchy,
 )
-KERNELS: Final = (*LINE_KERNELS, *CIRCLE_KERNELS)
+KERNELS: Final[tuple[type[LineKernel] | type[circle.NativeCircleKernel], ...]] = (*LINE_KERNELS, *CIRCLE_KERNELS)
 BY_NAME: Final = {name: kind for kind in KERNELS for name in (kind.name, *kind.aliases)}
 
 

@@ -133,7 +133,7 @@ class CompactKernel(LineKernel):
 
     @abstractmethod
     def inner_slope(self, d: FloatArray) -> FloatArray:
-        """Return ∂shape/∂d by the formula that holds inside; its value outside is not looked at."""
+        """Return ∂shape/∂d by the formula that holds inside, for |d| ≤ h."""
 
     def value(self, d: FloatArray) -> Factored:
         """Return exp(0) · shape."""
@@ -142,7 +142,7 @@ class CompactKernel(LineKernel):
     def slope(self, d: FloatArray) -> Factored:
         """Return exp(0) · ∂shape/∂d: inside the formula, at the edge half of it, outside 0."""
         inside = np.heaviside(self.bandwidth - np.abs(d), 0.5)
-        return Factored(self._log_support(d), np.where(inside > 0.0, inside * self.inner_slope(d), 0.0))
+        return Factored(self._log_support(d), inside * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth)))
 
     def remainder(self, d: FloatArray) -> FloatArray:
         """Return 1 - |u|, not below 0."""

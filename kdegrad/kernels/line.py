@@ -57,7 +57,7 @@ class Laplace(UnboundedKernel):
 
     def log_shape(self, d: FloatArray) -> FloatArray:
         """Return -|u|."""
-        return -np.abs(d) / self.bandwidth
+        return np.abs(d) / -self.bandwidth
 
     def log_slope(self, d: FloatArray) -> FloatArray:
         """Return -sign(u)/h, 0 at the kink."""

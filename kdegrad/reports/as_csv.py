@@ -1,0 +1,73 @@
+"""Reports as CSV: the columns of SPEC section 6, numbers that read back to the same float64."""
+
+from __future__ import annotations
+
+import csv
+import io
+from collections.abc import Iterable, Iterator
+from itertools import islice
+from typing import Any
+
+from kdegrad.objective import Evaluation
+from kdegrad.reports import decimals
+from kdegrad.reports.facts import BIN_COLUMNS, bin_rows, kernel_facts, loss_facts, point_columns, problem_facts
+
+_ROWS_A_PIECE = 10_000
+
+
+def loss(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the report of ``kdegrad loss``: one row. An infinite loss is an empty cell."""
+    facts, problem = loss_facts(evaluation), problem_facts(evaluation.problem)
+    low, high = problem["target"] or (None, None)
+    row = {
+        "loss": facts["loss"] if evaluation.is_finite else None,
+        "kl": facts["kl"] if evaluation.is_finite else None,
+        "points": problem["points"],
+        "kernel": problem["kernel"],
+        "bandwidth": problem["bandwidth"],
+        "low": low,
+        "high": high,
+        "rule": problem["rule"],
+        "bins": problem["bins"],
+    }
+    yield from table(row, [row.values()])
+
+
+def gradient(evaluation: Evaluation, top: int | None) -> Iterator[str]:
+    """Yield the report of ``kdegrad grad``: one row a point."""
+    columns = point_columns(evaluation, top)
+    if "label" in columns:
+        yield from table(columns, zip(*(column.tolist() for column in columns.values()), strict=True))
+        return
+    yield from table(columns, [])
+    for start in range(0, len(columns["angle"]), _ROWS_A_PIECE):
+        piece = [column[start : start + _ROWS_A_PIECE] for column in columns.values()]
+        yield decimals.rows(piece).decode("ascii")
+
+
+def gradient_per_bin(evaluation: Evaluation) -> Iterator[str]:
+    """Yield the report of ``kdegrad grad --per-bin``: one row a bin and point."""
+    yield from table(BIN_COLUMNS, bin_rows(evaluation))
+
+
+def kernels() -> Iterator[str]:
+    """Yield the report of ``kdegrad kernels``; several names in a cell are separated by spaces."""
+    rows = kernel_facts()
+    cells = ((" ".join(cell) if isinstance(cell, list) else cell for cell in row.values()) for row in rows)
+    yield from table(rows[0], cells)
+
+
+def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
+    """Yield the header and the rows in pieces; floats as `repr` writes them, None as an empty cell."""
+    buffer = io.StringIO()
+    writer = csv.writer(buffer, lineterminator="\n")
+    writer.writerow(header)
+    remaining = iter(rows)
+    while True:
+        yield buffer.getvalue()
+        buffer.seek(0)
+        buffer.truncate()
+        piece = list(islice(remaining, _ROWS_A_PIECE))
+        if not piece:
+            return
+        writer.writerows(piece)
