@@ -24,8 +24,8 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kdegrad.domain import FloatArray
-from kdegrad.edges import edge_terms
 from kdegrad.errors import SettingError
+from kdegrad.exact import edge_terms
 from kdegrad.grammar import nearest
 from kdegrad.kernels import Factored
 from kdegrad.problem import Problem
@@ -182,12 +182,14 @@ def _gradients(
     with np.errstate(over="ignore"):
         per_weight = _total(problem, responsibilities) - np.exp(log_ratio)
     angles, log_bandwidth = None, None
-    edges = edge_terms(problem, log_density)
     if "angles" in wrt:
-        angles = _weighted(problem, sums.slope_at_points(log_pull)) + edges.angles
+        angles = _weighted(problem, sums.slope_at_points(log_pull))
     if "bandwidth" in wrt:
-        slopes = _weighted(problem, sums.bandwidth_slope_at_points(log_pull))
-        log_bandwidth = edges.log_bandwidth - float(slopes.sum())
+        log_bandwidth = -float(_weighted(problem, sums.bandwidth_slope_at_points(log_pull)).sum())
+    if problem.rule.name == "exact" and (angles is not None or log_bandwidth is not None):
+        edges = edge_terms(problem, log_density)
+        angles = None if angles is None else angles + edges.angles
+        log_bandwidth = None if log_bandwidth is None else log_bandwidth + edges.log_bandwidth
     logits = _logit_gradient(problem, weights, responsibilities)
     return responsibilities, Gradients(logits, per_weight, angles, log_bandwidth)
 

@@ -54,7 +54,7 @@ def make_rule(settings: Settings) -> Rule:
         return single(settings.at)
     assert settings.target is not None  # Settings saw to it
     low, high = settings.target
-    make = gauss if settings.rule == "gauss" else midpoint
+    make = {"midpoint": midpoint, "gauss": gauss}[settings.rule]
     return make(float(low), float(high), int(settings.bins))
 
 

@@ -29,9 +29,9 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from kdegrad.breakpoints import breakpoints, places_apart
 from kdegrad.domain import BoolArray, FloatArray, IntArray
-from kdegrad.exact import HIGHEST_ORDER
+from kdegrad.exact.kinks import breakpoints, places_apart
+from kdegrad.exact.refinement import HIGHEST_ORDER
 from kdegrad.kernels.base import log_or_minus_infinity
 from kdegrad.sums import make_sums
 
@@ -49,8 +49,8 @@ class EdgeTerms:
 
 
 def edge_terms(problem: Problem, log_density: FloatArray) -> EdgeTerms:
-    """Return the terms of the edges, with log p̃ at the nodes of the rule ``exact``; zeros for any other rule."""
-    if problem.kernel.edge is None or problem.rule.name != "exact":
+    """Return the terms of the edges, with log p̃ at the nodes of the rule ``exact``."""
+    if problem.kernel.edge is None:
         return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
     find = _jumps if problem.kernel.jumps else _steep_edges
     return find(problem, problem.kernel.edge, log_density)
@@ -121,7 +121,7 @@ def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> Edge
 def _rises(
     problem: Problem, log_density: FloatArray, stretch: IntArray, middles: FloatArray, halved: BoolArray
 ) -> dict[int, FloatArray]:
-    """Return what the nodes make of the mean of (log p)' over the first (-1) and second half (1) of halved stretches."""
+    """Return what the nodes make of the mean of (log p)' over a halved stretch: its first half (-1), its second (1)."""
     near = halved[stretch]
     nodes, stretch = problem.rule.nodes[near], stretch[near]
     # read the other way, with the nodes for points: Σ_j S_j ∂K_h/∂d (x_j ⊖ t), and the slope is odd

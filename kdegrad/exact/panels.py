@@ -13,8 +13,8 @@ P_k exactly for k < 2n, its error is about
     e = τ q²,    q = τ/μ within [10⁻³, 1]
 
 which is far below τ for a smooth function, and τ itself where the coefficients do not fall: a kink that is missed
-and a spike narrower than the panel are not taken for convergence. (A steeper fall than 10⁻³ is not believed: a large smooth part may have ended between
-the middle and the tail, and left a small one that falls more slowly.)
+and a spike narrower than the panel are not taken for convergence. A steeper fall than 10⁻³ is not believed: a large
+smooth part may have ended between the middle and the tail, and left a small one that falls more slowly.
 """
 
 from __future__ import annotations

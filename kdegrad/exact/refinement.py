@@ -16,6 +16,8 @@ until two functions are known from their values (`panels`):
   account of S, so that the gradient per weight is right for a point of little or no weight too.
 
 v is measured in units of its largest value between two breakpoints: it may grow by e^1000 from one to the next.
+What this leaves: L, R_i and the gradients have errors of round-off in absolute terms; a gradient per weight has one
+relative to the largest of all points, which may be much above that of a point that is both light and nowhere near.
 """
 
 from __future__ import annotations
@@ -25,9 +27,9 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from kdegrad.breakpoints import breakpoints, rounding_unit
 from kdegrad.domain import BoolArray, FloatArray
-from kdegrad.panels import PanelRule, panel_rule
+from kdegrad.exact.kinks import breakpoints, rounding_unit
+from kdegrad.exact.panels import PanelRule, panel_rule
 from kdegrad.quadrature import Rule
 from kdegrad.sums import make_sums
 
