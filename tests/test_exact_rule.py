@@ -7,11 +7,42 @@ import pytest
 
 import kdegrad as kg
 from kdegrad import Problem
+from kdegrad.exact.panels import panel_rule
 from tests.integrals import drawn, exact_loss, integrals
 
 WRT = ("logits", "angles", "bandwidth")
 EPS = np.finfo(np.float64).eps
+HONEST = 3.0  # the error may be so many estimates
 LOSS = 1e-12  # issue 5: agreement with mpmath, of max(1, |L|)
+
+
+# --- The estimate on one panel ----------------------------------------------------------------------------------------
+
+PANEL_FUNCTIONS = {
+    "analytic": (lambda x: np.exp(3.0 * x), (np.exp(3.0) - np.exp(-3.0)) / 6.0),
+    "a pole nearby": (lambda x: 1.0 / (x + 1.1), math.log(21.0) / 2.0),
+    "a logarithm nearby": (lambda x: np.log(x + 1.01), (2.01 * math.log(2.01) - 0.01 * math.log(0.01)) / 2.0 - 1.0),
+    "a kink": (lambda x: np.abs(x - 0.3), (1.3**2 + 0.7**2) / 4.0),
+    "a spike at the end": (lambda x: np.exp(-100.0 * (x + 1.0)), -math.expm1(-200.0) / 200.0),
+    "a small wave on a parabola": (lambda x: x * x + 1e-8 * np.cos(4.0 * x), 1.0 / 3.0 + 1e-8 * math.sin(4.0) / 4.0),
+}
+
+
+@pytest.mark.parametrize("order", [4, 8, 16])
+@pytest.mark.parametrize("name", PANEL_FUNCTIONS)
+def test_the_estimate_on_a_panel_is_not_much_smaller_than_the_error(name, order):
+    function, mean = PANEL_FUNCTIONS[name]
+    rule = panel_rule(order)
+    estimate, tail = rule.judge(function(rule.places)[np.newaxis])
+    assert abs(rule.weights @ function(rule.nodes) - mean) <= HONEST * estimate[0] + 4.0 * EPS
+    assert estimate[0] <= tail[0]
+
+
+def test_an_end_where_p_is_zero_is_never_known():
+    rule = panel_rule(8)
+    with np.errstate(divide="ignore"):
+        estimate, tail = rule.judge(np.log(rule.places + 1.0)[np.newaxis])
+    assert estimate[0] == tail[0] == math.inf
 
 
 # --- Convergence of the bins to it ------------------------------------------------------------------------------------
