@@ -162,6 +162,11 @@ def evaluate(problem: Problem, wrt: Collection[str] = ("logits",)) -> Evaluation
     )
 
 
+def exact_loss(problem: Problem) -> float:
+    """Return the integral that the rule of `problem` approximates; it needs a target, and no ``at``."""
+    return evaluate(problem.replace(rule="exact"), wrt=()).loss
+
+
 def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield for each node t_m the responsibilities r_i(t_m) and S_i Σ_j r_j - r_i, each of shape (N,)."""
     problem = evaluation.problem

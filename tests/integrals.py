@@ -21,7 +21,7 @@ from typing import Any
 import numpy as np
 from mpmath import mp, mpf
 
-from kdegrad import Problem, evaluate
+from kdegrad import Problem
 from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS
 from tests.oracle import COMPACT, displacement, kernel, softmax
 
@@ -84,11 +84,6 @@ def all_problems() -> dict[str, dict[str, Any]]:
         for name, circular in COMBINATIONS
         for situation in SITUATIONS
     }
-
-
-def exact_loss(problem: Problem) -> float:
-    """Return what is held against the truth: the loss of `problem` by the rule `exact`."""
-    return evaluate(problem.replace(rule="exact"), wrt=()).loss
 
 
 def integrals(problem: Problem) -> dict[str, Any]:

@@ -14,7 +14,8 @@ from mpmath import mp
 
 import kdegrad as kg
 from kdegrad import Problem
-from tests.integrals import STORE, all_problems, as_text, drawn, exact_loss, integrals
+from kdegrad.objective import exact_loss
+from tests.integrals import STORE, all_problems, as_text, drawn, integrals
 
 WRT = ("logits", "angles", "bandwidth")
 EPS = np.finfo(np.float64).eps

@@ -8,7 +8,8 @@ import pytest
 import kdegrad as kg
 from kdegrad import Problem
 from kdegrad.exact.panels import panel_rule
-from tests.integrals import drawn, exact_loss, integrals
+from kdegrad.objective import exact_loss
+from tests.integrals import drawn, integrals
 
 WRT = ("logits", "angles", "bandwidth")
 EPS = np.finfo(np.float64).eps

@@ -76,6 +76,8 @@ def _starting_points(problem: Problem) -> FloatArray:
 def _loud_antipodes(problem: Problem, antipode: float) -> FloatArray:
     """Return the antipodes in the target at which K_h(P/2) is not negligible beside p: the rest have no kink to see."""
     places = _inside(problem, problem.angles + antipode)
+    if not len(places):
+        return places
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, places)
     log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
     log_kink = float(problem.kernel.log_density(np.array([antipode]))[0])

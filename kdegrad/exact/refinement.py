@@ -73,10 +73,10 @@ class Panels:
         return Panels(self.left[which], self.right[which], self.log_unit[which])
 
     def halves(self) -> Panels:
-        """Return twice as many."""
+        """Return twice as many, in ascending order if these were."""
         middle = self.left + 0.5 * self.width
-        left, right = np.concatenate([self.left, middle]), np.concatenate([middle, self.right])
-        return Panels(left, right, np.tile(self.log_unit, 2))
+        left, right = np.stack([self.left, middle], axis=1), np.stack([middle, self.right], axis=1)
+        return Panels(left.ravel(), right.ravel(), np.repeat(self.log_unit, 2))
 
 
 def exact_rule(problem: Problem) -> Rule:
