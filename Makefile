@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mises --bandwidth 20 --bins 90
 
-.PHONY: help demo test check bench readme clean
+.PHONY: help demo test check bench readme gallery clean
 
 help:
 	@echo "make demo    set up .venv and run the main job on a real sample"
@@ -12,6 +12,7 @@ help:
 	@echo "make check   lint, types, the README's commands, and verify-props on every sample and kernel"
 	@echo "make bench   measure speed, as ratios side by side"
 	@echo "make readme  write the README's outputs anew"
+	@echo "make gallery draw the README's pictures anew"
 	@echo "make clean   remove .venv and caches"
 
 # uv where it is found, else venv and pip; the stamp is older than pyproject.toml when the environment is out of date.
@@ -46,6 +47,9 @@ bench: .venv/stamp
 
 readme: .venv/stamp
 	$(BIN)/python -m tests.readme
+
+gallery: .venv/stamp
+	$(BIN)/python -m tests.gallery >/dev/null
 
 clean:
 	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis

@@ -10,23 +10,38 @@
 
 from __future__ import annotations
 
-import os
-import shutil
+import gc
 import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, NoReturn
 
 import typer
 from typer.core import TyperCommand
 
-from kdegrad import __version__, reports, writing
+from kdegrad import __version__, plot, reports, writing
+from kdegrad.console import deliver, look_of, look_of_stdout, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.flags import CheckFlags, ProblemFlags, ReportFlags, VerdictReportFlags, count_option, flattened
-from kdegrad.reports import Format, Look
+from kdegrad.flags import (
+    CheckFlags,
+    DescentFlags,
+    PlotFlags,
+    ProblemFlags,
+    ReportFlags,
+    SweepFlags,
+    VerdictReportFlags,
+    count,
+    flattened,
+    names,
+    placed,
+)
+from kdegrad.progress import ProgressBar
+from kdegrad.reports import Format, Look, as_parquet
 
 if TYPE_CHECKING:
+    from kdegrad.descent import DescentStep
     from kdegrad.problem import Problem
 
 DONE, PROPERTY_FAILED, WRONG_INPUT, NOT_FINITE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
@@ -95,12 +110,14 @@ def command(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 
 @command("loss")
-def loss(problem: ProblemFlags, report: ReportFlags) -> int:
+def loss(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags) -> int:
     """Compute the loss: the cross-entropy of the uniform target and the model's density."""
     from kdegrad.objective import evaluate
 
-    evaluation = evaluate(_load(problem, report), wrt=())
-    _deliver(report, reports.loss(evaluation, report.format_, look_of(report)))
+    evaluation = evaluate(_load(problem, report, figure), wrt=())
+    deliver(report, reports.loss(evaluation, report.form, look_of(report)))
+    if figure.plot is not None:
+        plot.loss(evaluation, figure.plot)
     return DONE if evaluation.is_finite else NOT_FINITE
 
 
@@ -108,6 +125,7 @@ def loss(problem: ProblemFlags, report: ReportFlags) -> int:
 def grad(
     problem: ProblemFlags,
     report: ReportFlags,
+    figure: PlotFlags,
     wrt: Annotated[
         str,
         typer.Option(
@@ -127,47 +145,110 @@ def grad(
     """Compute the gradients of the loss: of the logits, the angles and the bandwidth."""
     from kdegrad.objective import evaluate
 
-    rows = None if top is None else count_option("top", top, least=1)
-    names = [name.strip() for name in wrt.split(",")]
-    if per_bin and (rows is not None or set(names) != {"logits"}):
+    rows, moving = None if top is None else count("top", top), names(wrt)
+    if per_bin and (rows is not None or set(moving) != {"logits"}):
         raise SettingError(
             "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
         )
-    evaluation = evaluate(_load(problem, report), wrt=names)
+    evaluation = evaluate(_load(problem, report, figure), wrt=moving)
     if not evaluation.is_finite:
-        _say(f"error: {reports.not_finite(evaluation)}")
+        say(f"error: {reports.not_finite(evaluation)}")
         return NOT_FINITE
-    _deliver(report, reports.gradient(evaluation, report.format_, look_of(report), top=rows, per_bin=per_bin))
-    if report.format_ is Format.csv and evaluation.gradients.log_bandwidth is not None:
-        _say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
+    deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
+    if figure.plot is not None:
+        plot.gradient(evaluation, figure.plot, per_bin=per_bin)
+    if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
+        say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
     return DONE
 
 
 @command("verify-props")
-def verify_props(problem: ProblemFlags, checks: CheckFlags, report: VerdictReportFlags) -> int:
+def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
     """Check the note's claims and what stands behind them: each passes, fails, or is skipped with a reason."""
     from kdegrad import properties
     from kdegrad.reports import verdicts
 
     look = look_of(report)
     if checks.list_:
-        _deliver(report, verdicts.listing(properties.PROPERTIES, report.format_, look))
+        deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
         return DONE
-    done = properties.verify(_load_cases(problem, report), **checks.options())
+    cases = _load_cases(problem, report, figure)
+    with ProgressBar("checks") as advance:
+        done = properties.verify(cases, **checks.options(), progress=advance.set)
     passed = properties.passed(done)
-    _deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.format_, look))
+    deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.form, look))
+    if figure.plot is not None:
+        plot.verdicts(done, figure.plot)
     return DONE if passed else PROPERTY_FAILED
+
+
+@command("sweep")
+def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
+    """Compute loss and gradient along one parameter, for every --kernel: --over distance moves the points away."""
+    from kdegrad import sweeps
+
+    with placed():
+        values = along.values()
+    start = _load(problem, report, figure)
+    over = str(along.over)
+    with placed(**{over: f"--over {over}"}):
+        total = len(sweeps.members(start, over, values, problem.kernel))
+        with ProgressBar("sweep", total) as advance:
+            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
+    deliver(report, reports.sweep(family, report.form, look_of(report)))
+    if not family.is_finite:
+        say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
+        return NOT_FINITE
+    if figure.plot is not None:
+        plot.sweep(family, figure.plot, log=along.log)
+    return DONE
+
+
+@command("descend")
+def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: DescentFlags) -> int:
+    """Descend along the gradient: the course in a table, the points at the end as a CSV that grad reads.
+
+    With --output FILE the points go there; with --format csv they are what is printed.
+    """
+    from kdegrad import descent
+
+    keywords = way.keywords()
+    start = _load(problem, report, figure, trace=way.trace)
+    total = keywords.get("steps", descent.STEPS) + 1
+    with placed(), ProgressBar("descent", total) as advance, _tracing(way.trace) as keep:
+
+        def watch(now: DescentStep) -> None:
+            keep(now)
+            advance(now)
+
+        done = descent.descend(start, **keywords, watch=watch)
+    if not done.start.is_finite:
+        say(f"error: {reports.not_finite(done.start)}")
+        return NOT_FINITE
+    if report.output is not None and report.form is Format.table:
+        writing.write_file(report.output, reports.descent(done, Format.csv, Look()))
+        writing.write_stdout(reports.descent(done, Format.table, look_of_stdout()), for_people=True)
+    else:
+        deliver(report, reports.descent(done, report.form, look_of(report)))
+    if figure.plot is not None:
+        plot.descent(done, figure.plot)
+    if "bandwidth" in done.wrt and report.form is not Format.json:
+        say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
+    if done.diverged:
+        say(f"error: {done.stopped}")
+    return NOT_FINITE if done.diverged else DONE
 
 
 @command("kernels")
 def kernels(report: ReportFlags) -> int:
     """List the kernels: names, formulas, support, tail, and the claims of the note that hold for each."""
-    _deliver(report, reports.kernels(report.format_, look_of(report)))
+    deliver(report, reports.kernels(report.form, look_of(report)))
     return DONE
 
 
 def main(arguments: Sequence[str] | None = None) -> NoReturn:
     """Run the command line and exit with its code."""
+    gc.set_threshold(100_000)  # starting makes many objects and no garbage: 8 ms of looking for it are saved
     sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
@@ -175,53 +256,81 @@ def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
     debug = "--debug" in arguments
     try:
-        return (
-            typer.main.get_command(app).main(args=list(arguments), prog_name="kdegrad", standalone_mode=False) or DONE
-        )
+        return _built_for(arguments).main(args=list(arguments), prog_name="kdegrad", standalone_mode=False) or DONE
     except KdegradError as error:
         if isinstance(error, SettingError) and error.place is None:
             error = error.at(f"--{error.name}")
-        _say("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        say("\n".join(f"error: {line}" for line in str(error).splitlines()))
         return WRONG_INPUT
     except _UsageError as error:
         return _explain_usage(error)
     except KeyboardInterrupt:
-        _say("interrupted")
+        say("interrupted")
         return INTERRUPTED
     except Exception as error:  # every other error is the machine's or our own, and 1 must mean a failed property
         if debug:
             traceback.print_exc()
-        _say(f"error: {_machine_error(error)}" + ("" if debug else " (--debug shows where)"))
+        say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
         return MACHINE_FAILED
 
 
-def _load(flags: ProblemFlags, report: ReportFlags | VerdictReportFlags) -> Problem:
-    """Return the problem that INPUT and the flags make, once the output is known to be writable."""
+def _built_for(arguments: Sequence[str]) -> Any:
+    """Return the application as click's object: of the command that is called alone, which starts sooner, or whole."""
+    called = [known for known in app.registered_commands if known.name == next(iter(arguments), None)]
+    every = app.registered_commands
+    app.registered_commands = called or every
+    try:
+        return typer.main.get_command(app)
+    finally:
+        app.registered_commands = every
+
+
+def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace: str | None = None) -> Problem:
+    """Return the problem that INPUT and the flags make, once all outputs are known to be writable."""
     source = flags.input_
     if source is None:
-        _say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
+        say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
         source = _example(EXAMPLE)
-    if report.output is not None:
-        writing.check_output(report.output, source)
-    return flags.problem(source)
+    return flags.problem(source, _outputs(report, figure, trace))
 
 
-def _load_cases(flags: ProblemFlags, report: VerdictReportFlags) -> dict[str, Problem]:
+def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags) -> dict[str, Problem]:
     """Return the problems to check by name: INPUT, or those of the packaged examples that the flags fit."""
+    outputs = _outputs(report, figure)
     if flags.input_ is not None:
-        return {"input": _load(flags, report)}
-    if report.output is not None:
-        writing.check_output(report.output)
-    _say("note: no INPUT: the packaged examples are checked")
+        return {"input": flags.problem(flags.input_, outputs)}
+    say("note: no INPUT: the packaged examples are checked")
     cases, misfit = {}, None
     for name in EXAMPLES:
         try:
-            cases[name] = flags.problem(_example(name), quiet=True)
+            cases[name] = flags.problem(_example(name), outputs, quiet=True)
         except SettingError as error:  # a kernel of the circle does not fit an example on the line
             misfit = error
-    if not cases and misfit is not None:
+    if misfit is not None and not cases:
         raise misfit
     return cases
+
+
+def _outputs(
+    report: ReportFlags | VerdictReportFlags, figure: PlotFlags, trace: str | None = None
+) -> dict[str, str | None]:
+    """Return the files to write by option, once a figure and Parquet are known to be possible."""
+    if figure.plot is not None:
+        plot.check(figure.plot)
+    if report.is_parquet:
+        as_parquet.check()
+        report.rendered(report.format_)
+    return {"output": report.output, "plot": figure.plot, "trace": trace}
+
+
+@contextmanager
+def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
+    """Yield what writes a step of a descent to the file, which appears when the block ends well."""
+    if file is None:
+        yield lambda _: None
+        return
+    with writing.replacing(file) as stream:
+        yield reports.tracer(stream)
 
 
 def _example(name: str) -> str:
@@ -231,44 +340,8 @@ def _example(name: str) -> str:
     return str(packaged if packaged.exists() else checkout)
 
 
-def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
-    """Return what the place that the report goes to can do."""
-    if report.output is not None:
-        return Look()
-    terminal = sys.stdout.isatty()
-    width = int(os.environ.get("COLUMNS") or 0) if os.environ.get("COLUMNS", "0").isdecimal() else 0
-    dumb = os.environ.get("TERM") == "dumb"
-    return Look(
-        width=width or (shutil.get_terminal_size().columns if terminal else 80),
-        unicode=(sys.stdout.encoding or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf32"),
-        colour=terminal and not dumb and not os.environ.get("NO_COLOR"),
-    )
-
-
-def _deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
-    """Send a report to the file or to standard output."""
-    if report.output is not None:
-        writing.write_file(report.output, pieces)
-    else:
-        writing.write_stdout(pieces, for_people=report.format_ == "table")
-
-
 def _explain_usage(error: Any) -> int:
     """Say what is wrong with the command line, as click words it, and where help is."""
     path = error.ctx.command_path if error.ctx is not None else "kdegrad"
-    _say(f"error: {error.format_message()}\nTry '{path} --help'.")
+    say(f"error: {error.format_message()}\nTry '{path} --help'.")
     return WRONG_INPUT
-
-
-def _machine_error(error: Exception) -> str:
-    if isinstance(error, MemoryError):
-        return "out of memory: fewer points or bins, or a larger machine"
-    if isinstance(error, OSError):
-        return f"{error.filename or 'output'}: {error.strerror or error}"
-    return f"an error of kdegrad's own, {type(error).__name__}: {error}"
-
-
-def _say(message: str) -> None:
-    """Print a message on standard error, whatever its encoding can show."""
-    encoding = sys.stderr.encoding or "ascii"
-    print(message.encode(encoding, errors="backslashreplace").decode(encoding), file=sys.stderr)

@@ -5,8 +5,7 @@ from __future__ import annotations
 import os
 import stat
 import sys
-import tempfile
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
@@ -14,22 +13,36 @@ from typing import IO
 from kdegrad.errors import SettingError
 
 
-def check_output(output: str, *inputs: str) -> None:
-    """Refuse an output that could not be written well, before anything is computed.
+def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
+    """Refuse outputs that could not be written well, before anything is computed.
+
+    Parameters
+    ----------
+    outputs
+        Option → file, or None where the option is not given.
+    *inputs
+        The files that are read.
 
     Raises
     ------
     SettingError
-        For a directory, a folder that does not exist, or a file that is one of `inputs`.
+        For a directory, a folder that does not exist, a file that is one of `inputs`, or one that is named twice.
     """
-    path = Path(output)
-    if path.is_dir():
-        raise SettingError("output", f"{output!r} is a directory: name a file in it", "--output")
-    if not path.parent.is_dir():
-        raise SettingError("output", f"the folder {str(path.parent)!r} does not exist: make it first", "--output")
-    for source in inputs:
-        if path.exists() and os.path.exists(source) and os.path.samefile(path, source):
-            raise SettingError("output", f"{output!r} would overwrite the input: name another file", "--output")
+    taken: dict[str, str] = {}
+    for option, output in outputs.items():
+        if output is None:
+            continue
+        path, place = Path(output), f"--{option}"
+        if path.is_dir():
+            raise SettingError(option, f"{output!r} is a directory: name a file in it", place)
+        if not path.parent.is_dir():
+            raise SettingError(option, f"the folder {str(path.parent)!r} does not exist: make it first", place)
+        if any(path.exists() and os.path.exists(source) and os.path.samefile(path, source) for source in inputs):
+            raise SettingError(option, f"{output!r} would overwrite the input: name another file", place)
+        real = os.path.realpath(path)
+        if real in taken and (path.is_file() or not path.exists()):
+            raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file", place)
+        taken[real] = option
 
 
 def write_file(output: str, pieces: Iterable[str]) -> None:
@@ -59,6 +72,8 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
     A temporary file in the same folder is renamed over it: links are followed, an existing file's mode is kept, a
     new one's is the usual one. A device or a pipe is written to as it is.
     """
+    import tempfile  # it loads hashlib and OpenSSL, which a report on standard output need not wait for
+
     path = Path(os.path.realpath(output))
     if path.exists() and not path.is_file():
         with path.open("wb") as stream:

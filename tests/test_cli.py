@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import math
 import os
@@ -18,7 +16,6 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad import cli
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -28,28 +25,6 @@ MALLARDS = [
     *["--target", "270", "360", "--circular", "--kernel", "von-mises", "--bandwidth", "20", "--bins", "90"],
 ]
 POINTS = "angle,logit,label\n-75,0.4,left\n50,-0.2,right\n"
-
-
-class Run:
-    """What a command did: exit code, standard output, standard error."""
-
-    def __init__(self, capfd: pytest.CaptureFixture[str], *arguments: str) -> None:
-        capfd.readouterr()
-        self.code = cli.run([str(argument) for argument in arguments])
-        self.out, self.err = capfd.readouterr()
-
-    @property
-    def json(self) -> dict[str, object]:
-        return json.loads(self.out)
-
-    @property
-    def rows(self) -> list[dict[str, str]]:
-        return list(csv.DictReader(io.StringIO(self.out)))
-
-
-@pytest.fixture
-def kdegrad(capfd: pytest.CaptureFixture[str]):
-    return lambda *arguments: Run(capfd, *arguments)
 
 
 @pytest.fixture
@@ -436,7 +411,7 @@ def test_help_and_version_need_neither_numpy_nor_rich(flag: str) -> None:
 
 
 def test_help_fits_80_columns() -> None:
-    for command in ([], ["loss"], ["grad"], ["kernels"]):
+    for command in ([], ["loss"], ["grad"], ["sweep"], ["descend"], ["kernels"]):
         done = installed(*command, "--help", env=os.environ | {"COLUMNS": "80"})
         assert max(map(len, done.stdout.decode().splitlines())) <= 80
         assert re.search(rb"-h, --help", done.stdout)

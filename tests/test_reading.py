@@ -423,8 +423,8 @@ def test_an_unknown_format(write: Write) -> None:
     assert caught.value.name == "input-format"
 
 
-def test_parquet_is_not_read_yet(write: Write) -> None:
-    assert "Parquet files are not read yet" in refusal(write("swarm.parquet", b"PAR1"))
+def test_a_file_that_is_no_parquet_is_refused(write: Write) -> None:
+    assert "Parquet" in refusal(write("swarm.parquet", b"PAR1"))
 
 
 # YAML problems that are read

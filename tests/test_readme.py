@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import re
+import xml.etree.ElementTree as ET
+from pathlib import Path
 
 import pytest
 
+from tests.gallery import FOLDER, Picture, pictures
 from tests.readme import README, ROOT, Command, commands, python_blocks
 
 TEXT = README.read_text("utf-8")
@@ -39,3 +42,21 @@ def test_make_targets_of_the_readme_exist() -> None:
 
 def test_a_wrong_output_is_noticed() -> None:
     assert not Command("kdegrad --version", "kdegrad 99\n").agrees_with("kdegrad 0.1.0\n")
+
+
+@pytest.mark.parametrize("picture", pictures(), ids=lambda picture: Path(picture.file).stem)
+def test_each_picture_is_there_is_shown_and_its_command_draws_it(
+    picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    assert f"]({picture.file})" in TEXT
+    ET.parse(picture.file)
+    drawn = tmp_path / "picture.svg"
+    assert picture.draw(str(drawn)) == 0
+    ET.parse(drawn)
+
+
+def test_every_picture_of_the_gallery_has_a_command() -> None:
+    made = {picture.file for picture in pictures()}
+    assert made == {str(path.relative_to(ROOT)) for path in (ROOT / FOLDER).iterdir()}
+    assert set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", TEXT)) == made

@@ -23,6 +23,8 @@ from kdegrad.settings import Settings
 
 _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random problem takes over from the user's
 _PERIOD_IN_BANDWIDTHS: Final = 30.0  # of the circles beside a problem on the line
+_WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
+_WIDEST_ON_CIRCLE: Final = 1e9  # of P, and one over the narrowest: the target must be many roundings wide
 _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their bins are cut
 _FEWEST_BINS: Final = 4
 
@@ -195,7 +197,7 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
 
 
 def random_cases(like: Settings, count: int, seed: int) -> Iterator[Case]:
-    """Yield `count` problems with the kernel, bandwidth and sums of `like`, the same for the same seed."""
+    """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed."""
     pattern = ("circle",) if _full_name(like) in NATIVE else _SHARED_PATTERN
     drawn = {"line": 0, "circle": 0}
     for index in range(1, count + 1):
@@ -211,11 +213,12 @@ def random_cases(like: Settings, count: int, seed: int) -> Iterator[Case]:
 def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generator) -> Problem:
     """Return a problem of one kind round a centre of its own."""
     options: dict[str, Any] = {name: getattr(like, name) for name in _CARRIED}
-    length, half_circle, spread = like.bandwidth, math.inf, 20.0 * like.bandwidth
+    length = options["bandwidth"] = min(max(like.bandwidth, 1.0 / _WIDEST), _WIDEST)
+    half_circle, spread = math.inf, 20.0 * length
     if circular:
-        period = like.circumference or _PERIOD_IN_BANDWIDTHS * like.bandwidth
-        options["period"] = period
-        length = min(length, period / 24.0)
+        period = options["period"] = like.circumference or _PERIOD_IN_BANDWIDTHS * length
+        options["bandwidth"] = min(max(length, period / _WIDEST_ON_CIRCLE), period * _WIDEST_ON_CIRCLE)
+        length = min(options["bandwidth"], period / 24.0)
         half_circle, spread = 0.5 * period / length, period
     compact = _full_name(like) in COMPACT
     scene = Scene(

@@ -156,9 +156,10 @@ class Translation(Property):
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare with everything shifted by some bandwidths, and by many."""
         require_clear_jumps(case.problem)
-        for shift in (0.7, -1234.5):
-            after = mapped(case.problem, shift=shift * case.problem.settings.bandwidth)
-            yield from same(read, case.problem, after)
+        settings = case.problem.settings
+        length = min(settings.bandwidth, settings.circumference or math.inf)
+        for shift in (0.7 * length, -1234.5 * length):
+            yield from same(read, case.problem, mapped(case.problem, shift=shift))
 
 
 @final

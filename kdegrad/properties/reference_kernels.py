@@ -31,8 +31,14 @@ def _student_log_peak(df: float) -> float:
     """Return log K(0) of Student's t: 1/K(0) = √ν ∫ cosh(s)^-ν ds by the trapezoidal rule, u = √ν sinh s."""
     step = 0.1 * min(1.0, 1.0 / math.sqrt(df))
     s = step * np.arange(1, 1 + math.ceil((45.0 / df + 10.0 / math.sqrt(df)) / step))
-    terms = np.exp(-df * (np.logaddexp(s, -s) - math.log(2.0)))
+    log_cosh = np.where(s < 20.0, 0.5 * np.log1p(np.sinh(np.minimum(s, 20.0)) ** 2), s - math.log(2.0))
+    terms = np.exp(-df * log_cosh)
     return -math.log(math.sqrt(df) * step * (1.0 + 2.0 * float(terms.sum())))
+
+
+def _log1p(x: Complexes) -> Any:
+    """Return log(1 + x) to round-off also for a small x; NumPy's own for complex numbers adds 1 first."""
+    return 0.5 * np.log1p(x.real * (2.0 + x.real) + x.imag**2) + 1j * np.arctan2(x.imag, 1.0 + x.real)
 
 
 UNBOUNDED: Final[Mapping[str, Unbounded]] = {  # log K(u) for Re u ≥ 0; the second argument is ν
@@ -41,7 +47,7 @@ UNBOUNDED: Final[Mapping[str, Unbounded]] = {  # log K(u) for Re u ≥ 0; the se
     "logistic": lambda u, _: -u - 2.0 * np.log(1.0 + np.exp(-u)),
     "sigmoid": lambda u, _: -u - np.log(1.0 + np.exp(-2.0 * u)) - math.log(0.5 * math.pi),
     "cauchy": lambda u, _: -np.log(1.0 + u * u) - math.log(math.pi),
-    "student-t": lambda u, df: -0.5 * (df + 1.0) * np.log1p(u * u / df) + _student_log_peak(df),
+    "student-t": lambda u, df: -0.5 * (df + 1.0) * _log1p(u * u / df) + _student_log_peak(df),
 }
 COMPACT: Final[Mapping[str, Compact]] = {  # K as a function of the remainder s = 1 - |u|, 0 ≤ Re s ≤ 1
     "epanechnikov": lambda s: 3.0 / 4.0 * (s * (2.0 - s)),

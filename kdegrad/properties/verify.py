@@ -6,6 +6,8 @@ import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from typing import Final
 
+import numpy as np
+
 from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
 from kdegrad.problem import Problem
@@ -48,6 +50,8 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     convergence.Quadrature(),
 )
 SHOWN_BREAK: Final = 1e3  # tolerances that a control must be off by
+_RANGE: Final = 1e100  # of a bandwidth, and of lengths in bandwidths
+_RANGE_ON_CIRCLE: Final = 1e12  # of a bandwidth, in turns
 PREDICTED_BREAK: Final = 1e4  # tolerances that the reference must predict before a control is asked for
 
 Progress = Callable[[int, int], None]
@@ -119,6 +123,7 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
     try:
         if theory.startswith(SKIPPED):
             raise Unmet(theory.removeprefix(SKIPPED))
+        _require_range(case.problem)
         if theory == "holds":
             return _judge_holding(property_, case, tolerance)
         return _judge_breaking(property_, case, tolerance)
@@ -158,6 +163,15 @@ def _judge_breaking(property_: Property, case: Case, tolerance: float | None) ->
     if math.isfinite(worst.residual) and worst.excess(tolerance) > SHOWN_BREAK:
         return _verdict(property_, case, "breaks", "breaks", "pass", says, worst, tolerance)
     return _verdict(property_, case, "breaks", _observed(worst), "fail", f"{says}; {worst.values()}", worst, tolerance)
+
+
+def _require_range(problem: Problem) -> None:
+    """Raise `Unmet` where a plain formula, which squares what it is given, would leave the range of a float64."""
+    settings = problem.settings
+    longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(settings.at or 0.0))
+    widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
+    if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):
+        raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of a float64 on such lengths")
 
 
 def _worst(comparisons: list[Comparison], tolerance: float | None) -> Comparison:

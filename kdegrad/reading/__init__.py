@@ -10,7 +10,8 @@ The files of the room, in the order in which data passes them:
 - `documents`: that tree → settings, and the table that it names or
 - `inline`: the points that stand in it;
 - `points`: cells by column → arrays, one grammar for all of them (`kdegrad.grammar`);
-- `decimals`: many numbers at once, for clean cells.
+- `decimals`: many numbers at once, for clean cells;
+- `columnar`: Parquet, where pyarrow is installed.
 
 Types are checked here (``bandwidth: abc``); ranges (``bandwidth: -1``) are checked by `kdegrad.problem.Problem`,
 which is why a `Source` says where each setting stands.
@@ -65,7 +66,9 @@ def read(
     chosen = _format_of(path, name, input_format)
     mark = None if delimiter is None else tables.delimiter_mark(delimiter)
     if chosen == "parquet":
-        raise InputError(f"{name}: Parquet files are not read yet: save the points as CSV (columns angle, logit)")
+        from kdegrad.reading import columnar  # imports pyarrow, which few have
+
+        return columnar.read_parquet(files.raw(path), name, columns)
     data = files.contents(path)
     if chosen in ("yaml", "yml"):
         from kdegrad.reading import documents  # imports yaml, which a table need not pay for

@@ -79,7 +79,8 @@ def _points_of_file(node: Scalar, name: str, folder: str, columns: Columns, deli
         data = files.contents(path)
     except InputError as error:
         raise InputError(f"{here}: {error}") from None
-    return tables.read_table(data, files.display_name(path), columns, delimiter or tables.MARK_OF_FORMAT[ending])
+    mark = delimiter or tables.MARK_OF_FORMAT[ending]
+    return replace(tables.read_table(data, files.display_name(path), columns, mark), table=path)
 
 
 def _options(root: Mapping, faults: Faults) -> dict[str, Node]:

@@ -44,7 +44,7 @@ def contents(path: str | os.PathLike[str]) -> bytes:
     InputError
         If there is no such file, if it cannot be read, or if it is no UTF-8 text.
     """
-    return _text_bytes(_bytes(path), display_name(path))
+    return _text_bytes(raw(path), display_name(path))
 
 
 def refuse_if_absent(path: str | os.PathLike[str]) -> None:
@@ -66,7 +66,14 @@ def line_of(data: bytes, offset: int) -> int:
     return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")
 
 
-def _bytes(path: str | os.PathLike[str]) -> bytes:
+def raw(path: str | os.PathLike[str]) -> bytes:
+    """Return the bytes of a file as they are.
+
+    Raises
+    ------
+    InputError
+        If there is no such file, or if it cannot be read.
+    """
     name = display_name(path)
     try:
         if is_standard_input(path):

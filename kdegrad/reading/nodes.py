@@ -19,9 +19,6 @@ from kdegrad.reading.points import place
 
 DEEPEST: Final = 20  # a problem needs 4 levels
 
-_UNPRINTABLE: Final = re.compile("[^\t\n\r\x20-\x7e\x85\xa0-\ud7ff\ue000-\ufefe\uff00-\ufffd\U00010000-\U0010ffff]")
-
-
 Where = tuple[int, int]  # line and column, from 1
 
 
@@ -114,7 +111,7 @@ def tree(text: str, name: str) -> Node | None:
 
 def _events(text: str, name: str) -> Iterator[yaml.Event]:
     """Yield the parser's events; what it cannot parse becomes one message."""
-    odd = _UNPRINTABLE.search(text)
+    odd = yaml.reader.Reader.NON_PRINTABLE.search(text) or re.search("\ufeff", text)
     if odd is not None:
         here = place(name, text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start()))
         raise InputError(f"{here}: YAML may not hold the character {shown(odd.group())}: take it away")

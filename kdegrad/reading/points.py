@@ -105,6 +105,8 @@ class Source:
         Option name as in SPEC section 6 → value, for the options that a YAML problem gives.
     places
         Option name → ``file:line:column`` of its value, for the messages of those who check ranges.
+    table
+        The file that a YAML problem takes its points from, or None.
     """
 
     name: str
@@ -113,6 +115,7 @@ class Source:
     labels: tuple[str, ...] | None
     settings: dict[str, object] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
+    table: str | None = None
 
 
 class Faults:

@@ -1,18 +1,20 @@
 """What a person or a program reads. A renderer takes a result and returns text, in pieces; it computes nothing.
 
-One file a form: `as_table.py` for people, `as_json.py` and `as_csv.py` for programs. Here the form is chosen; each is
-imported only when it is asked for, so that JSON does not wait for rich.
+One file a form: `as_table.py` for people, `as_json.py` and `as_csv.py` for programs; `verdicts.py` has the forms of
+``verify-props``. Here the form is chosen; each is imported only when it is asked for: JSON does not wait for rich.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
-from typing import TYPE_CHECKING, assert_never
+from typing import IO, TYPE_CHECKING, assert_never
 
 if TYPE_CHECKING:
+    from kdegrad.descent import Descent, DescentStep
     from kdegrad.objective import Evaluation
+    from kdegrad.sweeps import Sweep
 
 
 class Format(StrEnum):
@@ -21,6 +23,16 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+
+
+class VerdictFormat(StrEnum):
+    """The forms of the report of ``verify-props``."""
+
+    table = "table"
+    json = "json"
+    csv = "csv"
+    junit = "junit"
+    github = "github"
 
 
 @dataclass(frozen=True)
@@ -70,6 +82,51 @@ def gradient(
             return as_csv.gradient_per_bin(evaluation) if per_bin else as_csv.gradient(evaluation, top)
         case _:
             assert_never(form)
+
+
+def sweep(family: Sweep, form: Format, look: Look) -> Iterator[str]:
+    """Yield the report of ``kdegrad sweep``."""
+    match form:
+        case Format.table:
+            from kdegrad.reports import as_table
+
+            return as_table.sweep(family, look)
+        case Format.json:
+            from kdegrad.reports import as_json
+
+            return as_json.sweep(family)
+        case Format.csv:
+            from kdegrad.reports import as_csv
+
+            return as_csv.sweep(family)
+        case _:
+            assert_never(form)
+
+
+def descent(done: Descent, form: Format, look: Look) -> Iterator[str]:
+    """Yield the report of ``kdegrad descend``: its course and end; as CSV the points at the end alone."""
+    match form:
+        case Format.table:
+            from kdegrad.reports import as_table
+
+            return as_table.descent(done, look)
+        case Format.json:
+            from kdegrad.reports import as_json
+
+            return as_json.descent(done)
+        case Format.csv:
+            from kdegrad.reports import as_csv
+
+            return as_csv.descent(done)
+        case _:
+            assert_never(form)
+
+
+def tracer(stream: IO[bytes]) -> Callable[[DescentStep], None]:
+    """Return what writes each step of a descent to `stream`, as CSV."""
+    from kdegrad.reports import as_csv
+
+    return as_csv.tracer(stream)
 
 
 def kernels(form: Format, look: Look) -> Iterator[str]:

@@ -4,13 +4,29 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict
 from itertools import islice
-from typing import Any
+from typing import IO, TYPE_CHECKING, Any
+
+from numpy.typing import NDArray
 
 from kdegrad.objective import Evaluation
 from kdegrad.reports import decimals
-from kdegrad.reports.facts import BIN_COLUMNS, bin_rows, kernel_facts, loss_facts, point_columns, problem_facts
+from kdegrad.reports.facts import (
+    BIN_COLUMNS,
+    bin_rows,
+    end_columns,
+    kernel_facts,
+    loss_facts,
+    point_columns,
+    problem_facts,
+    sweep_rows,
+)
+
+if TYPE_CHECKING:
+    from kdegrad.descent import Descent, DescentStep
+    from kdegrad.sweeps import Sweep
 
 _ROWS_A_PIECE = 10_000
 
@@ -35,7 +51,11 @@ def loss(evaluation: Evaluation) -> Iterator[str]:
 
 def gradient(evaluation: Evaluation, top: int | None) -> Iterator[str]:
     """Yield the report of ``kdegrad grad``: one row a point."""
-    columns = point_columns(evaluation, top)
+    yield from columns_table(point_columns(evaluation, top))
+
+
+def columns_table(columns: dict[str, NDArray[Any]]) -> Iterator[str]:
+    """Yield a table of columns: numbers alone are formed on arrays, labels one by one."""
     if "label" in columns:
         yield from table(columns, zip(*(column.tolist() for column in columns.values()), strict=True))
         return
@@ -48,6 +68,33 @@ def gradient(evaluation: Evaluation, top: int | None) -> Iterator[str]:
 def gradient_per_bin(evaluation: Evaluation) -> Iterator[str]:
     """Yield the report of ``kdegrad grad --per-bin``: one row a bin and point."""
     yield from table(BIN_COLUMNS, bin_rows(evaluation))
+
+
+def sweep(family: Sweep) -> Iterator[str]:
+    """Yield the report of ``kdegrad sweep``: one row a kernel and value. An infinite loss is an empty row."""
+    rows = sweep_rows(family)
+    yield from table(["over", *rows[0]], ([family.over, *row.values()] for row in rows))
+
+
+def descent(done: Descent) -> Iterator[str]:
+    """Yield the points that ``kdegrad descend`` ended with, as a table that reads back."""
+    yield from columns_table(end_columns(done.end.problem))
+
+
+def tracer(stream: IO[bytes]) -> Callable[[DescentStep], None]:
+    """Return what writes the rows of a step of a descent to `stream`: a row for each point."""
+
+    def write(now: DescentStep) -> None:
+        columns = end_columns(now.evaluation.problem)
+        numbers = asdict(now.row())
+        points = zip(*(c.tolist() for c in columns.values()), now.evaluation.weights.tolist(), strict=True)
+        rows = ([*numbers.values(), index, *point] for index, point in enumerate(points))
+        pieces = table([*numbers, "point", *columns, "weight"], rows)
+        if now.step > 0:
+            next(pieces)  # the header stands there
+        stream.writelines(piece.encode("utf-8") for piece in pieces)
+
+    return write
 
 
 def kernels() -> Iterator[str]:

@@ -5,16 +5,14 @@ A table that is too wide loses whole columns, the least needed first, and says w
 
 from __future__ import annotations
 
-import io
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from itertools import islice
+from typing import TYPE_CHECKING
 
 from rich import box
-from rich.console import Console, Group, RenderableType
-from rich.measure import Measurement
+from rich.console import Group
 from rich.panel import Panel
-from rich.table import Table
 from rich.text import Text
 
 from kdegrad.objective import Evaluation
@@ -23,48 +21,51 @@ from kdegrad.reports import Look, not_finite
 from kdegrad.reports.facts import (
     BIN_COLUMNS,
     bin_rows,
+    descent_facts,
     gradient_facts,
     kernel_facts,
+    largest_first,
     point_columns,
     problem_facts,
     safe_text,
+    sweep_rows,
 )
+from kdegrad.reports.sketch import sketch
+from kdegrad.reports.tables import Column, bars, cell, fitted, number, printed, words
+
+if TYPE_CHECKING:
+    from kdegrad.descent import Descent
+    from kdegrad.sweeps import Sweep
 
 ROWS_SHOWN = 40  # of a table whose length nobody chose
 LABEL_WIDTH = 20
-BAR_HALF = 4  # cells on each side of a bar's middle
 
-ASCII_WORDS = {
-    ord(symbol): word
-    for symbol, word in (
-        ("·", "-"), ("²", "^2"), ("³", "^3"), ("√", "sqrt"), ("π", "pi"), ("θ", "theta"), ("κ", "kappa"),
-        ("γ", "gamma"), ("ν", "nu"), ("Σ", "sum"), ("≤", "<="), ("∂", "d"),
-    )
-}  # fmt: skip
+BOLD = "bold bright_blue"
+SWEEP_TITLES = {  # field → title, and how soon it goes where there is no room
+    "loss": ("loss", 0),
+    "kl": ("KL", 3),
+    "l1": ("gradient\nl1", 1),
+    "l2": ("l2", 5),
+    "max": ("max", 4),
+    "gradient_per_weight_max": ("per weight\nlargest", 1),
+    "gradient_per_weight_min": ("per weight\nsmallest", 1),
+    "only_pushed_down": ("only\npushed down", 2),
+}
+COURSE_TITLES = {"kl": "KL", "norm": "norm of\nthe gradient", "gap": "duality\ngap"}
+SWEEP_NOTE = "only pushed down: the weight of the points that no bin pulls up"
 BIN_NOUNS = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
-
-PULLED, PUSHED = "bright_blue", "dark_orange"  # told apart without red and green
-
-
-@dataclass(frozen=True)
-class Column:
-    """A column of text cells; `need` 0 is kept at any width, a larger one goes earlier."""
-
-    title: str
-    cells: Sequence[Text]
-    need: int = 0
-    right: bool = True
-    widest: int | None = None
 
 
 def loss(evaluation: Evaluation, look: Look) -> Iterator[str]:
     """Yield the report of ``kdegrad loss``."""
     yield from _headline(evaluation, look)
+    yield from sketch(evaluation, look)
 
 
 def gradient(evaluation: Evaluation, look: Look, top: int | None) -> Iterator[str]:
     """Yield the report of ``kdegrad grad``: the points with a bar for sign and size of the gradient."""
     yield from _headline(evaluation, look)
+    yield from sketch(evaluation, look)
     facts = gradient_facts(evaluation)
     summary = {"sum": facts["sum"], **facts["norms"]}
     yield from printed(
@@ -86,14 +87,98 @@ def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
     yield "\n"
     rows = list(islice(bin_rows(evaluation), ROWS_SHOWN))
     columns = [
-        Column(title, [_cell(title, value) for value in values])
+        Column(title, [cell(title, value) for value in values])
         for title, values in zip(BIN_COLUMNS, zip(*rows, strict=True), strict=True)
     ]
-    columns.append(_bars([row[-1] for row in rows], look))
+    columns.append(bars([row[-1] for row in rows], look))
     yield from fitted(look, columns)
     total = len(evaluation.problem.angles) * evaluation.problem.rule.bins
     if total > ROWS_SHOWN:
         yield from printed(look, Text(f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", style="dim"))
+
+
+def sweep(family: Sweep, look: Look) -> Iterator[str]:
+    """Yield the report of ``kdegrad sweep``: a row for each kernel and value, an infinite loss as inf."""
+    rows = sweep_rows(family)
+    names = list(dict.fromkeys(row["kernel"] for row in rows))
+    large = Text("over ").append(family.over, style=BOLD)
+    if family.over != "kernel":
+        large.append(f", {rows[0]['value']:g} to {rows[-1]['value']:g}")
+    yield from _framed(look, large, describe(family.problem, kernels=names, swept=family.over))
+    columns = []
+    if len(names) > 1:
+        columns.append(Column("kernel", [Text(row["kernel"]) for row in rows], right=False))
+    if family.over != "kernel":
+        columns.append(Column(family.over, [Text(f"{row['value']:.6g}") for row in rows]))
+    columns += [
+        Column(title, [Text(_number_or(row[name], "inf" if name == "loss" else "")) for row in rows], need)
+        for name, (title, need) in SWEEP_TITLES.items()
+    ]
+    yield from fitted(look, columns)
+    yield from printed(look, words(look, SWEEP_NOTE, "dim"))
+
+
+def descent(done: Descent, look: Look) -> Iterator[str]:
+    """Yield the report of ``kdegrad descend``: its course at steps 0, 1, 2, 5, 10, 20, 50, ..., and where it ended."""
+    facts = descent_facts(done)
+    large = Text()
+    for name, before, after in (("loss ", done.start.loss, facts["loss"]), ("KL ", done.start.kl, facts["kl"])):
+        if before is not None:
+            arrow = " → " if look.unicode else " -> "
+            large.append(f"{name}{number(before)}{arrow}").append(f"{after:.10g}", style=BOLD).append(" nats     ")
+    way = f"{facts['optimizer']}" + ("" if facts["rate"] is None else f" at rate {facts['rate']:g}")
+    yield from _framed(look, large, f"{describe(done.start.problem)} · {', '.join(facts['wrt'])} by {way}")
+    rows = [row for row in done.course if row.step in _one_two_five(facts["steps"])]
+    shown = {"step": 0, "loss": 0, "kl": 2, "norm": 1}
+    shown |= {"gap": 1} if facts["gap"] is not None else {}
+    shown |= {"bandwidth": 3} if "bandwidth" in done.wrt else {}
+    if done.start.kl is None:
+        del shown["kl"]
+    columns = [
+        Column(COURSE_TITLES.get(name, name), [Text(_number_or(getattr(row, name), "")) for row in rows], need)
+        for name, need in shown.items()
+    ]
+    yield from fitted(look, columns)
+    yield from printed(look, Text(facts["stopped"]))
+    if facts["gap"] is not None:
+        text = f"the loss is at most {number(facts['gap'])} above the least that any weights of these points can reach"
+        yield from printed(look, Text(text))
+    if facts["rises"]:
+        yield from printed(look, Text(f"the loss rose in {facts['rises']} of these steps: try a smaller --rate"))
+    yield from fitted(look, _end_columns(done))
+    count = len(done.end.weights)
+    if count > ROWS_SHOWN:
+        yield from printed(look, Text(f"the {ROWS_SHOWN} heaviest of {count} points (--format csv has all)", "dim"))
+
+
+def _end_columns(done: Descent) -> list[Column]:
+    """Return the heaviest points before and after."""
+    start, end = done.start, done.end
+    kept = range(len(end.weights)) if len(end.weights) <= ROWS_SHOWN else largest_first(end.weights, ROWS_SHOWN)
+    columns = []
+    if end.problem.labels is not None:
+        labels = [Text(safe_text(end.problem.labels[point])) for point in kept]
+        columns.append(Column("label", labels, right=False, widest=LABEL_WIDTH))
+    pairs = {"angle": (start.problem.angles, end.problem.angles), "weight": (start.weights, end.weights)}
+    for name, (before, after) in pairs.items():
+        moved = name == "weight" or "angles" in done.wrt
+        columns.append(Column(name, [cell(name, float(before[point])) for point in kept], 1 if moved else 0))
+        if moved:
+            columns.append(Column(f"{name}\nat the end", [cell(name, float(after[point])) for point in kept]))
+    return columns
+
+
+def _one_two_five(last: int) -> set[int]:
+    """Return 0, 1, 2, 5, 10, 20, 50, ... up to `last`, and `last`."""
+    series = (lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5))
+    return {0, last} | {step for step in series if step <= last}
+
+
+def _number_or(value: float | int | None, otherwise: str) -> str:
+    """Return a number as tables show it; `otherwise` where there is none."""
+    if value is None:
+        return otherwise
+    return str(value) if isinstance(value, int) else number(value)
 
 
 def kernels(look: Look) -> Iterator[str]:
@@ -128,25 +213,35 @@ def kernels(look: Look) -> Iterator[str]:
             yield from printed(look, Text(f"{claim} holds for {names}"))
 
 
-def number(value: float) -> str:
-    """Return a computed number to five digits, never cut; what was put in is shown to six."""
-    return f"{value:.5g}"
+def describe(problem: Problem, kernels: Sequence[str] | None = None, swept: str = "") -> str:
+    """Return the problem in one line.
 
-
-def describe(problem: Problem) -> str:
-    """Return the problem in one line."""
+    Parameters
+    ----------
+    problem
+        What to describe.
+    kernels
+        The names to give in place of its kernel's.
+    swept
+        The setting that has no one value here, and is left out.
+    """
     facts = problem_facts(problem)
     parts = [_counted(facts["points"], "point")]
     if facts["target"] is not None:
         low, high = facts["target"]
         parts.append(f"target [{low:g}, {high:g}]")
-    parts.append(f"{facts['kernel']} h={facts['bandwidth']:g}" + (f" df={facts['df']:g}" if facts["df"] else ""))
-    rule = facts["rule"]
-    parts.append(f"at {facts['at']:g}" if rule == "at" else _counted(facts["bins"], BIN_NOUNS[rule]))
+    kernel = facts["kernel"] if kernels is None else ", ".join(kernels)
+    size = [f"h={facts['bandwidth']:g}"] if swept != "bandwidth" else []
+    parts.append(" ".join([kernel, *size, *([f"df={facts['df']:g}"] if facts["df"] else [])]))
+    if swept != "bins":
+        rule = facts["rule"]
+        parts.append(f"at {facts['at']:g}" if rule == "at" else _counted(facts["bins"], BIN_NOUNS[rule]))
     domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"
     parts.append(f"{domain} in {facts['unit']}")
     parts += [
-        f"{name} {facts[name]:g}" for name, usual in (("scale", 1.0), ("background", 0.0)) if facts[name] != usual
+        f"{name} {facts[name]:g}"
+        for name, usual in (("scale", 1.0), ("background", 0.0))
+        if facts[name] != usual and name != swept
     ]
     return " · ".join(parts)
 
@@ -160,11 +255,16 @@ def _headline(evaluation: Evaluation, look: Look) -> Iterator[str]:
     large = Text()
     for name, value in (("loss ", evaluation.loss), ("KL ", evaluation.kl)):
         if value is not None:
-            large.append(name).append(f"{value:.12g}", style="bold bright_blue").append(" nats     ")
-    frame = box.ROUNDED if look.unicode else box.ASCII
-    yield from printed(look, Panel(Group(large, words(look, describe(evaluation.problem), "dim")), box=frame))
+            large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
+    yield from _framed(look, large, describe(evaluation.problem))
     if not evaluation.is_finite:
         yield from printed(look, Text(not_finite(evaluation), style="bold"))
+
+
+def _framed(look: Look, large: Text, small: str) -> Iterator[str]:
+    """Yield a result over what it is a result of, in a frame."""
+    frame = box.ROUNDED if look.unicode else box.ASCII
+    yield from printed(look, Panel(Group(large, words(look, small, "dim")), box=frame))
 
 
 def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[Column]:
@@ -176,100 +276,9 @@ def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[
     order = {"angle": 0, "logit": 4, "weight": 1, "responsibility": 1, "gradient": 0}
     order |= {"gradient_per_weight": 3, "gradient_angle": 1}
     columns += [
-        Column(name.replace("_", "\n", 1).replace("_", " "), [_cell(name, value) for value in values[name]], need=need)
+        Column(name.replace("_", "\n", 1).replace("_", " "), [cell(name, value) for value in values[name]], need=need)
         for name, need in order.items()
         if name in values
     ]
-    columns.append(replace(_bars(values["gradient"], look), need=2))
+    columns.append(replace(bars(values["gradient"], look), need=2))
     return columns
-
-
-def _bars(values: Sequence[float], look: Look) -> Column:
-    """Return a column of bars: to the left where the gradient pulls a logit up (< 0), to the right where down."""
-    largest = max((abs(value) for value in values), default=0.0) or 1.0
-    return Column("- 0 +".center(2 * BAR_HALF + 1), [_bar(value / largest, look) for value in values], right=False)
-
-
-def _bar(fraction: float, look: Look) -> Text:
-    """Return a bar for -1 ≤ fraction ≤ 1, in half cells."""
-    full, left_half, right_half, middle = ("█", "▐", "▌", "│") if look.unicode else ("#", "-", "-", "|")
-    halves = round(abs(fraction) * 2 * BAR_HALF)
-    cells = full * (halves // 2)
-    if fraction < 0.0:
-        left = ((left_half if halves % 2 else "") + cells).rjust(BAR_HALF)
-        return Text().append(left, style=PULLED).append(middle, style="dim").append(" " * BAR_HALF)
-    right = (cells + (right_half if halves % 2 else "")).ljust(BAR_HALF)
-    return Text(" " * BAR_HALF).append(middle, style="dim").append(right, style=PUSHED)
-
-
-def _cell(name: str, value: float | int) -> Text:
-    if isinstance(value, int):
-        return Text(str(value))
-    return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else number(value))
-
-
-def fitted(look: Look, columns: list[Column]) -> Iterator[str]:
-    """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named."""
-    unfolded = [replace(column, widest=None) for column in columns]
-    kept, dropped = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded), []
-    while _measure(look, _table(look, kept)) > look.width and any(column.need for column in kept):
-        needless = max(kept, key=lambda column: column.need)
-        kept.remove(needless)
-        dropped.append(needless.title.replace("\n", " ").strip())
-    table = _table(look, kept)
-    yield from printed(replace(look, width=max(look.width, _measure(look, table))), table)
-    if dropped:
-        note = f"not shown at {look.width} columns: {', '.join(dropped)} (widen the terminal, or --format csv)"
-        yield from printed(look, Text(note, style="dim"))
-
-
-def _table(look: Look, columns: Sequence[Column]) -> Table:
-    table = Table(
-        box=box.SIMPLE_HEAD if look.unicode else box.ASCII_DOUBLE_HEAD,
-        padding=(0, 1, 0, 0),
-        pad_edge=False,
-        header_style="bold",
-    )
-    for column in columns:
-        table.add_column(
-            Text(column.title),
-            justify="right" if column.right else "left",
-            no_wrap=column.widest is None,
-            max_width=column.widest,
-            overflow="fold",
-        )
-    for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*row)
-    return table
-
-
-def words(look: Look, text: str, style: str = "") -> Text:
-    """Return text in the symbols that the place can show."""
-    return Text(text if look.unicode else text.translate(ASCII_WORDS), style)
-
-
-def _measure(look: Look, table: Table) -> int:
-    console = _console(look, io.StringIO())
-    return Measurement.get(console, console.options.update(max_width=100_000), table).maximum
-
-
-def printed(look: Look, item: RenderableType) -> Iterator[str]:
-    """Yield what rich makes of `item`, without spaces at the ends of lines."""
-    stream = io.StringIO()
-    _console(look, stream).print(item)
-    yield "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
-
-
-def _console(look: Look, stream: io.StringIO) -> Console:
-    return Console(
-        file=stream,
-        width=look.width,
-        force_terminal=look.colour,
-        no_color=not look.colour,
-        color_system="256" if look.colour else None,
-        markup=False,
-        emoji=False,
-        highlight=False,
-        legacy_windows=False,
-        _environ={},
-    )

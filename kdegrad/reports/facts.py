@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -12,6 +13,10 @@ from kdegrad.domain import FloatArray
 from kdegrad.kernels import CIRCLE_KERNELS, KERNELS
 from kdegrad.objective import Evaluation, responsibilities_by_bin
 from kdegrad.problem import Problem
+
+if TYPE_CHECKING:
+    from kdegrad.descent import Descent
+    from kdegrad.sweeps import Sweep
 
 UNCOVERED_SHOWN = 20
 
@@ -102,6 +107,40 @@ def bin_rows(evaluation: Evaluation) -> Iterator[tuple[int, float, int, float, f
         points = zip(angles, responsibilities.tolist(), gradient.tolist(), strict=True)
         for point, (angle, responsibility, slope) in enumerate(points):
             yield number, node, point, angle, responsibility, slope
+
+
+def sweep_facts(family: Sweep) -> dict[str, Any]:
+    """Return the fields of ``sweep`` for the whole: the parameter, and the problem that it starts from."""
+    return {"over": family.over, "problem": problem_facts(family.problem)}
+
+
+def sweep_rows(family: Sweep) -> list[dict[str, Any]]:
+    """Return the fields of ``sweep`` for each kernel and value; None where the loss is infinite."""
+    return [asdict(step) for step in family.steps]
+
+
+def descent_facts(done: Descent) -> dict[str, Any]:
+    """Return the fields of ``descend`` for the whole: the end, how it was reached, why there."""
+    return {
+        "loss": done.end.loss,
+        "kl": done.end.kl,
+        "gap": done.gap,
+        "converged": done.converged,
+        "stopped": done.stopped,
+        "steps": len(done.course) - 1,
+        "rises": done.rises,
+        "optimizer": done.optimizer,
+        "rate": None if done.optimizer == "em" else done.rate,
+        "wrt": list(done.wrt),
+        "tolerance": done.tolerance,
+        "problem": problem_facts(done.end.problem),
+    }
+
+
+def end_columns(problem: Problem) -> dict[str, NDArray[Any]]:
+    """Return the columns of points that read back: angle, logit, label if there are labels."""
+    columns: dict[str, NDArray[Any]] = {"angle": problem.angles, "logit": problem.logits}
+    return columns if problem.labels is None else columns | {"label": np.array(problem.labels, dtype=object)}
 
 
 def largest_first(values: FloatArray, count: int) -> Any:

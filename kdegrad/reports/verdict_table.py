@@ -10,8 +10,8 @@ from rich.text import Text
 
 from kdegrad.kernels import KERNELS
 from kdegrad.reports import Look
-from kdegrad.reports.as_table import Column, fitted, number, printed, words
 from kdegrad.reports.facts import safe_text
+from kdegrad.reports.tables import Column, fitted, number, printed, words
 from kdegrad.reports.verdicts import Row, counts, expectations, rows, summary
 
 if TYPE_CHECKING:

@@ -5,12 +5,10 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
-from enum import StrEnum
 from typing import TYPE_CHECKING, Any, Final, assert_never
-from xml.sax.saxutils import escape, quoteattr
 
 from kdegrad.errors import SettingError
-from kdegrad.reports import Look
+from kdegrad.reports import Look, VerdictFormat
 
 if TYPE_CHECKING:
     from kdegrad.properties import Property, Verdict
@@ -27,16 +25,6 @@ FIELDS: Final = (
     "reproduce",
 )
 GITHUB_CAP: Final = 10  # annotations of a kind that GitHub shows for a step
-
-
-class VerdictFormat(StrEnum):
-    """The forms of the report of ``verify-props``."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-    junit = "junit"
-    github = "github"
 
 
 def verdicts(
@@ -97,6 +85,8 @@ def _tally(checks: Sequence[Verdict]) -> str:
 
 
 def _testcase(check: Verdict, family: str) -> Iterator[str]:
+    from xml.sax.saxutils import escape  # it loads urllib and ssl, which no other report waits for
+
     yield f'    <testcase classname="kdegrad.{family}.{check.property}" name={_attribute(check.case)} time="0"'
     if check.verdict == "pass":
         yield "/>\n"
@@ -107,6 +97,8 @@ def _testcase(check: Verdict, family: str) -> Iterator[str]:
 
 
 def _attribute(text: str) -> str:
+    from xml.sax.saxutils import quoteattr
+
     return quoteattr(legal_xml(text))
 
 
