@@ -25,6 +25,7 @@ from kdegrad import __version__, plot, reports, writing
 from kdegrad.console import deliver, look_of, look_of_stdout, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
 from kdegrad.flags import (
+    REPORT,
     CheckFlags,
     DescentFlags,
     PlotFlags,
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
 
 DONE, PROPERTY_FAILED, WRONG_INPUT, NOT_FINITE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
 EXAMPLE = "two_sided.yaml"
+COMPARED_POINTS = 2_000  # of a problem whose bins are compared with the integral unasked
 EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 # Typer 0.26 took click in as a private module; click's class of usage errors is reached through a public name.
@@ -110,12 +112,29 @@ def command(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
 
 
 @command("loss")
-def loss(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags) -> int:
+def loss(
+    problem: ProblemFlags,
+    report: ReportFlags,
+    figure: PlotFlags,
+    exact: Annotated[
+        bool | None,
+        typer.Option(
+            "--exact/--no-exact",
+            help="Compare the bins with the integral in the table. [default: up to 2000 points]",
+            rich_help_panel=REPORT,
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
     """Compute the loss: the cross-entropy of the uniform target and the model's density."""
-    from kdegrad.objective import evaluate
+    from kdegrad.objective import evaluate, exact_loss
 
     evaluation = evaluate(_load(problem, report, figure), wrt=())
-    deliver(report, reports.loss(evaluation, report.form, look_of(report)))
+    compared = report.form is Format.table and evaluation.approximates_integral
+    if exact is None:
+        compared = compared and len(evaluation.weights) <= COMPARED_POINTS
+    integral = exact_loss(evaluation.problem) if compared and exact is not False else None
+    deliver(report, reports.loss(evaluation, report.form, look_of(report), integral))
     if figure.plot is not None:
         plot.loss(evaluation, figure.plot)
     return DONE if evaluation.is_finite else NOT_FINITE

@@ -8,6 +8,7 @@ With S_j the softmax of the logits, t_m, w_m the quadrature and p̃(x) = (1-E) C
     ∂L/∂x_i    = S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂d (t_m ⊖ x_i)
     ∂L/∂log h  = -Σ_i S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂log h (t_m ⊖ x_i)
 
+(and, for the rule `exact`, what the moving edges of compact kernels add: see `edges`),
 so the loss is one kernel sum, read at the nodes, and each gradient is one more, read at the points. Every product
 is formed as exp of a sum of logarithms: S_i may be 0 where its factor is infinite.
 """
@@ -24,6 +25,7 @@ from numpy.typing import ArrayLike
 
 from kdegrad.domain import FloatArray
 from kdegrad.errors import SettingError
+from kdegrad.exact import edge_terms
 from kdegrad.grammar import nearest
 from kdegrad.kernels import Factored
 from kdegrad.problem import Problem
@@ -120,6 +122,11 @@ class Evaluation:
         return math.isfinite(self.loss) and all(bool(np.isfinite(number).all()) for number in numbers)
 
     @property
+    def approximates_integral(self) -> bool:
+        """Whether the loss is finite and stands, by bins, for an integral over a target."""
+        return math.isfinite(self.loss) and self.problem.rule.name in ("midpoint", "gauss")
+
+    @property
     def lost_share(self) -> float:
         """What Σ_i R_i lacks of 1 by rounding: noticeable where |log p| is beyond 10¹⁰; 0 with a background."""
         if self.responsibilities is None or self.problem.settings.background > 0.0:
@@ -148,7 +155,7 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         if name not in WRT:
             raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
-    log_density = _log_mixture(problem, sums.at_nodes(problem.log_weights))
+    log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
     loss = float(-(problem.rule.weights @ log_density))
     weights = np.exp(problem.log_weights)
     responsibilities, gradients = None, Gradients()
@@ -167,26 +174,21 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         diagnostics=Diagnostics(
             log_density=log_density,
             uncovered=problem.rule.nodes[np.isneginf(log_density)],
-            quadrature_error=None,
+            quadrature_error=problem.rule.error,
             sums=sums.name,
         ),
     )
 
 
-def _log_mixture(problem: Problem, log_kernel_sums: FloatArray) -> FloatArray:
-    """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logarithm of the sum."""
-    log_density = log_kernel_sums + _log_model_share(problem)
-    background = problem.settings.background
-    if background == 0.0:
-        return log_density
-    assert problem.width is not None  # Settings saw to it
-    return np.logaddexp(log_density, math.log(background) - math.log(problem.width))
+def exact_loss(problem: Problem) -> float:
+    """Return the integral that the rule of `problem` approximates; it needs a target, and no ``at``."""
+    return evaluate(problem.replace(rule="exact"), wrt=()).loss
 
 
 def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield for each node t_m the responsibilities r_i(t_m) and S_i Σ_j r_j - r_i, each of shape (N,)."""
     problem = evaluation.problem
-    log_shares = problem.log_weights + _log_model_share(problem)
+    log_shares = problem.log_weights + problem.log_share
     for node, log_density in zip(problem.rule.nodes, evaluation.diagnostics.log_density, strict=True):
         d = problem.domain.difference(np.asarray(node), problem.angles)
         responsibilities = np.exp(log_shares + problem.kernel.log_density(d) - log_density)
@@ -197,7 +199,7 @@ def _gradients(
     problem: Problem, sums: KernelSums, log_density: FloatArray, weights: FloatArray, wrt: Collection[str]
 ) -> tuple[FloatArray, Gradients]:
     """Return the mean responsibilities R_i and the gradients that are asked for."""
-    log_pull = np.log(problem.rule.weights) - log_density + _log_model_share(problem)  # log((1-E) C w_m/p̃_m)
+    log_pull = np.log(problem.rule.weights) - log_density + problem.log_share  # log((1-E) C w_m/p̃_m)
     log_ratio = sums.at_points(log_pull)  # log(R_i/S_i)
     responsibilities = np.exp(problem.log_weights + log_ratio)
     with np.errstate(over="ignore"):
@@ -207,6 +209,10 @@ def _gradients(
         angles = _weighted(problem, sums.slope_at_points(log_pull))
     if "bandwidth" in wrt:
         log_bandwidth = -float(_weighted(problem, sums.bandwidth_slope_at_points(log_pull)).sum())
+    if problem.rule.name == "exact" and (angles is not None or log_bandwidth is not None):
+        edges = edge_terms(problem, log_density)
+        angles = None if angles is None else angles + edges.angles
+        log_bandwidth = None if log_bandwidth is None else log_bandwidth + edges.log_bandwidth
     logits = _logit_gradient(problem, weights, responsibilities)
     return responsibilities, Gradients(logits, per_weight, angles, log_bandwidth)
 
@@ -224,11 +230,6 @@ def _total(problem: Problem, responsibilities: FloatArray) -> float:
 def _weighted(problem: Problem, sums: Factored) -> FloatArray:
     """Return S_i · factor_i · exp(log_i)."""
     return sums.factor * np.exp(problem.log_weights + sums.log)
-
-
-def _log_model_share(problem: Problem) -> float:
-    """Return log((1-E) C), what stands before the sum over the points."""
-    return math.log1p(-problem.settings.background) + math.log(problem.settings.scale)
 
 
 def loss(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> float:

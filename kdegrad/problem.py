@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, Unpack, final
 
 import numpy as np
@@ -12,6 +13,7 @@ from numpy.typing import ArrayLike
 
 from kdegrad.domain import Circle, Domain, FloatArray, Line
 from kdegrad.errors import InputError
+from kdegrad.exact import exact_rule
 from kdegrad.kernels import Kernel, make_kernel
 from kdegrad.quadrature import Rule, make_rule
 from kdegrad.settings import Options, Settings, from_options
@@ -47,7 +49,6 @@ class Problem:
     settings: Settings
     domain: Domain
     kernel: Kernel
-    rule: Rule
     log_weights: FloatArray
 
     def __init__(
@@ -70,11 +71,9 @@ class Problem:
             "settings": settings,
             "domain": domain,
             "kernel": make_kernel(settings.kernel, settings.bandwidth, domain, settings.df),
-            "rule": make_rule(settings),
             "log_weights": log_softmax(values),
         }
-        for array in (parts["log_weights"], parts["rule"].nodes, parts["rule"].weights):
-            array.flags.writeable = False
+        parts["log_weights"].flags.writeable = False
         for name, part in parts.items():
             object.__setattr__(self, name, part)
 
@@ -87,6 +86,27 @@ class Problem:
     def width(self) -> float | None:
         """The target's width b - a."""
         return None if self.target is None else float(self.target[1]) - float(self.target[0])
+
+    @cached_property
+    def rule(self) -> Rule:
+        """The nodes and weights; for the rule ``exact`` they are found here, at the first use."""
+        settings = self.settings
+        return exact_rule(self) if settings.at is None and settings.rule == "exact" else make_rule(settings)
+
+    @property
+    def log_share(self) -> float:
+        """Return log((1-E) C), what stands before the sum over the points."""
+        return math.log1p(-self.settings.background) + math.log(self.settings.scale)
+
+    def log_mixture(self, log_kernel_sums: FloatArray) -> FloatArray:
+        """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logarithm of the sum."""
+        log_density = log_kernel_sums + self.log_share
+        background = self.settings.background
+        if background == 0.0:
+            return log_density
+        assert self.width is not None  # Settings saw to it
+        mixture: FloatArray = np.logaddexp(log_density, math.log(background) - math.log(self.width))
+        return mixture
 
     def replace(self, **changes: Any) -> Problem:
         """Return the problem with other angles, logits, labels or options; the rest stays."""

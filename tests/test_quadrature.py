@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from kdegrad import SettingError, Settings
+from kdegrad import Settings
 from kdegrad.quadrature import gauss, legendre, make_rule, midpoint, single
 from tests import oracle
 
@@ -122,8 +122,3 @@ def test_make_rule_makes_what_the_settings_name():
     assert make_rule(Settings(target=(0, 1))).name == "midpoint"
     assert make_rule(Settings(target=(0, 1))).bins == 360
     assert make_rule(Settings(target=(0, 1), rule="gauss", bins=5)).name == "gauss"
-
-
-def test_exact_is_refused_until_there_is_one():
-    with pytest.raises(SettingError, match="exact is not available"):
-        make_rule(Settings(target=(0, 1), rule="exact"))

@@ -7,10 +7,11 @@
 from kdegrad.flags.checks import CheckFlags
 from kdegrad.flags.families import DescentFlags, SweepFlags
 from kdegrad.flags.problem import ProblemFlags
-from kdegrad.flags.report import PlotFlags, ReportFlags, VerdictReportFlags
+from kdegrad.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
 from kdegrad.flags.words import count, flattened, names, placed
 
 __all__ = [
+    "REPORT",
     "CheckFlags",
     "DescentFlags",
     "PlotFlags",

@@ -43,6 +43,12 @@ class Kernel(ABC):
     domain: Domain
     log_norm: float
 
+    # Where K_h is not smooth, for an integral that is split there.
+    kinked: bool = False  # at d = 0
+    jumps: bool = False  # at the edge, K_h itself and not only a derivative
+    edge: float | None = None  # the |d| at which a compact kernel ends
+    antipode: float | None = None  # the |d| at which two ways round a circle meet in a kink
+
     @abstractmethod
     def log_shape(self, d: FloatArray) -> FloatArray:
         """Return log K_h(d) + log_norm; -inf where K_h is 0."""
@@ -116,6 +122,10 @@ class CompactKernel(LineKernel):
 
     Inside, everything is formed from 1 - |u| = (h - |d|)/h, never from a rounded u.
     """
+
+    def __init__(self, bandwidth: float, domain: Domain) -> None:
+        super().__init__(bandwidth, domain)
+        self.edge = self.bandwidth
 
     @abstractmethod
     def shape(self, d: FloatArray) -> FloatArray:

@@ -36,8 +36,13 @@ class Geodesic(Kernel):
         self.half_period = 0.5 * circle.period
         mass = line.mass(self.half_period / line.bandwidth)
         self.log_norm = line.log_norm + math.log(mass)
-        antipode = np.array([self.half_period])
-        self.log_mass_slope = -circle.period * math.exp(line.log_density(antipode)[0]) / mass
+        at_antipode = float(line.log_density(np.array([self.half_period]))[0])
+        self.log_mass_slope = -circle.period * math.exp(at_antipode) / mass
+        self.kinked, self.jumps = line.kinked, line.jumps
+        if line.edge is not None and line.edge < self.half_period:
+            self.edge = line.edge
+        elif not line.jumps:
+            self.antipode = self.half_period
 
     def log_shape(self, d: FloatArray) -> FloatArray:
         """Return the line kernel's."""
@@ -131,6 +136,7 @@ class WrappedLaplace(NativeCircleKernel):
     name = "wrapped-laplace"
     formula = "Σ_n exp(-|d + nP|/h)/(2h)"
     tail = "exponential"
+    kinked = True
 
     def log_integral(self) -> float:
         """Return log(2h (1 - e^(-P/h)))."""

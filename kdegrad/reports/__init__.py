@@ -44,13 +44,13 @@ class Look:
     colour: bool = False
 
 
-def loss(evaluation: Evaluation, form: Format, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad loss``."""
+def loss(evaluation: Evaluation, form: Format, look: Look, integral: float | None = None) -> Iterator[str]:
+    """Yield the report of ``kdegrad loss``; in a table beside the `integral` that its bins stand for, if known."""
     match form:
         case Format.table:
             from kdegrad.reports import as_table
 
-            return as_table.loss(evaluation, look)
+            return as_table.loss(evaluation, look, integral)
         case Format.json:
             from kdegrad.reports import as_json
 

@@ -56,9 +56,15 @@ SWEEP_NOTE = "only pushed down: the weight of the points that no bin pulls up"
 BIN_NOUNS = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
 
 
-def loss(evaluation: Evaluation, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad loss``."""
+def loss(evaluation: Evaluation, look: Look, integral: float | None) -> Iterator[str]:
+    """Yield the report of ``kdegrad loss``, and how far its bins are from the integral, if that is known."""
     yield from _headline(evaluation, look)
+    error = evaluation.diagnostics.quadrature_error
+    if integral is not None:
+        off = f"the integral is {integral:.12g}: these bins are off by {evaluation.loss - integral:.2g}"
+        yield from printed(look, Text(off, style="dim"))
+    elif error is not None and evaluation.is_finite:
+        yield from printed(look, Text(f"the integral, to about {error:.1g}", style="dim"))
     yield from sketch(evaluation, look)
 
 

@@ -47,7 +47,7 @@ def loss_facts(evaluation: Evaluation) -> dict[str, Any]:
     facts: dict[str, Any] = {
         "loss": evaluation.loss,
         "kl": evaluation.kl,
-        "quadrature_error": evaluation.diagnostics.quadrature_error,
+        "quadrature_error": evaluation.diagnostics.quadrature_error if evaluation.is_finite else None,
         "problem": problem_facts(evaluation.problem) | {"sums": evaluation.diagnostics.sums},
     }
     if not evaluation.is_finite:
