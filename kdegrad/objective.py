@@ -186,10 +186,8 @@ def _gradients(
 ) -> tuple[FloatArray, Gradients]:
     """Return the mean responsibilities R_i and the gradients that are asked for."""
     log_pull = np.log(problem.rule.weights) - log_density + _log_model_share(problem)  # log((1-E) C w_m/p̃_m)
-    log_ratio = sums.at_points(log_pull)  # log(R_i/S_i)
-    responsibilities = np.exp(problem.log_weights + log_ratio)
-    with np.errstate(over="ignore"):
-        per_weight = _total(problem, responsibilities) - np.exp(log_ratio)
+    responsibilities, ratios = sums.shares(problem.log_weights, weights, log_pull)
+    per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
         angles = _weighted(problem, sums.slope_at_points(log_pull))

@@ -10,6 +10,7 @@ from kdegrad.errors import SettingError
 from kdegrad.kernels import Kernel
 from kdegrad.sums.base import KernelSums
 from kdegrad.sums.dense import DenseSums, log_kernel_sum
+from kdegrad.sums.scan import ScanSums
 
 
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
@@ -20,6 +21,8 @@ def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray
     SettingError
         For ``fast``, where no fast scheme serves the kernel.
     """
+    if choice != "dense" and ScanSums.serves(kernel):
+        return ScanSums(kernel, points, nodes)
     if choice == "fast":
         raise SettingError("sums", f"no fast sum serves {kernel.name} in this version: use auto or dense")
     return DenseSums(kernel, points, nodes)
