@@ -136,9 +136,9 @@ def evaluate(problem: Problem, wrt: Collection[str] = ("logits",)) -> Evaluation
         if name not in WRT:
             raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(name, WRT)}")
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
-    log_density = log_mixture(problem, sums.at_nodes(problem.log_weights))
-    loss = float(-(problem.rule.weights @ log_density))
     weights = np.exp(problem.log_weights)
+    log_density = log_mixture(problem, sums.at_nodes(problem.log_weights, weights))
+    loss = -float((problem.rule.weights * log_density).sum())  # not @: BLAS wakes its threads for it
     responsibilities, gradients = None, Gradients()
     if wrt and math.isfinite(loss):
         responsibilities, gradients = _gradients(problem, sums, log_density, weights, wrt)
@@ -199,7 +199,8 @@ def _gradients(
 
 def _logit_gradient(problem: Problem, weights: FloatArray, responsibilities: FloatArray) -> FloatArray:
     """Return S_i Σ_j R_j - R_i."""
-    return weights * _total(problem, responsibilities) - responsibilities
+    total = _total(problem, responsibilities)
+    return (weights if total == 1.0 else weights * total) - responsibilities
 
 
 def _total(problem: Problem, responsibilities: FloatArray) -> float:

@@ -40,8 +40,11 @@ class KernelSums(ABC):
         self.nodes = nodes
 
     @abstractmethod
-    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
-        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,), for l of shape (N,); -inf where no point reaches."""
+    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,), for l of shape (N,); -inf where no point reaches.
+
+        `weights` is exp(l), where the caller has it: some schemes need it too.
+        """
 
     @abstractmethod
     def at_points(self, log_weights: FloatArray) -> FloatArray:

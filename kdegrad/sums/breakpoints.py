@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 
 from kdegrad.domain import FloatArray
 
+BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 
 _BUCKETS_PER_BREAKPOINT: Final = 4
@@ -31,7 +32,7 @@ class Breakpoints:
         low, high, count = float(positions[0]), float(positions[-1]), len(positions)
         self.is_even = _is_even(positions)
         self.buckets = count if self.is_even else _BUCKETS_PER_BREAKPOINT * count
-        width = (high - low) / (count - 1 if self.is_even else self.buckets - 1)
+        self.width = width = (high - low) / (count - 1 if self.is_even else self.buckets - 1)
         self.per_unit = 1.0 / width if width > 0.0 and math.isfinite(1.0 / width) else 0.0
         self.origin = low - (width if self.per_unit > 0.0 else 0.0)  # bucket 0 ends at s_0
         if not self.is_even:
@@ -39,14 +40,22 @@ class Breakpoints:
             edges[0] = -math.inf
             self.first_cells = np.searchsorted(positions, edges - _ROUNDING * np.abs(positions).max(), side="right")
 
-    def cells(self, x: FloatArray) -> IntArray:
-        """Return the cell of each x; a point within rounding of a breakpoint may be found on its other side."""
+            middles = 0.5 * (positions[1:] + positions[:-1])
+            self.middles = np.concatenate([positions[:1], middles, positions[-1:]])
+        cells = np.arange(count + 1)
+        self.references = self._references(cells.astype(np.float64) if self.is_even else cells)
+
+    def locate(self, x: FloatArray) -> tuple[FloatArray | IntArray, FloatArray]:
+        """Return the cell of each x and a reference place in that cell (outer cells: near it), one for all its points.
+
+        A point within rounding of a breakpoint may be found on its other side.
+        """
         place = x - self.origin
         place *= self.per_unit
         np.maximum(place, 0.0, out=place)
         np.minimum(place, self.buckets, out=place)
-        bucket = place.astype(np.intp)
-        return bucket if self.is_even else self._moved_on(self.first_cells[bucket], x)
+        cells = np.trunc(place, out=place) if self.is_even else self._moved_on(self.first_cells[place.astype(np.intp)], x)
+        return cells, self._references(cells)
 
     def exact_cells(self, x: FloatArray, cells: IntArray) -> IntArray:
         """Return the cells with those right that rounding put on the wrong side of a breakpoint."""
@@ -57,6 +66,14 @@ class Breakpoints:
         cells = cells.copy()
         cells[wrong] = np.searchsorted(self.positions, x[wrong], side="right")
         return cells
+
+    def _references(self, cells: FloatArray | IntArray) -> FloatArray:
+        """Return the middles of the cells: by a formula on an even grid, as a table would have to be fetched."""
+        if self.is_even:
+            references = cells * self.width
+            references += self.origin + 0.5 * self.width
+            return references
+        return self.middles[cells]
 
     def _moved_on(self, cells: IntArray, x: FloatArray) -> IntArray:
         """Return the cells after as many steps to the right as there are breakpoints at or below x in its bucket."""

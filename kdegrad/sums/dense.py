@@ -30,7 +30,7 @@ class DenseSums(KernelSums):
 
     name = "dense"
 
-    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
+    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""
         return log_kernel_sum(self.kernel, self.nodes, self.points, log_weights)
 
