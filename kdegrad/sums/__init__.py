@@ -9,6 +9,7 @@ from kdegrad.domain import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.kernels import Kernel
 from kdegrad.sums.base import KernelSums
+from kdegrad.sums.cellsums import CellSums
 from kdegrad.sums.dense import DenseSums, log_kernel_sum
 from kdegrad.sums.scan import ScanSums
 
@@ -23,6 +24,8 @@ def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray
     """
     if choice != "dense" and ScanSums.serves(kernel):
         return ScanSums(kernel, points, nodes)
+    if choice == "fast" and CellSums.serves(kernel):
+        return CellSums(kernel, points, nodes)
     if choice == "fast":
         raise SettingError("sums", f"no fast sum serves {kernel.name} in this version: use auto or dense")
     return DenseSums(kernel, points, nodes)
