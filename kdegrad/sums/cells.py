@@ -20,6 +20,7 @@ from kdegrad.domain import Domain, FloatArray
 from kdegrad.sums.breakpoints import IntArray
 
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
+_FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points
 _ONLY_TINY: Final = 1e-3  # of the planned half width: narrower cells are widened to it, so that proxies differ
 
 
@@ -70,31 +71,31 @@ class Cells:
         planned_half_widths: Callable[[FloatArray], FloatArray],
     ) -> None:
         displacements = domain.difference(points, np.asarray(origin))
-        self.proxies = order
-        self.order = np.argsort(displacements, kind="stable")
+        self.order = np.argsort(displacements)
         self.places = points[self.order]
         sorted_ = displacements[self.order]
         planned = planned_half_widths(sorted_)
-        self.starts = _cell_starts(sorted_, planned, order)
+        self.starts = _cell_starts(sorted_, planned, fewest=min(max(len(points) // _FEW_CELLS, 1), order))
         self.counts = np.diff(self.starts, append=len(points))
         low, high = sorted_[self.starts], sorted_[self.starts + self.counts - 1]
         self.centres = 0.5 * (low + high)
         self.halves = np.maximum(high - self.centres, self.centres - low)
         self.interpolated = self.counts > order
+        self.proxies = order if self.interpolated.any() else int(self.counts.max())
         self.halves = np.where(
             self.interpolated, np.maximum(self.halves, _ONLY_TINY * planned[self.starts]), self.halves
         )
         self.cell_of = np.repeat(np.arange(len(self.starts)), self.counts)
         self.from_centre = sorted_ - self.centres[self.cell_of]
-        nodes = np.cos((np.arange(order) + 0.5) * (np.pi / order))
-        self.offsets = self.halves[:, np.newaxis] * nodes
+        angles = (np.arange(self.proxies) + 0.5) * (np.pi / self.proxies)
+        self.offsets = self.halves[:, np.newaxis] * np.cos(angles)
         self._own = np.flatnonzero(~self.interpolated[self.cell_of])  # the points that are proxies themselves
         self._own_column = self._own - self.starts[self.cell_of[self._own]]
         self.offsets[~self.interpolated] = 0.0
         self.offsets[self.cell_of[self._own], self._own_column] = self.from_centre[self._own]
         # ℓ_l(τ) = Σ_k basis_lk T_k(τ)
-        self.basis = np.cos(np.outer((np.arange(order) + 0.5) * (np.pi / order), np.arange(order))) * (2.0 / order)
-        self.basis[:, 0] = 1.0 / order
+        self.basis = np.cos(np.outer(angles, np.arange(self.proxies))) * (2.0 / self.proxies)
+        self.basis[:, 0] = 1.0 / self.proxies
 
     def members(self, cells: slice) -> slice:
         """Return where the points of some consecutive cells are, in cell order."""

@@ -28,6 +28,8 @@ from kdegrad.sums.logs import log_of
 from kdegrad.sums.smoothness import MOST_FALL, smoothness
 
 _NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
+_RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40
+_MOST_OUTLYING: Final = 30.0  # bandwidths: cells are not narrowed for what lies farther outside
 _PAIR_ROWS: Final = 65_536  # pairs of cells looked at together
 _PAIR_TERMS: Final = 16_384  # proxies times proxies summed together: as in `dense.py`
 _MARGIN: Final = 1e-12  # by which the extent of a pair is widened, against the rounding of its ends
@@ -71,14 +73,14 @@ class CellSums(KernelSums):
         return self._sum(self.kernel.bandwidth_slope, self.point_cells, self.node_cells, log_weights)
 
     def _cells(self, points: FloatArray, others: FloatArray, origin: float) -> Cells:
-        """Return the cells of some points, planned by their distance from the stretch that the others lie in."""
-        domain = self.kernel.domain
-        displacements = domain.difference(others, np.asarray(origin))
-        low, high = displacements.min(), displacements.max()
+        """Return the cells of some points, planned by how far apart they and the others lie."""
+        domain, h = self.kernel.domain, self.kernel.bandwidth
+        ours, theirs = (domain.difference(x, np.asarray(origin)) for x in (points, others))
+        outlying = min(float(_distances(theirs, ours).max()), _MOST_OUTLYING * h)
 
         def planned(places: FloatArray) -> FloatArray:
-            nearest = np.maximum(np.maximum(low - places, places - high), 0.0)
-            return self.rule.planned_half_widths(nearest, self.kernel.bandwidth)
+            nearest = _distances(places, theirs)
+            return self.rule.half_widths(nearest, np.maximum(nearest, outlying) + _RELEVANT * h)
 
         return Cells(domain, points, origin, self.rule.order, planned)
 
@@ -145,7 +147,7 @@ class _Pairs:
         with np.errstate(invalid="ignore"):  # -inf - -inf, out of reach
             fall = self.log_most - self.log_least
         smooth = fall <= MOST_FALL
-        smooth &= self.widest <= self.rule.half_widths(self.nearest, self.farthest)
+        smooth &= self.widest <= self.rule.half_widths(self.nearest + self.widest, self.farthest)
         for kink in self.rule.kinks:
             smooth &= (self.nearest > kink) | (self.farthest < kink)
         return smooth
@@ -179,6 +181,11 @@ class _Pairs:
             sums *= np.exp(sizes[a, b] - peak[a])[:, np.newaxis]
             firsts = np.flatnonzero(np.diff(a, prepend=-1))
             totals[self.first + a[firsts]] += np.add.reduceat(sums, firsts, axis=0)
+
+
+def _distances(places: FloatArray, others: FloatArray) -> FloatArray:
+    """Return how far each place is from the stretch that the others lie in."""
+    return np.maximum(np.maximum(others.min() - places, places - others.max()), 0.0)
 
 
 def _row_blocks(rows: int, columns: int) -> Iterator[slice]:

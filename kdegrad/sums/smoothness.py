@@ -15,7 +15,7 @@ relative to its largest value there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import numpy as np
@@ -30,8 +30,8 @@ _ORDER: Final = 16
 _POLE_DISTANCES: Final = 4.1
 _CURVATURE: Final = 0.7
 _SLOPE: Final = 1.6
-_RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40
-_COMPACT_CELLS: Final = 32.0  # cells in a bandwidth
+_COMPACT_CELLS: Final = 32.0  # half widths of a cell in a bandwidth: those on the kinks are summed point by point
+_CELLS_TO_ANTIPODE: Final = 128.0  # and in half a turn, where the antipode is a kink
 _DEGREES: Final[dict[type[Kernel], int]] = {
     line.Epanechnikov: 2,
     line.Biweight: 4,
@@ -72,7 +72,7 @@ class Smoothness:
     kinks: tuple[float, ...] = ()
 
     def half_widths(self, nearest: FloatArray, farthest: FloatArray) -> FloatArray:
-        """Return the widest half width for displacements between `nearest` and `farthest`."""
+        """Return the widest half width, the centre at `nearest` and no point beyond `farthest`."""
         widths = np.full_like(farthest, self.widest)
         if self.pole < math.inf:
             np.minimum(widths, np.hypot(self.pole, nearest) / _POLE_DISTANCES, out=widths)
@@ -80,10 +80,6 @@ class Smoothness:
             slope = self.curvature * np.minimum(farthest, self.flattest)
             np.minimum(widths, _SLOPE / np.maximum(slope, 1e-300), out=widths)
         return widths
-
-    def planned_half_widths(self, nearest: FloatArray, bandwidth: float) -> FloatArray:
-        """Return the half widths of cells whose nearest counterparts are that far: smooth for all that will count."""
-        return self.half_widths(nearest, nearest + _RELEVANT * bandwidth)
 
 
 def smoothness(kernel: Kernel) -> Smoothness | None:
@@ -93,7 +89,8 @@ def smoothness(kernel: Kernel) -> Smoothness | None:
         on_line = smoothness(kernel.line)
         if on_line is None:
             return None
-        return Smoothness(**{**vars(on_line), "kinks": (*on_line.kinks, kernel.half_period)})
+        widest = min(on_line.widest, kernel.half_period / _CELLS_TO_ANTIPODE)
+        return replace(on_line, widest=widest, kinks=(*on_line.kinks, kernel.half_period))
     if isinstance(kernel, CompactKernel):
         kinks = (0.0, h) if isinstance(kernel, _KINKED_AT_ZERO) else (h,)
         return Smoothness(_DEGREES[type(kernel)] + 1, widest=h / _COMPACT_CELLS, kinks=kinks)
