@@ -155,9 +155,9 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         if name not in WRT:
             raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
-    log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
-    loss = float(-(problem.rule.weights @ log_density))
     weights = np.exp(problem.log_weights)
+    log_density = problem.log_mixture(sums.at_nodes(problem.log_weights, weights))
+    loss = -float((problem.rule.weights * log_density).sum())  # not @: BLAS wakes its threads for it
     responsibilities, gradients = None, Gradients()
     if wrt and math.isfinite(loss):
         responsibilities, gradients = _gradients(problem, sums, log_density, weights, wrt)
@@ -200,10 +200,8 @@ def _gradients(
 ) -> tuple[FloatArray, Gradients]:
     """Return the mean responsibilities R_i and the gradients that are asked for."""
     log_pull = np.log(problem.rule.weights) - log_density + problem.log_share  # log((1-E) C w_m/p̃_m)
-    log_ratio = sums.at_points(log_pull)  # log(R_i/S_i)
-    responsibilities = np.exp(problem.log_weights + log_ratio)
-    with np.errstate(over="ignore"):
-        per_weight = _total(problem, responsibilities) - np.exp(log_ratio)
+    responsibilities, ratios = sums.shares(problem.log_weights, weights, log_pull)
+    per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
         angles = _weighted(problem, sums.slope_at_points(log_pull))
@@ -219,7 +217,8 @@ def _gradients(
 
 def _logit_gradient(problem: Problem, weights: FloatArray, responsibilities: FloatArray) -> FloatArray:
     """Return S_i Σ_j R_j - R_i."""
-    return weights * _total(problem, responsibilities) - responsibilities
+    total = _total(problem, responsibilities)
+    return (weights if total == 1.0 else weights * total) - responsibilities
 
 
 def _total(problem: Problem, responsibilities: FloatArray) -> float:

@@ -28,8 +28,8 @@ def test_python_runs_and_its_comments_are_true() -> None:
     for block in python_blocks(TEXT):
         exec(compile(block, "README.md", "exec"), names)
         for expression, value in re.findall(r"^(\S.*?)  # ([-+0-9.\[\](),e ]+)$", block, flags=re.MULTILINE):
-            result = str(eval(expression, names))
-            assert result == value, f"{expression} gives {result}"
+            result = eval(expression, names)
+            assert result == pytest.approx(float(value), rel=1e-12), f"{expression} gives {result}"
             checked += 1
     assert checked > 0
 

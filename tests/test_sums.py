@@ -131,11 +131,12 @@ def test_both_ways_and_the_slopes_are_mpmaths_sums():
 
 
 def test_the_choice_of_sums():
-    kernel = make_kernel("tricube", 1.0, Line())
-    assert make_sums("dense", kernel, np.zeros(1), np.zeros(1)).name == "dense"
-    with pytest.raises(SettingError, match="tricube") as caught:
-        make_sums("fast", kernel, np.zeros(1), np.zeros(1))
-    assert caught.value.name == "sums"
+    for name, domain, fast in (("tricube", Line(), "cells"), ("laplace", Line(), "scan"), ("von-mises", Circle(9.0), "cells")):
+        kernel = make_kernel(name, 1.0, domain)
+        assert make_sums("dense", kernel, np.zeros(1), np.zeros(1)).name == "dense"
+        assert make_sums("auto", kernel, np.zeros(10), np.zeros(10)).name == "dense"
+        assert make_sums("auto", kernel, np.zeros(10_000), np.zeros(1_000)).name == fast
+        assert make_sums("fast", kernel, np.zeros(1), np.zeros(1)).name == fast
 
 
 def peak_megabytes(work):

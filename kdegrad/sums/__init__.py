@@ -1,15 +1,28 @@
 """The primitive that everything else stands on: kernel sums on logarithms.
 
-`base.py` says what a scheme offers, `dense.py` is the reference; here one is chosen.
+`base.py` says what a scheme offers, and `dense.py` is the reference: every pair. The fast schemes, each bound to it by
+tests, are `scan.py` for exponentials of the distance and `cells.py` with `cellsums.py` for smooth and compact kernels.
+Here one is chosen.
 """
 
 from __future__ import annotations
 
-from kdegrad.domain import FloatArray
+from typing import Final
+
+from kdegrad.domain import Circle, FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.kernels import Kernel
-from kdegrad.sums.base import KernelSums
+from kdegrad.sums.base import KernelSums, Shares
+from kdegrad.sums.cellsums import CellSums
 from kdegrad.sums.dense import DenseSums, log_kernel_sum
+from kdegrad.sums.scan import ScanSums
+
+# What a fast scheme costs, in pairs of the dense sums (4 to 12 ns a pair and pass): to set up, and for each point and node.
+# Measured for loss and gradient, one core; a cell scheme may fall back on pairs, but on no more of them than there are.
+_SCAN_SET_UP: Final = {False: 12_000, True: 30_000}  # on the line, on a circle
+_SCAN_EACH: Final = 3
+_CELLS_SET_UP: Final = 800_000
+_CELLS_EACH: Final = 15
 
 
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
@@ -20,9 +33,17 @@ def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray
     SettingError
         For ``fast``, where no fast scheme serves the kernel.
     """
-    if choice == "fast":
-        raise SettingError("sums", f"no fast sum serves {kernel.name} in this version: use auto or dense")
+    pairs, each = len(points) * len(nodes), len(points) + len(nodes)
+    if choice != "dense" and ScanSums.serves(kernel):
+        cost = _SCAN_SET_UP[isinstance(kernel.domain, Circle)] + _SCAN_EACH * each
+        if choice == "fast" or cost < pairs:
+            return ScanSums(kernel, points, nodes)
+    elif choice != "dense" and CellSums.serves(kernel):
+        if choice == "fast" or _CELLS_SET_UP + _CELLS_EACH * each < pairs:
+            return CellSums(kernel, points, nodes)
+    elif choice == "fast":
+        raise SettingError("sums", f"no fast sum serves {kernel.name} at this bandwidth: use auto or dense")
     return DenseSums(kernel, points, nodes)
 
 
-__all__ = ["DenseSums", "KernelSums", "log_kernel_sum", "make_sums"]
+__all__ = ["CellSums", "DenseSums", "KernelSums", "ScanSums", "Shares", "log_kernel_sum", "make_sums"]

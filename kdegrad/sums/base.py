@@ -3,9 +3,27 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from typing import NamedTuple
+
+import numpy as np
 
 from kdegrad.domain import FloatArray
 from kdegrad.kernels import Factored, Kernel
+
+
+class Shares(NamedTuple):
+    """What the points have in the density at the nodes.
+
+    Attributes
+    ----------
+    shares
+        R_i = S_i ρ_i, shape (N,), right also where S_i is 0 and ρ_i infinite.
+    ratios
+        ρ_i = R_i/S_i, shape (N,); infinite where it overflows.
+    """
+
+    shares: FloatArray
+    ratios: FloatArray
 
 
 class KernelSums(ABC):
@@ -22,12 +40,24 @@ class KernelSums(ABC):
         self.nodes = nodes
 
     @abstractmethod
-    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
-        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,), for l of shape (N,); -inf where no point reaches."""
+    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,), for l of shape (N,); -inf where no point reaches.
+
+        `weights` is exp(l), where the caller has it: some schemes need it too.
+        """
 
     @abstractmethod
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,), for l of shape (B,): the same sum, read the other way."""
+
+    def shares(self, log_weights: FloatArray, weights: FloatArray, log_pulls: FloatArray) -> Shares:
+        """Return R_i = S_i ρ_i and ρ_i = Σ_m exp(l_m) K_h(t_m ⊖ x_i), each (N,).
+
+        `log_weights` is log S and `weights` is S, each (N,); `log_pulls` is l, (B,).
+        """
+        log_ratios = self.at_points(log_pulls)
+        with np.errstate(over="ignore"):
+            return Shares(np.exp(log_weights + log_ratios), np.exp(log_ratios))
 
     @abstractmethod
     def slope_at_points(self, log_weights: FloatArray) -> Factored:

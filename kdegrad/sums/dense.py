@@ -30,7 +30,7 @@ class DenseSums(KernelSums):
 
     name = "dense"
 
-    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
+    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""
         return log_kernel_sum(self.kernel, self.nodes, self.points, log_weights)
 
@@ -40,24 +40,25 @@ class DenseSums(KernelSums):
 
     def slope_at_points(self, log_weights: FloatArray) -> Factored:
         """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,): ∂K_h/∂d is odd, so exchanged roles change its sign."""
-        log, factor = _blocked_sum(self.kernel.slope, self.kernel, self.points, self.nodes, log_weights)
-        return Factored(log, -factor)
+        log, factor = blocked_sum(self.kernel.slope, self.kernel, self.points, self.nodes, log_weights)
+        return Factored(log - self.kernel.log_norm, -factor)
 
     def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), shape (N,)."""
-        return _blocked_sum(self.kernel.bandwidth_slope, self.kernel, self.points, self.nodes, log_weights)
+        log, factor = blocked_sum(self.kernel.bandwidth_slope, self.kernel, self.points, self.nodes, log_weights)
+        return Factored(log - self.kernel.log_norm, factor)
 
 
 def log_kernel_sum(kernel: Kernel, targets: FloatArray, sources: FloatArray, log_weights: FloatArray) -> FloatArray:
     """Return log Σ_j exp(l_j) K_h(t_m ⊖ s_j), shape (M,), for targets (M,), sources (N,), log weights (N,)."""
-    log, factor = _blocked_sum(lambda d: (kernel.log_shape(d), None), kernel, targets, sources, log_weights)
-    return log + log_or_minus_infinity(factor)
+    log, factor = blocked_sum(lambda d: (kernel.log_shape(d), None), kernel, targets, sources, log_weights)
+    return log - kernel.log_norm + log_or_minus_infinity(factor)
 
 
-def _blocked_sum(
+def blocked_sum(
     terms: Terms, kernel: Kernel, targets: FloatArray, sources: FloatArray, log_weights: FloatArray
 ) -> Factored:
-    """Return Σ_j exp(l_j) · factor(d) · exp(log(d) - log_norm) for (log, factor) = terms(d), d = t_m ⊖ s_j."""
+    """Return Σ_j exp(l_j) · factor(d) · exp(log(d)) for (log, factor) = terms(d), d = t_m ⊖ s_j: no log_norm yet."""
     columns = min(len(sources), _BLOCK_COLUMNS)
     rows = max(1, _BLOCK_PAIRS // columns)
     peaks = np.full(len(targets), -np.inf)
@@ -70,7 +71,7 @@ def _blocked_sum(
             logs, factors = terms(d)
             logs += log_weights[left:right]
             peaks[block], totals[block] = _add_block(peaks[block], totals[block], logs, factors)
-    return Factored(peaks - kernel.log_norm, totals)
+    return Factored(peaks, totals)
 
 
 def _add_block(

@@ -1,0 +1,94 @@
+"""Where a point falls between sorted breakpoints, without sorting the points.
+
+Breakpoints s_0 ≤ … ≤ s_{n-1} cut the line into cells 0 … n: cell c holds the x with s_{c-1} ≤ x < s_c. A grid of
+equal buckets laid over the breakpoints gives a first guess by a multiplication. For evenly spaced breakpoints the grid
+is the breakpoints and the guess is right up to the rounding of the multiplication; for others the guess is the first
+cell of the bucket, and moves on while a breakpoint is at or below x.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdegrad.domain import FloatArray
+
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+
+_BUCKETS_PER_BREAKPOINT: Final = 4
+_ROUNDING: Final = 4.0 * np.finfo(np.float64).eps
+
+
+@final
+class Breakpoints:
+    """Sorted breakpoints, shape (n,), and the grid that finds the cell of a point."""
+
+    def __init__(self, positions: FloatArray) -> None:
+        self.positions = positions
+        low, high, count = float(positions[0]), float(positions[-1]), len(positions)
+        self.is_even = _is_even(positions)
+        self.buckets = count if self.is_even else _BUCKETS_PER_BREAKPOINT * count
+        self.width = width = (high - low) / (count - 1 if self.is_even else self.buckets - 1)
+        self.per_unit = 1.0 / width if width > 0.0 and math.isfinite(1.0 / width) else 0.0
+        self.origin = low - (width if self.per_unit > 0.0 else 0.0)  # bucket 0 ends at s_0
+        if not self.is_even:
+            edges = self.origin + np.arange(self.buckets + 1) * width
+            edges[0] = -math.inf
+            self.first_cells = np.searchsorted(positions, edges - _ROUNDING * np.abs(positions).max(), side="right")
+
+            middles = 0.5 * (positions[1:] + positions[:-1])
+            self.middles = np.concatenate([positions[:1], middles, positions[-1:]])
+        cells = np.arange(count + 1)
+        self.references = self._references(cells.astype(np.float64) if self.is_even else cells)
+
+    def locate(self, x: FloatArray) -> tuple[FloatArray | IntArray, FloatArray]:
+        """Return the cell of each x and a reference place in that cell (outer cells: near it), one for all its points.
+
+        A point within rounding of a breakpoint may be found on its other side.
+        """
+        place = x - self.origin
+        place *= self.per_unit
+        np.maximum(place, 0.0, out=place)
+        np.minimum(place, self.buckets, out=place)
+        cells = np.trunc(place, out=place) if self.is_even else self._moved_on(self.first_cells[place.astype(np.intp)], x)
+        return cells, self._references(cells)
+
+    def exact_cells(self, x: FloatArray, cells: IntArray) -> IntArray:
+        """Return the cells with those right that rounding put on the wrong side of a breakpoint."""
+        ends = np.concatenate([[-math.inf], self.positions, [math.inf]])
+        wrong = np.flatnonzero((x < ends[cells]) | (x >= ends[cells + 1]))
+        if len(wrong) == 0:
+            return cells
+        cells = cells.copy()
+        cells[wrong] = np.searchsorted(self.positions, x[wrong], side="right")
+        return cells
+
+    def _references(self, cells: FloatArray | IntArray) -> FloatArray:
+        """Return the middles of the cells: by a formula on an even grid, as a table would have to be fetched."""
+        if self.is_even:
+            references = cells * self.width
+            references += self.origin + 0.5 * self.width
+            return references
+        return self.middles[cells]
+
+    def _moved_on(self, cells: IntArray, x: FloatArray) -> IntArray:
+        """Return the cells after as many steps to the right as there are breakpoints at or below x in its bucket."""
+        next_breakpoints = np.append(self.positions, math.inf)
+        cells += x >= next_breakpoints[cells]
+        behind = np.flatnonzero(x >= next_breakpoints[cells])
+        cells[behind] = np.searchsorted(self.positions, x[behind], side="right")
+        return cells
+
+
+def _is_even(positions: FloatArray) -> bool:
+    """Return whether the positions are those of an even grid, up to the rounding of the grid itself."""
+    count = len(positions)
+    if count < 2 or not positions[0] < positions[-1]:
+        return False
+    width = (positions[-1] - positions[0]) / (count - 1)
+    distance = np.abs(positions - (positions[0] + np.arange(count) * width)).max()
+    return bool(distance <= _ROUNDING * np.abs(positions).max() < 0.25 * width)

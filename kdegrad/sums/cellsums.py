@@ -1,0 +1,215 @@
+"""Smooth and compact kernels: points and nodes gathered into cells (`cells.py`), and cells summed in pairs.
+
+A pair of cells (i of the targets, j of the sources), with displacements between d_min and d_max, is
+
+- dropped, if it adds less than e^-40 of what is there: mass_j K(d_min) against the largest mass_j' K(d_max) over all j'
+  (K falls with |d|); with a compact kernel out of reach that is 0 exactly;
+- taken through the proxies, P × P terms for all its points, where the kernel is smooth on it (`smoothness.py`);
+- summed point by point, as in `dense.py`, otherwise: across an edge or a kink, or where K is too steep for its width.
+
+The sum over proxies runs in units of exp(peak_i), the largest mass_j K(d_min) of the target's cell. It takes
+O(P (N + B) + P² pairs) time; the rest is in proportion to the points that the last sort of pairs holds.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.domain import Circle, FloatArray
+from kdegrad.kernels import Factored, Kernel
+from kdegrad.sums.base import KernelSums
+from kdegrad.sums.breakpoints import BoolArray, IntArray
+from kdegrad.sums.cells import Cells
+from kdegrad.sums.dense import Terms, blocked_sum
+from kdegrad.sums.logs import log_of
+from kdegrad.sums.smoothness import MOST_FALL, smoothness
+
+_NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
+_RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40
+_MOST_OUTLYING: Final = 30.0  # bandwidths: cells are not narrowed for what lies farther outside
+_PAIR_ROWS: Final = 65_536  # pairs of cells looked at together
+_PAIR_TERMS: Final = 16_384  # proxies times proxies summed together: as in `dense.py`
+_MARGIN: Final = 1e-12  # by which the extent of a pair is widened, against the rounding of its ends
+
+
+@final
+class CellSums(KernelSums):
+    """Pairs of cells."""
+
+    name = "cells"
+
+    def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> None:
+        super().__init__(kernel, points, nodes)
+        rule = smoothness(kernel)
+        assert rule is not None  # `serves` saw to it
+        self.rule = rule
+        origin = 0.5 * float(nodes.min() + nodes.max())
+        self.point_cells = self._cells(points, nodes, origin)
+        self.node_cells = self._cells(nodes, points, origin)
+
+    @classmethod
+    def serves(cls, kernel: Kernel) -> bool:
+        """Return whether a rule says where the kernel is smooth."""
+        return smoothness(kernel) is not None
+
+    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""
+        return self._log_sum(self.node_cells, self.point_cells, log_weights)
+
+    def at_points(self, log_weights: FloatArray) -> FloatArray:
+        """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,)."""
+        return self._log_sum(self.point_cells, self.node_cells, log_weights)
+
+    def slope_at_points(self, log_weights: FloatArray) -> Factored:
+        """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,): odd in d, so exchanged roles change its sign."""
+        log, factor = self._sum(self.kernel.slope, self.point_cells, self.node_cells, log_weights)
+        return Factored(log, -factor)
+
+    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
+        """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), shape (N,)."""
+        return self._sum(self.kernel.bandwidth_slope, self.point_cells, self.node_cells, log_weights)
+
+    def _cells(self, points: FloatArray, others: FloatArray, origin: float) -> Cells:
+        """Return the cells of some points, planned by how far apart they and the others lie."""
+        domain, h = self.kernel.domain, self.kernel.bandwidth
+        ours, theirs = (domain.difference(x, np.asarray(origin)) for x in (points, others))
+        outlying = min(float(_distances(theirs, ours).max()), _MOST_OUTLYING * h)
+
+        def planned(places: FloatArray) -> FloatArray:
+            nearest = _distances(places, theirs)
+            return self.rule.half_widths(nearest, np.maximum(nearest, outlying) + _RELEVANT * h)
+
+        return Cells(domain, points, origin, self.rule.order, planned)
+
+    def _log_sum(self, targets: Cells, sources: Cells, log_weights: FloatArray) -> FloatArray:
+        log, factor = self._sum(lambda d: (self.kernel.log_shape(d), None), targets, sources, log_weights)
+        return log + log_of(factor)
+
+    def _sum(self, terms: Terms, targets: Cells, sources: Cells, log_weights: FloatArray) -> Factored:
+        """Return Σ_j exp(l_j) · factor(d) · exp(log(d) - log_norm) at the targets, d = target ⊖ source."""
+        gathered = sources.gather(log_weights)
+        logs = log_weights[sources.order]
+        peaks = np.full(len(targets.starts), -np.inf)
+        totals = np.zeros((len(targets.starts), targets.proxies))
+        log, factor = np.full(len(targets.order), -np.inf), np.zeros(len(targets.order))
+        for rows in _row_blocks(len(targets.starts), len(sources.starts)):
+            pairs = _Pairs(self, targets, sources, rows)
+            smooth, direct = pairs.sorted_out(gathered.log_mass)
+            pairs.add_smooth(terms, smooth, gathered.log_scale, gathered.weights, peaks, totals)
+            for cell, run in _runs(direct):
+                members = targets.members(slice(rows.start + cell, rows.start + cell + 1))
+                others = sources.members(run)
+                log[members], factor[members] = _added(
+                    log[members],
+                    factor[members],
+                    *blocked_sum(terms, self.kernel, targets.places[members], sources.places[others], logs[others]),
+                )
+        log, factor = _added(log, factor, peaks[targets.cell_of], targets.spread(totals))
+        result = Factored(np.empty_like(log), np.empty_like(factor))
+        result.log[targets.order], result.factor[targets.order] = log - self.kernel.log_norm, factor
+        return result
+
+
+class _Pairs:
+    """Some rows of the table of pairs: what lies between their cells, and how K falls there."""
+
+    def __init__(self, sums: CellSums, targets: Cells, sources: Cells, rows: slice) -> None:
+        self.kernel, self.rule = sums.kernel, sums.rule
+        self.targets, self.sources, self.first = targets, sources, rows.start
+        self.d = self.kernel.domain.difference(targets.centres[rows, np.newaxis], sources.centres)
+        distance = np.abs(self.d)
+        extent = targets.halves[rows, np.newaxis] + sources.halves
+        extent += _MARGIN * (extent + distance)
+        self.nearest = np.maximum(distance - extent, 0.0)
+        self.farthest = distance + extent
+        domain = self.kernel.domain
+        if isinstance(domain, Circle):
+            np.minimum(self.farthest, 0.5 * domain.period, out=self.farthest)
+        self.widest = np.maximum(
+            np.where(targets.interpolated, targets.halves, 0.0)[rows, np.newaxis],
+            np.where(sources.interpolated, sources.halves, 0.0),
+        )
+        self.log_most = self.kernel.log_shape(self.nearest)
+        self.log_least = self.kernel.log_shape(self.farthest)
+
+    def sorted_out(self, log_mass: FloatArray) -> tuple[BoolArray, BoolArray]:
+        """Return which pairs go through the proxies and which point by point; the others are negligible."""
+        most = self.log_most + log_mass
+        least = (self.log_least + log_mass).max(axis=1, keepdims=True)
+        kept = (most > -np.inf) & (most >= least - (_NEGLIGIBLE + np.log(len(log_mass))))
+        smooth = kept & self._is_smooth()
+        return smooth, kept & ~smooth
+
+    def _is_smooth(self) -> BoolArray:
+        with np.errstate(invalid="ignore"):  # -inf - -inf, out of reach
+            fall = self.log_most - self.log_least
+        smooth = fall <= MOST_FALL
+        smooth &= self.widest <= self.rule.half_widths(self.nearest + self.widest, self.farthest)
+        for kink in self.rule.kinks:
+            smooth &= (self.nearest > kink) | (self.farthest < kink)
+        return smooth
+
+    def add_smooth(
+        self,
+        terms: Terms,
+        smooth: BoolArray,
+        log_scale: FloatArray,
+        weights: FloatArray,
+        peaks: FloatArray,
+        totals: FloatArray,
+    ) -> None:
+        """Add the pairs to their targets' proxies: `peaks` (C,) and, in units of their exponentials, `totals` (C, P)."""
+        i, j = np.nonzero(smooth)
+        sizes = np.where(smooth, self.log_most + log_scale, -np.inf)
+        peak = sizes.max(axis=1)
+        rows = slice(self.first, self.first + len(peak))
+        peaks[rows] = peak
+        step = max(1, _PAIR_TERMS // (self.targets.proxies * self.sources.proxies))
+        for start in range(0, len(i), step):
+            a, b = i[start : start + step], j[start : start + step]
+            d = self.d[a, b, np.newaxis] + self.targets.offsets[self.first + a]
+            d = d[:, :, np.newaxis] - self.sources.offsets[b][:, np.newaxis, :]
+            log, factor = terms(d)
+            log -= self.log_most[a, b, np.newaxis, np.newaxis]
+            values = np.exp(log, out=log)
+            if factor is not None:
+                values *= factor
+            sums = np.matmul(values, weights[b][:, :, np.newaxis])[:, :, 0]
+            sums *= np.exp(sizes[a, b] - peak[a])[:, np.newaxis]
+            firsts = np.flatnonzero(np.diff(a, prepend=-1))
+            totals[self.first + a[firsts]] += np.add.reduceat(sums, firsts, axis=0)
+
+
+def _distances(places: FloatArray, others: FloatArray) -> FloatArray:
+    """Return how far each place is from the stretch that the others lie in."""
+    return np.maximum(np.maximum(others.min() - places, places - others.max()), 0.0)
+
+
+def _row_blocks(rows: int, columns: int) -> Iterator[slice]:
+    """Yield slices of the rows of a table, each of a size that stays in cache."""
+    step = max(1, _PAIR_ROWS // columns)
+    for start in range(0, rows, step):
+        yield slice(start, min(start + step, rows))
+
+
+def _runs(marked: BoolArray) -> Iterator[tuple[int, slice]]:
+    """Yield for each row the runs of marked columns."""
+    rows, columns = marked.shape
+    padded = np.zeros((rows, columns + 2), dtype=np.int8)
+    padded[:, 1:-1] = marked
+    edges = np.diff(padded, axis=1)
+    begins, ends = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    for row, begin, end in zip(begins[0].tolist(), begins[1].tolist(), ends[1].tolist(), strict=True):
+        yield row, slice(begin, end)
+
+
+def _added(
+    log_a: FloatArray, factor_a: FloatArray, log_b: FloatArray, factor_b: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the sum of two signed quantities factor · exp(log), in units of the larger exponential."""
+    log = np.maximum(log_a, log_b)
+    shift = np.where(np.isneginf(log), 0.0, log)
+    return log, factor_a * np.exp(log_a - shift) + factor_b * np.exp(log_b - shift)

@@ -1,0 +1,155 @@
+"""Exponentially decaying running sums over sorted positions, on logarithms and in O(n).
+
+For charges a_j at positions s_0 ≤ … ≤ s_{n-1}, with distances in bandwidths,
+
+    E_k = Σ_{j≤k} a_j exp(-(s_k - s_j)/h) = E_{k-1} exp(-(s_k - s_{k-1})/h) + a_k.
+
+The recursion as it stands loses digits (one rounded factor to the power of n) and does not vectorise. Here the positions
+are cut into rows of about √n, and
+
+1. each row is summed to its end, its largest exponent taken out first;
+2. the sums at the rows' ends are chained one by one, anchored at the largest term, so that every exponential is that of
+   a fresh difference of positions;
+3. all rows are run through side by side, column by column, each from the value that the row before it hands on. With
+   b_j = log a_j + (s_j - s_row)/h and the running maximum β_k = max_{j≤k} b_j the mantissa m_k = Σ_{j≤k} exp(b_j - β_k)
+   lies in [1, k+1] and obeys m_k = m_{k-1} exp(β_{k-1} - β_k) + exp(b_k - β_k): it neither under- nor overflows,
+   and log E_k = log m_k + β_k - (s_k - s_row)/h.
+
+Two chains of √n steps leave an error of √n roundings at the worst. Where all positions lie within 150 bandwidths and all
+charges within e^±150 (or 0, taken for e^-500), nothing can under- or overflow, and running sums of a_j exp((s_j - s_0)/h)
+are all it takes.
+"""
+
+from __future__ import annotations
+
+import math
+from functools import cached_property
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.domain import FloatArray
+from kdegrad.sums.logs import cut_exp
+
+_GENTLE: Final = 150.0  # products of e^±150 and e^±150 are far inside the range of a float64,
+_NOTHING: Final = -500.0  # and far above the e^-500 that stands for 0, which np.exp and np.log are slow at
+_FEWEST_COLUMNS: Final = 8
+_MOST_COLUMNS: Final = 1024
+
+
+@final
+class DecayingSums:
+    """The running sums over the positions (n,), from the left (row 0 of every pair) and from the right (row 1)."""
+
+    def __init__(self, positions: FloatArray, bandwidth: float) -> None:
+        self.positions, self.bandwidth, self.count = positions, bandwidth, len(positions)
+        is_narrow = positions[-1] - positions[0] <= _GENTLE * bandwidth
+        self.grown = np.exp((positions - positions[0]) / bandwidth) if is_narrow else None
+        self.columns = min(max(_FEWEST_COLUMNS, math.isqrt(self.count) // 2), _MOST_COLUMNS)
+        self.rows = -(-self.count // self.columns)
+
+    @cached_property
+    def places(self) -> FloatArray:
+        """The positions as seen from both sides, cut into rows: (columns, 2·rows)."""
+        return self._blocked(np.stack([self.positions, -self.positions[::-1]]), pad_with_last=True)
+
+    @cached_property
+    def offsets(self) -> FloatArray:
+        """The distances to the rows' starts in bandwidths, (columns, 2·rows)."""
+        return (self.places - self.places[0]) / self.bandwidth
+
+    def __call__(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return log Σ_{j≤k} exp(l_j - (s_k - s_j)/h) and log Σ_{j≥k} exp(l_j - (s_j - s_k)/h), each (n,).
+
+        The two take log charges l of their own, each of shape (n,).
+        """
+        if self.grown is not None and is_gentle(from_left) and (from_right is from_left or is_gentle(from_right)):
+            return self._plain(from_left, from_right, self.grown)
+        exponents = self._blocked(np.stack([from_left, from_right[::-1]]))
+        exponents += self.offsets
+        handed_on = self._handed_on(exponents)
+        logs = self._run(exponents, handed_on)
+        logs -= self.offsets
+        both = logs.reshape(self.columns, 2, self.rows).transpose(1, 2, 0).reshape(2, -1)[:, : self.count]
+        return both[0], both[1, ::-1]
+
+    @staticmethod
+    def _plain(from_left: FloatArray, from_right: FloatArray, grown: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the same where nothing can under- or overflow, with exp((s_k - s_0)/h) = `grown`."""
+        charges = np.exp(np.maximum(from_left, _NOTHING))
+        left = running_total(charges * grown)
+        left /= grown
+        if from_right is not from_left:
+            charges = np.exp(np.maximum(from_right, _NOTHING))
+        right = running_total((charges / grown)[::-1])[::-1]
+        right *= grown
+        return np.log(left), np.log(right)
+
+    def _blocked(self, both: FloatArray, *, pad_with_last: bool = False) -> FloatArray:
+        """Return the pair (2, n) cut into rows, as (columns, 2·rows); padded with its last value or with -inf."""
+        padded = np.full((2, self.rows * self.columns), -np.inf)
+        padded[:, : self.count] = both
+        if pad_with_last:
+            padded[:, self.count :] = both[:, -1:]
+        blocks = padded.reshape(2, self.rows, self.columns).transpose(2, 0, 1)
+        return np.ascontiguousarray(blocks).reshape(self.columns, 2 * self.rows)
+
+    def _handed_on(self, exponents: FloatArray) -> FloatArray:
+        """Return for each row the logarithm of what all rows before it sum to at its start, shape (2·rows,)."""
+        peaks = exponents.max(axis=0)
+        shifts = np.where(np.isneginf(peaks), 0.0, peaks)
+        totals = np.log(cut_exp(exponents - shifts).sum(axis=0)) + peaks - self.offsets[-1]
+        handed_on = np.empty_like(totals)
+        starts, ends = self.places[0], self.places[-1]
+        for side in (slice(0, self.rows), slice(self.rows, None)):
+            handed_on[side] = _chain(totals[side], starts[side], ends[side], self.bandwidth)
+        return handed_on
+
+    @staticmethod
+    def _run(exponents: FloatArray, handed_on: FloatArray) -> FloatArray:
+        """Return log Σ exp over the columns up to each, the value handed on being the term before the first."""
+        peaks = np.maximum.accumulate(np.concatenate([handed_on[np.newaxis], exponents]), axis=0)
+        shifts = np.where(np.isneginf(peaks), 0.0, peaks)
+        mantissa = cut_exp(exponents - shifts[1:])
+        fades = cut_exp(peaks[:-1] - shifts[1:])
+        before = cut_exp(handed_on - shifts[0])
+        for column, fade in zip(mantissa, fades, strict=True):
+            column += before * fade
+            before = column
+        logs = np.log(mantissa, out=mantissa)
+        logs += peaks[1:]
+        return logs
+
+
+def is_gentle(logs: FloatArray) -> bool:
+    """Return whether all numbers are within e^±150 or 0, and not all are 0."""
+    return bool(np.abs(logs.max()) <= _GENTLE and np.where(np.isneginf(logs), 0.0, logs).min() >= -_GENTLE)
+
+
+def running_total(terms: FloatArray) -> FloatArray:
+    """Return the running totals, in rows of √n, so that the error is of √n roundings."""
+    columns = max(1, math.isqrt(len(terms)))
+    rows = -(-len(terms) // columns)
+    padded = np.zeros((rows, columns))
+    padded.reshape(-1)[: len(terms)] = terms
+    totals = np.cumsum(padded, axis=1, out=padded)
+    totals[1:] += np.cumsum(totals[:-1, -1])[:, np.newaxis]
+    return totals.reshape(-1)[: len(terms)]
+
+
+def _chain(totals: FloatArray, starts: FloatArray, ends: FloatArray, bandwidth: float) -> list[float]:
+    """Return at each row's start the logarithm of the sum of the rows before it.
+
+    The sum is mantissa · exp(log_anchor - (s - anchor)/h), anchored at the row whose total was the largest when it came.
+    """
+    handed_on = []
+    log_anchor, anchor, mantissa = -math.inf, float(ends[0]), 1.0
+    for total, start, end in zip(totals.tolist(), starts.tolist(), ends.tolist(), strict=True):
+        handed_on.append(math.log(mantissa) + log_anchor - (start - anchor) / bandwidth)
+        faded = log_anchor - (end - anchor) / bandwidth
+        if total > faded:
+            mantissa = mantissa * math.exp(faded - total) + 1.0
+            log_anchor, anchor = total, end
+        elif faded > -math.inf:
+            mantissa += math.exp(total - faded)
+    return handed_on

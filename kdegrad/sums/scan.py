@@ -1,0 +1,224 @@
+"""Laplace kernels, exactly and in O(N + B): sums to the ends of cells, and a run over the breakpoints.
+
+e^(-|t-x|/h) factorises at any place between t and x. So the points of a cell, the stretch between two breakpoints
+(`reach.py`), act on all nodes to its right by one number and on all to its left by another, and the nodes act on a point
+by two numbers of its cell. With v = (x - c)/h from a reference c in the cell, and its ends at c - λh and c + μh,
+
+    to the right end  A = e^(-μ) Σ S_j e^(v_j),       to the left end  D = e^(-λ) Σ S_j e^(-v_j)
+    at a node         p = left[A] + right[D]          (running sums over the breakpoints)
+    at a point        ρ = e^(log F - λ - v) + e^(log G - μ + v),  F = left[q], G = right[q] at the cell's two ends.
+
+Differences of places go into exponentials, never places. e^v is formed once for each point and serves every pass. Points
+and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights or table entries between 1e-150 and its inverse, where
+products neither under- nor overflow, and extreme ones (far away, steep logits), which go by logarithms throughout, a cell's
+largest exponent taken out first.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.domain import FloatArray
+from kdegrad.kernels import Factored, Kernel
+from kdegrad.kernels.circle import Geodesic, WrappedLaplace
+from kdegrad.kernels.line import Laplace
+from kdegrad.sums.base import KernelSums, Shares
+from kdegrad.sums.breakpoints import BoolArray, IntArray
+from kdegrad.sums.logs import common_log, log_of, log_sum, log_sums_by_cell
+from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
+
+_CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
+_SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
+_FARTHEST: Final = 300.0  # the largest |v| of an ordinary point
+
+
+@final
+class ScanSums(KernelSums):
+    """Running sums over breakpoints, for the kernels that are exponentials of the distance."""
+
+    name = "scan"
+
+    def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> None:
+        super().__init__(kernel, points, nodes)
+        self.reach = make_reach(kernel, nodes)
+        references = self.reach.breakpoints.references
+        self.from_left_end = (references - self.reach.left_ends) / kernel.bandwidth
+        self.to_right_end = (self.reach.right_ends - references) / kernel.bandwidth
+        self.per_unit = 1.0 / kernel.bandwidth
+        self.cells = np.empty(len(points), dtype=np.min_scalar_type(len(self.to_right_end)))  # small: memory is time
+        self.grown = np.empty(len(points))  # e^v; 1 for far points
+        far = [np.empty(0, dtype=np.intp)]
+        for chunk in self._chunks():
+            places = self.reach.coordinates(points[chunk])
+            cells, references = self.reach.breakpoints.locate(places)
+            self.cells[chunk] = cells
+            v = np.subtract(places, references, out=references)
+            v *= self.per_unit
+            if v.min() < -_FARTHEST or v.max() > _FARTHEST:
+                outside = np.flatnonzero(np.abs(v) > _FARTHEST)
+                v[outside] = 0.0
+                far.append(outside + chunk.start)
+            np.exp(v, out=self.grown[chunk])
+        self.far = np.concatenate(far)
+
+    @classmethod
+    def serves(cls, kernel: Kernel) -> bool:
+        """Return whether the kernel is an exponential of the distance, with a bandwidth whose inverse is a float64."""
+        exponential = kernel.line if isinstance(kernel, Geodesic) else kernel
+        return isinstance(exponential, (Laplace, WrappedLaplace)) and bool(np.isfinite(1.0 / kernel.bandwidth))
+
+    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
+        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""
+        weights = np.exp(log_weights) if weights is None else weights
+        charges = self.reach.of_cells(*self._cell_sums(log_weights, weights))
+        at_breakpoints = log_sum(*self.reach.running(*charges))
+        return at_breakpoints[self.reach.index] - self.reach.log_norm
+
+    def at_points(self, log_weights: FloatArray) -> FloatArray:
+        """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,)."""
+        tables = self._tables(log_weights)
+        result = np.empty(len(self.points))
+        for chunk in self._chunks():
+            result[chunk] = log_sum(*self._terms(tables, chunk))
+        return result
+
+    def shares(self, log_weights: FloatArray, weights: FloatArray, log_pulls: FloatArray) -> Shares:
+        """Return R_i = S_i ρ_i and ρ_i = Σ_m exp(l_m) K_h(t_m ⊖ x_i), each (N,)."""
+        log_tables = self._tables(log_pulls)
+        extreme_cells = is_extreme(log_tables[0]) | is_extreme(log_tables[1])
+        table = np.empty(len(extreme_cells), dtype=np.complex128)
+        table.real, table.imag = (np.exp(np.where(extreme_cells, -np.inf, side)) for side in log_tables)
+        shares, ratios = np.empty(len(self.points)), np.empty(len(self.points))
+        for chunk in self._chunks():
+            cells, grown, ratio = self.cells[chunk].astype(np.intp), self.grown[chunk], ratios[chunk]
+            sides = table[cells]
+            np.divide(sides.real, grown, out=ratio)
+            sides.imag *= grown
+            ratio += sides.imag
+            np.multiply(weights[chunk], ratio, out=shares[chunk])
+        extreme = self._extreme(weights, extreme_cells[self.cells] if extreme_cells.any() else None)
+        log_ratio = log_sum(*self._terms(log_tables, extreme))
+        with np.errstate(over="ignore"):
+            shares[extreme], ratios[extreme] = np.exp(log_weights[extreme] + log_ratio), np.exp(log_ratio)
+        return Shares(shares, ratios)
+
+    def slope_at_points(self, log_weights: FloatArray) -> Factored:
+        """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i): 1/h times what lies to the left less what lies to the right."""
+        charges = self.reach.charges(log_weights)
+        sides = self.reach.running(charges, charges)
+        tables = self._cell_tables(*sides)
+        beside = self.reach.beside(*sides, charges)
+        logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
+        for chunk in self._chunks():
+            places = self.reach.coordinates(self.points[chunk])
+            cells = self.reach.breakpoints.exact_cells(places, self.cells[chunk].astype(np.intp))
+            left, right = self._terms(tables, chunk, cells)
+            for ends, step in ((self.reach.left_ends, -1), (self.reach.right_ends, 0)):  # on a breakpoint: a kink
+                on = np.flatnonzero(places == ends[cells])
+                at = (cells[on] + step) % len(beside[0])
+                left[on], right[on] = (side[at] - self.reach.log_norm for side in beside)
+            logs[chunk], (from_left, from_right) = common_log(left, right)
+            factors[chunk] = (from_left - from_right) * self.per_unit
+        return Factored(logs, factors)
+
+    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
+        """Return Σ_m exp(l_m) (|d|/h - shift) K_h, with |d| = |t_m ⊖ x_i| split at the end of the cell."""
+        charges = self.reach.charges(log_weights)
+        tables = self._cell_tables(*self.reach.running(charges, charges))
+        moments = self._cell_tables(*self.reach.moments(charges))
+        width_left, width_right = (
+            np.where(np.isinf(width), 0.0, width) for width in (self.from_left_end, self.to_right_end)
+        )
+        logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
+        for chunk in self._chunks():
+            cells = self.cells[chunk].astype(np.intp)
+            v = self._from_reference(self.reach.coordinates(self.points[chunk]), cells)
+            log, scaled = common_log(*self._terms(tables, chunk), *self._terms(moments, chunk))
+            left, right, left_moment, right_moment = scaled
+            logs[chunk] = log
+            factors[chunk] = (left_moment + right_moment) + left * (width_left[cells] + v) + right * (width_right[cells] - v)
+            factors[chunk] -= self.reach.shift * (left + right)
+        return Factored(logs, factors)
+
+    def _chunks(self) -> Iterator[slice]:
+        """Yield slices that cover the points."""
+        for start in range(0, len(self.points), _CHUNK):
+            yield slice(start, min(start + _CHUNK, len(self.points)))
+
+    def _from_reference(self, places: FloatArray, cells: IntArray) -> FloatArray:
+        """Return v = (x - c)/h."""
+        v = places - self.reach.breakpoints.references[cells]
+        v *= self.per_unit
+        return v
+
+    def _extreme(self, weights: FloatArray, also: BoolArray | None = None) -> IntArray:
+        """Return the indices of the points that are far, or of too small a weight, or marked in `also`."""
+        if also is None and weights.min() >= _SMALL:
+            return self.far
+        extreme = weights < _SMALL if also is None else also | (weights < _SMALL)
+        extreme[self.far] = True
+        return np.flatnonzero(extreme)
+
+    def _terms(
+        self, tables: tuple[FloatArray, FloatArray], which: slice | IntArray, cells: IntArray | None = None
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithms of what reaches the points `which` from the left and from the right."""
+        cells = self.cells[which].astype(np.intp) if cells is None else cells
+        v = self._from_reference(self.reach.coordinates(self.points[which]), cells)
+        left, right = tables[0][cells], tables[1][cells]
+        left -= v
+        right += v
+        return left, right
+
+    def _tables(self, log_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return log F - λ - log_norm and log G - μ - log_norm for the cells, each (n+1,)."""
+        charges = self.reach.charges(log_weights)
+        return self._cell_tables(*self.reach.running(charges, charges))
+
+    def _cell_tables(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        at_ends = self.reach.in_cells(left, right)
+        return (
+            at_ends[0] - self.from_left_end - self.reach.log_norm,
+            at_ends[1] - self.to_right_end - self.reach.log_norm,
+        )
+
+    def _cell_sums(self, log_weights: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return log D and log A of the cells, each (n+1,)."""
+        count = len(self.to_right_end)
+        sums = np.zeros(count, dtype=np.complex128)  # D and A as the two parts of a number: one pass adds both
+        extreme = self._extreme(weights)
+        if len(extreme) > 0:
+            weights = weights.copy()
+            weights[extreme] = 0.0
+        for chunk in self._chunks():
+            cells, grown, weight = self.cells[chunk].astype(np.intp), self.grown[chunk], weights[chunk]
+            terms = np.empty(len(weight), dtype=np.complex128)
+            np.divide(weight, grown, out=terms.real)
+            np.multiply(weight, grown, out=terms.imag)
+            np.add.at(sums, cells, terms)
+        log_left, log_right = log_of(sums.real), log_of(sums.imag)
+        if len(extreme) > 0:
+            extreme = extreme[log_weights[extreme] > -np.inf]
+            cells, logs = self.cells[extreme].astype(np.intp), log_weights[extreme]
+            v = self._from_reference(self.reach.coordinates(self.points[extreme]), cells)
+            log_left = np.logaddexp(log_left, log_sums_by_cell(logs - v, cells, count))
+            log_right = np.logaddexp(log_right, log_sums_by_cell(logs + v, cells, count))
+        return log_left - self.from_left_end, log_right - self.to_right_end
+
+
+def is_extreme(logs: FloatArray) -> BoolArray:
+    """Return where numbers are so large or so small, but not 0, that products might lose them."""
+    return (np.abs(logs) > -math.log(_SMALL)) & (logs > -np.inf)
+
+
+def make_reach(kernel: Kernel, nodes: FloatArray) -> Reach:
+    """Return the reach of a kernel that `ScanSums` serves."""
+    if isinstance(kernel, WrappedLaplace):
+        return AllTurnsReach(kernel, nodes)
+    if isinstance(kernel, Geodesic):
+        return ShorterWayReach(kernel, nodes, kernel.log_mass_slope)
+    return LineReach(kernel, nodes)
