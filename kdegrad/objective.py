@@ -17,11 +17,10 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterator
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, Unpack, final
 
 import numpy as np
 from numpy.typing import ArrayLike
-from typing import Unpack
 
 from kdegrad.domain import FloatArray
 from kdegrad.errors import SettingError
