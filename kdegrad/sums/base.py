@@ -56,8 +56,9 @@ class KernelSums(ABC):
         `log_weights` is log S and `weights` is S, each (N,); `log_pulls` is l, (B,).
         """
         log_ratios = self.at_points(log_pulls)
+        log_shares = log_weights + log_ratios
         with np.errstate(over="ignore"):
-            return Shares(np.exp(log_weights + log_ratios), np.exp(log_ratios))
+            return Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
 
     @abstractmethod
     def slope_at_points(self, log_weights: FloatArray) -> Factored:

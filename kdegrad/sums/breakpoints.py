@@ -54,7 +54,9 @@ class Breakpoints:
         place *= self.per_unit
         np.maximum(place, 0.0, out=place)
         np.minimum(place, self.buckets, out=place)
-        cells = np.trunc(place, out=place) if self.is_even else self._moved_on(self.first_cells[place.astype(np.intp)], x)
+        cells = (
+            np.trunc(place, out=place) if self.is_even else self._moved_on(self.first_cells[place.astype(np.intp)], x)
+        )
         return cells, self._references(cells)
 
     def exact_cells(self, x: FloatArray, cells: IntArray) -> IntArray:

@@ -18,6 +18,7 @@ import numpy as np
 
 from kdegrad.domain import Domain, FloatArray
 from kdegrad.sums.breakpoints import IntArray
+from kdegrad.sums.logs import log_of
 
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
 _FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points
@@ -49,9 +50,7 @@ class Cells:
     Attributes
     ----------
     order
-        The points' indices, cell by cell and from left to right, shape (N,).
-    places
-        The points themselves in that order, shape (N,).
+        The points' indices, cell by cell and from left to right, shape (N,), in as few bytes as will do.
     starts, counts
         Where each cell begins in that order and how many points it has, (C,).
     centres, halves
@@ -67,32 +66,30 @@ class Cells:
         domain: Domain,
         points: FloatArray,
         origin: float,
-        order: int,
+        degree: int,
         planned_half_widths: Callable[[FloatArray], FloatArray],
     ) -> None:
+        self.points = points
         displacements = domain.difference(points, np.asarray(origin))
-        self.order = np.argsort(displacements)
-        self.places = points[self.order]
-        sorted_ = displacements[self.order]
-        planned = planned_half_widths(sorted_)
-        self.starts = _cell_starts(sorted_, planned, fewest=min(max(len(points) // _FEW_CELLS, 1), order))
+        order = np.argsort(displacements)
+        displacements = displacements[order]
+        self.order = order.astype(np.min_scalar_type(len(points)))
+        del order  # twice the size
+        self.starts = _cell_starts(displacements, planned_half_widths, _fewest(len(points), degree + 1))
         self.counts = np.diff(self.starts, append=len(points))
-        low, high = sorted_[self.starts], sorted_[self.starts + self.counts - 1]
+        low, high = displacements[self.starts], displacements[self.starts + self.counts - 1]
         self.centres = 0.5 * (low + high)
-        self.halves = np.maximum(high - self.centres, self.centres - low)
-        self.interpolated = self.counts > order
-        self.proxies = order if self.interpolated.any() else int(self.counts.max())
-        self.halves = np.where(
-            self.interpolated, np.maximum(self.halves, _ONLY_TINY * planned[self.starts]), self.halves
-        )
-        self.cell_of = np.repeat(np.arange(len(self.starts)), self.counts)
-        self.from_centre = sorted_ - self.centres[self.cell_of]
+        self.interpolated = self.counts > degree + 1
+        self.proxies = degree + 1 if self.interpolated.any() else int(self.counts.max())
+        least = np.where(self.interpolated, _ONLY_TINY * planned_half_widths(self.centres), 0.0)
+        self.halves = np.maximum(np.maximum(high - self.centres, self.centres - low), least)
+        self.cells = np.repeat(np.arange(len(self.starts), dtype=np.min_scalar_type(len(points))), self.counts)
+        displacements -= self.centres[self.cells]
+        self.from_centre = displacements
         angles = (np.arange(self.proxies) + 0.5) * (np.pi / self.proxies)
-        self.offsets = self.halves[:, np.newaxis] * np.cos(angles)
-        self._own = np.flatnonzero(~self.interpolated[self.cell_of])  # the points that are proxies themselves
-        self._own_column = self._own - self.starts[self.cell_of[self._own]]
-        self.offsets[~self.interpolated] = 0.0
-        self.offsets[self.cell_of[self._own], self._own_column] = self.from_centre[self._own]
+        self.offsets = np.where(self.interpolated, self.halves, 0.0)[:, np.newaxis] * np.cos(angles)
+        for chunk, cells in self.chunks():
+            self._put_own(self.offsets, self.from_centre[chunk], chunk, cells)
         # ℓ_l(τ) = Σ_k basis_lk T_k(τ)
         self.basis = np.cos(np.outer(angles, np.arange(self.proxies))) * (2.0 / self.proxies)
         self.basis[:, 0] = 1.0 / self.proxies
@@ -101,45 +98,65 @@ class Cells:
         """Return where the points of some consecutive cells are, in cell order."""
         return slice(int(self.starts[cells.start]), int(self.starts[cells.stop - 1] + self.counts[cells.stop - 1]))
 
-    def gather(self, log_weights: FloatArray) -> Gathered:
-        """Return the proxies' weights for log weights of the points, (N,)."""
-        logs = log_weights[self.order]
-        scale = np.maximum.reduceat(logs, self.starts)
-        weights = np.exp(logs - np.where(np.isneginf(scale), 0.0, scale)[self.cell_of])
-        with np.errstate(divide="ignore"):
-            log_mass = scale + np.log(np.add.reduceat(weights, self.starts))
-        moments = np.zeros((len(self.starts), self.proxies))
-        for chunk, cells in self._interpolated_chunks():
-            terms = self._chebyshev(chunk, weights[chunk])
-            starts = np.maximum(self.starts[cells] - chunk.start, 0)
-            moments[cells] += np.add.reduceat(terms, starts, axis=1).T
-        moments[~self.interpolated] = 0.0
-        gathered = moments @ self.basis.T
-        gathered[self.cell_of[self._own], self._own_column] = weights[self._own]
-        return Gathered(scale, log_mass, gathered)
+    def ordered(self, values: FloatArray, members: slice) -> FloatArray:
+        """Return those of the points' values, (N,), that belong to a stretch of the points in cell order."""
+        return values[self.order[members].astype(np.intp)]
 
-    def spread(self, values: FloatArray) -> FloatArray:
-        """Return the values of the interpolants at the points, in cell order, (N,), from those at the proxies, (C, P)."""
-        coefficients = np.ascontiguousarray((values @ self.basis).T)
-        result = np.empty(len(self.order))
-        for chunk, _ in self._interpolated_chunks():
-            terms = self._chebyshev(chunk, np.ones(chunk.stop - chunk.start))
-            terms *= coefficients[:, self.cell_of[chunk]]
-            terms.sum(axis=0, out=result[chunk])
-        result[self._own] = values[self.cell_of[self._own], self._own_column]
-        return result
-
-    def _interpolated_chunks(self) -> Iterator[tuple[slice, slice]]:
-        """Yield slices of the points, and of the cells they are in, where a cell is interpolated."""
+    def chunks(self) -> Iterator[tuple[slice, IntArray]]:
+        """Yield stretches of the points in cell order, with their cells."""
         for start in range(0, len(self.order), _CHUNK):
             chunk = slice(start, min(start + _CHUNK, len(self.order)))
-            cells = slice(self.cell_of[start], self.cell_of[chunk.stop - 1] + 1)
-            if self.interpolated[cells].any():
-                yield chunk, cells
+            yield chunk, self.cells[chunk].astype(np.intp)
 
-    def _chebyshev(self, chunk: slice, factor: FloatArray) -> FloatArray:
+    def gather(self, log_weights: FloatArray) -> Gathered:
+        """Return the proxies' weights for log weights of the points, (N,)."""
+        weights = self.ordered(log_weights, slice(None))
+        scale = np.maximum.reduceat(weights, self.starts)
+        moments = np.zeros((len(self.starts), self.proxies))
+        shifts = np.where(np.isneginf(scale), 0.0, scale)
+        for chunk, cells in self.chunks():
+            weights[chunk] -= shifts[cells]
+            np.exp(weights[chunk], out=weights[chunk])
+            if self.interpolated[cells].any():
+                terms = self._chebyshev(chunk, cells, weights[chunk])
+                here = slice(cells[0], cells[-1] + 1)
+                moments[here] += np.add.reduceat(terms, np.maximum(self.starts[here] - chunk.start, 0), axis=1).T
+        log_mass = scale + log_of(np.add.reduceat(weights, self.starts))
+        moments[~self.interpolated] = 0.0
+        gathered = np.einsum("ck,lk->cl", moments, self.basis)
+        for chunk, cells in self.chunks():
+            self._put_own(gathered, weights[chunk], chunk, cells)
+        return Gathered(scale, log_mass, gathered)
+
+    def spread(self, values: FloatArray) -> Callable[[slice, IntArray], FloatArray]:
+        """Return what gives the values of the interpolants at a chunk of the points from those at the proxies, (C, P)."""
+        coefficients = np.ascontiguousarray(np.einsum("cl,lk->kc", values, self.basis))
+
+        def at(chunk: slice, cells: IntArray) -> FloatArray:
+            own, columns = self._own(chunk, cells)
+            if len(own) == len(cells):
+                return values[cells, columns]
+            terms = self._chebyshev(chunk, cells, np.ones(len(cells)))
+            terms *= coefficients[:, cells]
+            result: FloatArray = terms.sum(axis=0)
+            result[own] = values[cells[own], columns]
+            return result
+
+        return at
+
+    def _own(self, chunk: slice, cells: IntArray) -> tuple[IntArray, IntArray]:
+        """Return which points of a chunk are proxies themselves, and as which of their cell's."""
+        own = np.flatnonzero(~self.interpolated[cells])
+        return own, chunk.start + own - self.starts[cells[own]]
+
+    def _put_own(self, table: FloatArray, values: FloatArray, chunk: slice, cells: IntArray) -> None:
+        """Write the values of a chunk's points into the table of the proxies, (C, P), where they are proxies."""
+        own, columns = self._own(chunk, cells)
+        table[cells[own], columns] = values[own]
+
+    def _chebyshev(self, chunk: slice, cells: IntArray, factor: FloatArray) -> FloatArray:
         """Return factor · T_k(τ) for k < P, shape (P, points), by T_{k+1} = 2τ T_k - T_{k-1}."""
-        halves = self.halves[self.cell_of[chunk]]
+        halves = self.halves[cells]
         tau = self.from_centre[chunk] / np.where(halves > 0.0, halves, 1.0)
         terms = np.empty((self.proxies, len(tau)))
         terms[0] = factor
@@ -152,18 +169,36 @@ class Cells:
         return terms
 
 
-def _cell_starts(displacements: FloatArray, planned: FloatArray, fewest: int) -> IntArray:
+def _fewest(points: int, proxies: int) -> int:
+    """Return how many points a cell should have at least: as many as proxies, if there are many."""
+    return min(max(points // _FEW_CELLS, 1), proxies)
+
+
+def _cell_starts(
+    displacements: FloatArray, planned_half_widths: Callable[[FloatArray], FloatArray], fewest: int
+) -> IntArray:
     """Return where cells begin among sorted displacements, (C,).
 
     A cell is as wide as planned at its place, or wide enough for `fewest` points; those that turn out crowded are
     divided again, at the width as planned.
     """
-    steps = np.minimum(np.diff(displacements) / (2.0 * np.minimum(planned[1:], planned[:-1])), 1.0)
-    cell = _whole_steps(np.minimum(steps, 1.0 / fewest))
-    crowded = np.bincount(cell)[cell] > 2 * fewest
-    cell = _whole_steps(np.where(crowded[1:] | crowded[:-1], steps, np.minimum(steps, 1.0 / fewest)))
-    return np.concatenate([[0], np.flatnonzero(np.diff(cell)) + 1])
+    steps = np.ones(len(displacements))  # of the way through cells, from each point to the next
+    for start in range(0, len(steps) - 1, _CHUNK):
+        here = displacements[start : start + _CHUNK + 1]
+        widths = planned_half_widths(here)
+        gaps = np.diff(here) / (2.0 * np.minimum(widths[1:], widths[:-1]))
+        np.minimum(gaps, 1.0, out=steps[start : start + len(gaps)])
+    capped = np.minimum(steps, 1.0 / fewest)
+    cells = _whole_steps(capped)
+    crowded = (np.bincount(cells) > 2 * fewest)[cells]
+    np.copyto(capped, steps, where=crowded)
+    np.copyto(capped[:-1], steps[:-1], where=crowded[1:])
+    del steps, cells
+    return np.concatenate([[0], np.flatnonzero(np.diff(_whole_steps(capped))) + 1])
 
 
 def _whole_steps(steps: FloatArray) -> IntArray:
-    return np.concatenate([[0], np.floor(np.cumsum(steps))]).astype(np.intp)
+    """Return for each point how many whole steps lie before it."""
+    whole = np.cumsum(steps[:-1])
+    np.floor(whole, out=whole)
+    return np.concatenate([[0], whole.astype(np.int32)])

@@ -65,12 +65,12 @@ class CellSums(KernelSums):
 
     def slope_at_points(self, log_weights: FloatArray) -> Factored:
         """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,): odd in d, so exchanged roles change its sign."""
-        log, factor = self._sum(self.kernel.slope, self.point_cells, self.node_cells, log_weights)
+        log, factor = self._factored_sum(self.kernel.slope, log_weights)
         return Factored(log, -factor)
 
     def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), shape (N,)."""
-        return self._sum(self.kernel.bandwidth_slope, self.point_cells, self.node_cells, log_weights)
+        return self._factored_sum(self.kernel.bandwidth_slope, log_weights)
 
     def _cells(self, points: FloatArray, others: FloatArray, origin: float) -> Cells:
         """Return the cells of some points, planned by how far apart they and the others lie."""
@@ -82,35 +82,56 @@ class CellSums(KernelSums):
             nearest = _distances(places, theirs)
             return self.rule.half_widths(nearest, np.maximum(nearest, outlying) + _RELEVANT * h)
 
-        return Cells(domain, points, origin, self.rule.order, planned)
+        return Cells(domain, points, origin, self.rule.degree, planned)
 
     def _log_sum(self, targets: Cells, sources: Cells, log_weights: FloatArray) -> FloatArray:
-        log, factor = self._sum(lambda d: (self.kernel.log_shape(d), None), targets, sources, log_weights)
-        return log + log_of(factor)
+        """Return log Σ_j exp(l_j) K_h(d) at the targets, d = target ⊖ source."""
+        result = np.empty(len(targets.order))
+        for members, log, factor in self._sum(
+            lambda d: (self.kernel.log_shape(d), None), targets, sources, log_weights
+        ):
+            result[members] = log + log_of(factor)
+        return result
 
-    def _sum(self, terms: Terms, targets: Cells, sources: Cells, log_weights: FloatArray) -> Factored:
-        """Return Σ_j exp(l_j) · factor(d) · exp(log(d) - log_norm) at the targets, d = target ⊖ source."""
+    def _factored_sum(self, terms: Terms, log_weights: FloatArray) -> Factored:
+        """Return Σ_m exp(l_m) · factor(d) · exp(log(d) - log_norm) at the points, d = point ⊖ node."""
+        result = Factored(np.empty(len(self.points)), np.empty(len(self.points)))
+        for members, log, factor in self._sum(terms, self.point_cells, self.node_cells, log_weights):
+            result.log[members], result.factor[members] = log, factor
+        return result
+
+    def _sum(
+        self, terms: Terms, targets: Cells, sources: Cells, log_weights: FloatArray
+    ) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
+        """Yield for stretches of targets their indices and Σ_j exp(l_j) · factor(d) · exp(log(d) - log_norm)."""
         gathered = sources.gather(log_weights)
-        logs = log_weights[sources.order]
         peaks = np.full(len(targets.starts), -np.inf)
         totals = np.zeros((len(targets.starts), targets.proxies))
-        log, factor = np.full(len(targets.order), -np.inf), np.zeros(len(targets.order))
+        directs = None
         for rows in _row_blocks(len(targets.starts), len(sources.starts)):
             pairs = _Pairs(self, targets, sources, rows)
             smooth, direct = pairs.sorted_out(gathered.log_mass)
             pairs.add_smooth(terms, smooth, gathered.log_scale, gathered.weights, peaks, totals)
+            if directs is None and direct.any():
+                directs = np.full(len(targets.order), -np.inf), np.zeros(len(targets.order))
             for cell, run in _runs(direct):
-                members = targets.members(slice(rows.start + cell, rows.start + cell + 1))
-                others = sources.members(run)
-                log[members], factor[members] = _added(
-                    log[members],
-                    factor[members],
-                    *blocked_sum(terms, self.kernel, targets.places[members], sources.places[others], logs[others]),
+                assert directs is not None  # as some are marked
+                members, others = targets.members(slice(rows.start + cell, rows.start + cell + 1)), sources.members(run)
+                added = blocked_sum(
+                    terms,
+                    self.kernel,
+                    targets.ordered(targets.points, members),
+                    sources.ordered(sources.points, others),
+                    sources.ordered(log_weights, others),
                 )
-        log, factor = _added(log, factor, peaks[targets.cell_of], targets.spread(totals))
-        result = Factored(np.empty_like(log), np.empty_like(factor))
-        result.log[targets.order], result.factor[targets.order] = log - self.kernel.log_norm, factor
-        return result
+                log, factor = (part[members] for part in directs)
+                log[:], factor[:] = _added(log, factor, *added)
+        spread = targets.spread(totals)
+        for chunk, cells in targets.chunks():
+            log, factor = peaks[cells], spread(chunk, cells)
+            if directs is not None:
+                log, factor = _added(log, factor, *(part[chunk] for part in directs))
+            yield targets.order[chunk].astype(np.intp), log - self.kernel.log_norm, factor
 
 
 class _Pairs:

@@ -4,8 +4,10 @@ For charges a_j at positions s_0 ≤ … ≤ s_{n-1}, with distances in bandwidt
 
     E_k = Σ_{j≤k} a_j exp(-(s_k - s_j)/h) = E_{k-1} exp(-(s_k - s_{k-1})/h) + a_k.
 
-The recursion as it stands loses digits (one rounded factor to the power of n) and does not vectorise. Here the positions
-are cut into rows of about √n, and
+Where all positions lie within 150 bandwidths and all charges within e^±150 (or are 0, for which e^-500 is taken), nothing
+can under- or overflow, and running totals of a_j exp((s_j - s_0)/h) are all it takes. Elsewhere the recursion as it stands
+would lose digits (one rounded factor to the power of n) and not vectorise. There the positions are cut into rows of
+about √n, and
 
 1. each row is summed to its end, its largest exponent taken out first;
 2. the sums at the rows' ends are chained one by one, anchored at the largest term, so that every exponential is that of
@@ -15,9 +17,7 @@ are cut into rows of about √n, and
    lies in [1, k+1] and obeys m_k = m_{k-1} exp(β_{k-1} - β_k) + exp(b_k - β_k): it neither under- nor overflows,
    and log E_k = log m_k + β_k - (s_k - s_row)/h.
 
-Two chains of √n steps leave an error of √n roundings at the worst. Where all positions lie within 150 bandwidths and all
-charges within e^±150 (or 0, taken for e^-500), nothing can under- or overflow, and running sums of a_j exp((s_j - s_0)/h)
-are all it takes.
+Two chains of √n steps leave an error of √n roundings at the worst.
 """
 
 from __future__ import annotations
@@ -39,24 +39,13 @@ _MOST_COLUMNS: Final = 1024
 
 @final
 class DecayingSums:
-    """The running sums over the positions (n,), from the left (row 0 of every pair) and from the right (row 1)."""
+    """The running sums over the positions (n,), from the left and from the right."""
 
     def __init__(self, positions: FloatArray, bandwidth: float) -> None:
-        self.positions, self.bandwidth, self.count = positions, bandwidth, len(positions)
         is_narrow = positions[-1] - positions[0] <= _GENTLE * bandwidth
         self.grown = np.exp((positions - positions[0]) / bandwidth) if is_narrow else None
-        self.columns = min(max(_FEWEST_COLUMNS, math.isqrt(self.count) // 2), _MOST_COLUMNS)
-        self.rows = -(-self.count // self.columns)
-
-    @cached_property
-    def places(self) -> FloatArray:
-        """The positions as seen from both sides, cut into rows: (columns, 2·rows)."""
-        return self._blocked(np.stack([self.positions, -self.positions[::-1]]), pad_with_last=True)
-
-    @cached_property
-    def offsets(self) -> FloatArray:
-        """The distances to the rows' starts in bandwidths, (columns, 2·rows)."""
-        return (self.places - self.places[0]) / self.bandwidth
+        self.rightward = _Rows(positions, bandwidth)
+        self.leftward = _Rows(-positions[::-1], bandwidth)
 
     def __call__(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return log Σ_{j≤k} exp(l_j - (s_k - s_j)/h) and log Σ_{j≥k} exp(l_j - (s_j - s_k)/h), each (n,).
@@ -65,13 +54,7 @@ class DecayingSums:
         """
         if self.grown is not None and is_gentle(from_left) and (from_right is from_left or is_gentle(from_right)):
             return self._plain(from_left, from_right, self.grown)
-        exponents = self._blocked(np.stack([from_left, from_right[::-1]]))
-        exponents += self.offsets
-        handed_on = self._handed_on(exponents)
-        logs = self._run(exponents, handed_on)
-        logs -= self.offsets
-        both = logs.reshape(self.columns, 2, self.rows).transpose(1, 2, 0).reshape(2, -1)[:, : self.count]
-        return both[0], both[1, ::-1]
+        return self.rightward.sums(from_left), self.leftward.sums(from_right[::-1])[::-1]
 
     @staticmethod
     def _plain(from_left: FloatArray, from_right: FloatArray, grown: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -83,35 +66,57 @@ class DecayingSums:
             charges = np.exp(np.maximum(from_right, _NOTHING))
         right = running_total((charges / grown)[::-1])[::-1]
         right *= grown
-        return np.log(left), np.log(right)
+        return np.log(left, out=left), np.log(right, out=right)
 
-    def _blocked(self, both: FloatArray, *, pad_with_last: bool = False) -> FloatArray:
-        """Return the pair (2, n) cut into rows, as (columns, 2·rows); padded with its last value or with -inf."""
-        padded = np.full((2, self.rows * self.columns), -np.inf)
-        padded[:, : self.count] = both
-        if pad_with_last:
-            padded[:, self.count :] = both[:, -1:]
-        blocks = padded.reshape(2, self.rows, self.columns).transpose(2, 0, 1)
-        return np.ascontiguousarray(blocks).reshape(self.columns, 2 * self.rows)
+
+@final
+class _Rows:
+    """Positions (n,) in ascending order, cut into rows; the sums run upwards."""
+
+    def __init__(self, positions: FloatArray, bandwidth: float) -> None:
+        self.positions, self.bandwidth, self.count = positions, bandwidth, len(positions)
+        self.columns = min(max(_FEWEST_COLUMNS, math.isqrt(self.count) // 2), _MOST_COLUMNS)
+        self.rows = -(-self.count // self.columns)
+        self.starts = positions[:: self.columns]
+        self.ends = np.append(positions[self.columns - 1 : -1 : self.columns], positions[-1])
+
+    @cached_property
+    def offsets(self) -> FloatArray:
+        """The distances to the rows' starts in bandwidths, (columns, rows)."""
+        offsets = self._cut(self.positions, self.positions[-1])
+        offsets -= self.starts
+        offsets /= self.bandwidth
+        return offsets
+
+    def sums(self, log_charges: FloatArray) -> FloatArray:
+        """Return the logarithms of the running sums, (n,)."""
+        exponents = self._cut(log_charges, -math.inf)
+        exponents += self.offsets
+        logs = self._run(exponents, self._handed_on(exponents))
+        logs -= self.offsets
+        return np.ascontiguousarray(logs.T).reshape(-1)[: self.count]
+
+    def _cut(self, values: FloatArray, padding: float) -> FloatArray:
+        """Return the values (n,) cut into rows, as (columns, rows)."""
+        padded = np.full(self.rows * self.columns, padding)
+        padded[: self.count] = values
+        return np.ascontiguousarray(padded.reshape(self.rows, self.columns).T)
 
     def _handed_on(self, exponents: FloatArray) -> FloatArray:
-        """Return for each row the logarithm of what all rows before it sum to at its start, shape (2·rows,)."""
+        """Return for each row the logarithm of what all rows before it sum to at its start, shape (rows,)."""
         peaks = exponents.max(axis=0)
         shifts = np.where(np.isneginf(peaks), 0.0, peaks)
         totals = np.log(cut_exp(exponents - shifts).sum(axis=0)) + peaks - self.offsets[-1]
-        handed_on = np.empty_like(totals)
-        starts, ends = self.places[0], self.places[-1]
-        for side in (slice(0, self.rows), slice(self.rows, None)):
-            handed_on[side] = _chain(totals[side], starts[side], ends[side], self.bandwidth)
-        return handed_on
+        return _chain(totals, self.starts, self.ends, self.bandwidth)
 
     @staticmethod
     def _run(exponents: FloatArray, handed_on: FloatArray) -> FloatArray:
         """Return log Σ exp over the columns up to each, the value handed on being the term before the first."""
         peaks = np.maximum.accumulate(np.concatenate([handed_on[np.newaxis], exponents]), axis=0)
         shifts = np.where(np.isneginf(peaks), 0.0, peaks)
-        mantissa = cut_exp(exponents - shifts[1:])
         fades = cut_exp(peaks[:-1] - shifts[1:])
+        exponents -= shifts[1:]
+        mantissa = cut_exp(exponents)
         before = cut_exp(handed_on - shifts[0])
         for column, fade in zip(mantissa, fades, strict=True):
             column += before * fade
@@ -137,7 +142,7 @@ def running_total(terms: FloatArray) -> FloatArray:
     return totals.reshape(-1)[: len(terms)]
 
 
-def _chain(totals: FloatArray, starts: FloatArray, ends: FloatArray, bandwidth: float) -> list[float]:
+def _chain(totals: FloatArray, starts: FloatArray, ends: FloatArray, bandwidth: float) -> FloatArray:
     """Return at each row's start the logarithm of the sum of the rows before it.
 
     The sum is mantissa · exp(log_anchor - (s - anchor)/h), anchored at the row whose total was the largest when it came.
@@ -152,4 +157,4 @@ def _chain(totals: FloatArray, starts: FloatArray, ends: FloatArray, bandwidth: 
             log_anchor, anchor = total, end
         elif faded > -math.inf:
             mantissa += math.exp(total - faded)
-    return handed_on
+    return np.array(handed_on)

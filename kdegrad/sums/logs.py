@@ -11,7 +11,6 @@ from typing import Final
 import numpy as np
 
 from kdegrad.domain import FloatArray
-from kdegrad.sums.breakpoints import IntArray
 
 _DEEPEST: Final = 700.0
 
@@ -48,11 +47,3 @@ def common_log(*logs: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
     peak = np.maximum.reduce(logs)
     shift = np.where(np.isneginf(peak), 0.0, peak)
     return peak, [np.exp(log - shift) for log in logs]
-
-
-def log_sums_by_cell(exponents: FloatArray, cells: IntArray, count: int) -> FloatArray:
-    """Return log Σ exp(e_j) over the j of each cell, the largest exponent taken out first; -inf for an empty cell."""
-    peaks = np.full(count, -np.inf)
-    np.maximum.at(peaks, cells, exponents)
-    totals = np.bincount(cells, np.exp(exponents - peaks[cells]), count)
-    return log_of(totals) + peaks

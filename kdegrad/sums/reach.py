@@ -97,8 +97,10 @@ class _OneStretch(Reach):
         left, right = self.beside(*self.running(log_charges, log_charges), log_charges)
         log_gaps = log_or_minus_infinity((self.right_ends - self.left_ends) / self.bandwidth)
         with np.errstate(invalid="ignore"):  # beyond the ends of the line: inf - inf
-            charges = [np.where(np.isneginf(side), side, side + gap) for side, gap in
-                       ((left, log_gaps[:-1]), (right, log_gaps[1:]))]
+            charges = [
+                np.where(np.isneginf(side), side, side + gap)
+                for side, gap in ((left, log_gaps[:-1]), (right, log_gaps[1:]))
+            ]
         return self.running(*charges)
 
 
@@ -194,7 +196,9 @@ class ShorterWayReach(_CircleReach):
         half, index = _distinct(folded)
         self.half = len(half)
         positions = np.concatenate([half - half_turn, half])
-        super().__init__(kernel, positions, np.where(places < 0.0, index, np.where(places < half_turn, index + self.half, index)))
+        super().__init__(
+            kernel, positions, np.where(places < 0.0, index, np.where(places < half_turn, index + self.half, index))
+        )
         self.shift = 1.0 + log_mass_slope
         self.decay = half_turn / kernel.bandwidth
         self.two_turns = DecayingSums(np.concatenate([positions, positions + self.circle.period]), kernel.bandwidth)

@@ -28,7 +28,7 @@ from kdegrad.kernels.circle import Geodesic, WrappedLaplace
 from kdegrad.kernels.line import Laplace
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.breakpoints import BoolArray, IntArray
-from kdegrad.sums.logs import common_log, log_of, log_sum, log_sums_by_cell
+from kdegrad.sums.logs import common_log, cut_exp, log_of, log_sum
 from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
@@ -51,7 +51,7 @@ class ScanSums(KernelSums):
         self.per_unit = 1.0 / kernel.bandwidth
         self.cells = np.empty(len(points), dtype=np.min_scalar_type(len(self.to_right_end)))  # small: memory is time
         self.grown = np.empty(len(points))  # e^v; 1 for far points
-        far = [np.empty(0, dtype=np.intp)]
+        self.far: BoolArray | None = None
         for chunk in self._chunks():
             places = self.reach.coordinates(points[chunk])
             cells, references = self.reach.breakpoints.locate(places)
@@ -59,11 +59,10 @@ class ScanSums(KernelSums):
             v = np.subtract(places, references, out=references)
             v *= self.per_unit
             if v.min() < -_FARTHEST or v.max() > _FARTHEST:
-                outside = np.flatnonzero(np.abs(v) > _FARTHEST)
-                v[outside] = 0.0
-                far.append(outside + chunk.start)
+                self.far = np.zeros(len(points), dtype=np.bool_) if self.far is None else self.far
+                self.far[chunk] = np.abs(v) > _FARTHEST
+                v[self.far[chunk]] = 0.0
             np.exp(v, out=self.grown[chunk])
-        self.far = np.concatenate(far)
 
     @classmethod
     def serves(cls, kernel: Kernel) -> bool:
@@ -92,18 +91,25 @@ class ScanSums(KernelSums):
         extreme_cells = is_extreme(log_tables[0]) | is_extreme(log_tables[1])
         table = np.empty(len(extreme_cells), dtype=np.complex128)
         table.real, table.imag = (np.exp(np.where(extreme_cells, -np.inf, side)) for side in log_tables)
+        any_extreme_cell = bool(extreme_cells.any())
         shares, ratios = np.empty(len(self.points)), np.empty(len(self.points))
         for chunk in self._chunks():
-            cells, grown, ratio = self.cells[chunk].astype(np.intp), self.grown[chunk], ratios[chunk]
+            cells, grown, ratio, weight = (
+                self.cells[chunk].astype(np.intp),
+                self.grown[chunk],
+                ratios[chunk],
+                weights[chunk],
+            )
             sides = table[cells]
             np.divide(sides.real, grown, out=ratio)
             sides.imag *= grown
             ratio += sides.imag
-            np.multiply(weights[chunk], ratio, out=shares[chunk])
-        extreme = self._extreme(weights, extreme_cells[self.cells] if extreme_cells.any() else None)
-        log_ratio = log_sum(*self._terms(log_tables, extreme))
-        with np.errstate(over="ignore"):
-            shares[extreme], ratios[extreme] = np.exp(log_weights[extreme] + log_ratio), np.exp(log_ratio)
+            np.multiply(weight, ratio, out=shares[chunk])
+            extreme = self._extreme(chunk, weight, extreme_cells[cells] if any_extreme_cell else None)
+            if len(extreme) > 0:
+                log_ratio = log_sum(*self._terms(log_tables, extreme))
+                with np.errstate(over="ignore"):
+                    shares[extreme], ratios[extreme] = np.exp(log_weights[extreme] + log_ratio), np.exp(log_ratio)
         return Shares(shares, ratios)
 
     def slope_at_points(self, log_weights: FloatArray) -> Factored:
@@ -140,7 +146,9 @@ class ScanSums(KernelSums):
             log, scaled = common_log(*self._terms(tables, chunk), *self._terms(moments, chunk))
             left, right, left_moment, right_moment = scaled
             logs[chunk] = log
-            factors[chunk] = (left_moment + right_moment) + left * (width_left[cells] + v) + right * (width_right[cells] - v)
+            factors[chunk] = (
+                (left_moment + right_moment) + left * (width_left[cells] + v) + right * (width_right[cells] - v)
+            )
             factors[chunk] -= self.reach.shift * (left + right)
         return Factored(logs, factors)
 
@@ -155,13 +163,15 @@ class ScanSums(KernelSums):
         v *= self.per_unit
         return v
 
-    def _extreme(self, weights: FloatArray, also: BoolArray | None = None) -> IntArray:
-        """Return the indices of the points that are far, or of too small a weight, or marked in `also`."""
-        if also is None and weights.min() >= _SMALL:
-            return self.far
-        extreme = weights < _SMALL if also is None else also | (weights < _SMALL)
-        extreme[self.far] = True
-        return np.flatnonzero(extreme)
+    def _extreme(self, chunk: slice, weight: FloatArray, also: BoolArray | None = None) -> IntArray:
+        """Return the indices of a chunk's points that are far, or of too small a weight, or marked in `also`."""
+        if self.far is None and also is None and weight.min() >= _SMALL:
+            return np.empty(0, dtype=np.intp)
+        extreme = weight < _SMALL
+        for marked in (also, None if self.far is None else self.far[chunk]):
+            if marked is not None:
+                extreme |= marked
+        return np.flatnonzero(extreme) + chunk.start
 
     def _terms(
         self, tables: tuple[FloatArray, FloatArray], which: slice | IntArray, cells: IntArray | None = None
@@ -188,26 +198,44 @@ class ScanSums(KernelSums):
 
     def _cell_sums(self, log_weights: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return log D and log A of the cells, each (n+1,)."""
-        count = len(self.to_right_end)
-        sums = np.zeros(count, dtype=np.complex128)  # D and A as the two parts of a number: one pass adds both
-        extreme = self._extreme(weights)
-        if len(extreme) > 0:
-            weights = weights.copy()
-            weights[extreme] = 0.0
+        sums = np.zeros(
+            len(self.to_right_end), dtype=np.complex128
+        )  # D and A as the parts of a number: one pass for both
+        extremes = []
         for chunk in self._chunks():
             cells, grown, weight = self.cells[chunk].astype(np.intp), self.grown[chunk], weights[chunk]
+            extreme = self._extreme(chunk, weight)
+            if len(extreme) > 0:
+                weight = weight.copy()
+                weight[extreme - chunk.start] = 0.0
+                extremes.append(extreme[log_weights[extreme] > -np.inf])
             terms = np.empty(len(weight), dtype=np.complex128)
             np.divide(weight, grown, out=terms.real)
             np.multiply(weight, grown, out=terms.imag)
             np.add.at(sums, cells, terms)
         log_left, log_right = log_of(sums.real), log_of(sums.imag)
-        if len(extreme) > 0:
-            extreme = extreme[log_weights[extreme] > -np.inf]
-            cells, logs = self.cells[extreme].astype(np.intp), log_weights[extreme]
-            v = self._from_reference(self.reach.coordinates(self.points[extreme]), cells)
-            log_left = np.logaddexp(log_left, log_sums_by_cell(logs - v, cells, count))
-            log_right = np.logaddexp(log_right, log_sums_by_cell(logs + v, cells, count))
+        if extremes:
+            log_left = np.logaddexp(log_left, self._log_sums(log_weights, extremes, -1.0))
+            log_right = np.logaddexp(log_right, self._log_sums(log_weights, extremes, 1.0))
         return log_left - self.from_left_end, log_right - self.to_right_end
+
+    def _log_sums(self, log_weights: FloatArray, extremes: list[IntArray], sign: float) -> FloatArray:
+        """Return log Σ exp(l_j ± v_j) over the extreme points of each cell, the largest exponent taken out first."""
+
+        def exponents(which: IntArray) -> tuple[IntArray, FloatArray]:
+            cells = self.cells[which].astype(np.intp)
+            return cells, log_weights[which] + sign * self._from_reference(
+                self.reach.coordinates(self.points[which]), cells
+            )
+
+        peaks, totals = np.full(len(self.to_right_end), -np.inf), np.zeros(len(self.to_right_end))
+        for which in extremes:
+            np.maximum.at(peaks, *exponents(which))
+        for which in extremes:
+            cells, logs = exponents(which)
+            logs -= peaks[cells]
+            np.add.at(totals, cells, cut_exp(logs))
+        return log_of(totals) + peaks
 
 
 def is_extreme(logs: FloatArray) -> BoolArray:

@@ -20,13 +20,13 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.domain import Circle, FloatArray
+from kdegrad.domain import FloatArray
 from kdegrad.kernels import CompactKernel, Kernel, line
 from kdegrad.kernels import circle as native
 from kdegrad.kernels.circle import Geodesic
 
 MOST_FALL: Final = 8.0  # of log K over a pair of cells
-_ORDER: Final = 16
+_DEGREE: Final = 15
 _POLE_DISTANCES: Final = 4.1
 _CURVATURE: Final = 0.7
 _SLOPE: Final = 1.6
@@ -50,8 +50,8 @@ class Smoothness:
 
     Attributes
     ----------
-    order
-        P, the number of Chebyshev nodes of a cell.
+    degree
+        P - 1, the degree of a cell's polynomials.
     widest
         The half width that no cell exceeds, however far.
     pole
@@ -64,7 +64,7 @@ class Smoothness:
         The |d| at which the kernel is not smooth.
     """
 
-    order: int
+    degree: int
     widest: float = math.inf
     pole: float = math.inf
     curvature: float = 0.0
@@ -93,20 +93,20 @@ def smoothness(kernel: Kernel) -> Smoothness | None:
         return replace(on_line, widest=widest, kinks=(*on_line.kinks, kernel.half_period))
     if isinstance(kernel, CompactKernel):
         kinks = (0.0, h) if isinstance(kernel, _KINKED_AT_ZERO) else (h,)
-        return Smoothness(_DEGREES[type(kernel)] + 1, widest=h / _COMPACT_CELLS, kinks=kinks)
+        return Smoothness(_DEGREES[type(kernel)], widest=h / _COMPACT_CELLS, kinks=kinks)
     if isinstance(kernel, (line.Cauchy, native.WrappedCauchy)):
-        return Smoothness(_ORDER, pole=h)
+        return Smoothness(_DEGREE, pole=h)
     if isinstance(kernel, line.StudentT):
         nu = kernel.df
-        return Smoothness(_ORDER, _CURVATURE * h, h * math.sqrt(nu), (nu + 1.0) / nu / h / h, 0.5 * h * math.sqrt(nu))
+        return Smoothness(_DEGREE, _CURVATURE * h, h * math.sqrt(nu), (nu + 1.0) / nu / h / h, 0.5 * h * math.sqrt(nu))
     if isinstance(kernel, line.Logistic):
-        return Smoothness(_ORDER, _CURVATURE * h, math.pi * h)
+        return Smoothness(_DEGREE, _CURVATURE * h, math.pi * h)
     if isinstance(kernel, line.Sigmoid):
-        return Smoothness(_ORDER, _CURVATURE * h, 0.5 * math.pi * h)
+        return Smoothness(_DEGREE, _CURVATURE * h, 0.5 * math.pi * h)
     if isinstance(kernel, line.Gaussian):
-        return Smoothness(_ORDER, _CURVATURE * h, curvature=1.0 / h / h)
+        return Smoothness(_DEGREE, _CURVATURE * h, curvature=1.0 / h / h)
     if isinstance(kernel, (native.VonMises, native.WrappedGaussian)):
         radian = 1.0 / kernel.radians
         flattest = radian if isinstance(kernel, native.VonMises) else math.inf
-        return Smoothness(_ORDER, _CURVATURE * min(h, radian), curvature=1.0 / h / h, flattest=flattest)
+        return Smoothness(_DEGREE, _CURVATURE * min(h, radian), curvature=1.0 / h / h, flattest=flattest)
     return None
