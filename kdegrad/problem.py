@@ -6,10 +6,10 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Unpack, final
+from typing import Any, Final, Unpack, final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kdegrad.domain import Circle, Domain, FloatArray, Line
 from kdegrad.errors import InputError
@@ -17,6 +17,8 @@ from kdegrad.exact import exact_rule
 from kdegrad.kernels import Kernel, make_kernel
 from kdegrad.quadrature import Rule, make_rule
 from kdegrad.settings import Options, Settings, from_options
+
+_CHUNK: Final = 65_536  # of a sum over exponentials: what is formed on the way stays in cache
 
 
 @final
@@ -118,7 +120,9 @@ def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j = z_j - log Σ_k exp(z_k), shape (N,); -inf where the logit is."""
     with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
         shifted: FloatArray = logits - logits.max()
-    return shifted - math.log(np.exp(shifted).sum())
+    chunks = range(0, len(shifted), _CHUNK)
+    shifted -= math.log(math.fsum(float(np.exp(shifted[i : i + _CHUNK]).sum()) for i in chunks))
+    return shifted
 
 
 def _vector(name: str, values: ArrayLike) -> FloatArray:
@@ -141,16 +145,15 @@ def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] 
         raise InputError(f"{len(angles)} angles but {len(logits)} logits: give one logit for each angle")
     if labels is not None and len(labels) != len(angles):
         raise InputError(f"{len(angles)} angles but {len(labels)} labels: give one label for each angle")
-    _refuse_where(~np.isfinite(angles), angles, "angle", "give a finite number")
-    _refuse_where(
-        np.isnan(logits) | (logits == np.inf), logits, "logit", "give a finite number, or -inf for weight zero"
-    )
-    if not np.isfinite(logits).any():
+    _require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
+    _require_everywhere(logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
+    if logits.max() == -np.inf:
         raise InputError("no point has a positive weight: all logits are -inf")
 
 
-def _refuse_where(bad: np.typing.NDArray[np.bool_], values: FloatArray, what: str, remedy: str) -> None:
-    if bad.any():
+def _require_everywhere(good: NDArray[np.bool_], values: FloatArray, what: str, remedy: str) -> None:
+    if not good.all():
+        bad = ~good
         faults = [
             f"point {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
         ]

@@ -13,7 +13,7 @@ import pytest
 import scipy.special
 from mpmath import mp, mpf
 
-from kdegrad import Problem, SettingError, evaluate
+from kdegrad import Problem, evaluate
 from kdegrad.domain import Circle, Line
 from kdegrad.kernels import make_kernel
 from kdegrad.sums import DenseSums, log_kernel_sum, make_sums
@@ -131,7 +131,11 @@ def test_both_ways_and_the_slopes_are_mpmaths_sums():
 
 
 def test_the_choice_of_sums():
-    for name, domain, fast in (("tricube", Line(), "cells"), ("laplace", Line(), "scan"), ("von-mises", Circle(9.0), "cells")):
+    for name, domain, fast in (
+        ("tricube", Line(), "cells"),
+        ("laplace", Line(), "scan"),
+        ("von-mises", Circle(9.0), "cells"),
+    ):
         kernel = make_kernel(name, 1.0, domain)
         assert make_sums("dense", kernel, np.zeros(1), np.zeros(1)).name == "dense"
         assert make_sums("auto", kernel, np.zeros(10), np.zeros(10)).name == "dense"

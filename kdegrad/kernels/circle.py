@@ -87,6 +87,11 @@ class NativeCircleKernel(Kernel):
         t = np.tan(0.5 * self.radians * d)
         return t / np.sqrt(1.0 + t * t)
 
+    def half_cosine(self, d: FloatArray) -> FloatArray:
+        """Return the partner of `half_sine`, 1/√(1 + t²): their product is sin(θ)/2 for any number of turns."""
+        t = np.tan(0.5 * self.radians * d)
+        return np.asarray(1.0 / np.sqrt(1.0 + t * t))
+
     def slope(self, d: FloatArray) -> Factored:
         """Return exp(log_shape) · k'."""
         return Factored(self.log_shape(d), self.log_slope(d))
@@ -192,7 +197,7 @@ class WrappedCauchy(NativeCircleKernel):
         chord = self.chord(d)
         with np.errstate(over="ignore"):
             fall = chord / (1.0 + chord * chord)
-        return -self.radians * self.steepness * np.cos(0.5 * self.radians * d) * fall
+        return -self.radians * self.steepness * self.half_cosine(d) * fall
 
     def log_bandwidth_slope(self, d: FloatArray) -> FloatArray:
         """Return γ (coth γ - sinh γ/(cosh γ - cos θ)).
