@@ -17,8 +17,8 @@ from kdegrad.sums.cellsums import CellSums
 from kdegrad.sums.dense import DenseSums, log_kernel_sum
 from kdegrad.sums.scan import ScanSums
 
-# What a fast scheme costs, in pairs of the dense sums (4 to 12 ns a pair and pass): to set up, and for each point and node.
-# Measured for loss and gradient, one core; a cell scheme may fall back on pairs, but on no more of them than there are.
+# What a fast scheme costs, in pairs of the dense sums (4 to 12 ns a pair and pass): to set up, and for each point and
+# node. Measured for loss and gradient on one core. Cells may fall back on pairs, but on no more of them than there are.
 _SCAN_SET_UP: Final = {False: 12_000, True: 30_000}  # on the line, on a circle
 _SCAN_EACH: Final = 3
 _CELLS_SET_UP: Final = 800_000

@@ -29,6 +29,7 @@ class Breakpoints:
 
     def __init__(self, positions: FloatArray) -> None:
         self.positions = positions
+        self.ends = np.concatenate([[-math.inf], positions, [math.inf]])  # of cell c: c and c + 1
         low, high, count = float(positions[0]), float(positions[-1]), len(positions)
         self.is_even = _is_even(positions)
         self.buckets = count if self.is_even else _BUCKETS_PER_BREAKPOINT * count
@@ -60,28 +61,23 @@ class Breakpoints:
         return cells, self._references(cells)
 
     def exact_cells(self, x: FloatArray, cells: IntArray) -> IntArray:
-        """Return the cells with those right that rounding put on the wrong side of a breakpoint."""
-        ends = np.concatenate([[-math.inf], self.positions, [math.inf]])
-        wrong = np.flatnonzero((x < ends[cells]) | (x >= ends[cells + 1]))
-        if len(wrong) == 0:
-            return cells
-        cells = cells.copy()
+        """Return the cells, corrected in place where rounding put x on the wrong side of a breakpoint."""
+        wrong = np.flatnonzero((x < self.ends[cells]) | (x >= self.ends[cells + 1]))
         cells[wrong] = np.searchsorted(self.positions, x[wrong], side="right")
         return cells
 
     def _references(self, cells: FloatArray | IntArray) -> FloatArray:
         """Return the middles of the cells: by a formula on an even grid, as a table would have to be fetched."""
         if self.is_even:
-            references = cells * self.width
+            references: FloatArray = np.multiply(cells, self.width)
             references += self.origin + 0.5 * self.width
             return references
         return self.middles[cells]
 
     def _moved_on(self, cells: IntArray, x: FloatArray) -> IntArray:
         """Return the cells after as many steps to the right as there are breakpoints at or below x in its bucket."""
-        next_breakpoints = np.append(self.positions, math.inf)
-        cells += x >= next_breakpoints[cells]
-        behind = np.flatnonzero(x >= next_breakpoints[cells])
+        cells += x >= self.ends[cells + 1]
+        behind = np.flatnonzero(x >= self.ends[cells + 1])
         cells[behind] = np.searchsorted(self.positions, x[behind], side="right")
         return cells
 

@@ -1,12 +1,16 @@
 """Points gathered into cells, a cell's points into a few proxies: what many points do to far places, P places do.
 
-On a cell with centre c and half width a, functions are replaced by their interpolant at y_l = c + a z_l, with Chebyshev's
-z_l = cos((l + ½)π/P):
+On a cell with centre c and half width a, functions are replaced by their interpolant at y_l = c + a z_l, with
+Chebyshev's z_l = cos((l + ½)π/P):
 
     f(x) ≈ Σ_l f(y_l) ℓ_l(τ),  τ = (x - c)/a,   ℓ_l(τ) = (1/P) (1 + 2 Σ_{k=1}^{P-1} T_k(z_l) T_k(τ)).
 
-Read one way it gathers:  Σ_j S_j f(x_j) ≈ Σ_l W_l f(y_l),  W_l = Σ_j S_j ℓ_l(τ_j), from the moments Σ_j S_j T_k(τ_j);
-read the other way it spreads values at the proxies to the points. A cell of at most P points is its own proxies, exactly.
+Read one way it gathers,
+
+    Σ_j S_j f(x_j) ≈ Σ_l W_l f(y_l),  W_l = Σ_j S_j ℓ_l(τ_j), from the moments Σ_j S_j T_k(τ_j),
+
+read the other way it spreads values at the proxies to the points. A cell of at most P points is its own proxies,
+exactly.
 """
 
 from __future__ import annotations
@@ -129,7 +133,7 @@ class Cells:
         return Gathered(scale, log_mass, gathered)
 
     def spread(self, values: FloatArray) -> Callable[[slice, IntArray], FloatArray]:
-        """Return what gives the values of the interpolants at a chunk of the points from those at the proxies, (C, P)."""
+        """Return what gives the interpolants' values at a chunk of the points, from those at the proxies, (C, P)."""
         coefficients = np.ascontiguousarray(np.einsum("cl,lk->kc", values, self.basis))
 
         def at(chunk: slice, cells: IntArray) -> FloatArray:

@@ -182,7 +182,7 @@ class _Pairs:
         peaks: FloatArray,
         totals: FloatArray,
     ) -> None:
-        """Add the pairs to their targets' proxies: `peaks` (C,) and, in units of their exponentials, `totals` (C, P)."""
+        """Add the pairs to their targets' proxies: `peaks` (C,) and `totals` (C, P) in units of their exponentials."""
         i, j = np.nonzero(smooth)
         sizes = np.where(smooth, self.log_most + log_scale, -np.inf)
         peak = sizes.max(axis=1)
@@ -206,7 +206,8 @@ class _Pairs:
 
 def _distances(places: FloatArray, others: FloatArray) -> FloatArray:
     """Return how far each place is from the stretch that the others lie in."""
-    return np.maximum(np.maximum(others.min() - places, places - others.max()), 0.0)
+    distances: FloatArray = np.maximum(np.maximum(others.min() - places, places - others.max()), 0.0)
+    return distances
 
 
 def _row_blocks(rows: int, columns: int) -> Iterator[slice]:

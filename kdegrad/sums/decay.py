@@ -4,10 +4,10 @@ For charges a_j at positions s_0 ≤ … ≤ s_{n-1}, with distances in bandwidt
 
     E_k = Σ_{j≤k} a_j exp(-(s_k - s_j)/h) = E_{k-1} exp(-(s_k - s_{k-1})/h) + a_k.
 
-Where all positions lie within 150 bandwidths and all charges within e^±150 (or are 0, for which e^-500 is taken), nothing
-can under- or overflow, and running totals of a_j exp((s_j - s_0)/h) are all it takes. Elsewhere the recursion as it stands
-would lose digits (one rounded factor to the power of n) and not vectorise. There the positions are cut into rows of
-about √n, and
+Where all positions lie within 150 bandwidths and all charges within e^±150 (or are 0, for which e^-500 is taken),
+nothing can under- or overflow, and running totals of a_j exp((s_j - s_0)/h) are all it takes. Elsewhere the recursion
+as it stands would lose digits (one rounded factor to the power of n) and not vectorise. There the positions are cut
+into rows of about √n, and
 
 1. each row is summed to its end, its largest exponent taken out first;
 2. the sums at the rows' ends are chained one by one, anchored at the largest term, so that every exponential is that of
@@ -145,7 +145,7 @@ def running_total(terms: FloatArray) -> FloatArray:
 def _chain(totals: FloatArray, starts: FloatArray, ends: FloatArray, bandwidth: float) -> FloatArray:
     """Return at each row's start the logarithm of the sum of the rows before it.
 
-    The sum is mantissa · exp(log_anchor - (s - anchor)/h), anchored at the row whose total was the largest when it came.
+    The sum is mantissa · exp(log_anchor - (s - anchor)/h), anchored at the row whose total was the largest so far.
     """
     handed_on = []
     log_anchor, anchor, mantissa = -math.inf, float(ends[0]), 1.0

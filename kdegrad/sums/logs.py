@@ -1,7 +1,8 @@
 """Sums and differences of numbers that are known by their logarithms, on arrays and in a cache's speed.
 
 `np.logaddexp` is a loop in C, ten times slower than the vector functions it could call; and `np.exp` itself slows down
-tenfold where it under- or overflows. Exponents are therefore cut at ±700: beside a term of ordinary size e^-700 is nothing.
+tenfold where it under- or overflows. Exponents are therefore cut at ±700: beside a term of ordinary size e^-700 is
+nothing.
 """
 
 from __future__ import annotations

@@ -9,10 +9,10 @@ offer the same two running sums of charges a_j on the breakpoints:
 - Line: the breakpoints are the nodes.
 - All turns (wrapped Laplace): the same on one turn, and the turns before it are a geometric series of the last sum:
   left_{n-1} = E_{n-1}/(1 - e^(-P/h)).
-- The shorter way (geodesic Laplace): a node changes sides at its antipode, so antipodes are breakpoints too: s_{k+n/2} is
-  the antipode of s_k. The left of s_k is the half turn (s_k - P/2, s_k], a difference of two running sums over two turns:
-  left_k = E_k - e^(-P/2h) E_{k-n/2}. What cancels is what lies beyond the antipode, and the other side holds the same
-  charges nearer, hence larger: to their sum the difference is accurate.
+- The shorter way (geodesic Laplace): a node changes sides at its antipode, so antipodes are breakpoints too: s_{k+n/2}
+  is the antipode of s_k. The left of s_k is the half turn (s_k - P/2, s_k], a difference of two running sums over two
+  turns: left_k = E_k - e^(-P/2h) E_{k-n/2}. What cancels is what lies beyond the antipode, and the other side holds the
+  same charges nearer, hence larger: to their sum the difference is accurate.
 """
 
 from __future__ import annotations
@@ -68,7 +68,7 @@ class Reach(ABC):
 
     @abstractmethod
     def of_cells(self, to_left: FloatArray, to_right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return as charges from the left what cells hold at their right ends, and from the right at their left ends."""
+        """Return the sums of cells to their right ends as charges from the left, and the others from the right."""
 
     def beside(self, left: FloatArray, right: FloatArray, log_charges: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the running sums at each breakpoint without its own charge, each (n,)."""
@@ -211,7 +211,7 @@ class ShorterWayReach(_CircleReach):
         return log_difference(left[n:], beyond_left), log_difference(right[:n], beyond_right)
 
     def moments(self, log_charges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return M_k - e^(-P/2h) (M_{k-n/2} + (P/2h) E_{k-n/2}) and its mirror image, M as on the line but over two turns."""
+        """Return M_k - e^(-P/2h) (M_{k-n/2} + (P/2h) E_{k-n/2}) and its mirror image, M over two turns of a line."""
         twice = np.tile(log_charges, 2)
         sums = self.two_turns(twice, twice)
         gaps = np.tile((self.right_ends - self.left_ends)[1:], 2)[:-1] / self.bandwidth

@@ -1,17 +1,17 @@
 """Laplace kernels, exactly and in O(N + B): sums to the ends of cells, and a run over the breakpoints.
 
 e^(-|t-x|/h) factorises at any place between t and x. So the points of a cell, the stretch between two breakpoints
-(`reach.py`), act on all nodes to its right by one number and on all to its left by another, and the nodes act on a point
-by two numbers of its cell. With v = (x - c)/h from a reference c in the cell, and its ends at c - λh and c + μh,
+(`reach.py`), act on all nodes to its right by one number and on all to its left by another, and the nodes act on a
+point by two numbers of its cell. With v = (x - c)/h from a reference c in the cell, and its ends at c - λh and c + μh,
 
     to the right end  A = e^(-μ) Σ S_j e^(v_j),       to the left end  D = e^(-λ) Σ S_j e^(-v_j)
     at a node         p = left[A] + right[D]          (running sums over the breakpoints)
-    at a point        ρ = e^(log F - λ - v) + e^(log G - μ + v),  F = left[q], G = right[q] at the cell's two ends.
+    at a point        ρ = e^(log F - λ - v) + e^(log G - μ + v),  F = left[q], G = right[q] at the cell's ends.
 
-Differences of places go into exponentials, never places. e^v is formed once for each point and serves every pass. Points
-and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights or table entries between 1e-150 and its inverse, where
-products neither under- nor overflow, and extreme ones (far away, steep logits), which go by logarithms throughout, a cell's
-largest exponent taken out first.
+Differences of places go into exponentials, never places. e^v is formed once for each point and serves every pass.
+Points and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights or table entries between 1e-150 and its
+inverse, where products neither under- nor overflow, and extreme ones (far away, steep logits), which go by logarithms
+throughout, a cell's largest exponent taken out first.
 """
 
 from __future__ import annotations
@@ -171,7 +171,9 @@ class ScanSums(KernelSums):
         for marked in (also, None if self.far is None else self.far[chunk]):
             if marked is not None:
                 extreme |= marked
-        return np.flatnonzero(extreme) + chunk.start
+        indices: IntArray = np.flatnonzero(extreme)
+        indices += chunk.start
+        return indices
 
     def _terms(
         self, tables: tuple[FloatArray, FloatArray], which: slice | IntArray, cells: IntArray | None = None
@@ -235,7 +237,8 @@ class ScanSums(KernelSums):
             cells, logs = exponents(which)
             logs -= peaks[cells]
             np.add.at(totals, cells, cut_exp(logs))
-        return log_of(totals) + peaks
+        peaks += log_of(totals)
+        return peaks
 
 
 def is_extreme(logs: FloatArray) -> BoolArray:

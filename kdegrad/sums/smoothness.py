@@ -1,15 +1,15 @@
 """How wide a cell may be for a polynomial to stand for a kernel on it, to round-off of the kernel itself.
 
-Interpolation at P Chebyshev nodes on a cell of half width a is off by about ρ^-P, where ρ = r/a + √((r/a)² ± 1) grows
-with the distance r of the nearest pole, and by about (s a/2)^P/P! for a slope s of log K: both have to be small, as what
-is wanted is the kernel's relative error. For P = 16 and 5·10⁻¹⁴ this comes to (measured at 40 digits)
+Interpolation at P Chebyshev nodes on a cell of half width a is off by about ρ^-P, where ρ = r/a + √((r/a)² ± 1)
+grows with the distance r of the nearest pole, and by about (s a/2)^P/P! for a slope s of log K: both have to be small,
+as what is wanted is the kernel's relative error. For P = 16 and 5·10⁻¹⁴ this comes to (measured at 40 digits)
 
     r/a ≥ 4.1, r² = d² + pole²,     cauchy: pole at i h;  student-t: i h√ν;  logistic: iπh;  sigmoid: iπh/2
     a ≤ 0.7 h and a |k'| ≤ 1.6       gaussian and its circular kin: no pole, but a curvature, and a slope that grows
 
-Compact kernels are polynomials between their kinks (|d| = 0 and h): P above their degree makes the interpolation exact.
-A pair of cells that a kink may divide is never interpolated; nor is one on which K falls by more than e^8, as rounding is
-relative to its largest value there.
+Compact kernels are polynomials between their kinks (|d| = 0 and h): P above their degree interpolates them exactly.
+A pair of cells that a kink may divide is never interpolated; nor is one on which K falls by more than e^8, as rounding
+is relative to its largest value there.
 """
 
 from __future__ import annotations

@@ -1,0 +1,459 @@
+"""Speed never changes a number: every fast sum against the dense one.
+
+The reference is `DenseSums`, which other tests bind to a 50-digit evaluation. Here both schemes get the same points,
+nodes and weights, for every kernel on every domain it lives on, under hypothesis and on inputs picked to break them.
+What is compared, and how closely, is SPEC section 4: log p at every node and log R_i/S_i at every point to 1e-12 +
+8 eps A, the sums of derivatives to that share of what their terms sum to in absolute value. Further down: the choice of
+a scheme, the pieces that the schemes are made of, and sabotage, which the comparison must notice.
+"""
+
+from __future__ import annotations
+
+import math
+import tracemalloc
+import warnings
+from dataclasses import dataclass
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+import kdegrad.sums.cellsums
+import kdegrad.sums.decay
+import kdegrad.sums.scan
+import kdegrad.sums.smoothness
+from kdegrad import Problem, SettingError
+from kdegrad.domain import Circle, Line
+from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS, Kernel, make_kernel
+from kdegrad.objective import evaluate
+from kdegrad.problem import log_softmax
+from kdegrad.quadrature import gauss, midpoint, single
+from kdegrad.sums import DenseSums, KernelSums, ScanSums, make_sums
+from kdegrad.sums.breakpoints import Breakpoints
+from kdegrad.sums.decay import DecayingSums
+
+EPS = np.finfo(np.float64).eps
+ABSOLUTE = 1e-12  # SPEC section 4
+ROUNDINGS = 8.0  # the same: eps times this and A
+
+ON_LINE = [(kind.name, None) for kind in LINE_KERNELS]
+ON_CIRCLE = [(kind.name, 360.0) for kind in (*LINE_KERNELS, *CIRCLE_KERNELS)]
+PLACES = [*ON_LINE, *ON_CIRCLE]
+PLACE_IDS = [f"{name}-{'line' if period is None else 'circle'}" for name, period in PLACES]
+every_kernel = pytest.mark.parametrize(("name", "period"), PLACES, ids=PLACE_IDS)
+
+
+@dataclass(frozen=True)
+class Case:
+    """Points, log weights, nodes and their weights, a bandwidth."""
+
+    points: np.ndarray
+    log_weights: np.ndarray
+    nodes: np.ndarray
+    node_weights: np.ndarray
+    bandwidth: float
+    df: float = 3.0
+
+    def kernel(self, name: str, period: float | None) -> Kernel:
+        return make_kernel(name, self.bandwidth, Line() if period is None else Circle(period), self.df)
+
+
+def case(points, rule, bandwidth, logits=None, df=3.0) -> Case:
+    points = np.asarray(points, dtype=np.float64)
+    logits = np.zeros_like(points) if logits is None else np.asarray(logits, dtype=np.float64)
+    return Case(points, log_softmax(logits), rule.nodes, rule.weights, bandwidth, df)
+
+
+def fast_sums(kernel: Kernel, points: np.ndarray, nodes: np.ndarray) -> KernelSums:
+    return make_sums("fast", kernel, points, nodes)
+
+
+class Reference:
+    """The dense sums of a case, and how far another scheme may be from each of them."""
+
+    def __init__(self, kernel: Kernel, given_case: Case) -> None:
+        self.kernel, self.case = kernel, given_case
+        self.dense = DenseSums(kernel, given_case.points, given_case.nodes)
+        self.log_p = self.dense.at_nodes(given_case.log_weights)
+        covered = np.isfinite(self.log_p)
+        with np.errstate(invalid="ignore"):
+            pulls = np.log(given_case.node_weights) - self.log_p
+        self.pulls = np.where(covered, pulls, -np.inf)
+        self.log_ratio = self.dense.at_points(self.pulls)
+        self._measure_pairs()
+        with np.errstate(invalid="ignore"):
+            responsibilities = np.exp(given_case.log_weights + self.log_k - self.log_p[:, np.newaxis])
+        responsibilities[~covered] = 0.0
+        terms = np.abs(np.where(np.isneginf(given_case.log_weights), 0.0, given_case.log_weights)) + self.size
+        self.p_allowance = self._share(np.sum(responsibilities * terms, axis=1))
+        most = self.p_allowance.max()
+        with np.errstate(invalid="ignore"):
+            shares = np.exp(self.pulls[:, np.newaxis] + self.log_k - self.log_ratio)
+        shares[:, np.isneginf(self.log_ratio)] = 0.0
+        pull_size = np.abs(np.where(np.isneginf(self.pulls), 0.0, self.pulls))[:, np.newaxis]
+        self.ratio_allowance = self._share(np.sum(shares * (self.size + pull_size), axis=0)) + most
+        self.shares = shares
+
+    def _measure_pairs(self) -> None:
+        """Set log K and |log K| + |k'| (|t| + |x|), 0 where K is 0, for all pairs (B, N)."""
+        nodes, points = self.case.nodes[:, np.newaxis], self.case.points
+        self.d = self.kernel.domain.difference(nodes, points)
+        self.log_k = self.kernel.log_density(self.d)
+        reached = np.isfinite(self.log_k)
+        self.steepness = np.abs(self._relative(self.kernel.slope(self.d)))
+        self.size = np.where(
+            reached, np.abs(np.where(reached, self.log_k, 0.0)) + self.steepness * (np.abs(nodes) + np.abs(points)), 0.0
+        )
+
+    def _relative(self, quantity) -> np.ndarray:
+        """Return a derivative of K divided by K."""
+        with np.errstate(invalid="ignore", over="ignore"):
+            ratio = quantity.factor * np.exp(quantity.log - self.kernel.log_norm - self.log_k)
+        return np.where(np.isfinite(self.log_k) & np.isfinite(ratio), ratio, 0.0)
+
+    @staticmethod
+    def _share(amount: np.ndarray) -> np.ndarray:
+        return ABSOLUTE + ROUNDINGS * EPS * amount
+
+    def check(self, sums: KernelSums) -> None:
+        self.check_logs("log p", sums.at_nodes(self.case.log_weights), self.log_p, self.p_allowance)
+        if np.isneginf(self.log_p).all():
+            return
+        self.check_logs("log R/S", sums.at_points(self.pulls), self.log_ratio, self.ratio_allowance)
+        self.check_shares(sums)
+        self.check_steep_pulls(sums)
+        slope, bandwidth_slope = self.kernel.slope(self.d), self.kernel.bandwidth_slope(self.d)
+        # an interpolant is as good as the largest |k'| in its cell: of the order of 1/h, though it vanish at one place
+        per_unit = self.steepness + 1.0 / self.kernel.bandwidth
+        self.check_derivative(
+            "∂/∂x", sums.slope_at_points(self.pulls), self.dense.slope_at_points(self.pulls), per_unit
+        )
+        per_log = np.abs(self._relative(bandwidth_slope)) + np.abs(self._relative(slope) * self.d) + 1.0
+        self.check_derivative(
+            "∂/∂log h",
+            sums.bandwidth_slope_at_points(self.pulls),
+            self.dense.bandwidth_slope_at_points(self.pulls),
+            per_log,
+        )
+
+    def check_logs(self, what: str, got: np.ndarray, wanted: np.ndarray, allowance: np.ndarray) -> None:
+        assert np.array_equal(np.isneginf(got), np.isneginf(wanted)), f"{what}: zeros are exact"
+        finite = np.isfinite(wanted)
+        excess = np.abs(got[finite] - wanted[finite]) / allowance[finite]
+        assert (excess <= 1.0).all(), f"{what}: {excess.max():.3g} times the allowance, at {np.argmax(excess)}"
+
+    def check_shares(self, sums: KernelSums) -> None:
+        with np.errstate(over="ignore"):
+            wanted = np.exp(self.case.log_weights + self.log_ratio)
+            ratios = np.exp(self.log_ratio)
+        got = sums.shares(self.case.log_weights, np.exp(self.case.log_weights), self.pulls)
+        allowance = self.ratio_allowance + self._share(np.abs(np.where(wanted > 0.0, self.case.log_weights, 0.0)))
+        assert (np.abs(got.shares - wanted) <= allowance * wanted + 1e-300).all()
+        assert np.array_equal(np.isfinite(got.ratios), np.isfinite(ratios))
+        finite = np.isfinite(ratios)
+        assert (
+            np.abs(got.ratios[finite] - ratios[finite]) <= self.ratio_allowance[finite] * ratios[finite] + 1e-300
+        ).all()
+
+    def check_steep_pulls(self, sums: KernelSums) -> None:
+        """Check what no density would give: pulls of e^±1000 side by side."""
+        pulls = 500.0 * np.random.default_rng(0).normal(size=len(self.case.nodes))
+        wanted = self.dense.shares(self.case.log_weights, np.exp(self.case.log_weights), pulls)
+        got = sums.shares(self.case.log_weights, np.exp(self.case.log_weights), pulls)
+        size = (
+            np.abs(pulls).max()
+            + np.max(self.size)
+            + np.abs(self.case.log_weights[self.case.log_weights > -np.inf]).max()
+        )
+        for some, others in zip(got, wanted, strict=True):
+            assert np.array_equal(np.isfinite(some), np.isfinite(others))
+            some, others = some[np.isfinite(some)], others[np.isfinite(others)]
+            assert (np.abs(some - others) <= self._share(size) * others + 1e-290).all(), "steep pulls"
+
+    def check_derivative(self, what, got, wanted, per_pair: np.ndarray) -> None:
+        """Check a sum of derivatives against the sum of its terms' absolute values, in units of Σ q K."""
+        reached = np.isfinite(self.log_ratio)
+        values = [
+            (factor * np.exp(log - np.where(reached, self.log_ratio, np.inf)))[reached] for log, factor in (got, wanted)
+        ]
+        amount = np.sum(self.shares * per_pair, axis=0)[reached]
+        excess = np.abs(values[0] - values[1]) - self.ratio_allowance[reached] * amount
+        assert (excess <= 0.0).all(), f"{what}: off by {excess.max():.3g} beyond the allowance"
+
+
+def check(name: str, period: float | None, given_case: Case) -> None:
+    kernel = given_case.kernel(name, period)
+    Reference(kernel, given_case).check(fast_sums(kernel, given_case.points, given_case.nodes))
+
+
+def _spread(count: int, low: float, high: float, seed: int = 1) -> np.ndarray:
+    return np.random.default_rng(seed).uniform(low, high, count)
+
+
+def _normal(count: int, seed: int = 2) -> np.ndarray:
+    return np.random.default_rng(seed).normal(size=count)
+
+
+HARD = {
+    "many points, moderate": case(_spread(700, -180, 180), midpoint(-30, 30, 90), 10.0, _normal(700)),
+    "uneven nodes": case(_spread(400, -60, 60), gauss(-30, 30, 70), 5.0, _normal(400)),
+    "clusters at 1e-12": case(
+        np.concatenate([10.0 + 1e-12 * np.arange(60), -20.0 + 1e-12 * np.arange(60)]), midpoint(-30, 30, 40), 7.0
+    ),
+    "one place": case(np.full(100, 3.25), midpoint(-30, 30, 40), 7.0, _normal(100)),
+    "all in one cell": case(_spread(200, 0.01, 0.9), midpoint(-30, 30, 60), 8.0, _normal(200)),
+    "far on one side": case(_spread(300, 1.0e4, 1.0e4 + 50.0), midpoint(-30, 30, 40), 10.0, _normal(300)),
+    "1e9 bandwidths away": case(1e9 + _spread(50, 0, 1), midpoint(-0.5, 0.5, 20), 1.0, _normal(50)),
+    "an outlier": case(np.append(_spread(300, -40, 40), 3e5), midpoint(-30, 30, 50), 6.0),
+    "steep logits": case(_spread(300, -90, 90), midpoint(-30, 30, 50), 10.0, 1e4 * _normal(300)),
+    "a slope of logits against the kernel's": case(
+        np.linspace(-400, -30, 500), midpoint(-30, 30, 50), 5.0, -np.linspace(-400, -30, 500) / 5.0
+    ),
+    "masked points": case(
+        _spread(200, -60, 60), midpoint(-30, 30, 50), 9.0, np.where(np.arange(200) % 3 == 0, -np.inf, _normal(200))
+    ),
+    "one node": case(_spread(300, -60, 60), single(4.0), 9.0, _normal(300)),
+    "one point": case([12.5], midpoint(-30, 30, 50), 9.0),
+    "one point, one node": case([12.5], single(12.5), 9.0),
+    "points on nodes": case(np.arange(-180.0, 181.0), midpoint(-30.5, 30.5, 61), 12.0, _normal(361)),
+    "points on antipodes": case(np.arange(-180.0, 180.5, 0.5), midpoint(-180, 180, 36), 50.0, _normal(721)),
+    "points on edges": case(np.arange(-60.0, 61.0), midpoint(-20.5, 20.5, 41), 12.0),
+    "whole circle": case(_spread(400, -180, 180), midpoint(-180, 180, 100), 20.0, _normal(400)),
+    "across the wrap": case(_spread(400, -720, 720), midpoint(350, 370, 60), 15.0, _normal(400)),
+    "huge bandwidth": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 1e6, _normal(300)),
+    "tiny bandwidth": case(_spread(300, -30, 30), midpoint(-30, 30, 50), 1e-4, _normal(300)),
+    "heavy tail": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 2.0, _normal(300), df=0.3),
+    "nearly gaussian": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 20.0, _normal(300), df=1e5),
+    "coordinates far from 0": case(1e6 + _spread(300, -90, 90), midpoint(1e6 - 30, 1e6 + 30, 50), 10.0, _normal(300)),
+    "most of a cell at an edge": case(
+        np.concatenate([8.0 - 1e-8 * _spread(40, 0, 1), np.full(40, 7.7)]),
+        single(0.0),
+        8.0,
+        np.repeat([0.0, -60.0], 40),
+    ),
+    "a gap in the points": case(
+        np.concatenate([_spread(200, -90, -60), _spread(200, 60, 90)]), midpoint(-30, 30, 60), 4.0, _normal(400)
+    ),
+}
+
+
+@every_kernel
+@pytest.mark.parametrize("hard", HARD.values(), ids=HARD.keys())
+def test_hard_inputs_agree_with_the_dense_sums(name, period, hard):
+    check(name, period, hard)
+
+
+@st.composite
+def cases(draw) -> Case:
+    """Problems of all scales: up to 300 points and 80 nodes, bandwidths from 1e-3 to 1e5."""
+    seed = draw(st.integers(0, 2**32 - 1))
+    rng = np.random.default_rng(seed)
+    count = draw(st.sampled_from([1, 2, 3, 17, 60, 300]))
+    points = {
+        "spread": lambda: rng.uniform(-180, 180, count),
+        "near": lambda: rng.normal(0, 15, count),
+        "wide": lambda: rng.uniform(-1e5, 1e5, count),
+        "two clusters": lambda: np.where(rng.random(count) < 0.5, -50, 50) + 1e-12 * rng.integers(0, 100, count),
+        "whole numbers": lambda: rng.integers(-200, 200, count).astype(np.float64),
+        "skewed": lambda: 10.0 * rng.standard_cauchy(count),
+    }[draw(st.sampled_from(["spread", "near", "wide", "two clusters", "whole numbers", "skewed"]))]()
+    logits = rng.normal(size=count) * draw(st.sampled_from([0.0, 1.0, 30.0, 1e4]))
+    logits[1:][rng.random(count - 1) < draw(st.sampled_from([0.0, 0.5]))] = -np.inf
+    low = draw(st.sampled_from([-30.0, -180.0, 350.0, 17.3]))
+    width = draw(st.sampled_from([360.0, 60.0, 20.0, 1.0, 1e-3]))
+    rule = draw(st.sampled_from([midpoint, gauss]))(low, low + width, draw(st.sampled_from([1, 2, 20, 80])))
+    df = draw(st.sampled_from([0.5, 3.0, 30.0, 1e4]))
+    return case(points, rule, 10.0 ** draw(st.floats(-3, 5)), logits, df)
+
+
+@every_kernel
+@settings(max_examples=25, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(given_case=cases())
+def test_any_input_agrees_with_the_dense_sums(name, period, given_case):
+    check(name, period, given_case)
+
+
+def test_long_scans_keep_their_digits():
+    """10⁶ nodes: a recursion by one rounded factor would be off by 1e-11 and more."""
+    rng = np.random.default_rng(5)
+    points, z = rng.uniform(-40, 40, 50), rng.normal(size=50)
+    problem = Problem(points, z, target=(-30, 30), bandwidth=25.0, bins=1_000_000)
+    sums = ScanSums(problem.kernel, problem.angles, problem.rule.nodes)
+    some = np.arange(0, 1_000_000, 9973)
+    dense = DenseSums(problem.kernel, problem.angles, problem.rule.nodes[some])
+    assert np.abs(sums.at_nodes(problem.log_weights)[some] - dense.at_nodes(problem.log_weights)).max() < 2e-14
+    pulls = rng.normal(size=1_000_000)
+    total = [math.fsum(np.exp(pulls + problem.kernel.log_density(problem.rule.nodes - x))) for x in points]
+    assert np.abs(sums.at_points(pulls) - np.log(total)).max() < 1e-13
+
+
+@pytest.mark.parametrize("name", ["laplace", "gaussian", "epanechnikov"])
+def test_the_order_of_points_changes_nothing_but_roundings(name):
+    rng = np.random.default_rng(3)
+    x, z, shuffled = rng.uniform(-90, 90, 3000), rng.normal(size=3000), rng.permutation(3000)
+    options = {"target": (-30, 30), "kernel": name, "bandwidth": 10.0, "bins": 200, "sums": "fast"}
+    wrt = ("logits", "angles", "bandwidth")
+    one, other = evaluate(Problem(x, z, **options), wrt), evaluate(Problem(x[shuffled], z[shuffled], **options), wrt)
+    assert one.loss == pytest.approx(other.loss, rel=1e-13)
+    assert other.gradients.logits == pytest.approx(one.gradients.logits[shuffled], rel=1e-10, abs=1e-18)
+    assert other.gradients.angles == pytest.approx(one.gradients.angles[shuffled], rel=1e-10, abs=1e-18)
+    assert one.gradients.log_bandwidth == pytest.approx(other.gradients.log_bandwidth, rel=1e-10)
+
+
+@every_kernel
+def test_whole_evaluations_agree(name, period):
+    rng = np.random.default_rng(4)
+    x, z = rng.uniform(-60, 60, 2500), rng.normal(size=2500)
+    problem = Problem(x, z, target=(-30, 30), kernel=name, bandwidth=9.0, bins=150, period=period, background=0.1)
+    wrt = ("logits", "angles", "bandwidth")
+    fast, dense = (evaluate(problem.replace(sums=sums), wrt) for sums in ("fast", "dense"))
+    assert fast.loss == pytest.approx(dense.loss, rel=1e-13)
+    assert fast.gradients.logits == pytest.approx(dense.gradients.logits, rel=1e-10, abs=1e-16)
+    assert fast.gradients.per_weight == pytest.approx(dense.gradients.per_weight, rel=1e-11, abs=1e-11)
+    assert fast.gradients.angles == pytest.approx(dense.gradients.angles, rel=1e-9, abs=1e-16)
+    assert fast.gradients.log_bandwidth == pytest.approx(dense.gradients.log_bandwidth, rel=1e-10)
+
+
+# --- the choice
+
+
+def chosen(kernel: Kernel, points: int, bins: int, choice: str = "auto") -> str:
+    return make_sums(choice, kernel, np.linspace(-90, 90, points), midpoint(-30, 30, bins).nodes).name
+
+
+@every_kernel
+def test_small_problems_stay_dense_and_large_ones_do_not(name, period):
+    kernel = make_kernel(name, 10.0, Line() if period is None else Circle(period))
+    scheme = "scan" if "laplace" in name else "cells"
+    assert chosen(kernel, 10, 36) == "dense"
+    assert chosen(kernel, 50_000, 360) == scheme
+    assert chosen(kernel, 10, 36, "fast") == scheme
+    assert chosen(kernel, 50_000, 360, "dense") == "dense"
+
+
+def test_the_report_says_which_scheme_was_used():
+    x = np.linspace(-90, 90, 2000)
+    assert evaluate(Problem(x, target=(-30, 30))).diagnostics.sums == "scan"
+    assert evaluate(Problem(x, target=(-30, 30), sums="dense")).diagnostics.sums == "dense"
+    assert evaluate(Problem(x, target=(-30, 30), kernel="gaussian", sums="fast")).diagnostics.sums == "cells"
+
+
+def test_fast_says_no_where_nothing_serves():
+    with pytest.raises(SettingError, match="laplace"):
+        evaluate(Problem([1.0, 2.0], target=(-30, 30), bandwidth=1e-310, sums="fast"))
+    assert evaluate(Problem([1.0, 1.0], target=None, at=1.0, bandwidth=1e-310)).diagnostics.sums == "dense"
+
+
+@pytest.mark.parametrize("period", [None, 360.0])
+def test_a_density_of_zero_stays_zero(period):
+    x = np.concatenate([np.linspace(-100, -20, 4000), np.linspace(20, 100, 4000)])
+    problem = Problem(x, target=(-30, 30), kernel="biweight", bandwidth=5.0, bins=300, period=period, sums="fast")
+    result = evaluate(problem)
+    assert result.loss == math.inf
+    inside = np.abs(problem.rule.nodes) < 15.0
+    assert np.array_equal(result.diagnostics.uncovered, problem.rule.nodes[inside])
+
+
+# --- the pieces
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.sampled_from([1, 2, 3, 40, 333]),
+    kind=st.sampled_from(["even", "gauss", "random", "crowded", "equal"]),
+)
+def test_cells_are_those_of_a_search(seed, count, kind):
+    rng = np.random.default_rng(seed)
+    positions = {
+        "even": lambda: midpoint(-30, 30, count).nodes,
+        "gauss": lambda: gauss(-30, 30, count).nodes,
+        "random": lambda: np.sort(rng.uniform(-30, 30, count)),
+        "crowded": lambda: np.sort(rng.standard_cauchy(count) ** 3),
+        "equal": lambda: np.full(count, 2.5),
+    }[kind]()
+    x = np.concatenate(
+        [rng.uniform(-50, 50, 200), positions, [-1e300, 1e300], positions[0] + rng.normal(size=50) * 1e-9]
+    )
+    breakpoints = Breakpoints(positions)
+    cells, references = breakpoints.locate(x)
+    assert np.array_equal(references, breakpoints.references[cells.astype(np.intp)])
+    wanted = np.searchsorted(positions, x, side="right")
+    off = np.abs(positions[np.clip(np.minimum(cells, wanted).astype(np.intp), 0, count - 1)] - x)
+    assert (off[cells != wanted] <= 1e-13 * 60.0).all()
+    assert np.array_equal(breakpoints.exact_cells(x, cells.astype(np.intp)), wanted)
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.sampled_from([1, 2, 9, 100, 700]),
+    width=st.sampled_from([1e-6, 1.0, 149.0, 1e3, 1e9]),
+    size=st.sampled_from([1.0, 100.0, 1e4]),
+)
+def test_running_sums_are_those_of_the_definition(seed, count, width, size):
+    rng = np.random.default_rng(seed)
+    s = np.sort(rng.uniform(0.0, width, count))
+    left, right = rng.normal(size=(2, count)) * size
+    left[rng.random(count) < 0.3] = -np.inf
+    got = DecayingSums(s, 1.0)(left, right)
+    gaps = s[:, np.newaxis] - s
+    for sums, exponents in (
+        (got[0], np.where(np.tri(count, dtype=bool), left - gaps, -np.inf)),
+        (got[1], np.where(np.tri(count, dtype=bool).T, right + gaps, -np.inf)),
+    ):
+        wanted = np.logaddexp.reduce(exponents, axis=1)
+        faint = wanted < -490.0  # gentle sums take e^-500 for 0
+        assert (
+            np.abs(np.where(faint, 0.0, sums - np.where(faint, 0.0, wanted))) <= 1e-12 + 4 * EPS * (width + 5 * size)
+        ).all()
+        assert (sums[faint] <= np.maximum(wanted[faint] + 1.0, -490.0 + math.log(count))).all()
+
+
+def test_memory_stays_at_a_dozen_arrays():
+    rng = np.random.default_rng(0)
+    count = 200_000
+    for name, bins in (("laplace", 360), ("laplace", 20_000), ("gaussian", 360), ("epanechnikov", 2000)):
+        tracemalloc.start()
+        x, z = rng.uniform(-180, 180, count), rng.normal(size=count)
+        evaluate(Problem(x, z, target=(-30, 30), kernel=name, bandwidth=10.0, bins=bins))
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < 14.5 * 8 * count, name  # 12, and chunks that weigh more beside this N than beside 10⁶
+
+
+# --- sabotage
+
+
+def failures(kernels: tuple[str, ...]) -> int:
+    """Return how many of the hard inputs the comparison refuses."""
+    count = 0
+    for name in kernels:
+        for hard in HARD.values():
+            try:
+                check(name, None, hard)
+            except AssertionError:
+                count += 1
+    return count
+
+
+@pytest.mark.parametrize(
+    ("module", "rule", "looser"),
+    [
+        (kdegrad.sums.smoothness, "_POLE_DISTANCES", 1.5),
+        (kdegrad.sums.smoothness, "_SLOPE", 8.0),
+        (kdegrad.sums.smoothness, "_DEGREE", 9),
+        (kdegrad.sums.cellsums, "_NEGLIGIBLE", 5.0),
+        (kdegrad.sums.cellsums, "MOST_FALL", 60.0),
+        (kdegrad.sums.scan, "is_extreme", lambda logs: np.zeros(len(logs), dtype=np.bool_)),
+        (kdegrad.sums.scan, "_FARTHEST", 1e6),
+        (kdegrad.sums.decay, "_GENTLE", 1e6),
+    ],
+)
+def test_a_looser_rule_is_noticed(monkeypatch, module, rule, looser):
+    kernels = ("laplace",) if module in (kdegrad.sums.scan, kdegrad.sums.decay) else ("gaussian", "cauchy", "biweight")
+    assert failures(kernels) == 0
+    monkeypatch.setattr(module, rule, looser)
+    with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
+        assert failures(kernels) > 0
