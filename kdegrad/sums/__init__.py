@@ -10,7 +10,6 @@ from __future__ import annotations
 from typing import Final
 
 from kdegrad.domain import Circle, FloatArray
-from kdegrad.errors import SettingError
 from kdegrad.kernels import Kernel
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.cellsums import CellSums
@@ -28,21 +27,16 @@ _CELLS_EACH: Final = 15
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
     """Return the sums between points (N,) and nodes (B,) by the scheme of `choice`: ``auto``, ``dense`` or ``fast``.
 
-    Raises
-    ------
-    SettingError
-        For ``fast``, where no fast scheme serves the kernel.
+    Every kernel has a fast scheme. It is not taken, for ``fast`` either, at a bandwidth where its rounding would show.
     """
     pairs, each = len(points) * len(nodes), len(points) + len(nodes)
-    if choice != "dense" and ScanSums.serves(kernel):
-        cost = _SCAN_SET_UP[isinstance(kernel.domain, Circle)] + _SCAN_EACH * each
-        if choice == "fast" or cost < pairs:
-            return ScanSums(kernel, points, nodes)
-    elif choice != "dense" and CellSums.serves(kernel):
-        if choice == "fast" or _CELLS_SET_UP + _CELLS_EACH * each < pairs:
-            return CellSums(kernel, points, nodes)
-    elif choice == "fast":
-        raise SettingError("sums", f"no fast sum serves {kernel.name} at this bandwidth: use auto or dense")
+    scheme: type[ScanSums] | type[CellSums] | None = None
+    if ScanSums.serves(kernel):
+        scheme, cost = ScanSums, _SCAN_SET_UP[isinstance(kernel.domain, Circle)] + _SCAN_EACH * each
+    elif CellSums.serves(kernel):
+        scheme, cost = CellSums, _CELLS_SET_UP + _CELLS_EACH * each
+    if scheme is not None and (choice == "fast" or (choice == "auto" and cost < pairs)):
+        return scheme(kernel, points, nodes)
     return DenseSums(kernel, points, nodes)
 
 
