@@ -157,8 +157,8 @@ class Reference:
         ).all()
 
     def check_steep_pulls(self, sums: KernelSums) -> None:
-        """Check what no density would give: pulls of e^±1000 side by side."""
-        pulls = 500.0 * np.random.default_rng(0).normal(size=len(self.case.nodes))
+        """Check what hardly a density would give: pulls from e^-1000 to e^750."""
+        pulls = np.linspace(-1000.0, 750.0, len(self.case.nodes))
         wanted = self.dense.shares(self.case.log_weights, np.exp(self.case.log_weights), pulls)
         got = sums.shares(self.case.log_weights, np.exp(self.case.log_weights), pulls)
         size = (
@@ -222,6 +222,7 @@ HARD = {
     "whole circle": case(_spread(400, -180, 180), midpoint(-180, 180, 100), 20.0, _normal(400)),
     "across the wrap": case(_spread(400, -720, 720), midpoint(350, 370, 60), 15.0, _normal(400)),
     "huge bandwidth": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 1e6, _normal(300)),
+    "hundreds of bandwidths": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 0.5, _normal(300)),
     "tiny bandwidth": case(_spread(300, -30, 30), midpoint(-30, 30, 50), 1e-4, _normal(300)),
     "heavy tail": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 2.0, _normal(300), df=0.3),
     "nearly gaussian": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 20.0, _normal(300), df=1e5),
