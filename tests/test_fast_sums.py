@@ -23,7 +23,7 @@ import kdegrad.sums.cellsums
 import kdegrad.sums.decay
 import kdegrad.sums.scan
 import kdegrad.sums.smoothness
-from kdegrad import Problem, SettingError
+from kdegrad import Problem
 from kdegrad.domain import Circle, Line
 from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS, Kernel, make_kernel
 from kdegrad.objective import evaluate
@@ -340,10 +340,9 @@ def test_the_report_says_which_scheme_was_used():
     assert evaluate(Problem(x, target=(-30, 30), kernel="gaussian", sums="fast")).diagnostics.sums == "cells"
 
 
-def test_fast_says_no_where_nothing_serves():
-    with pytest.raises(SettingError, match="laplace"):
-        evaluate(Problem([1.0, 2.0], target=(-30, 30), bandwidth=1e-310, sums="fast"))
-    assert evaluate(Problem([1.0, 1.0], target=None, at=1.0, bandwidth=1e-310)).diagnostics.sums == "dense"
+@pytest.mark.parametrize("options", [{"bandwidth": 1e-310}, {"bandwidth": 1e-12, "circular": True}])
+def test_fast_falls_back_on_pairs_where_rounding_would_show(options):
+    assert evaluate(Problem([1.0, 1.0], at=1.0, sums="fast", **options)).diagnostics.sums == "dense"
 
 
 @pytest.mark.parametrize("period", [None, 360.0])
