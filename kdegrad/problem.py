@@ -13,7 +13,6 @@ from numpy.typing import ArrayLike, NDArray
 
 from kdegrad.domain import Circle, Domain, FloatArray, Line
 from kdegrad.errors import InputError
-from kdegrad.exact import exact_rule
 from kdegrad.kernels import Kernel, make_kernel
 from kdegrad.quadrature import Rule, make_rule
 from kdegrad.settings import Options, Settings, from_options
@@ -93,7 +92,11 @@ class Problem:
     def rule(self) -> Rule:
         """The nodes and weights; for the rule ``exact`` they are found here, at the first use."""
         settings = self.settings
-        return exact_rule(self) if settings.at is None and settings.rule == "exact" else make_rule(settings)
+        if settings.rule != "exact" or settings.at is not None:
+            return make_rule(settings)
+        from kdegrad.exact import exact_rule  # what few need is loaded for them alone
+
+        return exact_rule(self)
 
     @property
     def log_share(self) -> float:
@@ -129,7 +132,7 @@ def _vector(name: str, values: ArrayLike) -> FloatArray:
     """Return `values` as a read-only float64 vector of its own."""
     try:
         given = np.asanyarray(values)
-        if given.dtype.kind not in "biufO" or np.ma.is_masked(given):
+        if given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
             raise TypeError("text, dates, complex numbers and masked values are no numbers here")
         array = np.array(given, dtype=np.float64)
     except (TypeError, ValueError, OverflowError) as error:

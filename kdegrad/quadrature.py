@@ -85,9 +85,20 @@ def legendre(count: int) -> tuple[FloatArray, FloatArray]:
     return np.concatenate([-positive[::-1], [0.0], positive]), np.concatenate([half[::-1], 2.0 / slope_at_0**2, half])
 
 
+def legendre_values(degree: int, x: FloatArray) -> FloatArray:
+    """Return P_n(x)."""
+    return _legendre_pair(degree, x)[1]
+
+
 def _legendre_value_and_slope(degree: int, x: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return P_n(x) and P_n'(x) = n (P_{n-1} - x P_n)/(1 - x²) by (k+1) P_{k+1} = (2k+1) x P_k - k P_{k-1}."""
-    previous, value = np.ones_like(x), x.copy()
-    for k in range(1, degree):
-        previous, value = value, ((2 * k + 1) * x * value - k * previous) / (k + 1)
+    """Return P_n(x) and P_n'(x) = n (P_{n-1} - x P_n)/(1 - x²)."""
+    previous, value = _legendre_pair(degree, x)
     return value, degree * (previous - x * value) / ((1.0 - x) * (1.0 + x))
+
+
+def _legendre_pair(degree: int, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return P_{n-1}(x) and P_n(x) by (k+1) P_{k+1} = (2k+1) x P_k - k P_{k-1}, from P_{-1} = 0 and P_0 = 1."""
+    previous, value = np.zeros_like(x), np.ones_like(x)
+    for k in range(degree):
+        previous, value = value, ((2 * k + 1) * x * value - k * previous) / (k + 1)
+    return previous, value

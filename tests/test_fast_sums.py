@@ -29,9 +29,10 @@ from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS, Kernel, make_kernel
 from kdegrad.objective import evaluate
 from kdegrad.problem import log_softmax
 from kdegrad.quadrature import gauss, midpoint, single
-from kdegrad.sums import DenseSums, KernelSums, ScanSums, make_sums
+from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.decay import DecayingSums
+from kdegrad.sums.scan import ScanSums
 
 EPS = np.finfo(np.float64).eps
 ABSOLUTE = 1e-12  # SPEC section 4

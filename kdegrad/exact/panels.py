@@ -27,7 +27,7 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.domain import FloatArray
-from kdegrad.quadrature import legendre
+from kdegrad.quadrature import legendre, legendre_values
 
 _STEEPEST_FALL: Final = {4: 1e-1, 8: 1e-3, 16: 1e-3}  # q₀ by n
 
@@ -77,7 +77,7 @@ def panel_rule(order: int) -> PanelRule:
     """Return the rule of `order` nodes."""
     nodes, weights = legendre(order)
     k = np.arange(order)
-    basis = np.polynomial.legendre.legvander(nodes, order - 1)
+    basis = np.stack([legendre_values(degree, nodes) for degree in range(order)], axis=1)
     coefficients = weights[:, np.newaxis] * basis * (k + 0.5)  # values @ this = a
     ends = np.stack([(-1.0) ** k, np.ones(order)], axis=1)
     return PanelRule(

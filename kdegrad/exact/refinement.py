@@ -36,6 +36,7 @@ from kdegrad.sums import make_sums
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
+_GOLDEN: Final = 0.6180339887498949  # (√5 - 1)/2
 _EPS: Final = float(np.finfo(np.float64).eps)
 HIGHEST_ORDER: Final = 16  # of a panel, until it is halved
 _ORDERS: Final = (4, 8, HIGHEST_ORDER)
@@ -171,7 +172,7 @@ class Refinement:
 
 def _log_probe(problem: Problem) -> FloatArray:
     """Return log c_i, c_i in (0, 1]: arbitrary, but the same for the same points in whatever order they come."""
-    draws = 1.0 - np.random.default_rng(2022).random(len(problem.angles))
+    draws = 1.0 - np.modf(np.arange(1.0, len(problem.angles) + 1.0) * _GOLDEN)[0]  # Weyl's sequence: no two alike
     log_probe = np.empty_like(draws)
     log_probe[np.lexsort((problem.log_weights, problem.angles))] = np.log(draws)
     return log_probe

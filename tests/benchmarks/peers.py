@@ -147,4 +147,4 @@ def torch_autograd(angles: np.ndarray, logits: np.ndarray, kernel: str, bins: in
     log_kernel = TORCH_KERNELS[kernel]((nodes[:, None] - torch.tensor(angles)) / BANDWIDTH) - math.log(BANDWIDTH)
     loss = -torch.logsumexp(torch.log_softmax(z, 0) + log_kernel, dim=1).mean()
     loss.backward()
-    return float(loss), z.grad.numpy()
+    return float(loss.detach()), z.grad.numpy()
