@@ -101,11 +101,14 @@ def root(
         raise typer.Exit(WRONG_INPUT)
 
 
+COMMANDS: dict[str, Callable[..., int]] = {}
+
+
 def command(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
     """Register a function that returns its exit code as the command `name`."""
 
     def register(function: Callable[..., int]) -> Callable[..., int]:
-        app.command(name, cls=GroupedCommand)(flattened(function))
+        COMMANDS[name] = function
         return function
 
     return register
@@ -297,13 +300,11 @@ def run(arguments: Sequence[str]) -> int:
 
 def _built_for(arguments: Sequence[str]) -> Any:
     """Return the application as click's object: of the command that is called alone, which starts sooner, or whole."""
-    called = [known for known in app.registered_commands if known.name == next(iter(arguments), None)]
-    every = app.registered_commands
-    app.registered_commands = called or every
-    try:
-        return typer.main.get_command(app)
-    finally:
-        app.registered_commands = every
+    first = next(iter(arguments), "")
+    app.registered_commands.clear()
+    for name in [first] if first in COMMANDS else COMMANDS:
+        app.command(name, cls=GroupedCommand)(flattened(COMMANDS[name]))
+    return typer.main.get_command(app)
 
 
 def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace: str | None = None) -> Problem:

@@ -25,7 +25,6 @@ from numpy.typing import ArrayLike
 
 from kdegrad.domain import FloatArray
 from kdegrad.errors import SettingError
-from kdegrad.exact import edge_terms
 from kdegrad.grammar import nearest
 from kdegrad.kernels import Factored
 from kdegrad.problem import Problem
@@ -208,6 +207,8 @@ def _gradients(
     if "bandwidth" in wrt:
         log_bandwidth = -float(_weighted(problem, sums.bandwidth_slope_at_points(log_pull)).sum())
     if problem.rule.name == "exact" and (angles is not None or log_bandwidth is not None):
+        from kdegrad.exact import edge_terms  # what few need is loaded for them alone
+
         edges = edge_terms(problem, log_density)
         angles = None if angles is None else angles + edges.angles
         log_bandwidth = None if log_bandwidth is None else log_bandwidth + edges.log_bandwidth

@@ -13,7 +13,7 @@ from kdegrad.flags.words import count, option, parsed
 CHECKS = "Checks"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class CheckFlags:
     """What ``verify-props`` checks, and how strictly."""
 

@@ -14,7 +14,7 @@ from kdegrad.flags.words import count, names, option, parsed
 SWEEP, DESCENT = "Sweep", "Descent"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class SweepFlags:
     """What a sweep runs along."""
 
@@ -57,7 +57,7 @@ class SweepFlags:
         return spaced(self.over, start, stop, STEPS if self.steps is None else count("steps", self.steps), log=self.log)
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class DescentFlags:
     """How a descent goes."""
 

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 PROBLEM, READING = "Problem", "Reading"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class ProblemFlags:
     """INPUT and the options of every computing command (SPEC section 6)."""
 

@@ -15,7 +15,7 @@ REPORT = "Report"
 PARQUET = ".parquet"
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class _OutputFlags:
     """Where a report goes."""
 
@@ -44,7 +44,7 @@ class _OutputFlags:
         return "csv" if self.is_parquet else form
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class ReportFlags(_OutputFlags):
     """Where a report goes and in which form."""
 
@@ -58,7 +58,7 @@ class ReportFlags(_OutputFlags):
         return Format(self.rendered(self.format_))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class VerdictReportFlags(_OutputFlags):
     """The same for the report of ``verify-props``, which has more forms."""
 
@@ -73,7 +73,7 @@ class VerdictReportFlags(_OutputFlags):
         return VerdictFormat(self.rendered(self.format_))
 
 
-@dataclass(frozen=True, eq=False, repr=False)
+@dataclass(eq=False, repr=False)
 class PlotFlags:
     """Where a figure goes."""
 

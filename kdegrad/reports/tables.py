@@ -9,6 +9,7 @@ from __future__ import annotations
 import io
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
+from functools import cache
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -112,20 +113,22 @@ def words(look: Look, text: str, style: str = "") -> Text:
 
 
 def _measure(look: Look, table: Table) -> int:
-    console = _console(look, io.StringIO())
+    console = _console(look)
     return Measurement.get(console, console.options.update(max_width=100_000), table).maximum
 
 
 def printed(look: Look, item: RenderableType) -> Iterator[str]:
     """Yield what rich makes of `item`, without spaces at the ends of lines."""
-    stream = io.StringIO()
-    _console(look, stream).print(item)
-    yield "".join(f"{line.rstrip()}\n" for line in stream.getvalue().splitlines())
+    console = _console(look)
+    with console.capture() as captured:
+        console.print(item)
+    yield "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
 
 
-def _console(look: Look, stream: io.StringIO) -> Console:
+@cache
+def _console(look: Look) -> Console:
     return Console(
-        file=stream,
+        file=io.StringIO(),
         width=look.width,
         force_terminal=look.colour,
         no_color=not look.colour,
