@@ -18,7 +18,7 @@ SIZES = ((1_000, 360), (10_000, 360), (100_000, 360), (1_000_000, 36), (1_000_00
          (1_000_000, 100_000), (4_000_000, 360), (10_000_000, 360))  # fmt: skip
 
 _PEAK = """
-import resource, sys
+import sys, tracemalloc
 import numpy as np
 import kdegrad as kg
 import kdegrad.sums, kdegrad.objective
@@ -26,9 +26,9 @@ count, bins, kernel = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 random = np.random.default_rng(0)
 angles, logits = random.normal(0.0, 60.0, count), random.normal(size=count)
 kg.loss_and_grad(angles[:10], logits[:10], target=(-30, 30), bandwidth=10.0, kernel=kernel)
-before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+tracemalloc.start()  # NumPy reports to it; the process would show its parent's peak
 kg.loss_and_grad(angles, logits, target=(-30, 30), bandwidth=10.0, kernel=kernel, bins=bins)
-print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) * 1024 / (8 * count))
+print(tracemalloc.get_traced_memory()[1] / (8 * count))
 """
 
 
