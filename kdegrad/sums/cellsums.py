@@ -75,8 +75,8 @@ class CellSums(KernelSums):
     def _cells(self, points: FloatArray, others: FloatArray, origin: float) -> Cells:
         """Return the cells of some points, planned by how far apart they and the others lie."""
         domain, h = self.kernel.domain, self.kernel.bandwidth
-        ours, theirs = (domain.difference(x, np.asarray(origin)) for x in (points, others))
-        outlying = min(float(_distances(theirs, ours).max()), _MOST_OUTLYING * h)
+        ours, theirs = (_stretch(domain.difference(x, np.asarray(origin))) for x in (points, others))
+        outlying = min(float(_distances(np.array(theirs), ours).max()), _MOST_OUTLYING * h)
 
         def planned(places: FloatArray) -> FloatArray:
             nearest = _distances(places, theirs)
@@ -188,25 +188,35 @@ class _Pairs:
         peak = sizes.max(axis=1)
         rows = slice(self.first, self.first + len(peak))
         peaks[rows] = peak
+        target_offsets, source_offsets, source_weights = (
+            np.ascontiguousarray(table.T) for table in (self.targets.offsets[rows], self.sources.offsets, weights)
+        )
         step = max(1, _PAIR_TERMS // (self.targets.proxies * self.sources.proxies))
         for start in range(0, len(i), step):
             a, b = i[start : start + step], j[start : start + step]
-            d = self.d[a, b, np.newaxis] + self.targets.offsets[self.first + a]
-            d = d[:, :, np.newaxis] - self.sources.offsets[b][:, np.newaxis, :]
+            # (P of the target, P of the source, pairs): the longest axis last, which is the one that NumPy runs along
+            d = (self.d[a, b] + target_offsets.take(a, axis=1))[:, np.newaxis] - source_offsets.take(b, axis=1)
             log, factor = terms(d)
-            log -= self.log_most[a, b, np.newaxis, np.newaxis]
+            log -= self.log_most[a, b]
             values = np.exp(log, out=log)
             if factor is not None:
                 values *= factor
-            sums = np.matmul(values, weights[b][:, :, np.newaxis])[:, :, 0]
-            sums *= np.exp(sizes[a, b] - peak[a])[:, np.newaxis]
+            values *= source_weights.take(b, axis=1)
+            sums = values.sum(axis=1)
+            sums *= np.exp(sizes[a, b] - peak[a])
             firsts = np.flatnonzero(np.diff(a, prepend=-1))
-            totals[self.first + a[firsts]] += np.add.reduceat(sums, firsts, axis=0)
+            totals[self.first + a[firsts]] += np.add.reduceat(sums, firsts, axis=1).T
 
 
-def _distances(places: FloatArray, others: FloatArray) -> FloatArray:
-    """Return how far each place is from the stretch that the others lie in."""
-    distances: FloatArray = np.maximum(np.maximum(others.min() - places, places - others.max()), 0.0)
+def _stretch(places: FloatArray) -> tuple[float, float]:
+    """Return the ends of the stretch that some places lie in."""
+    return float(places.min()), float(places.max())
+
+
+def _distances(places: FloatArray, stretch: tuple[float, float]) -> FloatArray:
+    """Return how far each place is from a stretch."""
+    low, high = stretch
+    distances: FloatArray = np.maximum(np.maximum(low - places, places - high), 0.0)
     return distances
 
 
