@@ -13,7 +13,9 @@ O(P (N + B) + P² pairs) time; the rest is in proportion to the points that the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, final
 
 import numpy as np
@@ -25,11 +27,14 @@ from kdegrad.sums.breakpoints import BoolArray, IntArray
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.dense import Terms, blocked_sum
 from kdegrad.sums.logs import log_of
-from kdegrad.sums.smoothness import MOST_FALL, smoothness
+from kdegrad.sums.smoothness import MOST_FALL, Smoothness, smoothness
 
 _NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
 _RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40
 _MOST_OUTLYING: Final = 30.0  # bandwidths: cells are not narrowed for what lies farther outside
+_PLANNED: Final = 0.9  # of the widest cells, so that they also do for counterparts a little nearer
+_RUN: Final = 4_000.0  # what a run of pairs costs before its first pair, in pairs
+_FAINT: Final = 60.0  # a kink where K is below e^-60 of its peak hardly ever counts
 _PAIR_ROWS: Final = 65_536  # pairs of cells looked at together
 _PAIR_TERMS: Final = 16_384  # proxies times proxies summed together: as in `dense.py`
 _MARGIN: Final = 1e-12  # by which the extent of a pair is widened, against the rounding of its ends
@@ -45,7 +50,7 @@ class CellSums(KernelSums):
         super().__init__(kernel, points, nodes)
         rule = smoothness(kernel)
         assert rule is not None  # `serves` saw to it
-        self.rule = rule
+        self.rule = replace(rule, widest=min(rule.widest, self._width_for_kinks(rule)))
         origin = 0.5 * float(nodes.min() + nodes.max())
         self.point_cells = self._cells(points, nodes, origin)
         self.node_cells = self._cells(nodes, points, origin)
@@ -72,6 +77,25 @@ class CellSums(KernelSums):
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), shape (N,)."""
         return self._factored_sum(self.kernel.bandwidth_slope, log_weights)
 
+    def _width_for_kinks(self, rule: Smoothness) -> float:
+        """Return the half width a of cells that costs the least where kinks are in reach, in pairs of points.
+
+        With X and W the widths of the stretches that the points and the nodes lie in, there are X/2a · W/2a pairs of
+        cells with P² terms each; and for each of W/2a cells of nodes two runs along kinks, three cells or 6a wide.
+        """
+        kinks = [kink for kink in rule.kinks if kink > 0.0 and self._is_felt(kink)]
+        spread, span = (float(np.ptp(x)) for x in (self.points, self.nodes))
+        if not kinks or spread == 0.0 or span == 0.0:
+            return math.inf
+        halves = min(kinks) * np.geomspace(1e-4, 1.0, 50)
+        terms = spread * span / (4.0 * halves * halves) * (rule.degree + 1) ** 2
+        runs = span / halves * _RUN + len(self.points) * len(self.nodes) * np.minimum(12.0 * halves / spread, 1.0)
+        return float(halves[np.argmin(terms + runs)])
+
+    def _is_felt(self, kink: float) -> bool:
+        """Return whether the kernel is large enough short of a kink to count there as a rule."""
+        return float(self.kernel.log_shape(np.array([0.999 * kink]))[0]) > -_FAINT
+
     def _cells(self, points: FloatArray, others: FloatArray, origin: float) -> Cells:
         """Return the cells of some points, planned by how far apart they and the others lie."""
         domain, h = self.kernel.domain, self.kernel.bandwidth
@@ -80,7 +104,7 @@ class CellSums(KernelSums):
 
         def planned(places: FloatArray) -> FloatArray:
             nearest = _distances(places, theirs)
-            return self.rule.half_widths(nearest, np.maximum(nearest, outlying) + _RELEVANT * h)
+            return _PLANNED * self.rule.half_widths(nearest, np.maximum(nearest, outlying) + _RELEVANT * h)
 
         return Cells(domain, points, origin, self.rule.degree, planned)
 
