@@ -19,7 +19,7 @@ from kdegrad.domain import FloatArray
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 
-_BUCKETS_PER_BREAKPOINT: Final = 4
+_BUCKETS_PER_BREAKPOINT: Final = 2
 _ROUNDING: Final = 4.0 * np.finfo(np.float64).eps
 
 
@@ -40,7 +40,6 @@ class Breakpoints:
             edges = self.origin + np.arange(self.buckets + 1) * width
             edges[0] = -math.inf
             self.first_cells = np.searchsorted(positions, edges - _ROUNDING * np.abs(positions).max(), side="right")
-
             middles = 0.5 * (positions[1:] + positions[:-1])
             self.middles = np.concatenate([positions[:1], middles, positions[-1:]])
         cells = np.arange(count + 1)
@@ -52,7 +51,8 @@ class Breakpoints:
         A point within rounding of a breakpoint may be found on its other side.
         """
         place = x - self.origin
-        place *= self.per_unit
+        with np.errstate(over="ignore"):  # infinitely many cells away is far enough
+            place *= self.per_unit
         np.maximum(place, 0.0, out=place)
         np.minimum(place, self.buckets, out=place)
         cells = (

@@ -141,7 +141,7 @@ class Cells:
             if len(own) == len(cells):
                 return values[cells, columns]
             terms = self._chebyshev(chunk, cells, np.ones(len(cells)))
-            terms *= coefficients[:, cells]
+            terms *= coefficients.take(cells, axis=1)
             result: FloatArray = terms.sum(axis=0)
             result[own] = values[cells[own], columns]
             return result

@@ -13,7 +13,9 @@ O(P (N + B) + P² pairs) time; the rest is in proportion to the points that the 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator
+from dataclasses import replace
 from typing import Final, final
 
 import numpy as np
@@ -25,11 +27,14 @@ from kdegrad.sums.breakpoints import BoolArray, IntArray
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.dense import Terms, blocked_sum
 from kdegrad.sums.logs import log_of
-from kdegrad.sums.smoothness import MOST_FALL, smoothness
+from kdegrad.sums.smoothness import MOST_FALL, Smoothness, smoothness
 
 _NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
 _RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40
 _MOST_OUTLYING: Final = 30.0  # bandwidths: cells are not narrowed for what lies farther outside
+_PLANNED: Final = 0.9  # of the widest cells, so that they also do for counterparts a little nearer
+_RUN: Final = 4_000.0  # what a run of pairs costs before its first pair, in pairs
+_FAINT: Final = 60.0  # a kink where K is below e^-60 of its peak hardly ever counts
 _PAIR_ROWS: Final = 65_536  # pairs of cells looked at together
 _PAIR_TERMS: Final = 16_384  # proxies times proxies summed together: as in `dense.py`
 _MARGIN: Final = 1e-12  # by which the extent of a pair is widened, against the rounding of its ends
@@ -45,7 +50,7 @@ class CellSums(KernelSums):
         super().__init__(kernel, points, nodes)
         rule = smoothness(kernel)
         assert rule is not None  # `serves` saw to it
-        self.rule = rule
+        self.rule = replace(rule, widest=min(rule.widest, self._width_for_kinks(rule)))
         origin = 0.5 * float(nodes.min() + nodes.max())
         self.point_cells = self._cells(points, nodes, origin)
         self.node_cells = self._cells(nodes, points, origin)
@@ -72,15 +77,34 @@ class CellSums(KernelSums):
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), shape (N,)."""
         return self._factored_sum(self.kernel.bandwidth_slope, log_weights)
 
+    def _width_for_kinks(self, rule: Smoothness) -> float:
+        """Return the half width a of cells that costs the least where kinks are in reach, in pairs of points.
+
+        With X and W the widths of the stretches that the points and the nodes lie in, there are X/2a · W/2a pairs of
+        cells with P² terms each; and for each of W/2a cells of nodes two runs along kinks, three cells or 6a wide.
+        """
+        kinks = [kink for kink in rule.kinks if kink > 0.0 and self._is_felt(kink)]
+        spread, span = (float(np.ptp(x)) for x in (self.points, self.nodes))
+        if not kinks or spread == 0.0 or span == 0.0:
+            return math.inf
+        halves = min(kinks) * np.geomspace(1e-4, 1.0, 50)
+        terms = spread * span / (4.0 * halves * halves) * (rule.degree + 1) ** 2
+        runs = span / halves * _RUN + len(self.points) * len(self.nodes) * np.minimum(12.0 * halves / spread, 1.0)
+        return float(halves[np.argmin(terms + runs)])
+
+    def _is_felt(self, kink: float) -> bool:
+        """Return whether the kernel is large enough short of a kink to count there as a rule."""
+        return float(self.kernel.log_shape(np.array([0.999 * kink]))[0]) > -_FAINT
+
     def _cells(self, points: FloatArray, others: FloatArray, origin: float) -> Cells:
         """Return the cells of some points, planned by how far apart they and the others lie."""
         domain, h = self.kernel.domain, self.kernel.bandwidth
-        ours, theirs = (domain.difference(x, np.asarray(origin)) for x in (points, others))
-        outlying = min(float(_distances(theirs, ours).max()), _MOST_OUTLYING * h)
+        ours, theirs = (_stretch(domain.difference(x, np.asarray(origin))) for x in (points, others))
+        outlying = min(float(_distances(np.array(theirs), ours).max()), _MOST_OUTLYING * h)
 
         def planned(places: FloatArray) -> FloatArray:
             nearest = _distances(places, theirs)
-            return self.rule.half_widths(nearest, np.maximum(nearest, outlying) + _RELEVANT * h)
+            return _PLANNED * self.rule.half_widths(nearest, np.maximum(nearest, outlying) + _RELEVANT * h)
 
         return Cells(domain, points, origin, self.rule.degree, planned)
 
@@ -188,25 +212,35 @@ class _Pairs:
         peak = sizes.max(axis=1)
         rows = slice(self.first, self.first + len(peak))
         peaks[rows] = peak
+        target_offsets, source_offsets, source_weights = (
+            np.ascontiguousarray(table.T) for table in (self.targets.offsets[rows], self.sources.offsets, weights)
+        )
         step = max(1, _PAIR_TERMS // (self.targets.proxies * self.sources.proxies))
         for start in range(0, len(i), step):
             a, b = i[start : start + step], j[start : start + step]
-            d = self.d[a, b, np.newaxis] + self.targets.offsets[self.first + a]
-            d = d[:, :, np.newaxis] - self.sources.offsets[b][:, np.newaxis, :]
+            # (P of the target, P of the source, pairs): the longest axis last, which is the one that NumPy runs along
+            d = (self.d[a, b] + target_offsets.take(a, axis=1))[:, np.newaxis] - source_offsets.take(b, axis=1)
             log, factor = terms(d)
-            log -= self.log_most[a, b, np.newaxis, np.newaxis]
+            log -= self.log_most[a, b]
             values = np.exp(log, out=log)
             if factor is not None:
                 values *= factor
-            sums = np.matmul(values, weights[b][:, :, np.newaxis])[:, :, 0]
-            sums *= np.exp(sizes[a, b] - peak[a])[:, np.newaxis]
+            values *= source_weights.take(b, axis=1)
+            sums = values.sum(axis=1)
+            sums *= np.exp(sizes[a, b] - peak[a])
             firsts = np.flatnonzero(np.diff(a, prepend=-1))
-            totals[self.first + a[firsts]] += np.add.reduceat(sums, firsts, axis=0)
+            totals[self.first + a[firsts]] += np.add.reduceat(sums, firsts, axis=1).T
 
 
-def _distances(places: FloatArray, others: FloatArray) -> FloatArray:
-    """Return how far each place is from the stretch that the others lie in."""
-    distances: FloatArray = np.maximum(np.maximum(others.min() - places, places - others.max()), 0.0)
+def _stretch(places: FloatArray) -> tuple[float, float]:
+    """Return the ends of the stretch that some places lie in."""
+    return float(places.min()), float(places.max())
+
+
+def _distances(places: FloatArray, stretch: tuple[float, float]) -> FloatArray:
+    """Return how far each place is from a stretch."""
+    low, high = stretch
+    distances: FloatArray = np.maximum(np.maximum(low - places, places - high), 0.0)
     return distances
 
 

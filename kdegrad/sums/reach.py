@@ -10,9 +10,9 @@ offer the same two running sums of charges a_j on the breakpoints:
 - All turns (wrapped Laplace): the same on one turn, and the turns before it are a geometric series of the last sum:
   left_{n-1} = E_{n-1}/(1 - e^(-P/h)).
 - The shorter way (geodesic Laplace): a node changes sides at its antipode, so antipodes are breakpoints too: s_{k+n/2}
-  is the antipode of s_k. The left of s_k is the half turn (s_k - P/2, s_k], a difference of two running sums over two
-  turns: left_k = E_k - e^(-P/2h) E_{k-n/2}. What cancels is what lies beyond the antipode, and the other side holds the
-  same charges nearer, hence larger: to their sum the difference is accurate.
+  is the antipode of s_k. The left of s_k is the half turn (s_k - P/2, s_k], a difference of two running sums over a
+  turn and a half: left_k = E_k - e^(-P/2h) E_{k-n/2}. What cancels is what lies beyond the antipode, and the other side
+  holds the same charges nearer, hence larger: to their sum the difference is accurate.
 """
 
 from __future__ import annotations
@@ -201,30 +201,29 @@ class ShorterWayReach(_CircleReach):
         )
         self.shift = 1.0 + log_mass_slope
         self.decay = half_turn / kernel.bandwidth
-        self.two_turns = DecayingSums(np.concatenate([positions, positions + self.circle.period]), kernel.bandwidth)
+        # three half turns: the left of a turn reaches into the one before it, the right into the one after
+        self.places = np.concatenate([positions, half + half_turn])
+        self.three_halves = DecayingSums(self.places, kernel.bandwidth)
 
     def running(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return left_k = E_k - e^(-P/2h) E_{k-n/2} and its mirror image."""
-        left, right = self.two_turns(np.tile(from_left, 2), np.tile(from_right, 2))
-        beyond_left, beyond_right = self._beyond_half_turn(left, right)
-        n = 2 * self.half
-        return log_difference(left[n:], beyond_left), log_difference(right[:n], beyond_right)
+        left, right = self.three_halves(*self._unrolled(from_left, from_right))
+        far_left, far_right = self._faded(left, right)
+        return log_difference(left[self.half :], far_left), log_difference(right[: -self.half], far_right)
 
     def moments(self, log_charges: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return M_k - e^(-P/2h) (M_{k-n/2} + (P/2h) E_{k-n/2}) and its mirror image, M over two turns of a line."""
-        twice = np.tile(log_charges, 2)
-        sums = self.two_turns(twice, twice)
-        gaps = np.tile((self.right_ends - self.left_ends)[1:], 2)[:-1] / self.bandwidth
+        """Return M_k - e^(-P/2h) (M_{k-n/2} + (P/2h) E_{k-n/2}) and its mirror image, M as on the line."""
+        sums = self.three_halves(*self._unrolled(log_charges, log_charges))
+        gaps = np.diff(self.places) / self.bandwidth
         log_gaps = log_or_minus_infinity(gaps) - gaps
-        moments = self.two_turns(
+        moments = self.three_halves(
             np.concatenate([[-np.inf], sums[0][:-1] + log_gaps]), np.concatenate([sums[1][1:] + log_gaps, [-np.inf]])
         )
-        beyond = [
+        far_left, far_right = (
             np.logaddexp(moment, math.log(self.decay) + total)
-            for moment, total in zip(self._beyond_half_turn(*moments), self._beyond_half_turn(*sums), strict=True)
-        ]
-        n = 2 * self.half
-        return log_difference(moments[0][n:], beyond[0]), log_difference(moments[1][:n], beyond[1])
+            for moment, total in zip(self._faded(*moments), self._faded(*sums), strict=True)
+        )
+        return log_difference(moments[0][self.half :], far_left), log_difference(moments[1][: -self.half], far_right)
 
     def beside(self, left: FloatArray, right: FloatArray, log_charges: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the running sums without the own charge and without that of the antipode."""
@@ -232,9 +231,15 @@ class ShorterWayReach(_CircleReach):
         antipode = np.roll(log_charges, self.half) - self.decay
         return log_difference(before, antipode), log_difference(after, antipode)
 
-    def _beyond_half_turn(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return of sums over two turns those half a turn away, faded to where they are subtracted."""
-        return left[self.half : 3 * self.half] - self.decay, right[self.half : 3 * self.half] - self.decay
+    def _unrolled(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the charges on three half turns, those from the left beginning half a turn before."""
+        return np.concatenate([from_left[self.half :], from_left]), np.concatenate(
+            [from_right, from_right[: self.half]]
+        )
+
+    def _faded(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the sums half a turn away from each breakpoint, faded to where they are subtracted."""
+        return left[: -self.half] - self.decay, right[self.half :] - self.decay
 
 
 def log_difference(log_a: FloatArray, log_b: FloatArray) -> FloatArray:

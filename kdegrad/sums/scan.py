@@ -51,19 +51,15 @@ class ScanSums(KernelSums):
         self.to_right_end = (self.reach.right_ends - references) / kernel.bandwidth
         self.per_unit = 1.0 / kernel.bandwidth
         self.cells = np.empty(len(points), dtype=np.min_scalar_type(len(self.to_right_end)))  # small: memory is time
-        self.grown = np.empty(len(points))  # e^v; 1 for far points
         self.far: BoolArray | None = None
+        self.growth: FloatArray | None = np.empty(len(points))  # e^v; 1 for far points
         for chunk in self._chunks():
             places = self.reach.coordinates(points[chunk])
             cells, references = self.reach.breakpoints.locate(places)
             self.cells[chunk] = cells
             v = np.subtract(places, references, out=references)
             v *= self.per_unit
-            if v.min() < -_FARTHEST or v.max() > _FARTHEST:
-                self.far = np.zeros(len(points), dtype=np.bool_) if self.far is None else self.far
-                self.far[chunk] = np.abs(v) > _FARTHEST
-                v[self.far[chunk]] = 0.0
-            np.exp(v, out=self.grown[chunk])
+            self._grow(v, chunk, self.growth)
 
     @classmethod
     def serves(cls, kernel: Kernel) -> bool:
@@ -101,17 +97,13 @@ class ScanSums(KernelSums):
         table = np.empty(len(extreme_cells), dtype=np.complex128)
         table.real, table.imag = (np.exp(np.where(extreme_cells, -np.inf, side)) for side in log_tables)
         any_extreme_cell = bool(extreme_cells.any())
-        shares, ratios = np.empty(len(self.points)), np.empty(len(self.points))
+        shares, ratios = np.empty(len(self.points)), self._grown()
+        self.growth = None  # its array becomes that of the ratios: fresh memory costs more than the sums
         for chunk in self._chunks():
-            cells, grown, ratio, weight = (
-                self.cells[chunk].astype(np.intp),
-                self.grown[chunk],
-                ratios[chunk],
-                weights[chunk],
-            )
+            cells, ratio, weight = self.cells[chunk].astype(np.intp), ratios[chunk], weights[chunk]
             sides = table[cells]
-            np.divide(sides.real, grown, out=ratio)
-            sides.imag *= grown
+            sides.imag *= ratio
+            np.divide(sides.real, ratio, out=ratio)
             ratio += sides.imag
             np.multiply(weight, ratio, out=shares[chunk])
             extreme = self._extreme(chunk, weight, extreme_cells[cells] if any_extreme_cell else None)
@@ -166,6 +158,24 @@ class ScanSums(KernelSums):
         for start in range(0, len(self.points), _CHUNK):
             yield slice(start, min(start + _CHUNK, len(self.points)))
 
+    def _grown(self) -> FloatArray:
+        """Return e^v for all points, formed again if it was given away."""
+        if self.growth is None:
+            self.growth = np.empty(len(self.points))
+            for chunk in self._chunks():
+                cells = self.cells[chunk].astype(np.intp)
+                v = self._from_reference(self.reach.coordinates(self.points[chunk]), cells)
+                self._grow(v, chunk, self.growth)
+        return self.growth
+
+    def _grow(self, v: FloatArray, chunk: slice, growth: FloatArray) -> None:
+        """Write e^v, and mark the points that are too far for it."""
+        if v.min() < -_FARTHEST or v.max() > _FARTHEST:
+            self.far = np.zeros(len(self.points), dtype=np.bool_) if self.far is None else self.far
+            self.far[chunk] = np.abs(v) > _FARTHEST
+            v[self.far[chunk]] = 0.0
+        np.exp(v, out=growth[chunk])
+
     def _from_reference(self, places: FloatArray, cells: IntArray) -> FloatArray:
         """Return v = (x - c)/h."""
         v = places - self.reach.breakpoints.references[cells]
@@ -212,9 +222,9 @@ class ScanSums(KernelSums):
         sums = np.zeros(
             len(self.to_right_end), dtype=np.complex128
         )  # D and A as the parts of a number: one pass for both
-        extremes = []
+        extremes, growth = [], self._grown()
         for chunk in self._chunks():
-            cells, grown, weight = self.cells[chunk].astype(np.intp), self.grown[chunk], weights[chunk]
+            cells, grown, weight = self.cells[chunk].astype(np.intp), growth[chunk], weights[chunk]
             extreme = self._extreme(chunk, weight)
             if len(extreme) > 0:
                 weight = weight.copy()

@@ -30,15 +30,14 @@ _DEGREE: Final = 15
 _POLE_DISTANCES: Final = 4.1
 _CURVATURE: Final = 0.7
 _SLOPE: Final = 1.6
-_COMPACT_CELLS: Final = 32.0  # half widths of a cell in a bandwidth: those on the kinks are summed point by point
-_CELLS_TO_ANTIPODE: Final = 128.0  # and in half a turn, where the antipode is a kink
+_COMPACT: Final = 0.125  # half width of a compact kernel's cell, in bandwidths: a polynomial knows no limit
 _DEGREES: Final[dict[type[Kernel], int]] = {
     line.Epanechnikov: 2,
     line.Biweight: 4,
     line.Triweight: 6,
     line.Tricube: 9,
     line.Triangular: 1,
-    line.Cosine: 7,  # not a polynomial, but one of degree 7 serves cells this narrow
+    line.Cosine: 9,  # not a polynomial, but one of degree 9 serves cells this narrow
     line.Uniform: 0,
 }
 _KINKED_AT_ZERO: Final = (line.Tricube, line.Triangular)
@@ -89,11 +88,10 @@ def smoothness(kernel: Kernel) -> Smoothness | None:
         on_line = smoothness(kernel.line)
         if on_line is None:
             return None
-        widest = min(on_line.widest, kernel.half_period / _CELLS_TO_ANTIPODE)
-        return replace(on_line, widest=widest, kinks=(*on_line.kinks, kernel.half_period))
+        return replace(on_line, kinks=(*on_line.kinks, kernel.half_period))
     if isinstance(kernel, CompactKernel):
         kinks = (0.0, h) if isinstance(kernel, _KINKED_AT_ZERO) else (h,)
-        return Smoothness(_DEGREES[type(kernel)], widest=h / _COMPACT_CELLS, kinks=kinks)
+        return Smoothness(_DEGREES[type(kernel)], widest=_COMPACT * h, kinks=kinks)
     if isinstance(kernel, (line.Cauchy, native.WrappedCauchy)):
         return Smoothness(_DEGREE, pole=h)
     if isinstance(kernel, line.StudentT):
