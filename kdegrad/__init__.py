@@ -13,15 +13,20 @@ from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from kdegrad.descent import Descent, descend
     from kdegrad.errors import InputError, KdegradError, SettingError
     from kdegrad.objective import Diagnostics, Evaluation, Gradients, evaluate, grad, loss, loss_and_grad
     from kdegrad.problem import Problem
+    from kdegrad.properties import Verdict, verify
     from kdegrad.reading import load
     from kdegrad.settings import Settings
+    from kdegrad.sweeps import Sweep, sweep
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Descent": "descent",
+    "descend": "descent",
     "InputError": "errors",
     "KdegradError": "errors",
     "SettingError": "errors",
@@ -35,9 +40,14 @@ _HOMES = {
     "Problem": "problem",
     "load": "reading",
     "Settings": "settings",
+    "Sweep": "sweeps",
+    "sweep": "sweeps",
+    "Verdict": "properties",
+    "verify": "properties",
 }
 
 __all__ = [
+    "Descent",
     "Diagnostics",
     "Evaluation",
     "Gradients",
@@ -46,12 +56,17 @@ __all__ = [
     "Problem",
     "SettingError",
     "Settings",
+    "Sweep",
+    "Verdict",
     "__version__",
+    "descend",
     "evaluate",
     "grad",
     "load",
     "loss",
     "loss_and_grad",
+    "sweep",
+    "verify",
 ]
 
 

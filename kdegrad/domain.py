@@ -11,6 +11,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
 
 
 class Domain(ABC):
@@ -26,6 +28,10 @@ class Domain(ABC):
     @abstractmethod
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return x ⊖ y, the signed displacement from y to x, broadcast, in the unit of the angles."""
+
+    @abstractmethod
+    def unrolled(self, x: FloatArray, start: float) -> FloatArray:
+        """Return the coordinate of the place x as one meets it when walking upward from `start`."""
 
 
 @final
@@ -43,6 +49,10 @@ class Line(Domain):
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
         """Return x - y."""
         return x - y
+
+    def unrolled(self, x: FloatArray, start: float) -> FloatArray:
+        """Return x."""
+        return x
 
 
 @final
@@ -66,3 +76,7 @@ class Circle(Domain):
         turns *= self.period
         d -= turns
         return d
+
+    def unrolled(self, x: FloatArray, start: float) -> FloatArray:
+        """Return x + nP in [start, start + P]."""
+        return start + np.mod(x - start, self.period)

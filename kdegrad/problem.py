@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
-from typing import Any, Unpack, final
+from functools import cached_property
+from typing import Any, Final, Unpack, final
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, NDArray
 
 from kdegrad.domain import Circle, Domain, FloatArray, Line
 from kdegrad.errors import InputError
 from kdegrad.kernels import Kernel, make_kernel
 from kdegrad.quadrature import Rule, make_rule
 from kdegrad.settings import Options, Settings, from_options
+
+_CHUNK: Final = 65_536  # of a sum over exponentials: what is formed on the way stays in cache
 
 
 @final
@@ -46,7 +50,6 @@ class Problem:
     settings: Settings
     domain: Domain
     kernel: Kernel
-    rule: Rule
     log_weights: FloatArray
 
     def __init__(
@@ -58,20 +61,20 @@ class Problem:
     ) -> None:
         settings = from_options(options)
         points = _vector("angles", angles)
-        values = np.zeros_like(points) if logits is None else _vector("logits", logits)
+        values = _vector("logits", np.zeros_like(points) if logits is None else logits)
         _check_points(points, values, labels)
         period = settings.circumference
         domain = Line() if period is None else Circle(period)
-        parts = {
+        parts: dict[str, Any] = {
             "angles": points,
             "logits": values,
             "labels": None if labels is None else tuple(labels),
             "settings": settings,
             "domain": domain,
             "kernel": make_kernel(settings.kernel, settings.bandwidth, domain, settings.df),
-            "rule": make_rule(settings),
             "log_weights": log_softmax(values),
         }
+        parts["log_weights"].flags.writeable = False
         for name, part in parts.items():
             object.__setattr__(self, name, part)
 
@@ -85,6 +88,31 @@ class Problem:
         """The target's width b - a."""
         return None if self.target is None else float(self.target[1]) - float(self.target[0])
 
+    @cached_property
+    def rule(self) -> Rule:
+        """The nodes and weights; for the rule ``exact`` they are found here, at the first use."""
+        settings = self.settings
+        if settings.rule != "exact" or settings.at is not None:
+            return make_rule(settings)
+        from kdegrad.exact import exact_rule  # what few need is loaded for them alone
+
+        return exact_rule(self)
+
+    @property
+    def log_share(self) -> float:
+        """Return log((1-E) C), what stands before the sum over the points."""
+        return math.log1p(-self.settings.background) + math.log(self.settings.scale)
+
+    def log_mixture(self, log_kernel_sums: FloatArray) -> FloatArray:
+        """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logarithm of the sum."""
+        log_density = log_kernel_sums + self.log_share
+        background = self.settings.background
+        if background == 0.0:
+            return log_density
+        assert self.width is not None  # Settings saw to it
+        mixture: FloatArray = np.logaddexp(log_density, math.log(background) - math.log(self.width))
+        return mixture
+
     def replace(self, **changes: Any) -> Problem:
         """Return the problem with other angles, logits, labels or options; the rest stays."""
         points = {name: changes.pop(name, getattr(self, name)) for name in ("angles", "logits", "labels")}
@@ -93,15 +121,21 @@ class Problem:
 
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j = z_j - log Σ_k exp(z_k), shape (N,); -inf where the logit is."""
-    shifted = logits - logits.max()
-    return shifted - np.log(np.exp(shifted).sum())
+    with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
+        shifted: FloatArray = logits - logits.max()
+    chunks = range(0, len(shifted), _CHUNK)
+    shifted -= math.log(math.fsum(float(np.exp(shifted[i : i + _CHUNK]).sum()) for i in chunks))
+    return shifted
 
 
 def _vector(name: str, values: ArrayLike) -> FloatArray:
     """Return `values` as a read-only float64 vector of its own."""
     try:
-        array = np.array(values, dtype=np.float64)
-    except (TypeError, ValueError) as error:
+        given = np.asanyarray(values)
+        if given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
+            raise TypeError("text, dates, complex numbers and masked values are no numbers here")
+        array = np.array(given, dtype=np.float64)
+    except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers ({error})") from None
     if array.ndim != 1 or array.size == 0:
         raise InputError(f"{name}: shape {array.shape}, where one number for each of N ≥ 1 points is wanted")
@@ -114,16 +148,15 @@ def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] 
         raise InputError(f"{len(angles)} angles but {len(logits)} logits: give one logit for each angle")
     if labels is not None and len(labels) != len(angles):
         raise InputError(f"{len(angles)} angles but {len(labels)} labels: give one label for each angle")
-    _refuse_where(~np.isfinite(angles), angles, "angle", "give a finite number")
-    _refuse_where(
-        np.isnan(logits) | (logits == np.inf), logits, "logit", "give a finite number, or -inf for weight zero"
-    )
-    if not np.isfinite(logits).any():
+    _require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
+    _require_everywhere(logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
+    if logits.max() == -np.inf:
         raise InputError("no point has a positive weight: all logits are -inf")
 
 
-def _refuse_where(bad: np.typing.NDArray[np.bool_], values: FloatArray, what: str, remedy: str) -> None:
-    if bad.any():
+def _require_everywhere(good: NDArray[np.bool_], values: FloatArray, what: str, remedy: str) -> None:
+    if not good.all():
+        bad = ~good
         faults = [
             f"point {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
         ]

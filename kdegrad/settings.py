@@ -1,11 +1,13 @@
 """The options of SPEC section 6: their names, their defaults, what each may be. No numbers are crunched here.
 
-One list serves the library's keywords, the keys of a YAML problem and the flags of the command line.
+`Settings` holds the meaning, default and range of each; the keywords of the library, the keys of a YAML problem and
+the flags of the command line are these names.
 """
 
 from __future__ import annotations
 
 import math
+import operator
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypedDict
@@ -90,6 +92,8 @@ class Settings:
             _require_positive(name, getattr(self, name))
         if self.period is not None:
             _require_positive("period", self.period)
+        if str(self.circular) not in ("True", "False"):  # also NumPy's
+            raise SettingError("circular", f"{self.circular!r} is neither true nor false")
         _require_choice("unit", self.unit, tuple(CIRCUMFERENCE))
         _require_choice("rule", self.rule, RULES)
         _require_choice("sums", self.sums, SUMS)
@@ -97,7 +101,7 @@ class Settings:
         self._check_node()
         self._check_bins()
         if self.target is not None:
-            self._check_target(self.target)
+            object.__setattr__(self, "target", self._checked_target(self.target))
 
     @property
     def circumference(self) -> float | None:
@@ -121,29 +125,41 @@ class Settings:
             )
 
     def _check_bins(self) -> None:
-        if isinstance(self.bins, bool) or not hasattr(self.bins, "__index__"):
+        try:
+            whole = not isinstance(self.bins, bool) and self.bins == operator.index(self.bins)
+        except (TypeError, ValueError):  # no whole number; an array
+            whole = False
+        if not whole:
             raise SettingError("bins", f"{self.bins!r} is no whole number: give 1 to {MOST_BINS}")
         most = MOST_GAUSS_BINS if self.rule == "gauss" else MOST_BINS
         if self.at is None and not 1 <= self.bins <= most:
             of_rule = " for the rule gauss" if self.rule == "gauss" else ""
             raise SettingError("bins", f"{self.bins} is out of range: give 1 to {most}{of_rule}")
 
-    def _check_target(self, target: tuple[float, float]) -> None:
-        if not (isinstance(target, (tuple, list)) and len(target) == 2 and all(map(_is_number, target))):
+    def _checked_target(self, target: Any) -> tuple[float, float]:
+        """Return the interval as two floats of its own, once they are one."""
+        try:
+            low, high = (float(edge) if _is_number(edge) else math.nan for edge in target)
+        except (TypeError, ValueError):
+            low = high = math.nan
+        if math.isnan(low) or math.isnan(high):
             raise SettingError("target", f"{target!r} is no interval: give two numbers, low and high")
-        low, high = target
         width = high - low
-        if not (math.isfinite(low) and math.isfinite(high) and math.isfinite(width)):
-            raise SettingError("target", f"[{low}, {high}] is not finite: give two finite angles")
+        if math.isinf(low) or math.isinf(high):
+            raise SettingError("target", f"[{low:g}, {high:g}] is not finite: give two finite angles")
+        if math.isinf(width):
+            raise SettingError("target", f"[{low:g}, {high:g}] is wider than a float64 can be: narrow it")
         if low >= high:
             raise SettingError(
-                "target", f"low {low} is not below high {high}: give low < high (across the wrap of a circle: 350 370)"
+                "target",
+                f"low {low:g} is not below high {high:g}: give low < high (across the wrap of a circle: 350 370)",
             )
         period = self.circumference
         if period is not None and width > period:
             raise SettingError(
-                "target", f"[{low}, {high}] is {width} wide, wider than the circle ({period}): narrow it"
+                "target", f"[{low:g}, {high:g}] is {width:g} wide, wider than the circle ({period:g}): narrow it"
             )
+        return low, high
 
 
 OPTION_NAMES: Final = tuple(field.name for field in fields(Settings))
@@ -158,7 +174,12 @@ def from_options(options: Mapping[str, Any]) -> Settings:
 
 
 def _is_number(value: object) -> bool:
-    return hasattr(value, "__float__") and not isinstance(value, (str, bool)) and not math.isnan(float(value))
+    if isinstance(value, (str, bool)) or not hasattr(value, "__float__"):
+        return False
+    try:
+        return not math.isnan(float(value))
+    except (TypeError, OverflowError):  # an array; an integer beyond the floats
+        return False
 
 
 def _require_positive(name: str, value: object) -> None:
@@ -167,5 +188,5 @@ def _require_positive(name: str, value: object) -> None:
 
 
 def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if value not in choices:
+    if not isinstance(value, str) or value not in choices:
         raise SettingError(name, f"unknown {value!r}: choose {', '.join(choices)}{nearest(str(value), choices)}")

@@ -31,7 +31,7 @@ CIRCLE_KERNELS: Final[tuple[type[circle.NativeCircleKernel], ...]] = (
     circle.WrappedLaplace,
     circle.WrappedCauchy,
 )
-KERNELS: Final = (*LINE_KERNELS, *CIRCLE_KERNELS)
+KERNELS: Final[tuple[type[LineKernel] | type[circle.NativeCircleKernel], ...]] = (*LINE_KERNELS, *CIRCLE_KERNELS)
 BY_NAME: Final = {name: kind for kind in KERNELS for name in (kind.name, *kind.aliases)}
 
 
@@ -52,16 +52,29 @@ def make_kernel(name: str, bandwidth: float, domain: Domain, df: float = 3.0) ->
     Raises
     ------
     SettingError
-        For an unknown name, with the nearest ones; for a native circle kernel on the line.
+        For an unknown name, with the nearest ones; for a native circle kernel on the line; for a bandwidth so far from
+        the circle's circumference that their ratio is no float64.
     """
     kind = BY_NAME.get(str(name).lower())
     if kind is None:
         raise SettingError(
             "kernel", f"unknown kernel {name!r}{nearest(str(name), BY_NAME)} (kdegrad kernels lists them)"
         )
+    if issubclass(kind, circle.NativeCircleKernel) and not isinstance(domain, Circle):
+        raise SettingError("kernel", f"{kind.name} lives on a circle: add --circular or --period P")
+    try:
+        return _made(kind, bandwidth, domain, df)
+    except (ArithmeticError, ValueError):
+        raise SettingError(
+            "bandwidth", f"{bandwidth:g} on a domain of {domain.measure:g} is beyond a float64: bring them closer"
+        ) from None
+
+
+def _made(
+    kind: type[LineKernel] | type[circle.NativeCircleKernel], bandwidth: float, domain: Domain, df: float
+) -> Kernel:
     if issubclass(kind, circle.NativeCircleKernel):
-        if not isinstance(domain, Circle):
-            raise SettingError("kernel", f"{kind.name} lives on a circle: add --circular or --period P")
+        assert isinstance(domain, Circle)  # the caller saw to it
         return kind(bandwidth, domain)
     on_line = line.StudentT(bandwidth, domain, df) if kind is line.StudentT else kind(bandwidth, domain)
     return circle.Geodesic(on_line, domain) if isinstance(domain, Circle) else on_line

@@ -43,6 +43,12 @@ class Kernel(ABC):
     domain: Domain
     log_norm: float
 
+    # Where K_h is not smooth, for an integral that is split there.
+    kinked: bool = False  # at d = 0
+    jumps: bool = False  # at the edge, K_h itself and not only a derivative
+    edge: float | None = None  # the |d| at which a compact kernel ends
+    antipode: float | None = None  # the |d| at which two ways round a circle meet in a kink
+
     @abstractmethod
     def log_shape(self, d: FloatArray) -> FloatArray:
         """Return log K_h(d) + log_norm; -inf where K_h is 0."""
@@ -117,13 +123,17 @@ class CompactKernel(LineKernel):
     Inside, everything is formed from 1 - |u| = (h - |d|)/h, never from a rounded u.
     """
 
+    def __init__(self, bandwidth: float, domain: Domain) -> None:
+        super().__init__(bandwidth, domain)
+        self.edge = self.bandwidth
+
     @abstractmethod
     def shape(self, d: FloatArray) -> FloatArray:
         """Return K(d/h)/K(0); 0 outside."""
 
     @abstractmethod
     def inner_slope(self, d: FloatArray) -> FloatArray:
-        """Return ∂shape/∂d by the formula that holds inside; its value outside is not looked at."""
+        """Return ∂shape/∂d by the formula that holds inside, for |d| ≤ h."""
 
     def value(self, d: FloatArray) -> Factored:
         """Return exp(0) · shape."""
@@ -132,7 +142,7 @@ class CompactKernel(LineKernel):
     def slope(self, d: FloatArray) -> Factored:
         """Return exp(0) · ∂shape/∂d: inside the formula, at the edge half of it, outside 0."""
         inside = np.heaviside(self.bandwidth - np.abs(d), 0.5)
-        return Factored(self._log_support(d), np.where(inside > 0.0, inside * self.inner_slope(d), 0.0))
+        return Factored(self._log_support(d), inside * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth)))
 
     def remainder(self, d: FloatArray) -> FloatArray:
         """Return 1 - |u|, not below 0."""

@@ -49,6 +49,7 @@ class Laplace(UnboundedKernel):
     formula = "exp(-|u|)/2"
     support = "R"
     tail = "exponential"
+    kinked = True
 
     def log_peak(self) -> float:
         """Return -log 2."""
@@ -56,7 +57,7 @@ class Laplace(UnboundedKernel):
 
     def log_shape(self, d: FloatArray) -> FloatArray:
         """Return -|u|."""
-        return -np.abs(d) / self.bandwidth
+        return np.abs(d) / -self.bandwidth
 
     def log_slope(self, d: FloatArray) -> FloatArray:
         """Return -sign(u)/h, 0 at the kink."""
@@ -283,6 +284,7 @@ class Tricube(CompactKernel):
     formula = "70/81 (1 - |u|³)³"
     support = "|u| < 1"
     tail = "compact"
+    kinked = True
 
     def log_peak(self) -> float:
         """Return log 70/81."""
@@ -316,6 +318,7 @@ class Triangular(CompactKernel):
     formula = "1 - |u|"
     support = "|u| < 1"
     tail = "compact"
+    kinked = True
 
     def log_peak(self) -> float:
         """Return log 1."""
@@ -379,6 +382,7 @@ class Uniform(CompactKernel):
     formula = "1/2"
     support = "|u| ≤ 1"
     tail = "compact"
+    jumps = True
 
     def log_peak(self) -> float:
         """Return log 1/2."""

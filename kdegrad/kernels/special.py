@@ -93,7 +93,7 @@ def _power_series(kappa: float, order: int) -> float:
 
 
 def _asymptotic_terms(kappa: float, order: int) -> list[float]:
-    """Return (-1)^n Π_{k≤n} (4·order² - (2k-1)²)/(8kκ) for n = 1..30: the series of √(2πκ) e^-κ I_order(κ) less its 1."""
+    """Return the terms n = 1..30 of √(2πκ) e^-κ I_order(κ) - 1 ~ Σ_n (-1)^n Π_{k≤n} (4·order² - (2k-1)²)/(8kκ)."""
     terms, term = [], 1.0
     for n in range(1, 31):
         term *= -(4 * order * order - (2 * n - 1) ** 2) / (8.0 * n) / kappa

@@ -10,12 +10,9 @@ from __future__ import annotations
 from typing import Final
 
 from kdegrad.domain import Circle, FloatArray
-from kdegrad.errors import SettingError
 from kdegrad.kernels import Kernel
 from kdegrad.sums.base import KernelSums, Shares
-from kdegrad.sums.cellsums import CellSums
 from kdegrad.sums.dense import DenseSums, log_kernel_sum
-from kdegrad.sums.scan import ScanSums
 
 # What a fast scheme costs, in pairs of the dense sums (4 to 12 ns a pair and pass): to set up, and for each point and
 # node. Measured for loss and gradient on one core. Cells may fall back on pairs, but on no more of them than there are.
@@ -28,22 +25,22 @@ _CELLS_EACH: Final = 15
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
     """Return the sums between points (N,) and nodes (B,) by the scheme of `choice`: ``auto``, ``dense`` or ``fast``.
 
-    Raises
-    ------
-    SettingError
-        For ``fast``, where no fast scheme serves the kernel.
+    Every kernel has a fast scheme. It is not taken, for ``fast`` either, at a bandwidth where its rounding would show.
     """
     pairs, each = len(points) * len(nodes), len(points) + len(nodes)
-    if choice != "dense" and ScanSums.serves(kernel):
-        cost = _SCAN_SET_UP[isinstance(kernel.domain, Circle)] + _SCAN_EACH * each
-        if choice == "fast" or cost < pairs:
-            return ScanSums(kernel, points, nodes)
-    elif choice != "dense" and CellSums.serves(kernel):
-        if choice == "fast" or _CELLS_SET_UP + _CELLS_EACH * each < pairs:
-            return CellSums(kernel, points, nodes)
-    elif choice == "fast":
-        raise SettingError("sums", f"no fast sum serves {kernel.name} at this bandwidth: use auto or dense")
+    if choice == "dense" or (choice == "auto" and pairs <= min(_SCAN_SET_UP.values())):
+        return DenseSums(kernel, points, nodes)
+    from kdegrad.sums.cellsums import CellSums  # a small problem does not wait for them
+    from kdegrad.sums.scan import ScanSums
+
+    scheme: type[ScanSums] | type[CellSums] | None = None
+    if ScanSums.serves(kernel):
+        scheme, cost = ScanSums, _SCAN_SET_UP[isinstance(kernel.domain, Circle)] + _SCAN_EACH * each
+    elif CellSums.serves(kernel):
+        scheme, cost = CellSums, _CELLS_SET_UP + _CELLS_EACH * each
+    if scheme is not None and (choice == "fast" or cost < pairs):
+        return scheme(kernel, points, nodes)
     return DenseSums(kernel, points, nodes)
 
 
-__all__ = ["CellSums", "DenseSums", "KernelSums", "ScanSums", "Shares", "log_kernel_sum", "make_sums"]
+__all__ = ["DenseSums", "KernelSums", "Shares", "log_kernel_sum", "make_sums"]

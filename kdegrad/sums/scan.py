@@ -33,6 +33,7 @@ from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
 _SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
+_MOST_TURN: Final = 1e12  # bandwidths of a whole turn
 _FARTHEST: Final = 300.0  # the largest |v| of an ordinary point
 
 
@@ -62,9 +63,17 @@ class ScanSums(KernelSums):
 
     @classmethod
     def serves(cls, kernel: Kernel) -> bool:
-        """Return whether the kernel is an exponential of the distance, with a bandwidth whose inverse is a float64."""
+        """Return whether the kernel is an exponential of the distance, with a bandwidth that running sums can bear.
+
+        Its inverse has to be a float64. A circle's sums run through the antipode, so that half a turn in bandwidths
+        takes part in every logarithm: beyond 10¹² of them nothing else would be left of it.
+        """
         exponential = kernel.line if isinstance(kernel, Geodesic) else kernel
-        return isinstance(exponential, (Laplace, WrappedLaplace)) and bool(np.isfinite(1.0 / kernel.bandwidth))
+        turn = kernel.domain.measure if kernel.domain.measure < math.inf else 0.0
+        per_unit = 1.0 / kernel.bandwidth
+        return (
+            isinstance(exponential, (Laplace, WrappedLaplace)) and per_unit < math.inf and turn * per_unit < _MOST_TURN
+        )
 
     def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
         """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""

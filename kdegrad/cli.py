@@ -1,0 +1,369 @@
+"""The command line: options → Problem → one call → a report, and what the exit code means.
+
+0    done
+1    a property failed
+2    wrong usage or input
+3    the result is not finite
+4    the machine failed us, or an error of our own
+130  interrupted
+"""
+
+from __future__ import annotations
+
+import gc
+import sys
+import traceback
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+
+import typer
+from typer.core import TyperCommand
+
+from kdegrad import __version__, plot, reports, writing
+from kdegrad.console import deliver, look_of, look_of_stdout, machine_error, say
+from kdegrad.errors import KdegradError, SettingError
+from kdegrad.flags import (
+    REPORT,
+    CheckFlags,
+    DescentFlags,
+    PlotFlags,
+    ProblemFlags,
+    ReportFlags,
+    SweepFlags,
+    VerdictReportFlags,
+    count,
+    flattened,
+    names,
+    placed,
+)
+from kdegrad.progress import ProgressBar
+from kdegrad.reports import Format, Look, as_parquet
+
+if TYPE_CHECKING:
+    from kdegrad.descent import DescentStep
+    from kdegrad.problem import Problem
+
+DONE, PROPERTY_FAILED, WRONG_INPUT, NOT_FINITE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+EXAMPLE = "two_sided.yaml"
+COMPARED_POINTS = 2_000  # of a problem whose bins are compared with the integral unasked
+EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
+
+# Typer 0.26 took click in as a private module; click's class of usage errors is reached through a public name.
+_UsageError: Any = typer.BadParameter.__mro__[1]
+
+
+class GroupedCommand(TyperCommand):
+    """A command whose help lists its options under the headings of their panels, in plain text."""
+
+    def format_options(self, ctx: Any, formatter: Any) -> None:
+        """Write one section a panel, in the order in which the panels first appear."""
+        sections: dict[str, list[tuple[str, str]]] = {}
+        for parameter in self.get_params(ctx):
+            record = parameter.get_help_record(ctx)
+            if record is not None:
+                heading = getattr(parameter, "rich_help_panel", None) or "Options"
+                sections.setdefault(heading, []).append(record)
+        for heading, records in sections.items():
+            with formatter.section(heading):
+                formatter.write_dl(records)
+
+
+app = typer.Typer(
+    name="kdegrad",
+    add_completion=False,
+    invoke_without_command=True,
+    rich_markup_mode=None,  # plain help starts faster, pipes well, and needs no rich
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+    epilog="Exit codes: 0 done, 1 a property failed, 2 wrong usage or input, 3 the result is not finite, "
+    "4 the machine failed, 130 interrupted.",
+)
+
+
+def _print_version(wanted: bool) -> None:
+    if wanted:
+        print(f"kdegrad {__version__}")
+        raise typer.Exit
+
+
+@app.callback()
+def root(
+    context: typer.Context,
+    version: Annotated[
+        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+    ] = False,
+) -> None:
+    """Compute the gradient of the cross-entropy between a uniform target and a weighted kernel density."""
+    if context.invoked_subcommand is None:
+        say(context.get_help())
+        raise typer.Exit(WRONG_INPUT)
+
+
+COMMANDS: dict[str, Callable[..., int]] = {}
+
+
+def command(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
+    """Register a function that returns its exit code as the command `name`."""
+
+    def register(function: Callable[..., int]) -> Callable[..., int]:
+        COMMANDS[name] = function
+        return function
+
+    return register
+
+
+@command("loss")
+def loss(
+    problem: ProblemFlags,
+    report: ReportFlags,
+    figure: PlotFlags,
+    exact: Annotated[
+        bool | None,
+        typer.Option(
+            "--exact/--no-exact",
+            help="Compare the bins with the integral in the table. [default: up to 2000 points]",
+            rich_help_panel=REPORT,
+            show_default=False,
+        ),
+    ] = None,
+) -> int:
+    """Compute the loss: the cross-entropy of the uniform target and the model's density."""
+    from kdegrad.objective import evaluate, exact_loss
+
+    evaluation = evaluate(_load(problem, report, figure), wrt=())
+    compared = report.form is Format.table and evaluation.approximates_integral
+    if exact is None:
+        compared = compared and len(evaluation.weights) <= COMPARED_POINTS
+    integral = exact_loss(evaluation.problem) if compared and exact is not False else None
+    deliver(report, reports.loss(evaluation, report.form, look_of(report), integral))
+    if figure.plot is not None:
+        plot.loss(evaluation, figure.plot)
+    return DONE if evaluation.is_finite else NOT_FINITE
+
+
+@command("grad")
+def grad(
+    problem: ProblemFlags,
+    report: ReportFlags,
+    figure: PlotFlags,
+    wrt: Annotated[
+        str,
+        typer.Option(
+            metavar="NAMES", help="logits, angles, bandwidth: separated by commas.", rich_help_panel="Gradient"
+        ),
+    ] = "logits",
+    per_bin: Annotated[
+        bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel="Gradient")
+    ] = False,
+    top: Annotated[
+        str | None,
+        typer.Option(
+            metavar="K", help="Only the K largest, the largest first.", rich_help_panel="Gradient", show_default=False
+        ),
+    ] = None,
+) -> int:
+    """Compute the gradients of the loss: of the logits, the angles and the bandwidth."""
+    from kdegrad.objective import evaluate
+
+    rows, moving = None if top is None else count("top", top), names(wrt)
+    if per_bin and (rows is not None or set(moving) != {"logits"}):
+        raise SettingError(
+            "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
+        )
+    evaluation = evaluate(_load(problem, report, figure), wrt=moving)
+    if not evaluation.is_finite:
+        say(f"error: {reports.not_finite(evaluation)}")
+        return NOT_FINITE
+    deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
+    if figure.plot is not None:
+        plot.gradient(evaluation, figure.plot, per_bin=per_bin)
+    if abs(excess := evaluation.lost_share) > 1e-6:
+        say(f"note: the responsibilities sum to 1 but for {excess:.2g}: so far out, float64 cannot tell them apart")
+    if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
+        say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
+    return DONE
+
+
+@command("verify-props")
+def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
+    """Check the note's claims and what stands behind them: each passes, fails, or is skipped with a reason."""
+    from kdegrad import properties
+    from kdegrad.reports import verdicts
+
+    look = look_of(report)
+    if checks.list_:
+        deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
+        return DONE
+    cases = _load_cases(problem, report, figure)
+    with ProgressBar("checks") as advance:
+        done = properties.verify(cases, **checks.options(), progress=advance.set)
+    passed = properties.passed(done)
+    deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.form, look))
+    if figure.plot is not None:
+        plot.verdicts(done, figure.plot)
+    return DONE if passed else PROPERTY_FAILED
+
+
+@command("sweep")
+def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
+    """Compute loss and gradient along one parameter, for every --kernel: --over distance moves the points away."""
+    from kdegrad import sweeps
+
+    with placed():
+        values = along.values()
+    start = _load(problem, report, figure)
+    over = str(along.over)
+    with placed(**{over: f"--over {over}"}):
+        total = len(sweeps.members(start, over, values, problem.kernel))
+        with ProgressBar("sweep", total) as advance:
+            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
+    deliver(report, reports.sweep(family, report.form, look_of(report)))
+    if not family.is_finite:
+        say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
+        return NOT_FINITE
+    if figure.plot is not None:
+        plot.sweep(family, figure.plot, log=along.log)
+    return DONE
+
+
+@command("descend")
+def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: DescentFlags) -> int:
+    """Descend along the gradient: the course in a table, the points at the end as a CSV that grad reads.
+
+    With --output FILE the points go there; with --format csv they are what is printed.
+    """
+    from kdegrad import descent
+
+    keywords = way.keywords()
+    start = _load(problem, report, figure, trace=way.trace)
+    total = keywords.get("steps", descent.STEPS) + 1
+    with placed(), ProgressBar("descent", total) as advance, _tracing(way.trace) as keep:
+
+        def watch(now: DescentStep) -> None:
+            keep(now)
+            advance(now)
+
+        done = descent.descend(start, **keywords, watch=watch)
+    if not done.start.is_finite:
+        say(f"error: {reports.not_finite(done.start)}")
+        return NOT_FINITE
+    if report.output is not None and report.form is Format.table:
+        writing.write_file(report.output, reports.descent(done, Format.csv, Look()))
+        writing.write_stdout(reports.descent(done, Format.table, look_of_stdout()), for_people=True)
+    else:
+        deliver(report, reports.descent(done, report.form, look_of(report)))
+    if figure.plot is not None:
+        plot.descent(done, figure.plot)
+    if "bandwidth" in done.wrt and report.form is not Format.json:
+        say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
+    if done.diverged:
+        say(f"error: {done.stopped}")
+    return NOT_FINITE if done.diverged else DONE
+
+
+@command("kernels")
+def kernels(report: ReportFlags) -> int:
+    """List the kernels: names, formulas, support, tail, and the claims of the note that hold for each."""
+    deliver(report, reports.kernels(report.form, look_of(report)))
+    return DONE
+
+
+def main(arguments: Sequence[str] | None = None) -> NoReturn:
+    """Run the command line and exit with its code."""
+    gc.set_threshold(100_000)  # starting makes many objects and no garbage: 8 ms of looking for it are saved
+    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
+
+
+def run(arguments: Sequence[str]) -> int:
+    """Run the command line and return its exit code; the only place that catches errors."""
+    debug = "--debug" in arguments
+    try:
+        return _built_for(arguments).main(args=list(arguments), prog_name="kdegrad", standalone_mode=False) or DONE
+    except KdegradError as error:
+        if isinstance(error, SettingError) and error.place is None:
+            error = error.at(f"--{error.name}")
+        say("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        return WRONG_INPUT
+    except _UsageError as error:
+        return _explain_usage(error)
+    except KeyboardInterrupt:
+        say("interrupted")
+        return INTERRUPTED
+    except Exception as error:  # every other error is the machine's or our own, and 1 must mean a failed property
+        if debug:
+            traceback.print_exc()
+        say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
+        return MACHINE_FAILED
+
+
+def _built_for(arguments: Sequence[str]) -> Any:
+    """Return the application as click's object: of the command that is called alone, which starts sooner, or whole."""
+    first = next(iter(arguments), "")
+    app.registered_commands.clear()
+    for name in [first] if first in COMMANDS else COMMANDS:
+        app.command(name, cls=GroupedCommand)(flattened(COMMANDS[name]))
+    return typer.main.get_command(app)
+
+
+def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace: str | None = None) -> Problem:
+    """Return the problem that INPUT and the flags make, once all outputs are known to be writable."""
+    source = flags.input_
+    if source is None:
+        say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
+        source = _example(EXAMPLE)
+    return flags.problem(source, _outputs(report, figure, trace))
+
+
+def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags) -> dict[str, Problem]:
+    """Return the problems to check by name: INPUT, or those of the packaged examples that the flags fit."""
+    outputs = _outputs(report, figure)
+    if flags.input_ is not None:
+        return {"input": flags.problem(flags.input_, outputs)}
+    say("note: no INPUT: the packaged examples are checked")
+    cases, misfit = {}, None
+    for name in EXAMPLES:
+        try:
+            cases[name] = flags.problem(_example(name), outputs, quiet=True)
+        except SettingError as error:  # a kernel of the circle does not fit an example on the line
+            misfit = error
+    if misfit is not None and not cases:
+        raise misfit
+    return cases
+
+
+def _outputs(
+    report: ReportFlags | VerdictReportFlags, figure: PlotFlags, trace: str | None = None
+) -> dict[str, str | None]:
+    """Return the files to write by option, once a figure and Parquet are known to be possible."""
+    if figure.plot is not None:
+        plot.check(figure.plot)
+    if report.is_parquet:
+        as_parquet.check()
+        report.rendered(report.format_)
+    return {"output": report.output, "plot": figure.plot, "trace": trace}
+
+
+@contextmanager
+def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
+    """Yield what writes a step of a descent to the file, which appears when the block ends well."""
+    if file is None:
+        yield lambda _: None
+        return
+    with writing.replacing(file) as stream:
+        yield reports.tracer(stream)
+
+
+def _example(name: str) -> str:
+    """Return the path of a packaged example: in the package once installed, beside it in a checkout."""
+    package = Path(__file__).parent
+    packaged, checkout = (folder / "sample_inputs" / name for folder in (package, package.parent))
+    return str(packaged if packaged.exists() else checkout)
+
+
+def _explain_usage(error: Any) -> int:
+    """Say what is wrong with the command line, as click words it, and where help is."""
+    path = error.ctx.command_path if error.ctx is not None else "kdegrad"
+    say(f"error: {error.format_message()}\nTry '{path} --help'.")
+    return WRONG_INPUT

@@ -1,0 +1,67 @@
+"""Where the command line's text goes, and what that place can show."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import suppress
+from typing import TYPE_CHECKING
+
+from kdegrad import writing
+from kdegrad.reports import Look, as_parquet
+
+if TYPE_CHECKING:
+    from kdegrad.flags import ReportFlags, VerdictReportFlags
+
+NARROWEST, WIDEST = 40, 1_000  # columns: below, the terminal folds what a table cannot
+
+
+def say(message: str) -> None:
+    """Print a message on standard error, whatever its encoding can show; nobody can be told if it is closed or full."""
+    if sys.stderr is None:
+        return
+    encoding = sys.stderr.encoding or "ascii"
+    with suppress(OSError):
+        print(message.encode(encoding, errors="backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+
+
+def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
+    """Return what the place that the report goes to can do."""
+    return Look() if report.output is not None else look_of_stdout()
+
+
+def look_of_stdout() -> Look:
+    """Return what standard output can do."""
+    if sys.stdout is None:
+        return Look()
+    terminal = sys.stdout.isatty()
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked[:6]) if asked.isdecimal() and asked.isascii() else 0
+    dumb = os.environ.get("TERM") == "dumb"
+    return Look(
+        width=min(max(width or (shutil.get_terminal_size().columns if terminal else 80), NARROWEST), WIDEST),
+        unicode=(sys.stdout.encoding or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf32"),
+        colour=terminal and not dumb and not os.environ.get("NO_COLOR"),
+    )
+
+
+def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
+    """Send a report to the file or to standard output."""
+    if report.output is None:
+        writing.write_stdout(pieces, for_people=report.form == "table")
+    elif report.is_parquet:
+        with writing.replacing(report.output) as stream:
+            as_parquet.write(pieces, stream)
+    else:
+        writing.write_file(report.output, pieces)
+
+
+def machine_error(error: Exception) -> str:
+    """Return what to say about an error that is not the user's."""
+    if isinstance(error, MemoryError):
+        return "out of memory: fewer points or bins, or a larger machine"
+    if isinstance(error, OSError):
+        return f"{error.filename or 'output'}: {error.strerror or error}"
+    return f"an error of kdegrad's own, {type(error).__name__}: {error}"

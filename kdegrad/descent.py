@@ -1,0 +1,295 @@
+"""Training in small: from the input's points down the gradient, or by the exact fixed-point step for the weights.
+
+The coordinates that move and the rules by which they do are in `kdegrad.movers`.
+
+The step of `em` never raises the loss. With responsibilities r_j taken at the old weights S, Jensen's inequality bounds
+the loss at new weights S' by
+
+    L(S') ≤ L(S) - Σ_i R_i log(S'_i/S_i)        equal at S' = S
+
+and S'_i = R_i/Σ_j R_j is where the right side is least. A background and a scale only change the r_j.
+
+**The duality gap.** In the weights, over the simplex Σ_i S_i = 1, S_i ≥ 0, the loss is convex: it is a mean of -log of
+functions affine in S. (In the logits it is not, but each stationary point with all S_i > 0 is a minimum all the same.)
+With g_i = R_i/S_i, ∂L/∂S_i = -g_i, a convex function lies above its tangent, so for the weights S* of the least loss L*
+
+    L* ≥ L + Σ_i (-g_i)(S*_i - S_i) = L - Σ_i S*_i g_i + Σ_j R_j ≥ L - max_i g_i + Σ_j R_j
+
+as Σ_i S_i g_i = Σ_j R_j and Σ_i S*_i = 1. So L - L* ≤ max_i R_i/S_i - Σ_j R_j = -min_i (∂L/∂z_i)/S_i, for any kernel,
+scale and background (without one, Σ_j R_j = 1). The maximum runs over the points that the minimum may use: all but
+those that were masked at the start. The gap is 0 at the minimum, and only there.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+from typing import Final, NamedTuple, final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdegrad.domain import FloatArray
+from kdegrad.errors import KdegradError, SettingError
+from kdegrad.grammar import nearest
+from kdegrad.movers import MOVERS, Coordinates
+from kdegrad.objective import WRT, Evaluation, evaluate
+from kdegrad.problem import Problem
+
+STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class DescentStep:
+    """Where a descent is after some steps.
+
+    Attributes
+    ----------
+    step
+        How many steps were taken; 0 is the start.
+    evaluation
+        The problem there, with its loss and gradients.
+    norm
+        The Euclidean norm of the gradient in the coordinates that move.
+    gap
+        The duality gap, an upper bound of L - L*; None unless the weights alone move.
+    """
+
+    step: int
+    evaluation: Evaluation
+    norm: float
+    gap: float | None
+
+    def row(self) -> CourseRow:
+        """Return the numbers alone."""
+        at = self.evaluation
+        return CourseRow(self.step, at.loss, at.kl, self.norm, self.gap, at.problem.kernel.bandwidth)
+
+
+@final
+@dataclass(frozen=True)
+class CourseRow:
+    """The numbers of a `DescentStep` without its points."""
+
+    step: int
+    loss: float
+    kl: float | None
+    norm: float
+    gap: float | None
+    bandwidth: float
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Snapshot:
+    """The points after some steps: angles and weights, each of shape (N,)."""
+
+    step: int
+    angles: FloatArray
+    weights: FloatArray
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Descent:
+    """What a descent did.
+
+    Attributes
+    ----------
+    start, end
+        The first evaluation and the last that was reached.
+    wrt, optimizer, rate, tolerance
+        As they were asked for.
+    course
+        One row a step, the start first.
+    path
+        Start, end, and steps between, evenly spaced: `_Path.STEPS` at the most, fewer for many points.
+    converged
+        Whether it stopped because it was near enough, by the rule of `descend`.
+    stopped
+        Why it stopped, in words.
+    diverged
+        Whether it stopped because a step led to where the loss is infinite or a number overflows.
+    """
+
+    start: Evaluation
+    end: Evaluation
+    wrt: tuple[str, ...]
+    optimizer: str
+    rate: float
+    tolerance: float
+    course: tuple[CourseRow, ...]
+    path: tuple[Snapshot, ...]
+    converged: bool
+    stopped: str
+    diverged: bool
+
+    @property
+    def gap(self) -> float | None:
+        """How far from the least loss it may have ended at the most; None unless the weights alone moved."""
+        return self.course[-1].gap
+
+    @property
+    def rises(self) -> int:
+        """In how many steps the loss rose by more than round-off."""
+        losses = [row.loss for row in self.course]
+        slack = 1e-13 * max(1.0, *map(abs, losses))
+        return sum(after > before + slack for before, after in itertools.pairwise(losses))
+
+
+def descend(
+    problem: Problem,
+    *,
+    steps: int = STEPS,
+    rate: float = RATE,
+    wrt: Collection[str] = ("logits",),
+    optimizer: str = "gradient",
+    tolerance: float = TOLERANCE,
+    watch: Callable[[DescentStep], object] | None = None,
+) -> Descent:
+    """Descend from the points of a problem.
+
+    It stops after `steps` steps, or before: where the weights alone move, when the duality gap, which bounds how far
+    the loss is from the least, is at most `tolerance`; else when the norm of the gradient is.
+
+    A step to where the loss is infinite or a number overflows is not taken, and ends the descent; so does a start
+    whose loss is infinite.
+
+    Parameters
+    ----------
+    problem
+        Where it starts.
+    steps
+        The most steps to take.
+    rate
+        The length of a step: z ← z - rate·∂L/∂z; angles in bandwidths, the bandwidth as its logarithm. `em` has none.
+    wrt
+        What moves: any of ``logits``, ``angles``, ``bandwidth``.
+    optimizer
+        ``gradient``, ``adam``, or ``em`` (the logits alone).
+    tolerance
+        See above; 0 to take all steps.
+    watch
+        Called with each step as it is done, the start included.
+
+    Raises
+    ------
+    SettingError
+        For an unknown name or a number out of range.
+
+    Examples
+    --------
+    >>> import kdegrad as kg
+    >>> swarm = kg.Problem([-40, -10, 10], target=(-30, 30), bandwidth=10)
+    >>> done = kg.descend(swarm, optimizer="em", steps=1000)
+    >>> done.converged, done.course[-1].gap <= 1e-8
+    (True, True)
+    """
+    moving = _checked(steps, rate, wrt, optimizer, tolerance)
+    coordinates = Coordinates(problem, moving)
+    free = ~np.isneginf(problem.logits)
+    mover = MOVERS[optimizer](rate)
+    start = evaluation = evaluate(problem, moving)
+    place = coordinates.of(problem)
+    course: list[CourseRow] = []
+    path = _Path(len(free))
+    end = _End(False, f"all {steps} steps are taken", False)
+    for step in range(steps + 1):
+        gradient = coordinates.gradient(evaluation)
+        gap = _gap(evaluation, free) if moving == ("logits",) else None
+        now = DescentStep(step, evaluation, float(np.linalg.norm(gradient)), gap)
+        course.append(now.row())
+        path.add(now)
+        if watch is not None:
+            watch(now)
+        if not evaluation.is_finite:
+            end = _End(False, "the loss is infinite at the start", True)
+            break
+        if (now.norm if gap is None else gap) <= tolerance:
+            what = "norm of the gradient" if gap is None else "duality gap"
+            end = _End(True, f"converged after {step} steps: the {what} is at most {tolerance:g}", False)
+            break
+        if step == steps:
+            break
+        place = mover.step(place, gradient, evaluation)
+        following = _evaluated(coordinates, place, moving)
+        if following is None:
+            end = _End(False, f"step {step + 1} leads to where the loss is infinite: a smaller rate may not", True)
+            break
+        evaluation = following
+    return Descent(start, evaluation, moving, optimizer, rate, tolerance, tuple(course), path.whole(), *end)
+
+
+@final
+class _Path:
+    """Snapshots at every so many steps; when there are too many, every other one goes."""
+
+    STEPS: Final = 512
+    NUMBERS: Final = 1 << 22
+
+    def __init__(self, points: int) -> None:
+        self._most = max(2, min(self.STEPS, self.NUMBERS // points))
+        self._stride = 1
+        self._kept: list[Snapshot] = []
+        self._last: Snapshot | None = None
+
+    def add(self, now: DescentStep) -> None:
+        """Keep where the points are, if it is their turn."""
+        self._last = Snapshot(now.step, now.evaluation.problem.angles, now.evaluation.weights)
+        if now.step % self._stride == 0:
+            self._kept.append(self._last)
+        if len(self._kept) > self._most:
+            self._kept = self._kept[::2]
+            self._stride *= 2
+
+    def whole(self) -> tuple[Snapshot, ...]:
+        """Return what is kept, and the end."""
+        assert self._last is not None  # the start was added
+        return tuple(self._kept if self._kept[-1] is self._last else [*self._kept, self._last])
+
+
+class _End(NamedTuple):
+    converged: bool
+    stopped: str
+    diverged: bool
+
+
+def _gap(evaluation: Evaluation, free: NDArray[np.bool_]) -> float:
+    """Return max_i R_i/S_i - Σ_j R_j over the points that may have weight."""
+    per_weight = evaluation.gradients.per_weight
+    assert per_weight is not None  # the gradient was asked for
+    return max(0.0, -float(per_weight[free].min()))
+
+
+def _evaluated(coordinates: Coordinates, place: FloatArray, moving: Collection[str]) -> Evaluation | None:
+    """Return the evaluation at a place; None where the loss is infinite or a coordinate is."""
+    try:
+        evaluation = evaluate(coordinates.problem(place), moving)
+    except KdegradError:
+        return None
+    return evaluation if evaluation.is_finite else None
+
+
+def _checked(steps: int, rate: float, wrt: Collection[str], optimizer: str, tolerance: float) -> tuple[str, ...]:
+    """Return what moves, in the order of `WRT`, once all is known to be in its range."""
+    for name in wrt:
+        if name not in WRT:
+            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(name, WRT)}")
+    if optimizer not in MOVERS:
+        near = nearest(str(optimizer), MOVERS)
+        raise SettingError("optimizer", f"unknown {optimizer!r}: choose {', '.join(MOVERS)}{near}")
+    moving = tuple(name for name in WRT if name in wrt)
+    if not moving:
+        raise SettingError("wrt", f"nothing moves: choose from {', '.join(WRT)}")
+    if optimizer == "em" and moving != ("logits",):
+        raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
+    if steps < 0:
+        raise SettingError("steps", f"{steps} is out of range: give 0 or more")
+    if not 0.0 < rate < math.inf:
+        raise SettingError("rate", f"{rate!r} is out of range: give a finite number above 0")
+    if not 0.0 <= tolerance < math.inf:
+        raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number, 0 or more")
+    return moving

@@ -1,0 +1,26 @@
+"""The options of the command line, each declared once; a command takes the groups that it needs.
+
+`words` says what an option is made of, `problem` has INPUT and what makes a problem, `report` where a result goes,
+`families` what ``sweep`` and ``descend`` add, `checks` what ``verify-props`` does.
+"""
+
+from kdegrad.flags.checks import CheckFlags
+from kdegrad.flags.families import DescentFlags, SweepFlags
+from kdegrad.flags.problem import ProblemFlags
+from kdegrad.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
+from kdegrad.flags.words import count, flattened, names, placed
+
+__all__ = [
+    "REPORT",
+    "CheckFlags",
+    "DescentFlags",
+    "PlotFlags",
+    "ProblemFlags",
+    "ReportFlags",
+    "SweepFlags",
+    "VerdictReportFlags",
+    "count",
+    "flattened",
+    "names",
+    "placed",
+]

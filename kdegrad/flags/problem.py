@@ -1,0 +1,147 @@
+"""INPUT and the options of a problem, and what they mean together with a file."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from kdegrad import grammar, writing
+from kdegrad.console import say
+from kdegrad.errors import SettingError
+from kdegrad.flags.words import option, parsed
+
+if TYPE_CHECKING:
+    from kdegrad.problem import Problem
+
+PROBLEM, READING = "Problem", "Reading"
+
+
+@dataclass(eq=False, repr=False)
+class ProblemFlags:
+    """INPUT and the options of every computing command (SPEC section 6)."""
+
+    input_: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[INPUT]",
+            rich_help_panel="Arguments",
+            help="A .csv, .tsv, .yaml or .yml file, or - for standard input.",
+            show_default=False,
+        ),
+    ] = None
+    target: Annotated[tuple[str, str] | None, option("--target", PROBLEM, "The interval [a, b].", "LOW HIGH")] = None
+    kernel: Annotated[
+        list[str] | None, option("--kernel", PROBLEM, "See kdegrad kernels. [default: laplace]", "NAME")
+    ] = None
+    bandwidth: Annotated[
+        str | None, option("--bandwidth", PROBLEM, "Scale of the kernel, in the angles' unit. [default: 1]", "H")
+    ] = None
+    df: Annotated[str | None, option("--df", PROBLEM, "Degrees of freedom of student-t. [default: 3]", "NU")] = None
+    bins: Annotated[str | None, option("--bins", PROBLEM, "How many bins. [default: 360]", "B")] = None
+    rule: Annotated[str | None, option("--rule", PROBLEM, "midpoint, gauss or exact. [default: midpoint]", "NAME")] = (
+        None
+    )
+    at: Annotated[str | None, option("--at", PROBLEM, "One bin only, at X.", "X")] = None
+    scale: Annotated[str | None, option("--scale", PROBLEM, "Multiply the kernel by C. [default: 1]", "C")] = None
+    background: Annotated[
+        str | None,
+        option("--background", PROBLEM, "Mix the share E of the target's uniform density in. [default: 0]", "E"),
+    ] = None
+    circular: Annotated[
+        bool | None,
+        typer.Option(
+            "--circular/--no-circular", help="Angles live on a circle.", rich_help_panel=PROBLEM, show_default=False
+        ),
+    ] = None
+    period: Annotated[str | None, option("--period", PROBLEM, "The circle's circumference.", "P")] = None
+    unit: Annotated[
+        str | None,
+        option("--unit", PROBLEM, "degrees, radians or turns: the circle's circumference. [default: degrees]", "NAME"),
+    ] = None
+    sums: Annotated[
+        str | None, option("--sums", PROBLEM, "auto, dense or fast: same numbers. [default: auto]", "NAME")
+    ] = None
+    angle_column: Annotated[
+        str | None, option("--angle-column", READING, "Column of the angles. [default: angle]", "NAME")
+    ] = None
+    logit_column: Annotated[
+        str | None, option("--logit-column", READING, "Column of the logits. [default: logit]", "NAME")
+    ] = None
+    weight_column: Annotated[
+        str | None, option("--weight-column", READING, "Column of the weights. [default: weight]", "NAME")
+    ] = None
+    label_column: Annotated[
+        str | None, option("--label-column", READING, "Column of the labels. [default: label]", "NAME")
+    ] = None
+    delimiter: Annotated[str | None, option("--delimiter", READING, "Between cells. [default: from the file]", "C")] = (
+        None
+    )
+    input_format: Annotated[
+        str | None, option("--input-format", READING, "csv, tsv or yaml. [default: by suffix]", "NAME")
+    ] = None
+
+    def problem(self, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
+        """Read `source` and return the problem that it and the flags make; a flag wins over the file.
+
+        Parameters
+        ----------
+        source
+            INPUT.
+        outputs
+            Option → file that will be written; None where the option is not given.
+        quiet
+            Whether to pass over it in silence that all points weigh the same.
+
+        Raises
+        ------
+        KdegradError
+            For a file, a flag or a combination that cannot be used, with the place.
+        """
+        from kdegrad.reading import Columns, problem_of, read
+
+        given = self._settings()
+        writing.check_outputs(outputs, source)
+        columns = Columns(self.angle_column, self.logit_column, self.weight_column, self.label_column)
+        content = read(source, input_format=self.input_format, columns=columns, delimiter=self.delimiter)
+        if content.table is not None:
+            writing.check_outputs(outputs, content.table)
+        if content.logits is None and not quiet:
+            say(f"note: {content.name} has neither logits nor weights: all points weigh the same")
+        return problem_of(content, given)
+
+    def _settings(self) -> dict[str, Any]:
+        """Return the settings that the flags give, by name, as Python values."""
+        settings = {
+            name: text if reads is str else parsed(name, reads, text)
+            for name, reads in _READS.items()
+            if (text := getattr(self, name)) is not None
+        }
+        if self.target is not None:
+            low, high = self.target
+            settings["target"] = (parsed("target", grammar.number, low), parsed("target", grammar.number, high))
+        if self.kernel:
+            settings["kernel"] = self.kernel[-1]  # as with every option, the last one counts; sweep takes them all
+        if self.circular is not None:
+            settings["circular"] = self.circular
+        if "at" in settings and (clash := {"bins", "rule"} & settings.keys()):
+            raise SettingError("at", f"is one bin: leave out --{' and --'.join(sorted(clash))}", "--at")
+        if self.circular is False and self.period is not None:
+            raise SettingError("period", "makes a circle, --no-circular a line: leave one out", "--period")
+        return settings
+
+
+_READS: dict[str, Callable[[str], Any]] = {
+    "bandwidth": grammar.number,
+    "df": grammar.number,
+    "bins": grammar.integer,
+    "rule": str,
+    "at": grammar.number,
+    "scale": grammar.number,
+    "background": grammar.number,
+    "period": grammar.number,
+    "unit": str,
+    "sums": str,
+}

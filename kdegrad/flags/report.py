@@ -1,0 +1,80 @@
+"""The options that say where a result goes, and in which form."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Annotated
+
+import typer
+
+from kdegrad.errors import SettingError
+from kdegrad.flags.words import option
+from kdegrad.reports import Format, VerdictFormat
+
+REPORT = "Report"
+PARQUET = ".parquet"
+
+
+@dataclass(eq=False, repr=False)
+class _OutputFlags:
+    """Where a report goes."""
+
+    output: Annotated[
+        str | None, option("--output", REPORT, "Write there, whole or not at all; .parquet by suffix.", "FILE")
+    ] = None
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of an error of ours.", rich_help_panel=REPORT)
+    ] = False
+
+    @property
+    def is_parquet(self) -> bool:
+        """Whether the output is a Parquet file, by its suffix."""
+        return self.output is not None and self.output.lower().endswith(PARQUET)
+
+    def rendered(self, form: str) -> str:
+        """Return the form to render for a ``--format``: for Parquet CSV, whose columns it has.
+
+        Raises
+        ------
+        SettingError
+            For another form than these in a Parquet file.
+        """
+        if self.is_parquet and form not in ("table", "csv"):
+            raise SettingError("format", f"{form} does not go into a {PARQUET} file: leave --format out", "--format")
+        return "csv" if self.is_parquet else form
+
+
+@dataclass(eq=False, repr=False)
+class ReportFlags(_OutputFlags):
+    """Where a report goes and in which form."""
+
+    format_: Annotated[
+        Format, typer.Option("--format", help="The form of the report.", rich_help_panel=REPORT, case_sensitive=False)
+    ] = Format.table
+
+    @property
+    def form(self) -> Format:
+        """The form to render."""
+        return Format(self.rendered(self.format_))
+
+
+@dataclass(eq=False, repr=False)
+class VerdictReportFlags(_OutputFlags):
+    """The same for the report of ``verify-props``, which has more forms."""
+
+    format_: Annotated[
+        VerdictFormat,
+        typer.Option("--format", help="The form of the report.", rich_help_panel=REPORT, case_sensitive=False),
+    ] = VerdictFormat.table
+
+    @property
+    def form(self) -> VerdictFormat:
+        """The form to render."""
+        return VerdictFormat(self.rendered(self.format_))
+
+
+@dataclass(eq=False, repr=False)
+class PlotFlags:
+    """Where a figure goes."""
+
+    plot: Annotated[str | None, option("--plot", REPORT, "Draw a figure: .png, .svg or .pdf.", "FILE")] = None

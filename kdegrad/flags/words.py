@@ -1,0 +1,99 @@
+"""What the options of the command line are made of: how one is declared, and what its text means.
+
+Everything arrives as text: numbers obey the grammar that files obey too (`kdegrad.grammar`).
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import fields, is_dataclass
+from functools import cache
+from typing import Any, get_type_hints
+
+import typer
+
+from kdegrad import grammar
+from kdegrad.errors import SettingError
+
+
+def option(name: str, panel: str, help_: str, metavar: str | None = None) -> Any:
+    """Return the declaration of an option whose default its help names itself."""
+    return typer.Option(name, help=help_, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+
+def parsed(name: str, reads: Callable[[str], Any], text: str) -> Any:
+    """Return the number that the text of an option writes.
+
+    Raises
+    ------
+    SettingError
+        With the option's name.
+    """
+    try:
+        return reads(text)
+    except ValueError as error:
+        raise SettingError(name, str(error), f"--{name}") from None
+
+
+def names(text: str) -> list[str]:
+    """Return the names that a text lists, separated by commas."""
+    return [name.strip() for name in text.split(",")]
+
+
+def count(name: str, text: str, *, least: int = 1) -> int:
+    """Return the whole number of at least `least` that an option writes.
+
+    Raises
+    ------
+    SettingError
+        With the option's name.
+    """
+    value: int = parsed(name, grammar.integer, text)
+    if value < least:
+        raise SettingError(name, f"{value} is out of range: give {least} or more", f"--{name}")
+    return value
+
+
+@contextmanager
+def placed(**places: str) -> Iterator[None]:
+    """Let an error about an option say which flag gave it: ``--name``, or what `places` has for the name."""
+    try:
+        yield
+    except SettingError as error:
+        raise error.at(error.place or places.get(error.name, f"--{error.name}")) from None
+
+
+def flattened(command: Callable[..., int]) -> Callable[..., int]:
+    """Return `command` with one parameter for each field of its dataclass parameters, as Typer wants them."""
+    hints = get_type_hints(command, include_extras=True)
+    groups: dict[str, Any] = {name: hint for name, hint in hints.items() if is_dataclass(hint)}
+    parameters = []
+    for name, parameter in inspect.signature(command).parameters.items():
+        own = parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY)
+        parameters += _parameters(groups[name]) if name in groups else [own]
+
+    def run(**values: Any) -> int:
+        built = {
+            name: group(**{field.name: values.pop(field.name) for field in fields(group)})
+            for name, group in groups.items()
+        }
+        return command(**built, **values)
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in parameters}
+    run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typeshed does not know of it
+    return run
+
+
+@cache
+def _parameters(group: Any) -> list[inspect.Parameter]:
+    """Return a parameter for each field of a dataclass."""
+    hints = get_type_hints(group, include_extras=True)
+    return [
+        inspect.Parameter(
+            field.name, inspect.Parameter.KEYWORD_ONLY, default=field.default, annotation=hints[field.name]
+        )
+        for field in fields(group)
+    ]

@@ -1,0 +1,114 @@
+"""Figures of a result as .png, .svg or .pdf files, drawn by matplotlib without pyplot.
+
+Each function draws one result and writes one file, whole or not at all. matplotlib (the extra ``plot``) is imported
+when a figure is drawn. The same result makes the same bytes: no date, no random ids, no settings of the user's.
+"""
+
+from __future__ import annotations
+
+import io
+import os
+import warnings
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from typing import TYPE_CHECKING, Final
+
+from kdegrad import writing
+from kdegrad.errors import SettingError
+from kdegrad.grammar import shown
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
+
+    from kdegrad.descent import Descent
+    from kdegrad.objective import Evaluation
+    from kdegrad.plot.checks import VerdictLike
+    from kdegrad.sweeps import Sweep
+
+SUFFIXES: Final = (".png", ".svg", ".pdf")
+_METADATA: Final[dict[str, dict[str, str | None]]] = {
+    "png": {"Software": None},
+    "svg": {"Date": None, "Creator": "kdegrad"},
+    "pdf": {"CreationDate": None, "Creator": "kdegrad", "Producer": None},
+}
+
+
+def check(file: str) -> None:
+    """Refuse a file that no figure can be written to, before anything is computed.
+
+    Raises
+    ------
+    SettingError
+        For a suffix that is none of `SUFFIXES`, or if matplotlib is not installed.
+    """
+    if _suffix(file) not in SUFFIXES:
+        raise SettingError("plot", f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these", "--plot")
+    if find_matplotlib() is None:
+        raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'", "--plot")
+
+
+def find_matplotlib() -> object | None:
+    """Return a sign of matplotlib if it can be imported, else None."""
+    try:
+        return find_spec("matplotlib")
+    except ValueError:  # what a test or a sandbox has put in its place
+        return None
+
+
+def loss(evaluation: Evaluation, file: str) -> None:
+    """Draw target, density, and the points as stems by weight; on a circle as a rose."""
+    from kdegrad.plot import circle, line
+
+    on_circle = evaluation.problem.settings.circumference is not None
+    _write(file, lambda: (circle if on_circle else line).weights(evaluation))
+
+
+def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> None:
+    """Draw the gradient of each point at its angle below the density; with `per_bin` a map of points and bins."""
+    from kdegrad.plot import bins, circle, line
+
+    on_circle = evaluation.problem.settings.circumference is not None
+    draw = bins.gradient if per_bin else (circle if on_circle else line).gradient
+    _write(file, lambda: draw(evaluation))
+
+
+def sweep(family: Sweep, file: str, *, log: bool = False) -> None:
+    """Draw KL, gradient and gradient per weight along the parameter, a curve for each kernel."""
+    from kdegrad.plot import families
+
+    _write(file, lambda: families.sweep(family, log=log))
+
+
+def descent(done: Descent, file: str) -> None:
+    """Draw the course of the loss, how near the end it was, and the way of the points."""
+    from kdegrad.plot import families
+
+    _write(file, lambda: families.descent(done))
+
+
+def verdicts(checks: Sequence[VerdictLike], file: str) -> None:
+    """Draw the residual of each check over its tolerance, a row for each property."""
+    from kdegrad.plot.checks import residuals
+
+    _write(file, lambda: residuals(checks))
+
+
+def _write(file: str, draw: Callable[[], Figure]) -> None:
+    """Write what `draw` returns, in the house's style."""
+    import matplotlib
+
+    from kdegrad.plot.style import SETTINGS
+
+    form = _suffix(file)[1:]
+    data = io.BytesIO()
+    with matplotlib.rc_context(), warnings.catch_warnings():
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label in a script that the font lacks
+        matplotlib.rcdefaults()
+        matplotlib.rcParams.update(SETTINGS)
+        draw().savefig(data, format=form, metadata=_METADATA[form])
+    with writing.replacing(file) as stream:
+        stream.write(data.getvalue())
+
+
+def _suffix(file: str) -> str:
+    return os.path.splitext(file)[1].lower()

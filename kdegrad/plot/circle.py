@@ -1,0 +1,113 @@
+"""Figures of one evaluation on a circle: the density outside a ring, the points as stems inside it."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import numpy as np
+from matplotlib.figure import Figure
+from matplotlib.projections.polar import PolarAxes
+
+from kdegrad.domain import FloatArray
+from kdegrad.objective import Evaluation
+from kdegrad.plot.line import ALL, BY_SIGN, STEMS, Groups, separate_lines, title_of
+from kdegrad.plot.style import (
+    BAND,
+    FAINT,
+    INK,
+    PULLED,
+    figure,
+    legend_below,
+)
+from kdegrad.problem import Problem
+from kdegrad.reports.facts import largest_first
+from kdegrad.view import curve
+
+OUTER, EDGE = 0.65, 1.75  # the height of the highest density over the ring, the frame's radius
+INNER, INNER_OF_MANY, MANY = 0.8, 0.4, 60  # the length of the longest stem: many would meet in the centre
+EIGHTHS_OF_PI: Final = ("0", "π/4", "π/2", "3π/4", "π", "5π/4", "3π/2", "7π/4")
+
+
+def weights(evaluation: Evaluation) -> Figure:
+    """Draw target and density, and the points as stems by weight."""
+    drawing, axes, turn = _rose(evaluation)
+    _stems(axes, turn, evaluation, evaluation.weights, ALL)
+    legend_below(drawing, axes)
+    return drawing
+
+
+def gradient(evaluation: Evaluation) -> Figure:
+    """Draw target and density, and the size of each point's gradient, coloured by its sign."""
+    drawing, axes, turn = _rose(evaluation)
+    slopes = evaluation.gradients.logits
+    assert slopes is not None  # it was asked for
+    _stems(axes, turn, evaluation, slopes, BY_SIGN)
+    legend_below(drawing, axes)
+    return drawing
+
+
+def _rose(evaluation: Evaluation) -> tuple[Figure, PolarAxes, float]:
+    """Return a figure with target and density about a ring, its axes, and the radians in a unit of the angles."""
+    problem = evaluation.problem
+    period = problem.settings.circumference
+    assert period is not None  # it is a circle
+    turn = 2.0 * math.pi / period
+    drawing = figure(4.9, 4.4)
+    drawing.set_layout_engine("constrained", h_pad=0.07)
+    axes = drawing.add_subplot(projection="polar")
+    assert isinstance(axes, PolarAxes)
+    places, density = curve(problem, 541)
+    peak = max(float(density.max()), 1.0 / (problem.width or np.inf))
+    height = OUTER / peak if peak > 0.0 else 0.0
+    if problem.target is not None and problem.width is not None:
+        low, high = problem.target
+        arc = np.linspace(low, high, 91) * turn
+        axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=f"target [{low:g}, {high:g}]")
+        axes.plot(
+            arc, np.full_like(arc, 1.0 + height / problem.width), color=PULLED, linestyle="--", label="wanted density"
+        )
+    if problem.settings.at is not None:
+        axes.plot([problem.settings.at * turn] * 2, [0.0, EDGE], color=FAINT, linewidth=0.8, label="the one bin")
+    axes.plot(np.linspace(0.0, 2.0 * math.pi, 181), np.ones(181), color=FAINT, linewidth=0.7)
+    axes.fill_between(places * turn, 1.0, 1.0 + height * density, color=INK, alpha=0.1, linewidth=0)
+    unit = problem.settings.unit.removesuffix("s")
+    name = f"density p, at the most {float(density.max()):.3g} per {unit}"
+    axes.plot(places * turn, 1.0 + height * density, color=INK, label=name)
+    _name_angles(axes, problem, period)
+    drawing.suptitle(title_of(evaluation), fontsize="medium")
+    return drawing, axes, turn
+
+
+def _stems(axes: PolarAxes, turn: float, evaluation: Evaluation, values: FloatArray, groups: Groups) -> None:
+    """Draw a stem from the ring inward for each point, the longest for the largest size."""
+    kept = np.sort(largest_first(values, STEMS))
+    angles, values = evaluation.problem.angles[kept] * turn, values[kept]
+    largest = float(np.abs(values).max()) or 1.0
+    many = len(kept) > MANY
+    length = (INNER_OF_MANY if many else INNER) / largest
+    for name, (colour, compare) in groups.items():
+        chosen = compare(values, 0.0)
+        tips = 1.0 - length * np.abs(values[chosen])
+        lines = separate_lines(angles[chosen], np.ones_like(tips), tips)
+        axes.plot(*lines, color=colour, linewidth=0.5 if many else 1.1, zorder=3)
+        axes.plot(angles[chosen], tips, "o", color=colour, markersize=1.5 if many else 3.2, label=name, zorder=3)
+    axes.plot([], [], linestyle="none", label=f"longest stem {largest:.3g}")
+
+
+def _name_angles(axes: PolarAxes, problem: Problem, period: float) -> None:
+    """Name the eighths of the circle in the unit of the angles; the radii have no names."""
+    axes.set_ylim(0.0, EDGE)
+    axes.set_yticks([])
+    axes.spines["polar"].set_visible(False)
+    axes.grid(visible=False)
+    if problem.settings.unit == "degrees":
+        names = [f"{part * period / 8:g}°" for part in range(8)]
+    elif problem.settings.unit == "radians" and problem.settings.period is None:
+        names = list(EIGHTHS_OF_PI)
+    else:
+        names = [f"{part * period / 8:g}" for part in range(8)]
+    axes.set_xticks([part * math.pi / 4 for part in range(8)], names)
+    axes.tick_params(pad=-2)
+    spokes = [part * math.pi / 4 for part in range(8)]
+    axes.vlines(spokes, 1.0, EDGE, color=FAINT, linewidth=0.4, alpha=0.4, zorder=0)

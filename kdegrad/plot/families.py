@@ -1,0 +1,243 @@
+"""Figures of families of problems: a sweep along one parameter, a descent along the gradient."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Sequence
+from itertools import cycle, product
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.collections import LineCollection
+from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from kdegrad.descent import Descent
+from kdegrad.domain import FloatArray
+from kdegrad.plot.style import (
+    BAND,
+    CURVES,
+    DASHES,
+    FAINT,
+    INK,
+    MARKERS,
+    PULLED,
+    PUSHED,
+    angle_name,
+    figure,
+    legend_below,
+    log_ticks,
+    short,
+)
+from kdegrad.problem import Problem
+from kdegrad.reports.facts import largest_first
+from kdegrad.sweeps import Sweep, SweepStep, series
+
+PATHS, NAMED_PATHS = 60, 12
+WIDTH_STEP = 0.1  # points
+MARKS = 20  # on a curve
+WIDE_RANGE = 10.0  # beyond it the small values of a linear axis lie on its floor
+Panel = tuple[str, Callable[[SweepStep], Sequence[float | None]]]
+
+
+def sweep(family: Sweep, *, log: bool) -> Figure:
+    """Draw how far the model is from the target, the size of the gradient, and its extremes for a point's weight."""
+    no_target = family.problem.width is None
+    panels: list[Panel] = [
+        ("loss (nats)" if no_target else "KL (nats)", lambda step: [step.loss if no_target else step.kl]),
+        ("size of the gradient\nΣ |∂L/∂z|", lambda step: [step.l1]),
+        (
+            "∂L/∂z / S\nlargest ●, smallest ○",
+            lambda step: [step.gradient_per_weight_max, step.gradient_per_weight_min],
+        ),
+    ]
+    return _dots(family, panels) if family.over == "kernel" else _curves(family, panels, log=log)
+
+
+def _curves(family: Sweep, panels: Sequence[Panel], *, log: bool) -> Figure:
+    """Draw the panels one below the other, a curve for each kernel."""
+    kernels = list(series(family))
+    drawing = figure(5.4 + 0.16 * ((len(kernels) - 1) // 4))
+    every = drawing.subplots(len(panels), 1, sharex=True)
+    for axes, (name, values_of) in zip(every, panels, strict=True):
+        for rank, ((kernel, steps), (dash, colour), marker) in enumerate(
+            zip(kernels, cycle(product(DASHES, CURVES)), cycle(MARKERS), strict=False)
+        ):
+            below = (len(kernels) - 1 - rank) / max(len(kernels) - 1, 2)  # wider where others will lie on it
+            along = [step.value for step in steps]
+            for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
+                axes.plot(
+                    along,
+                    _numbers(values),
+                    dash,
+                    color=colour,
+                    label=kernel,
+                    linewidth=1.1 + 1.2 * below,
+                    marker=marker,
+                    markersize=3.0 + 1.6 * below,
+                    markevery=max(1, len(steps) // MARKS),
+                    markerfacecolor=colour if number == 0 else "white",
+                )
+        axes.set_ylabel(name)
+        _honest(axes, log_x=log, log_y=_is_wide(axes) and (log or axes is every[0]))
+    axes.set_xlabel(_parameter_name(family))
+    legend_below(drawing, axes, columns=4)
+    return drawing
+
+
+def _dots(family: Sweep, panels: Sequence[Panel]) -> Figure:
+    """Draw the panels side by side, a row for each kernel."""
+    steps = family.steps[::-1]
+    drawing = figure(1.1 + 0.19 * len(steps), 6.4)
+    every = drawing.subplots(1, len(panels), sharey=True)
+    for axes, (name, values_of) in zip(every, panels, strict=True):
+        for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
+            face = PULLED if number == 0 else "white"
+            axes.plot(_numbers(values), range(len(steps)), "o", color=PULLED, markerfacecolor=face, markersize=4)
+        axes.set_xlabel(name)
+        axes.grid(axis="y", color=BAND, linewidth=0.8)
+        axes.set_axisbelow(True)
+        axes.update_datalim([(0.0, 0.0)])
+        axes.autoscale_view()
+    infinite = {step.kernel: "  L = ∞" for step in steps if step.loss is None}
+    every[0].set_yticks(range(len(steps)), [step.kernel + infinite.get(step.kernel, "") for step in steps])
+    return drawing
+
+
+def descent(done: Descent) -> Figure:
+    """Draw the course of the loss, the gradient's norm with the duality gap, and the way of the points."""
+    drawing = figure(5.6)
+    above, middle, below = drawing.subplots(3, 1, sharex=True, height_ratios=(3, 3, 4))
+    steps = [row.step for row in done.course]
+    no_target = done.start.kl is None
+    above.plot(steps, [row.loss if row.kl is None else row.kl for row in done.course], color=INK)
+    above.set_ylabel("loss (nats)" if no_target else "KL (nats)")
+    taken = f"{steps[-1]} step{'' if steps[-1] == 1 else 's'}"
+    end = f"converged after {taken}" if done.converged else taken
+    above.set_title(f"{done.optimizer}, {done.start.problem.kernel.name}, {end}")
+    _honest(above, log_x=False, log_y=False)
+    middle.plot(steps, _positive([row.norm for row in done.course]), color=PULLED, label="norm of the gradient")
+    if done.gap is not None:
+        gaps = _positive([row.gap for row in done.course])
+        middle.plot(steps, gaps, color=PUSHED, linestyle="--", label="duality gap ≥ L - L*")
+    measured = [row.norm if row.gap is None else row.gap for row in done.course]
+    if done.tolerance > 0.0 and min(measured) < 100.0 * done.tolerance:  # a far one would squeeze the curves
+        middle.axhline(done.tolerance, color=FAINT, linewidth=0.8, linestyle=":", label="tolerance")
+    middle.set_yscale("log")
+    log_ticks(middle.yaxis, *middle.get_ylim())
+    middle.legend(loc="best")
+    _paths(below, done)
+    legend_below(drawing, below)
+    below.set_xlabel("step")
+    below.set_xlim(0, max(steps[-1], 1))
+    below.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return drawing
+
+
+def _paths(axes: Axes, done: Descent) -> None:
+    """Draw the angles along the steps, as wide as the weights, or the weights where the angles stay."""
+    angles_move = "angles" in done.wrt
+    steps = np.array([shot.step for shot in done.path], dtype=np.float64)
+    weights = np.array([shot.weights for shot in done.path])
+    angles = np.array([shot.angles for shot in done.path])
+    kept = largest_first(weights.max(axis=0), PATHS)
+    ways = angles if angles_move else weights
+    problem = done.start.problem
+    heaviest = float(weights[:, kept].max())
+    for point in kept:
+        grew = weights[-1, point] >= weights[0, point]
+        widths = 0.5 + 2.5 * weights[:, point] / heaviest if angles_move else np.full(len(steps), 1.2)
+        _way(axes, steps, ways[:, point], widths, PULLED if grew else PUSHED)
+    axes.autoscale_view()
+    if angles_move:
+        _mark_target(axes, problem)
+    axes.plot([], [], color=PULLED, label="weight grew")
+    axes.plot([], [], color=PUSHED, label="weight shrank")
+    axes.set_ylabel(angle_name(problem) + "\nwidth: weight" if angles_move else "weight S")
+    if len(kept) <= NAMED_PATHS:
+        names = problem.labels or [f"{angle:g}" for angle in problem.angles]
+        _name_ways(axes, float(steps[-1]), ways[-1, kept], [short(names[point]) for point in kept])
+    if not angles_move:
+        axes.set_ylim(bottom=0.0)
+
+
+def _mark_target(axes: Axes, problem: Problem) -> None:
+    """Shade the target, on a circle each time it comes round, without changing the range."""
+    if problem.target is None:
+        return
+    (low, high), (bottom, top) = problem.target, axes.get_ylim()
+    period = problem.settings.circumference or math.inf
+    first, last = (0, 0) if math.isinf(period) else (round((bottom - high) / period), round((top - low) / period))
+    for turn in range(first, last + 1)[:20]:
+        shift = turn * period if turn else 0.0
+        axes.axhspan(low + shift, high + shift, color=BAND, zorder=0, linewidth=0)
+    axes.set_ylim(bottom, top)
+
+
+def _way(axes: Axes, steps: FloatArray, values: FloatArray, widths: FloatArray, colour: str) -> None:
+    """Draw one line whose width changes along it."""
+    if len(steps) == 1:
+        axes.plot(steps, values, "o", color=colour, markersize=3.0, clip_on=False)
+        return
+    corners = np.column_stack([steps, values])
+    rounded = np.round(widths / WIDTH_STEP) * WIDTH_STEP
+    starts = np.flatnonzero(np.diff(rounded[1:], prepend=-1.0))  # a run of one width is one line
+    runs = [corners[first : last + 1] for first, last in zip(starts, [*starts[1:], len(corners) - 1], strict=True)]
+    axes.add_collection(LineCollection(runs, linewidths=rounded[starts + 1], colors=colour, capstyle="round"))
+    axes.update_datalim(corners)
+
+
+def _name_ways(axes: Axes, step: float, ends: FloatArray, names: Sequence[str]) -> None:
+    """Write the names at the right ends of the lines, those that would overlap moved apart."""
+    low, high = axes.get_ylim()
+    apart, order = 0.07 * (high - low), np.argsort(ends)
+    places = ends[order].astype(np.float64)
+    for index in range(1, len(places)):
+        places[index] = max(places[index], places[index - 1] + apart)
+    for index, place in zip(order, places, strict=True):
+        axes.annotate(
+            names[index], (step, float(place)), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5
+        )
+
+
+def _is_wide(axes: Axes) -> bool:
+    low, high = axes.dataLim.intervaly
+    return bool(low > 0.0 and WIDE_RANGE * low < high)
+
+
+def _honest(axes: Axes, *, log_x: bool, log_y: bool) -> None:
+    """Let a linear axis reach 0: noise shall not fill a panel, nor a small change look large."""
+    if log_x:
+        axes.set_xscale("log")
+        log_ticks(axes.xaxis, *axes.dataLim.intervalx)
+    low, high = axes.dataLim.intervaly
+    if log_y:
+        axes.set_yscale("log")
+        log_ticks(axes.yaxis, *axes.get_ylim())
+        axes.set_ylabel(f"{axes.get_ylabel()}\n(logarithmic)")
+    elif np.isfinite(low) and np.isfinite(high):
+        margin = 0.06 * (max(high, 0.0) - min(low, 0.0)) or 1.0
+        axes.set_ylim(min(low, 0.0) - (margin if low < 0.0 else 0.0), max(high, 0.0) + margin)
+        axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
+
+
+def _parameter_name(family: Sweep) -> str:
+    unit = family.problem.settings.unit
+    names = {
+        "distance": f"distance D that every point moved away ({unit})",
+        "bandwidth": f"bandwidth h ({unit})",
+        "bins": "bins B",
+        "background": "background E",
+        "scale": "scale C",
+    }
+    return names[family.over]
+
+
+def _numbers(values: Sequence[float | None]) -> FloatArray:
+    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
+
+
+def _positive(values: Sequence[float | None]) -> FloatArray:
+    """Return the values for a logarithmic axis: no point where one is 0."""
+    numbers = _numbers(values)
+    return np.where(numbers > 0.0, numbers, np.nan)

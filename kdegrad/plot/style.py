@@ -1,0 +1,106 @@
+"""How every figure looks: sizes for a column of text, little ink, two colours that the colour-blind tell apart."""
+
+from __future__ import annotations
+
+import math
+from typing import Any, Final
+
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.figure import Figure
+from matplotlib.patheffects import AbstractPathEffect, withStroke
+from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+
+from kdegrad.problem import Problem
+from kdegrad.reports.facts import safe_text
+
+INK, FAINT, BAND = "#222222", "#8a8a8a", "#e9eef3"
+PULLED, PUSHED = "#0072B2", "#D55E00"  # pulled up: ∂L/∂z < 0; pushed down: > 0
+CURVES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+DASHES: Final = ("-", "--", ":")
+MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
+
+WIDTH: Final = 4.8  # inches; printed at 3.4 the letters are 6 points high, at 7 they are 12
+LABEL_LENGTH: Final = 18
+
+SETTINGS: Final[Any] = {  # the keys are matplotlib's
+    "figure.dpi": 150,
+    "savefig.dpi": 200,
+    "font.size": 8.5,
+    "axes.titlesize": 8.5,
+    "axes.labelsize": 8.5,
+    "legend.fontsize": 7.5,
+    "xtick.labelsize": 7.5,
+    "ytick.labelsize": 7.5,
+    "axes.spines.top": False,
+    "axes.spines.right": False,
+    "axes.edgecolor": FAINT,
+    "axes.linewidth": 0.6,
+    "axes.labelcolor": INK,
+    "axes.titlelocation": "left",
+    "axes.unicode_minus": True,
+    "text.color": INK,
+    "text.parse_math": False,  # labels and file names are data
+    "xtick.color": INK,
+    "ytick.color": INK,
+    "xtick.major.width": 0.6,
+    "ytick.major.width": 0.6,
+    "legend.frameon": False,
+    "legend.handlelength": 1.6,
+    "lines.linewidth": 1.3,
+    "svg.hashsalt": "kdegrad",
+    "pdf.compression": 6,
+}
+
+
+def figure(height: float, width: float = WIDTH) -> Figure:
+    """Return an empty figure, in inches."""
+    return Figure(figsize=(width, height), layout="constrained")
+
+
+def legend_below(drawing: Figure, *sources: Axes, columns: int = 2) -> None:
+    """Put one legend for all of `sources` below the axes, each name once."""
+    entries: dict[str, Any] = {}
+    for axes in sources:
+        for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
+            entries.setdefault(name, handle)
+    drawing.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
+def log_ticks(axis: Axis, low: float, high: float) -> None:
+    """Name the decades of a logarithmic axis, and 2 and 5 between them where there are few, in plain numbers."""
+    decades = math.log10(high / low) if 0.0 < low < high else 0.0
+    axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2.0 else (1.0, 2.0, 5.0), numticks=8))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+
+
+def power(value: float) -> str:
+    """Return 0.001 to 10000 as they are, and what is smaller or larger as a power of ten."""
+    if 1e-3 <= value <= 1e4:
+        return f"{value:g}"
+    exponent = math.floor(math.log10(value) + 1e-9)
+    factor = f"{value / 10.0**exponent:.3g}"
+    superscript = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
+    return f"10{superscript}" if factor == "1" else f"{factor}·10{superscript}"
+
+
+def halo() -> list[AbstractPathEffect]:
+    """Return what keeps small letters readable where a line passes behind them."""
+    return [withStroke(linewidth=1.8, foreground="white")]
+
+
+def angle_name(problem: Problem) -> str:
+    """Return the name of an axis of angles, with its unit."""
+    return f"angle ({problem.settings.unit})"
+
+
+def density_name(problem: Problem) -> str:
+    """Return the name of an axis of densities, with its unit."""
+    return f"density (per {problem.settings.unit.removesuffix('s')})"
+
+
+def short(label: str) -> str:
+    """Return a label as text that cannot act, and not too long."""
+    text = safe_text(label)
+    return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"

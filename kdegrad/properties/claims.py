@@ -1,0 +1,197 @@
+"""The note's claims. It speaks of one bin: a node t, at which r_i = S_i K(t ⊖ x_i)/Σ_j S_j K(t ⊖ x_j)."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.problem import Problem
+from kdegrad.properties.base import Case, Comparison, Evaluator, LaplaceProperty, Property, Unmet, compared, roundoff
+from kdegrad.properties.geometry import at_centre, offsets, require_clear_jumps, with_distances
+from kdegrad.properties.reference import picture, softmax
+from kdegrad.properties.reference_kernels import formula_of
+
+_SCALES: Final = (1e-300, 1e-3, 1e3, 1e300)
+_MOST_LABELS: Final = 4
+_MOST_NODES: Final = 64  # of a rule whose nodes are evaluated one by one
+
+
+@final
+class OneHot(Property):
+    """Where K is 1 for the points M at a label and 0 for the rest, p = Σ_M S and r_i = S_i/p for i in M, else 0.
+
+    So L = -log Σ_M S and ∂L/∂z_i = S_i - r_i: softmax cross-entropy. Built twice: by `uniform` of half the smallest
+    gap around a point, where K h = 1/2 exactly; and by the problem's own kernel with h → 0, where K(d)/K(0) → 0.
+    Each has C = 1/K_h(0).
+    """
+
+    id = "one-hot"
+    family = "claim"
+    statement = (
+        "Where K is 1 for the points M of one label and 0 for the rest, the gradient is softmax cross-entropy's: "
+        "L = -log Σ_M S, ∂L/∂z_i = S_i - S_i/Σ_M S for i in M (S_i - 1 for a single match), S_i otherwise"
+    )
+    precondition = "distinct angles that can be told apart (the check builds the kernel around each)"
+    _SMALLEST = 1e-15  # S_i of a label: K(d)/K(0) must be small beside it
+    _NARROW = 1e-40  # h/gap: (h/gap)^(ν+1) is then far below that for any ν > 0
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with the softmax written out."""
+        weights = softmax(case.problem.logits)
+        labels = np.unique(case.problem.angles[weights > self._SMALLEST])
+        for label in labels[np.linspace(0, len(labels) - 1, min(_MOST_LABELS, len(labels))).astype(int)]:
+            distances = np.abs(formula_of(case.problem).difference(case.problem.angles, label))
+            matches = distances == 0.0
+            gap = float(distances[~matches].min(initial=math.inf))
+            gap = gap if math.isfinite(gap) else case.problem.settings.bandwidth
+            if gap * self._NARROW < 1e-290:
+                raise Unmet(f"two points are {gap!r} apart: no narrower kernel fits a float64")
+            match = float(weights[matches].sum())
+            for hot in self._hot(case.problem, float(label), gap):
+                seen, allowed = read(hot), roundoff(hot)
+                yield compared("the loss", seen.loss, -math.log(match), allowed)
+                yield compared("∂L/∂z", seen.logits, weights - np.where(matches, weights / match, 0.0), allowed)
+
+    def _hot(self, problem: Problem, label: float, gap: float) -> Iterator[Problem]:
+        """Yield the problem with kernels that are 1 at `label` and 0 from `gap` on."""
+        for kernel, h in (("uniform", 0.5 * gap), (problem.kernel.name, self._NARROW * gap)):
+            narrow = problem.replace(at=label, background=0.0, kernel=kernel, bandwidth=h)
+            yield narrow.replace(scale=math.exp(-formula_of(narrow).log_density_at(0.0, h)))
+
+
+@final
+class KernelScale(Property):
+    """With cK for K, p becomes c p: log c leaves every log p, and r_i = S_i c K/(c p) has lost c.
+
+    The same node by node: c(t_m) cancels in r_i(t_m). The scale goes in by the setting that a user has.
+    """
+
+    id = "kernel-scale"
+    family = "claim"
+    statement = (
+        "K → cK leaves ∂L/∂z unchanged and moves L by -log c, for c from 1e-300 to 1e300; also for a c(x) that differs "
+        "from node to node (with a background E > 0, L does not move by -log c)"
+    )
+
+    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
+        """Return ``breaks`` with a background, which does not scale."""
+        return "breaks" if background else "holds"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare each scale with the problem's own."""
+        problem, base = case.problem, read(case.problem)
+        for scale in _SCALES:
+            scaled = problem.replace(scale=scale)
+            log_c = math.log(scale) - math.log(problem.settings.scale)
+            seen, allowed = read(scaled), roundoff(problem, scaled, log_c=log_c)
+            yield compared(f"the loss at scale {scale:g}", seen.loss, base.loss - log_c, allowed)
+            if problem.settings.background == 0.0:
+                yield compared(f"∂L/∂z at scale {scale:g}", seen.logits, base.logits, allowed)
+        if problem.settings.background == 0.0:
+            yield from self._node_by_node(case, read)
+
+    def _node_by_node(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare Σ_m w_m of one-node problems, each with a scale of its own, with the whole."""
+        whole = case.problem
+        if whole.rule.bins > _MOST_NODES:
+            whole = whole.replace(bins=_MOST_NODES)
+            if picture(whole).uncovered:
+                return
+        log_c = case.rng().uniform(-600.0, 600.0, whole.rule.bins)
+        parts = [read(whole.replace(at=t, scale=math.exp(c))) for t, c in zip(whole.rule.nodes, log_c, strict=True)]
+        weights = whole.rule.weights
+        gradient = np.sum([w * part.logits for w, part in zip(weights, parts, strict=True)], axis=0)
+        loss = sum(w * (part.loss + c) for w, part, c in zip(weights, parts, log_c, strict=True))
+        own, allowed = read(whole), roundoff(whole, log_c=float(np.abs(log_c).max()))
+        yield compared("∂L/∂z, c(x) per node", gradient, own.logits, allowed)
+        yield compared("the loss, c(x) per node", loss, own.loss + math.log(whole.settings.scale), allowed)
+
+
+@final
+class EqualDistance(Property):
+    """At one bin t, ∂L/∂z_i / S_i = Σ_j r_j - (1-E) C K(t ⊖ x_i)/p: it depends on i through the distance alone.
+
+    Every point gets a companion at its mirror image in t, with another logit.
+    """
+
+    id = "equal-distance"
+    family = "claim"
+    statement = (
+        "Points equally far from a bin t learn at the same rate there: ∂L/∂z_i / S_i = 1 - K(t ⊖ x_i)/p(t) is equal, "
+        "near or far"
+    )
+    precondition = "a positive density at the bin (the check mirrors every point in it)"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare each point's gradient with its companion's, at the ratio of their weights."""
+        problem = case.problem
+        nodes = problem.rule.nodes
+        t = float(nodes[len(nodes) // 3])
+        drop = case.rng().uniform(0.0, 2.0, len(problem.logits))
+        mirrored = problem.replace(
+            at=t,
+            angles=np.concatenate([problem.angles, 2.0 * t - problem.angles]),
+            logits=np.concatenate([problem.logits, problem.logits - drop]),
+            labels=None,
+        )
+        require_clear_jumps(mirrored)
+        seen, allowed = read(mirrored), roundoff(mirrored)
+        own, companion = np.split(seen.logits, 2)
+        yield compared("∂L/∂z of the mirror image", companion, np.exp(-drop) * own, allowed)
+
+
+@final
+class EqualDistanceMoved(Property):
+    """With every |t ⊖ x_j| = d, p(t) = C K_h(d) Σ_j S_j = C K_h(d), so that r_i = S_i."""
+
+    id = "equal-distance-moved"
+    family = "claim"
+    statement = (
+        "N points all at one distance d from a bin: ∂L/∂z = 0 and L = -log(C·K_h(d)), for any d with K_h(d) > 0, "
+        "from 0 to 10⁶ h (circle: d ≤ P/2)"
+    )
+    precondition = "any points (the check moves them to t ± d, t = 0)"
+    _DISTANCES = (0.0, 0.5, 0.95, 3.0, 30.0, 1e3, 1e6)  # in bandwidths
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with the kernel's formula at each distance."""
+        problem, formula = case.problem, formula_of(case.problem)
+        h, n = problem.settings.bandwidth, len(problem.angles)
+        sides = case.rng().choice((-1.0, 1.0), n)
+        for d in sorted({min(u * h, formula.half_period) for u in self._DISTANCES}):
+            log_k = formula.log_density_at(d, h)
+            if log_k == -math.inf:
+                continue
+            ring = problem.replace(angles=sides * d, at=0.0, background=0.0)
+            seen, allowed = read(ring), roundoff(ring)
+            yield compared(f"∂L/∂z at d = {d:g}", seen.logits, np.zeros(n), allowed)
+            yield compared(f"the loss at d = {d:g}", seen.loss, -log_k - math.log(problem.settings.scale), allowed)
+
+
+@final
+class LaplaceShift(LaplaceProperty):
+    """With K = e^(-d/h)/(2h), K_h(d - δ) = e^(δ/h) K_h(d): all points gain one factor, and r_i has lost it.
+
+    No other kernel here has log K linear in d: for them r_i ∝ S_i K_h(d_i - δ) differs from S_i K_h(d_i).
+    """
+
+    id = "laplace-shift"
+    family = "claim"
+    statement = (
+        "At the bin in the target's centre c, taking δ = min_j |x_j ⊖ c| off every distance to c leaves ∂L/∂z "
+        "unchanged: K_h(d - δ) = e^(δ/h) K_h(d)"
+    )
+    precondition = "δ > 0, a positive density at c; as a control: a break that the closed form predicts"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare the gradients before and after."""
+        before = at_centre(case.problem)
+        distances = np.abs(offsets(before))
+        nearest = float(distances.min())
+        if nearest == 0.0:
+            raise Unmet("δ = 0: a point is in the bin already")
+        after = with_distances(before, distances - nearest)
+        yield compared("∂L/∂z", read(after).logits, read(before).logits, roundoff(before, after))

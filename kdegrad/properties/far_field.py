@@ -1,0 +1,162 @@
+"""What becomes of the gradient when the points move away from the target, to D → ∞: the tail of the kernel decides."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.domain import FloatArray
+from kdegrad.problem import Problem
+from kdegrad.properties.base import SKIPPED, Case, Comparison, Evaluator, Property, Unmet, compared, reference, roundoff
+from kdegrad.properties.geometry import beyond_edge, offsets, over_target, with_distances
+from kdegrad.properties.reference import EPSILON, softmax
+from kdegrad.properties.reference_kernels import COMPACT, HEAVY_TAILS, formula_of
+
+_SETTLED: Final = 60.0  # bandwidths after which e^-u is far below ε: logistic and sigmoid are exponentials there
+
+
+@final
+class FarField(Property):
+    """Points move outward by D, so that r_i(t) ∝ S_i K_h(d_i + D) with d_i = |t - x_i|: the tail says what is left.
+
+    laplace: e^(-D/h) is common to all, nothing changes. logistic, sigmoid: K → const·e^-u, so the same limit.
+    gaussian: K(d_i + D)/K(d_k + D) = exp(-(d_i - d_k)(d_i + d_k + 2D)/(2h²)) → 0 or 1 or ∞: the nearest takes all.
+    Heavy tails: K ∝ (d + D)^-(ν+1) gives r_i = S_i (1 - (ν+1)(d_i - Σ_j S_j d_j)/D + O(D^-2)): it dies as 1/D.
+    Background: r_i ≤ (1-E) C S_i K_h(D_min) (b-a)/E, so the gradient dies with the kernel.
+    """
+
+    id = "far-field"
+    family = "sharper"
+    statement = (
+        "Points moving outward by D → ∞: laplace, no change; logistic, sigmoid → the laplace gradient; gaussian: R_i → "
+        "the share of nodes where i is nearest; heavy tails: D·∂L/∂z_i → (ν+1) S_i (d̄_i - Σ_j S_j d̄_j); with a "
+        "background |∂L/∂z_i| ≤ (1-E)(b-a) C K_h(D_min)/E"
+    )
+    precondition = "on the line, all points outside [a, b]; compact kernels: with a background"
+
+    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
+        """Return a skip for a circle, which has no far field, and for a compact kernel, which has no tail."""
+        if domain == "circle":
+            return SKIPPED + "a circle has no far field"
+        if kernel in COMPACT and not background:
+            return SKIPPED + f"{kernel} is 0 far out: no gradient is defined without a background"
+        return "holds"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with the limit of the kernel's tail."""
+        problem = over_target(case.problem)
+        beyond_edge(problem)
+        kernel = problem.kernel.name
+        if problem.settings.background > 0.0:
+            yield from _background(problem, read)
+        elif kernel in HEAVY_TAILS:
+            yield from _heavy(problem, read)
+        elif kernel == "gaussian":
+            yield from _gaussian(problem, read)
+        else:
+            yield from _exponential(problem, read)
+
+
+def outward(problem: Problem, step: float) -> Problem:
+    """Return the problem with every point farther from the centre by `step`."""
+    return with_distances(problem, np.abs(offsets(problem)) + step)
+
+
+def _exponential(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+    """Compare with the laplace gradient where the points are."""
+    limit = reference(problem.replace(kernel="laplace")).logits
+    for u in (_SETTLED, 1e4):
+        away = outward(problem, u * problem.settings.bandwidth)
+        yield compared(f"∂L/∂z at D = {u:g} h", read(away).logits, limit, roundoff(problem, away))
+
+
+def _gaussian(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+    """Compare R_i with the share of nodes where i is nearest, at the D of the least tolerance."""
+    h = problem.settings.bandwidth
+    log_weights = problem.logits - problem.logits.max()  # up to a constant; S itself may underflow
+    distances = _node_distances(problem)
+    nearest = distances.min(axis=1, where=np.isfinite(log_weights), initial=math.inf)[:, np.newaxis]
+    gaps = distances - nearest
+    rounding = 8.0 * EPSILON * (np.abs(problem.angles).max() + np.abs(problem.rule.nodes).max())
+    log_tied = np.where(gaps <= rounding, log_weights, -math.inf)
+    log_best = log_tied.max(axis=1, keepdims=True)
+    tied = np.exp(log_tied - log_best)
+    fractions = problem.rule.weights @ (tied / tied.sum(axis=1, keepdims=True))
+
+    def try_out(u: float) -> _Trial:
+        log_rest = log_weights - log_best - gaps * (distances + nearest + 2.0 * u * h) / (2.0 * h * h)
+        rest = np.where(gaps <= rounding, 0.0, np.exp(np.minimum(log_rest, 0.0))).sum(axis=1)
+        away = outward(problem, u * h)
+        return _Trial(u, away, roundoff(away), float(problem.rule.weights @ rest))
+
+    best = _best(try_out(10.0 ** (0.5 * k)) for k in range(4, 11))
+    yield compared(f"R at D = {best.u:g} h", read(best.away).responsibilities, fractions, best.roundoff, best.limit)
+
+
+def _heavy(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+    """Compare D ∂L/∂z_i with (ν+1) S_i (d̄_i - Σ_j S_j d̄_j), both in units of (ν+1)·spread.
+
+    The next orders: log K_h(d + D) is linear in d to a relative d/D + νh²/D², and its exponential is linear to
+    (ν+1) spread/D.
+    """
+    h, weights = problem.settings.bandwidth, softmax(problem.logits)
+    df = 1.0 if problem.kernel.name == "cauchy" else problem.settings.df
+    distances = _node_distances(problem)
+    mean = problem.rule.weights @ distances
+    spread = max(float(np.ptp(distances)), EPSILON * h)
+    limit = weights * (mean - weights @ mean) / spread
+    base = max((df + 1.0) * spread, float(distances.max()), math.sqrt(df) * h)
+
+    def try_out(step: float) -> _Trial:
+        away = outward(problem, step)
+        order = 4.0 * ((df + 1.0) * spread + float(distances.max()) + df * h * h / step) / step
+        return _Trial(step / h, away, roundoff(away) * step / ((df + 1.0) * spread), order)
+
+    best = _best(try_out(base * 10.0**k) for k in range(2, 8))
+    scaled = read(best.away).logits * (best.u * h) / ((df + 1.0) * spread)
+    what = f"D ∂L/∂z / ((ν+1) spread) at D = {best.u:g} h"
+    yield compared(what, scaled, limit, best.roundoff, best.limit)
+
+
+def _background(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+    """Compare the largest gradient with its bound, in units of the bound: no more than 1 is allowed."""
+    settings, formula = problem.settings, formula_of(problem)
+    for u in (0.0, 3.0, 30.0):
+        away = outward(problem, u * settings.bandwidth)
+        least = float(np.abs(_node_distances(away)).min())
+        log_k = formula.log_density_at(least, settings.bandwidth)
+        factor = (1.0 - settings.background) * settings.scale / settings.background
+        bound = factor * float(problem.width or 0.0) * math.exp(log_k)
+        largest = float(np.abs(read(away).logits).max())
+        within = largest / bound if bound > 0.0 else (0.0 if largest == 0.0 else math.inf)
+        excess = np.maximum(1.0, within)  # max() would drop a NaN
+        yield compared(f"max |∂L/∂z| over its bound at D = {u:g} h", excess, 1.0, roundoff(away))
+
+
+@dataclass(frozen=True, eq=False)
+class _Trial:
+    """A distance D = u h: the problem there, and what rounding and the limit's own error allow."""
+
+    u: float
+    away: Problem
+    roundoff: float
+    limit: float
+
+
+def _best(trials: Iterable[_Trial]) -> _Trial:
+    """Return the trial at which the limit can be told best: too near it is not reached, too far rounding drowns it."""
+    best = min(trials, key=lambda trial: trial.roundoff + trial.limit)
+    if best.limit > 1e-3:
+        raise Unmet(
+            f"points are so nearly equally far from a node that the limit is {best.limit:.1g} off where float64 ends"
+        )
+    return best
+
+
+def _node_distances(problem: Problem) -> FloatArray:
+    """Return |t_m - x_j|, shape (B, N)."""
+    return np.abs(formula_of(problem).difference(problem.rule.nodes[:, np.newaxis], problem.angles))

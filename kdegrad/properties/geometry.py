@@ -1,0 +1,89 @@
+"""Where the points of a problem lie as seen from its target, and how the claims move them."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from kdegrad.domain import FloatArray
+from kdegrad.problem import Problem
+from kdegrad.properties.base import Unmet
+from kdegrad.properties.reference import EPSILON, picture
+from kdegrad.properties.reference_kernels import formula_of
+
+
+def centre(problem: Problem) -> float:
+    """Return the target's centre c, or the single node where there is no target."""
+    if problem.target is None:
+        assert problem.settings.at is not None  # Settings saw to it
+        return float(problem.settings.at)
+    return 0.5 * (float(problem.target[0]) + float(problem.target[1]))
+
+
+def at_centre(problem: Problem) -> Problem:
+    """Return the problem with the one bin in the target's centre."""
+    return problem.replace(at=centre(problem))
+
+
+def over_target(problem: Problem) -> Problem:
+    """Return the problem with its bins over the whole target.
+
+    Raises
+    ------
+    Unmet
+        Without a target.
+    """
+    if problem.target is None:
+        raise Unmet("no target is given, only one bin")
+    return problem if problem.settings.at is None else problem.replace(at=None)
+
+
+def offsets(problem: Problem) -> FloatArray:
+    """Return x_j ⊖ c, shape (N,)."""
+    return formula_of(problem).difference(problem.angles, np.asarray(centre(problem)))
+
+
+def half_width(problem: Problem) -> float:
+    """Return (b-a)/2."""
+    assert problem.width is not None  # over_target saw to it
+    return 0.5 * problem.width
+
+
+def with_distances(problem: Problem, distances: FloatArray) -> Problem:
+    """Return the problem with every point at its side of the centre c, but at the given distance from it."""
+    return problem.replace(angles=centre(problem) + np.copysign(distances, offsets(problem)))
+
+
+def beyond_edge(problem: Problem) -> FloatArray:
+    """Return how far outside [a, b] each point is, shape (N,).
+
+    Raises
+    ------
+    Unmet
+        If a point is inside, or if an antipode of one is (on a circle, where its distance to the nodes would bend).
+    """
+    distances, half = np.abs(offsets(problem)), half_width(problem)
+    inside = int((distances < half).sum())
+    if inside:
+        raise Unmet(f"{inside} of {len(distances)} points inside [a, b]: all must be outside")
+    if distances.max() + half > formula_of(problem).half_period:
+        raise Unmet("the target holds the antipode of a point: |x ⊖ c| + (b-a)/2 must not exceed P/2")
+    return np.asarray(distances - half)
+
+
+def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **changes: Any) -> Problem:
+    """Return the problem with every place x (angles, the target's ends, the single node) at factor·x + shift."""
+    at, target = problem.settings.at, problem.target
+    moved = {
+        "angles": factor * problem.angles + shift,
+        "at": None if at is None else factor * at + shift,
+        "target": None if target is None else tuple(sorted(factor * end + shift for end in target)),
+    }
+    return problem.replace(**{**moved, **changes})
+
+
+def require_clear_jumps(problem: Problem) -> None:
+    """Raise `Unmet` if a pair lies within rounding of the edge where `uniform` jumps."""
+    if problem.kernel.name == "uniform" and picture(problem).kink_clearance < 1e3 * EPSILON:
+        raise Unmet("a node is within rounding of the edge of uniform: either side is right")

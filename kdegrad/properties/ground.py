@@ -1,0 +1,231 @@
+"""The ground under the claims: what any correct loss and gradient must satisfy, whatever the kernel."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from itertools import islice
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.objective import evaluate, responsibilities_by_bin
+from kdegrad.properties.base import (
+    SKIPPED,
+    Case,
+    Comparison,
+    Evaluator,
+    Property,
+    compared,
+    reference,
+    roundoff,
+    same,
+)
+from kdegrad.properties.geometry import mapped, require_clear_jumps
+from kdegrad.properties.reference import derivative, target_condition
+
+_MOST_NODES: Final = 4096  # that are looked at one by one
+_MOST_COORDINATES: Final = 16  # that are differentiated one by one
+
+
+@final
+class LogitOffset(Property):
+    """A softmax forgets a common offset: e^c leaves numerator and denominator."""
+
+    id = "logit-offset"
+    family = "ground"
+    statement = "z + c changes nothing: S_j = e^(z_j + c)/Σ_k e^(z_k + c)"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare for small and large c."""
+        for c in (-1e4, -0.3, 700.0):
+            yield from same(read, case.problem, case.problem.replace(logits=case.problem.logits + c))
+
+
+@final
+class ZeroSum(Property):
+    """Σ_i r_i(x) is the points' share of p̃(x), 1 - E/((b-a) p̃); and Σ_i (S_i Σ_j R_j - R_i) = Σ_j R_j - Σ_i R_i = 0."""
+
+    id = "zero-sum"
+    family = "ground"
+    statement = "Σ_i ∂L/∂z_i = 0, and Σ_i r_i(x) = 1 at every node (with a background: 1 - E/((b-a) p̃(x)))"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare the sums; p̃ is the reference's."""
+        problem, allowed = case.problem, roundoff(case.problem)
+        seen, plain = read(problem), reference(problem)
+        yield compared("Σ ∂L/∂z", seen.logits.sum(), 0.0, allowed)
+        yield compared("Σ S", seen.weights.sum(), 1.0, allowed)
+        background = problem.settings.background
+        shares = np.ones(problem.rule.bins)
+        if background > 0.0:
+            shares -= background / (problem.width or math.nan) * np.exp(-plain.log_density)
+        yield compared("Σ R", seen.responsibilities.sum(), problem.rule.weights @ shares, allowed)
+        by_bin = [(r.sum(), g.sum()) for r, g in islice(responsibilities_by_bin(evaluate(problem)), _MOST_NODES)]
+        r_sums, gradient_sums = np.array(by_bin).T
+        yield compared("Σ r at the nodes", r_sums, shares[:_MOST_NODES], allowed)
+        yield compared("Σ ∂L/∂z at the nodes", gradient_sums, np.zeros(len(gradient_sums)), allowed)
+
+
+@final
+class Derivative(Property):
+    """∂L = Im L(· + iε)/ε, exact to round-off, of the loss written out on complex numbers.
+
+    That loss and the one reported are compared too, so that the gradients are the derivatives of what is reported.
+    """
+
+    id = "derivative"
+    family = "ground"
+    statement = "∂L/∂z, ∂L/∂x and ∂L/∂log h are the derivatives of L: complex steps of the loss written out"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare single coordinates, and for many points random directions too."""
+        problem, n = case.problem, len(case.problem.angles)
+        seen, still = read(problem), np.zeros(n)
+        allowed, slopes_allowed = roundoff(problem), roundoff(problem, slopes=True)
+        yield compared("the loss", seen.loss, reference(problem).loss, allowed)
+        chosen = np.linspace(0, n - 1, min(n, _MOST_COORDINATES)).astype(int)
+        directions = np.equal.outer(chosen, np.arange(n)).astype(np.float64)
+        if n > _MOST_COORDINATES:
+            directions = np.concatenate([directions, case.rng().choice((-1.0, 1.0), (4, n))])
+        by_logits = [derivative(problem, v, still, 0.0) for v in directions]
+        yield compared("∂L/∂z", directions @ seen.logits, by_logits, allowed)
+        by_angles = [derivative(problem, still, v, 0.0) for v in directions]
+        yield compared("h ∂L/∂x", directions @ seen.angles, by_angles, slopes_allowed)
+        yield compared("∂L/∂log h", seen.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
+
+
+@final
+class Permutation(Property):
+    """A sum does not know the order of its terms."""
+
+    id = "permutation"
+    family = "ground"
+    statement = "Reordering the points permutes the gradient and leaves L"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with the points drawn in another order."""
+        problem = case.problem
+        order = case.rng().permutation(len(problem.angles))
+        after = problem.replace(angles=problem.angles[order], logits=problem.logits[order], labels=None)
+        yield from same(read, problem, after, points=order)
+
+
+@final
+class Merge(Property):
+    """e^z = 2 e^(z - log 2): two halves at one place stand in p for the whole, and each has half of r."""
+
+    id = "merge"
+    family = "ground"
+    statement = "A point split in two of half its weight (logits lower by log 2) shares its gradient in halves"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Split the heaviest point and one other."""
+        problem, n = case.problem, len(case.problem.angles)
+        for split in {int(np.argmax(problem.logits)), int(case.rng().integers(n))}:
+            parts = np.append(np.arange(n), split)
+            halved = np.where(parts == split, math.log(2.0), 0.0)
+            after = problem.replace(angles=problem.angles[parts], logits=problem.logits[parts] - halved, labels=None)
+            old, new, allowed = read(problem), read(after), roundoff(problem, after)
+            yield compared("the loss", new.loss, old.loss, allowed)
+            yield compared("∂L/∂z", new.logits, old.logits[parts] * np.exp(-halved), allowed)
+
+
+@final
+class Reflection(Property):
+    """K is even: |(-t) ⊖ (-x)| = |t ⊖ x|, and ∂/∂(-x) = -∂/∂x."""
+
+    id = "reflection"
+    family = "ground"
+    statement = "Mirroring all angles and the target leaves L and ∂L/∂z, and changes the sign of ∂L/∂x"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with everything mirrored in 0."""
+        require_clear_jumps(case.problem)
+        yield from same(read, case.problem, mapped(case.problem, factor=-1.0), angle_sign=-1.0)
+
+
+@final
+class Translation(Property):
+    """Only differences t ⊖ x enter."""
+
+    id = "translation"
+    family = "ground"
+    statement = "Shifting all angles and the target by one amount changes nothing"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with everything shifted by some bandwidths, and by many."""
+        require_clear_jumps(case.problem)
+        settings = case.problem.settings
+        length = min(settings.bandwidth, settings.circumference or math.inf)
+        for shift in (0.7 * length, -1234.5 * length):
+            yield from same(read, case.problem, mapped(case.problem, shift=shift))
+
+
+@final
+class Unit(Property):
+    """K_h(d) = K(d/h)/h: with every length times λ the density is divided by λ, and nothing else happens to it."""
+
+    id = "unit"
+    family = "ground"
+    statement = (
+        "Angles, target, bandwidth (and period) times λ: L moves by log λ, KL and ∂L/∂z stay, ∂L/∂x is divided by λ"
+    )
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with another unit; the slopes read are h ∂L/∂x, which stays."""
+        problem, settings = case.problem, case.problem.settings
+        require_clear_jumps(problem)
+        for unit in (math.pi / 180.0, 60.0):
+            period = None if settings.circumference is None else settings.circumference * unit
+            after = mapped(problem, factor=unit, bandwidth=settings.bandwidth * unit, period=period)
+            yield from same(read, problem, after, loss_moves=math.log(unit), log_c=math.log(unit))
+            if problem.width is not None:
+                kl, was = evaluate(after, wrt=()).kl, read(problem).loss - math.log(problem.width)
+                allowed = roundoff(problem, after, log_c=abs(math.log(unit)) + target_condition(problem))
+                yield compared("KL", math.nan if kl is None else kl, was, allowed)
+
+
+@final
+class Rotation(Property):
+    """A turn leaves every x ⊖ y, whichever of the angles x + nP stands for a place."""
+
+    id = "rotation"
+    family = "ground"
+    statement = "On a circle, any turn of points and target together, and whole turns of single points, change nothing"
+    precondition = "a circle"
+
+    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
+        """Return a skip for a line, which does not turn."""
+        return "holds" if domain == "circle" else SKIPPED + "a line does not turn"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare with all turned, the points brought into [0, P) and some of them turned on by 1 to 3 whole turns."""
+        problem, period = case.problem, case.problem.settings.circumference or math.nan
+        require_clear_jumps(problem)
+        rng = case.rng()
+        turn = float(rng.uniform(0.0, period))
+        whole_turns = rng.integers(-3, 4, len(problem.angles)) * period
+        angles = np.mod(problem.angles + turn, period) + whole_turns
+        after = mapped(problem, shift=turn, angles=angles)
+        yield from same(read, problem, after)
+
+
+@final
+class SumsAgree(Property):
+    """Whatever the scheme, it stands for Σ_j S_j K_h(t_m ⊖ x_j) over all pairs, which is written out beside it."""
+
+    id = "sums-agree"
+    family = "ground"
+    statement = "The sums in use agree with a plain dense one: log p̃ at the nodes, L, R and all gradients"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare every number with the reference's."""
+        seen, plain = read(case.problem), reference(case.problem)
+        allowed, slopes_allowed = roundoff(case.problem), roundoff(case.problem, slopes=True)
+        yield compared("log p̃ at the nodes", seen.log_density, plain.log_density, allowed)
+        yield compared("the loss", seen.loss, plain.loss, allowed)
+        yield compared("R", seen.responsibilities, plain.responsibilities, allowed)
+        yield compared("∂L/∂z", seen.logits, plain.logits, allowed)
+        yield compared("h ∂L/∂x", seen.angles, plain.angles, slopes_allowed)
+        yield compared("∂L/∂log h", seen.log_bandwidth, plain.log_bandwidth, slopes_allowed)

@@ -1,0 +1,110 @@
+"""What stands behind the note's claims when the target has many bins: where the Laplace shift ends."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.properties.base import Case, Comparison, Evaluator, LaplaceProperty, Property, Unmet, compared, roundoff
+from kdegrad.properties.geometry import beyond_edge, offsets, over_target, with_distances
+
+_NO_ANTIPODE: Final = "; on a circle |x_j ⊖ c| + (b-a)/2 ≤ P/2 for all j, before and after"
+_SHOWN_BREAK: Final = "; as a control: a break that the closed form predicts"
+_MOST_BINS: Final = 12  # that are looked at one by one
+
+
+@final
+class LaplaceShiftTarget(LaplaceProperty):
+    """A point that stays outside keeps |t - x| = (the way to the edge) + (from there to t): e^(ρ/h) leaves every node.
+
+    All points gain the factor e^(ρ/h) at every t in [a, b], so no r_i(t) changes, and L falls by ρ/h.
+    """
+
+    id = "laplace-shift-target"
+    family = "sharper"
+    statement = (
+        "Over the whole target, every point moving toward c by ρ = min_j dist(x_j, [a, b]) leaves ∂L/∂z unchanged, "
+        "and L falls by ρ/h"
+    )
+    precondition = "all points outside [a, b], ρ > 0" + _NO_ANTIPODE + _SHOWN_BREAK
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare before and after."""
+        before = over_target(case.problem)
+        step = float(beyond_edge(before).min())
+        if step == 0.0:
+            raise Unmet("ρ = 0: the nearest point is on the edge of [a, b] already")
+        after = with_distances(before, np.abs(offsets(before)) - step)
+        old, new, allowed = read(before), read(after), roundoff(before, after)
+        yield compared("∂L/∂z", new.logits, old.logits, allowed)
+        if before.kernel.name == "laplace" and before.settings.background == 0.0:
+            yield compared("the loss", new.loss, old.loss - step / before.settings.bandwidth, allowed)
+
+
+@final
+class LaplaceShiftPastEdge(Property):
+    """The literal reading of the claim: δ, the way to the centre, taken off over the whole target.
+
+    Once inside, a point is nearer to some nodes and farther from others: at t between it and the far edge its factor
+    is e^((ρ - (δ-ρ))/h) and no longer e^(δ/h). So r_i(t) changes wherever points on two sides, or inside, share a node.
+    """
+
+    id = "laplace-shift-past-edge"
+    family = "sharper"
+    statement = (
+        "The same move taken on to the centre, by δ = min_j |x_j ⊖ c|, over the whole target leaves ∂L/∂z unchanged: "
+        "the literal reading of the claim"
+    )
+    precondition = "all points outside [a, b], more than one bin" + _NO_ANTIPODE + _SHOWN_BREAK
+
+    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
+        """Return ``breaks``, for every kernel."""
+        return "breaks"
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare before and after."""
+        before = over_target(case.problem)
+        beyond_edge(before)
+        if before.rule.bins == 1:
+            raise Unmet("one bin: the centre is the whole target")
+        distances = np.abs(offsets(before))
+        after = with_distances(before, distances - distances.min())
+        yield compared("∂L/∂z", read(after).logits, read(before).logits, roundoff(before, after))
+
+
+@final
+class LaplaceOneSide(LaplaceProperty):
+    """From one side, |t - x_j| = dist(x_j, [a, b]) + (from the edge to t): the second term is the same for all points.
+
+    So r_i ∝ S_i e^(-dist(x_i, [a, b])/h) is the same at every node, and a distance δ is a logit δ/h.
+    """
+
+    id = "laplace-one-side"
+    family = "sharper"
+    statement = (
+        "With all points on one side of [a, b] the gradients of the single bins are the same in every bin, and moving "
+        "a point away by δ changes the responsibilities as lowering its logit by δ/h does"
+    )
+    precondition = "all points on one side of [a, b]" + _NO_ANTIPODE + _SHOWN_BREAK
+
+    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+        """Compare single bins with the whole, and a moved point with a lowered logit."""
+        problem = over_target(case.problem)
+        beyond = beyond_edge(problem)
+        side = offsets(problem)
+        if not (np.all(side > 0.0) or np.all(side < 0.0)):
+            raise Unmet("points on both sides of [a, b]: all must be on one")
+        whole, nodes = read(problem), problem.rule.nodes
+        for t in nodes[np.linspace(0, len(nodes) - 1, min(_MOST_BINS, len(nodes))).astype(int)]:
+            single = problem.replace(at=float(t))
+            yield compared(f"∂L/∂z in the bin at {t:g}", read(single).logits, whole.logits, roundoff(problem, single))
+
+        moved = int(np.argmax(whole.weights))
+        step = 0.5 * float(beyond[moved])  # toward the target: no antipode comes in
+        one_moved = np.arange(len(side)) == moved
+        nearer = with_distances(problem, np.abs(side) - step * one_moved)
+        raised = problem.replace(logits=problem.logits + step / problem.settings.bandwidth * one_moved)
+        got, want = read(nearer).responsibilities, read(raised).responsibilities
+        yield compared("R with a point nearer by δ, a logit higher by δ/h", got, want, roundoff(nearer, raised))

@@ -1,0 +1,77 @@
+"""Parquet bytes → points, by pyarrow (the extra ``parquet``), which is imported here and nowhere else in the room."""
+
+from __future__ import annotations
+
+import io
+from collections import Counter
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from kdegrad.domain import FloatArray
+from kdegrad.errors import InputError
+from kdegrad.grammar import shown
+from kdegrad.reading.points import Columns, Faults, Source, Table, source_of
+
+if TYPE_CHECKING:
+    import pyarrow
+
+
+def read_parquet(data: bytes, name: str, columns: Columns) -> Source:
+    """Return the points of a Parquet file.
+
+    Parameters
+    ----------
+    data
+        The file.
+    name
+        The file's name, for messages; rows are counted from 1.
+    columns
+        The columns that were named.
+
+    Raises
+    ------
+    InputError
+        Without pyarrow; for a file that is no Parquet, and as for a table of text, with a line for each fault.
+    """
+    try:
+        import pyarrow
+        import pyarrow.parquet
+    except ImportError:
+        raise InputError(f"{name}: Parquet needs pyarrow: pip install 'kdegrad[parquet]', or save as CSV") from None
+    try:
+        table = pyarrow.parquet.read_table(io.BytesIO(data))
+    except (pyarrow.ArrowException, OSError) as error:
+        raise InputError(f"{name}: no Parquet file that can be read: {str(error).splitlines()[0]}") from None
+    twice = [column for column, count in Counter(table.column_names).items() if count > 1]
+    if twice:
+        raise InputError([f"{name}: the column {shown(column)} is there twice: rename or drop one" for column in twice])
+    roles = columns.choose(table.column_names, name)
+    if table.num_rows == 0:
+        raise InputError(f"{name}: columns and no points: write a row for each")
+    chosen = {role: table.column(column) for role, column in roles.items()}
+    labels = tuple(_text(cell) for cell in chosen["label"].to_pylist()) if "label" in chosen else None
+    values = {role: _plain(column) for role, column in chosen.items() if role != "label"}
+    clean = {
+        role: value for role, value in values.items() if value is not None and (role != "weight" or value.min() >= 0)
+    }
+    if len(clean) == len(values):
+        return source_of(name, clean, labels)
+    cells = {role: [_text(cell) for cell in column.to_pylist()] for role, column in chosen.items()}
+    return Table(name, roles, cells, lambda _, row: (row + 1,)).source(Faults(name))
+
+
+def _plain(column: pyarrow.ChunkedArray) -> FloatArray | None:
+    """Return a column of finite numbers as float64; None where a closer look is wanted."""
+    import pyarrow.types
+
+    kind = column.type
+    if column.null_count or not (pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind)):
+        return None
+    values = np.asarray(column.to_numpy(), dtype=np.float64)
+    return values if np.isfinite(values).all() else None
+
+
+def _text(cell: Any) -> str:
+    """Return a cell as a table of text would hold it: nothing for a null."""
+    return "" if cell is None else str(cell)

@@ -1,0 +1,155 @@
+"""Many float64 as text at once: decimals that read back to the same float64, formed on arrays.
+
+They are those of `repr`, but where two decimals are equally near: there a digit more may be written.
+
+`repr` writes the shortest decimal that reads back to the same float64, and of those the nearest. For x > 0 with
+k = ⌊log10 x⌋ the 17 digits are the integer nearest to S = x·10^(16-k), had as a product in two float64 (T. J. Dekker,
+Numer. Math. 18, 1971) with a power of ten in two float64, hence to some 30 digits. A multiple of 10 or of 100 beside S
+reads back to x too if it is nearer than half the distance to the next float64: then 16 or 15 digits are enough.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from fractions import Fraction
+from functools import cache
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdegrad.domain import FloatArray
+
+Bytes = NDArray[np.uint8]
+
+_DIGITS: Final = 17
+_WIDTH: Final = 26  # the longest: -1.2345678901234567e-270, and room for 0.000 before 17 digits
+_SMALLEST, _LARGEST = 1e-270, 1e270  # within, no step of the product leaves the range of a float64
+_SPLIT: Final = 134217729.0  # 2²⁷ + 1 (Veltkamp)
+
+
+def rows(columns: Sequence[FloatArray]) -> bytes:
+    """Return the columns, each of shape (N,), as N lines of decimals between commas."""
+    count = len(columns[0])
+    page = np.zeros((count, len(columns), _WIDTH + 1), dtype=np.uint8)
+    for place, column in enumerate(columns):
+        page[:, place, :_WIDTH] = cells(column)
+    page[:, :, _WIDTH] = ord(",")
+    page[:, -1, _WIDTH] = ord("\n")
+    packed: bytes = page[page != 0].tobytes()
+    return packed
+
+
+def cells(values: FloatArray) -> Bytes:
+    """Return each value as ASCII, shape (N, 26), with zero bytes anywhere between for nothing."""
+    size = np.abs(values)
+    usual = (size > _SMALLEST) & (size < _LARGEST)
+    digits, exponents = _shortest(np.where(usual, size, 1.0))
+    page = np.zeros((len(values), _WIDTH), dtype=np.uint8)
+    for exponent in np.flatnonzero(np.bincount(exponents + _OFFSET)) - _OFFSET:
+        members = np.flatnonzero(exponents == exponent)
+        page[members, 1:] = _placed(digits[members], int(exponent))
+    page[np.signbit(values), 0] = ord("-")
+    for place in np.flatnonzero(~usual):
+        text = repr(float(values[place])).encode("ascii")
+        page[place] = np.frombuffer(text.ljust(_WIDTH, b"\0"), dtype=np.uint8)
+    return page
+
+
+def _shortest(x: FloatArray) -> tuple[Bytes, NDArray[np.int64]]:
+    """Return the ASCII digits, shape (N, 17) with zero bytes behind the last that counts, and the exponents k."""
+    exponents = np.floor(np.log10(x)).astype(np.int64)
+    whole, rest = _scaled(x, exponents)
+    off = (whole >= 10**_DIGITS).astype(np.int64) - (whole < 10 ** (_DIGITS - 1))  # log10 may be off by an ulp
+    if off.any():
+        exponents += off
+        whole, rest = _scaled(x, exponents)
+    mantissa, _ = np.frexp(x)
+    half_step = np.spacing(x) * np.where(mantissa == 0.5, 0.25, 0.5) * _powers()[0][16 - exponents + _OFFSET]
+    integers = whole
+    for unit in (10, 100):
+        rounded = (whole + unit // 2 - (rest < 0.0)) // unit * unit  # what seems to be a tie is none if the rest is < 0
+        reads_back = np.abs((rounded - whole) - rest) < half_step * (1.0 - 1e-9)
+        integers = np.where(reads_back, rounded, integers)
+    carried = integers >= 10**_DIGITS
+    integers[carried] = 10 ** (_DIGITS - 1)
+    return _ascii(integers), exponents + carried
+
+
+def _scaled(x: FloatArray, exponents: NDArray[np.int64]) -> tuple[NDArray[np.int64], FloatArray]:
+    """Return the integer nearest to x·10^(16-k), and what the product is more than that."""
+    high, low = (table[16 - exponents + _OFFSET] for table in _powers())
+    product = x * high
+    (x_high, x_low), (p_high, p_low) = _halves(x), _halves(high)
+    error = ((x_high * p_high - product) + x_high * p_low + x_low * p_high) + x_low * p_low
+    tail = error + x * low
+    whole = np.rint(product)
+    tail += product - whole
+    steps = np.rint(tail)
+    return whole.astype(np.int64) + steps.astype(np.int64), tail - steps
+
+
+def _halves(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return two numbers of at most 26 bits whose sum is the value."""
+    scaled = values * _SPLIT
+    high = scaled - (scaled - values)
+    return high, values - high
+
+
+_OFFSET: Final = 290
+
+
+@cache
+def _powers() -> tuple[FloatArray, FloatArray]:
+    """Return 10^n for n = -290..290 as the sum of two float64."""
+    exact = [Fraction(10) ** n for n in range(-_OFFSET, _OFFSET + 1)]
+    high = [float(power) for power in exact]
+    low = [float(power - Fraction(near)) for power, near in zip(exact, high, strict=True)]
+    return np.array(high), np.array(low)
+
+
+@cache
+def _four_digits() -> NDArray[np.uint32]:
+    """Return the ASCII digits of 0..9999, each four in a word."""
+    digits = np.arange(10_000)[:, np.newaxis] // [1000, 100, 10, 1] % 10 + ord("0")
+    return digits.astype(np.uint8).view(np.uint32)[:, 0]
+
+
+def _ascii(integers: NDArray[np.int64]) -> Bytes:
+    """Return the 17 digits of each integer, with zero bytes in place of the zeros at the end."""
+    page = np.empty((len(integers), 5), dtype=np.uint32)
+    rest = integers.view(np.uint64)
+    for group in range(4, 0, -1):
+        rest, four = np.divmod(rest, np.uint64(10_000))
+        page[:, group] = _four_digits()[four]
+    digits = page.view(np.uint8)[:, 3:]
+    digits[:, 0] = rest + ord("0")
+    ending = np.arange(len(digits))
+    for place in range(_DIGITS - 1, 0, -1):
+        ending = ending[digits[ending, place] == ord("0")]
+        if not ending.size:
+            break
+        digits[ending, place] = 0
+    return digits
+
+
+def _placed(digits: Bytes, exponent: int) -> Bytes:
+    """Return the digits (n, 17) with their point, in the layout that `repr` gives the exponent, shape (n, 25)."""
+    out = np.zeros((len(digits), _WIDTH - 1), dtype=np.uint8)
+    if 0 <= exponent < 16:
+        point = exponent + 1
+        out[:, :point] = np.maximum(digits[:, :point], ord("0"))
+        out[:, point] = ord(".")
+        out[:, point + 1 : _DIGITS + 1] = digits[:, point:]
+        out[:, point + 1] = np.maximum(out[:, point + 1], ord("0"))
+    elif -4 <= exponent < 0:
+        lead = b"0." + b"0" * (-exponent - 1)
+        out[:, : len(lead)] = np.frombuffer(lead, dtype=np.uint8)
+        out[:, len(lead) : len(lead) + _DIGITS] = digits
+    else:
+        out[:, 0] = digits[:, 0]
+        out[:, 1] = np.where(digits[:, 1] != 0, ord("."), 0)
+        out[:, 2 : _DIGITS + 1] = digits[:, 1:]
+        tail = f"e{exponent:+03d}".encode("ascii")
+        out[:, _DIGITS + 1 : _DIGITS + 1 + len(tail)] = np.frombuffer(tail, dtype=np.uint8)
+    return out

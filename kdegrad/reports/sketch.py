@@ -1,0 +1,141 @@
+"""A small picture in the terminal: the density over the range of target and points, and below it what the points do.
+
+    density                ▄
+    to 0.014     ▂▆▂▁   ▂▁▁██▄▁       the density, three rows high
+    target    ───────━━━━━──────       where the wanted density is
+    pulled up       ▄       █         the sum of -∂L/∂z, of the points that descent raises
+    pushed down ▃        ▆            the sum of ∂L/∂z, of those that it lowers
+               -75 -30   30  68
+
+Block elements, or letters of ASCII where there are none; each column of cells shows the most that falls in it.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+import numpy as np
+from rich.text import Text
+
+from kdegrad.domain import FloatArray
+from kdegrad.objective import Evaluation
+from kdegrad.problem import Problem
+from kdegrad.reports import Look
+from kdegrad.reports.tables import PULLED, PUSHED, printed
+from kdegrad.view import curve, positions, span
+
+GUTTER: Final = 13
+FEWEST_CELLS, MOST_CELLS = 24, 88
+DENSITY_ROWS: Final = 3
+MANY_POINTS: Final = 100_000
+EIGHTHS: Final = {True: " ▁▂▃▄▅▆▇█", False: " ..::++##"}
+AXIS: Final = {True: ("─", "━", "┃"), False: ("-", "=", "|")}
+
+
+@dataclass(frozen=True)
+class _Cells:
+    """A range in cells of equal width."""
+
+    low: float
+    high: float
+    count: int
+
+    def index(self, places: FloatArray) -> np.typing.NDArray[np.intp]:
+        """Return the cell of each place; what lies outside goes to the nearest."""
+        cells = np.floor((places - self.low) / (self.high - self.low) * self.count)
+        return np.clip(cells, 0, self.count - 1).astype(np.intp)
+
+    def of(self, place: float) -> int:
+        """Return the cell of one place."""
+        return int(self.index(np.array([place]))[0])
+
+    def largest(self, places: FloatArray, values: FloatArray) -> FloatArray:
+        """Return the largest value in each cell."""
+        most = np.zeros(self.count)
+        np.maximum.at(most, self.index(places), values)
+        return most
+
+    def totals(self, places: FloatArray, values: FloatArray) -> FloatArray:
+        """Return the sum of the values in each cell."""
+        return np.asarray(np.bincount(self.index(places), weights=values, minlength=self.count), dtype=np.float64)
+
+
+def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
+    """Yield density, target, and the points' gradient (or, where none was asked for, their weight).
+
+    Nothing where the place is too narrow for a picture.
+    """
+    count = min(look.width - GUTTER, MOST_CELLS)
+    if count < FEWEST_CELLS:
+        return
+    problem = evaluation.problem
+    cells = _Cells(*span(problem), count)
+    places, density = curve(problem, count * (1 if len(problem.angles) > MANY_POINTS else 4))
+    peak = float(density.max())
+    names = ["density", f"to {peak:.3g}"] + [""] * (DENSITY_ROWS - 2)
+    for name, row in zip(names, _stacked(cells.largest(places, density), DENSITY_ROWS, look), strict=True):
+        yield from _line(look, name, row)
+    yield from _line(look, "target" if problem.target is not None else "the bin", *_axis(problem, cells, look))
+    for name, values, style in _point_rows(evaluation, cells):
+        yield from _line(look, name, _row(values, look), style)
+    yield from _line(look, "", _ticks(problem, cells), "dim")
+
+
+def _line(look: Look, name: str, row: str, style: str = "") -> Iterator[str]:
+    return printed(look, Text().append(name.ljust(GUTTER), style="dim").append(row, style=style))
+
+
+def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, FloatArray, str]]:
+    """Yield name, value of each cell and style of the rows about the points, on one scale."""
+    where, slopes = positions(evaluation.problem), evaluation.gradients.logits
+    if slopes is None:
+        weights = cells.totals(where, evaluation.weights)
+        yield "weight", weights / weights.max(), ""
+        return
+    pulled, pushed = (cells.totals(where, np.maximum(sign * slopes, 0.0)) for sign in (-1.0, 1.0))
+    largest = max(float(pulled.max()), float(pushed.max())) or 1.0
+    yield "pulled up", pulled / largest, PULLED
+    yield "pushed down", pushed / largest, PUSHED
+
+
+def _row(values: FloatArray, look: Look) -> str:
+    """Return a cell for each value in [0, 1]; what is above 0 shows."""
+    return "".join(EIGHTHS[look.unicode][level] for level in np.ceil(8.0 * values).astype(int).tolist())
+
+
+def _stacked(values: FloatArray, rows: int, look: Look) -> Iterator[str]:
+    """Yield the rows of a plot of values, the highest first."""
+    levels = np.rint(8 * rows * values / (float(values.max()) or 1.0)).astype(int)
+    for row in reversed(range(rows)):
+        yield "".join(EIGHTHS[look.unicode][level] for level in np.clip(levels - 8 * row, 0, 8).tolist())
+
+
+def _axis(problem: Problem, cells: _Cells, look: Look) -> tuple[str, str]:
+    """Return the axis with the target, or the bin where there is one alone, and its style."""
+    thin, thick, mark = AXIS[look.unicode]
+    axis = [thin] * cells.count
+    if problem.target is not None:
+        first, last = (cells.of(edge) for edge in problem.target)
+        axis[first : last + 1] = thick * (last + 1 - first)
+    if problem.settings.at is not None:
+        axis[cells.of(problem.settings.at)] = mark
+    return "".join(axis), "bright_blue"
+
+
+def _ticks(problem: Problem, cells: _Cells) -> str:
+    """Return the numbers below the axis: the target's edges, then the ends, where there is room."""
+    middle = [*(problem.target or ()), *([] if problem.settings.at is None else [problem.settings.at])]
+    if problem.settings.circumference is None:
+        ends: Sequence[float] = (float(problem.angles.min()), float(problem.angles.max()))
+    else:
+        ends = (cells.low, cells.high)
+    line = [" "] * cells.count
+    for value in (*middle, *ends):
+        text = f"{value:.6g}"
+        start = min(max(cells.of(value) - len(text) // 2, 0), cells.count - len(text))
+        stop = start + len(text)
+        if not "".join(line[max(start - 1, 0) : stop + 1]).strip():
+            line[start:stop] = text
+    return "".join(line)

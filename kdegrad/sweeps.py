@@ -1,0 +1,287 @@
+"""Families of problems along one parameter: how loss and gradient change with distance, kernel, bandwidth, bins.
+
+``distance`` is the note's question made visible: every point moves away from the target's centre c by D,
+
+    x_i → x_i + D · sign(x_i ⊖ c)
+
+and all else stays. On a circle that is the shorter way round, and ends at the antipode of c. Under one bin at c a
+Laplace kernel takes the factor e^{-D/h} out of every K(c ⊖ x_i), and the gradient, which knows ratios only, stays.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.domain import Circle, FloatArray
+from kdegrad.errors import SettingError
+from kdegrad.grammar import nearest
+from kdegrad.kernels import KERNELS, LINE_KERNELS, make_kernel
+from kdegrad.objective import Evaluation, evaluate
+from kdegrad.problem import Problem
+from kdegrad.sums import make_sums
+from kdegrad.view import centre
+
+OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
+STEPS: Final = 11
+_BLOCK_PAIRS: Final = 65_536
+_ROUNDINGS: Final = 64 * float(
+    np.finfo(np.float64).eps
+)  # what two ways to the same logarithm may differ by, relatively
+
+Value = float | int | str
+
+
+@final
+@dataclass(frozen=True)
+class SweepStep:
+    """One problem of a family. Where the loss is infinite, all but `value` and `kernel` is None.
+
+    Attributes
+    ----------
+    value
+        The parameter's value; a name where the family runs over kernels.
+    kernel
+        The kernel's name.
+    loss, kl
+        As in `Evaluation`; `kl` is None without a target too.
+    l1, l2, max
+        Norms of ∂L/∂z.
+    gradient_per_weight_max, gradient_per_weight_min
+        The largest and the smallest ∂L/∂z_i / S_i: the point that is pushed down fastest for its size, and the one
+        that is pulled up fastest.
+    only_pushed_down
+        The share of weight of the points that no bin pulls up and at least one pushes down: S_i Σ_j r_j(t_m) - r_i(t_m)
+        is ≥ 0 at every node and > 0 at one. Descent can only lower them, whatever part of the target is looked at.
+    """
+
+    value: Value
+    kernel: str
+    loss: float | None = None
+    kl: float | None = None
+    l1: float | None = None
+    l2: float | None = None
+    max: float | None = None
+    gradient_per_weight_max: float | None = None
+    gradient_per_weight_min: float | None = None
+    only_pushed_down: float | None = None
+
+
+@final
+@dataclass(frozen=True)
+class Sweep:
+    """A family of problems, measured.
+
+    Attributes
+    ----------
+    problem
+        Where the family starts from.
+    over
+        The parameter: one of `OVER`.
+    steps
+        One for each kernel and value, the values of a kernel together.
+    """
+
+    problem: Problem
+    over: str
+    steps: tuple[SweepStep, ...]
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether any problem of the family has a finite loss."""
+        return any(step.loss is not None for step in self.steps)
+
+
+def sweep(
+    problem: Problem,
+    over: str,
+    values: Sequence[float] | FloatArray | None = None,
+    *,
+    kernels: Sequence[str] | None = None,
+    watch: Callable[[SweepStep], object] | None = None,
+) -> Sweep:
+    """Return loss and gradient for a family of problems along one parameter.
+
+    Parameters
+    ----------
+    problem
+        Everything that does not change.
+    over
+        ``distance``, ``bandwidth``, ``bins``, ``kernel``, ``background`` or ``scale``.
+    values
+        The parameter's values. A distance is what is added to each point's distance from the target's centre (from
+        the node, where the rule is one node); None for ``kernel``, whose values are `kernels`.
+    kernels
+        The names of the kernels to take each value with; None: the problem's own, or all that live on the problem's
+        domain where the family runs over kernels.
+    watch
+        Called with each step as it is done.
+
+    Raises
+    ------
+    SettingError
+        For an unknown parameter or kernel, or a value out of range.
+
+    Examples
+    --------
+    >>> import kdegrad as kg
+    >>> swarm = kg.Problem([-75, 50], target=(-30, 30), bandwidth=10)
+    >>> family = kg.sweep(swarm, "distance", [0, 1000], kernels=["laplace", "cauchy"])
+    >>> [round(step.l1, 4) for step in family.steps]
+    [0.4117, 0.4117, 0.3109, 0.0235]
+    """
+    steps = []
+    for name, value in members(problem, over, values, kernels):
+        steps.append(measure(evaluate(member(problem, over, value, name)), value))
+        if watch is not None:
+            watch(steps[-1])
+    return Sweep(problem, over, tuple(steps))
+
+
+def members(
+    problem: Problem, over: str, values: Sequence[float] | FloatArray | None, kernels: Sequence[str] | None
+) -> list[tuple[str, Value]]:
+    """Return kernel and value of each problem of a family, the values of a kernel together. Parameters as for `sweep`.
+
+    Raises
+    ------
+    SettingError
+        For an unknown parameter or kernel, and where there are no values.
+    """
+    names = _kernel_names(problem, over, kernels)
+    if over == "kernel":
+        if values is not None:
+            raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
+        return [(name, name) for name in names]
+    _check_over(problem, over)
+    if values is None or len(values) == 0:
+        raise SettingError("over", f"{over} needs values: give one or more")
+    numbers = [int(value) if over == "bins" else float(value) for value in values]
+    return [(name, value) for name in names for value in numbers]
+
+
+def spaced(over: str, start: float, stop: float, steps: int, *, log: bool = False) -> list[float]:
+    """Return values from `start` to `stop`, equally far apart, or at equal ratios; whole and different for ``bins``.
+
+    Raises
+    ------
+    SettingError
+        For equal ratios from or to a value that is not above 0.
+    """
+    if log:
+        for name, value in (("from", start), ("to", stop)):
+            if value <= 0.0:
+                raise SettingError(name, f"{value!r} has no logarithm: give a value above 0, or leave out --log")
+        values = np.geomspace(start, stop, steps)
+    else:
+        values = np.linspace(start, stop, steps)
+    if over == "bins":
+        values = np.rint(values)
+    return list(dict.fromkeys(values.tolist()))
+
+
+def member(problem: Problem, over: str, value: Value, kernel: str) -> Problem:
+    """Return the problem of a family: `problem` with `kernel`, and with `value` for the parameter `over`."""
+    if over == "kernel":
+        return problem.replace(kernel=kernel)
+    if over == "distance":
+        return problem.replace(kernel=kernel, angles=moved_away(problem, float(value)))
+    return problem.replace(**{"kernel": kernel, over: value})
+
+
+def moved_away(problem: Problem, distance: float) -> FloatArray:
+    """Return the angles x_i + D·sign(x_i ⊖ c): a point in the centre c stays, on a circle none passes its antipode.
+
+    Raises
+    ------
+    SettingError
+        For a D that would carry a point past the centre (D < 0) or, on a circle, past the antipode.
+    """
+    offsets = problem.domain.difference(problem.angles, np.asarray(centre(problem)))
+    reach = np.abs(offsets)
+    closest, farthest = float(reach.min()), float(reach.max())
+    if distance < -closest:
+        raise SettingError("distance", f"{distance:g} would carry a point past the centre: give {-closest:g} or more")
+    if distance > 0.0 and isinstance(problem.domain, Circle) and farthest + distance > 0.5 * problem.domain.period:
+        most = 0.5 * problem.domain.period - farthest
+        raise SettingError(
+            "distance",
+            f"{distance:g} would carry a point past the antipode of the target's centre, where away becomes toward: "
+            f"give {most:g} at most",
+        )
+    return np.asarray(problem.angles + distance * np.sign(offsets))
+
+
+def measure(evaluation: Evaluation, value: Value) -> SweepStep:
+    """Return what a sweep keeps of an evaluation with the gradient of the logits."""
+    kernel = evaluation.problem.kernel.name
+    if not evaluation.is_finite:
+        return SweepStep(value, kernel)
+    gradient, per_weight = evaluation.gradients.logits, evaluation.gradients.per_weight
+    assert gradient is not None  # it was asked for
+    assert per_weight is not None
+    size = np.abs(gradient)
+    return SweepStep(
+        value=value,
+        kernel=kernel,
+        loss=evaluation.loss,
+        kl=evaluation.kl,
+        l1=float(size.sum()),
+        l2=float(np.linalg.norm(gradient)),
+        max=float(size.max()),
+        gradient_per_weight_max=float(per_weight.max()),
+        gradient_per_weight_min=float(per_weight.min()),
+        only_pushed_down=only_pushed_down(evaluation),
+    )
+
+
+def only_pushed_down(evaluation: Evaluation) -> float:
+    """Return the share of weight of the points that no bin pulls up and at least one pushes down.
+
+    The gradient at one node has the sign of Σ_j S_j K_h(t_m ⊖ x_j) - K_h(t_m ⊖ x_i), with a background too: a bin
+    pushes down the points whose kernel is below the mean there. Compared on logarithms; what differs by no more than
+    round-off is equal. O(N·B) time, in blocks.
+    """
+    problem = evaluation.problem
+    nodes = problem.rule.nodes
+    log_means = make_sums(problem.settings.sums, problem.kernel, problem.angles, nodes).at_nodes(problem.log_weights)
+    slack = _ROUNDINGS * (1.0 + np.abs(log_means))
+    pulled = np.zeros(len(problem.angles), dtype=bool)
+    pushed = np.zeros(len(problem.angles), dtype=bool)
+    rows = max(1, _BLOCK_PAIRS // len(problem.angles))
+    for block in (slice(top, top + rows) for top in range(0, len(nodes), rows)):
+        d = problem.domain.difference(nodes[block, np.newaxis], problem.angles)
+        excess = problem.kernel.log_density(d) - log_means[block, np.newaxis]
+        pulled |= (excess > slack[block, np.newaxis]).any(axis=0)
+        pushed |= (excess < -slack[block, np.newaxis]).any(axis=0)
+    return float(evaluation.weights[pushed & ~pulled].sum())
+
+
+def series(family: Sweep) -> Iterator[tuple[str, list[SweepStep]]]:
+    """Yield each kernel's name with its steps."""
+    for name in dict.fromkeys(step.kernel for step in family.steps):
+        yield name, [step for step in family.steps if step.kernel == name]
+
+
+def _kernel_names(problem: Problem, over: str, kernels: Sequence[str] | None) -> list[str]:
+    """Return the kernels' own names, each once, in the order given."""
+    if over not in OVER:
+        raise SettingError("over", f"unknown {over!r}: choose {', '.join(OVER)}{nearest(str(over), OVER)}")
+    if kernels is None or len(kernels) == 0:
+        living = KERNELS if isinstance(problem.domain, Circle) else LINE_KERNELS
+        return [kind.name for kind in living] if over == "kernel" else [problem.kernel.name]
+    names = [
+        make_kernel(name, problem.kernel.bandwidth, problem.domain, float(problem.settings.df)).name for name in kernels
+    ]
+    return list(dict.fromkeys(names))
+
+
+def _check_over(problem: Problem, over: str) -> None:
+    if over == "bins" and problem.rule.name in ("at", "exact"):
+        reason = "one bin stands for all" if problem.rule.name == "at" else "the exact integral has none"
+        raise SettingError("over", f"bins: {reason}: take the rule midpoint or gauss")
+    if over == "background" and problem.target is None:
+        raise SettingError("over", "background spreads over the target's width: give --target LOW HIGH too")

@@ -1,0 +1,113 @@
+"""Where a report goes: standard output, or a file that appears whole or not at all."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+import sys
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import IO, Final
+
+from kdegrad.errors import SettingError
+
+_STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
+
+
+def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
+    """Refuse outputs that could not be written well, before anything is computed.
+
+    Parameters
+    ----------
+    outputs
+        Option → file, or None where the option is not given.
+    *inputs
+        The files that are read.
+
+    Raises
+    ------
+    SettingError
+        For a directory, a folder that does not exist, a file that is one of `inputs`, or one that is named twice.
+    """
+    taken: dict[str, str] = {}
+    for option, output in outputs.items():
+        if output is None:
+            continue
+        path, place = Path(output), f"--{option}"
+        if output in ("", "-"):
+            raise SettingError(option, f"{output!r} is no file: name one, or leave it out for standard output", place)
+        if path.is_dir():
+            raise SettingError(option, f"{output!r} is a directory: name a file in it", place)
+        if not path.parent.is_dir():
+            raise SettingError(option, f"the folder {str(path.parent)!r} does not exist: make it first", place)
+        if any(path.exists() and os.path.exists(source) and os.path.samefile(path, source) for source in inputs):
+            raise SettingError(option, f"{output!r} would overwrite the input: name another file", place)
+        real = os.path.realpath(path)
+        if real in taken and (path.is_file() or not path.exists()):
+            raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file", place)
+        taken[real] = option
+
+
+def write_file(output: str, pieces: Iterable[str]) -> None:
+    """Write `pieces` to the file `output` as UTF-8: all of it, or nothing."""
+    with replacing(output) as stream:
+        stream.writelines(piece.encode("utf-8") for piece in pieces)
+
+
+def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:
+    """Write `pieces` to standard output, in the terminal's encoding if they are for people, else in UTF-8.
+
+    A reader that goes away has read enough: the rest is not written, and that is no error. On a terminal, control
+    characters of the data are shown as escapes.
+    """
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
+    encoding = (sys.stdout.encoding or "ascii") if for_people else "utf-8"
+    guarded = sys.stdout.isatty() and not for_people
+    try:
+        for piece in map(_disarmed, pieces) if guarded else pieces:
+            sys.stdout.buffer.write(piece.encode(encoding, errors="replace"))
+        sys.stdout.buffer.flush()
+    except BrokenPipeError:
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left for the flush at exit
+
+
+@contextmanager
+def replacing(output: str) -> Iterator[IO[bytes]]:
+    """Yield a binary stream whose content becomes the file `output` when the block ends well.
+
+    A temporary file in the same folder is renamed over it: links are followed, an existing file's mode is kept, a
+    new one's is the usual one. A device or a pipe is written to as it is, and so is what /dev/stdout stands for.
+    """
+    import tempfile  # it loads hashlib and OpenSSL, which a report on standard output need not wait for
+
+    path = Path(os.path.realpath(output))
+    standard = _STANDARD.get(os.path.abspath(output))
+    if standard is not None or (path.exists() and not path.is_file()):
+        with open(path if standard is None else os.dup(standard), "wb") as stream:
+            yield stream
+        return
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".part")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            yield stream
+        os.chmod(temporary, _mode(path))
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+
+
+def _disarmed(text: str) -> str:
+    """Return `text` with its control characters as escapes, but for the ends of lines."""
+    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
+
+
+def _mode(path: Path) -> int:
+    if path.exists():
+        return stat.S_IMODE(path.stat().st_mode)
+    umask = os.umask(0)
+    os.umask(umask)
+    return 0o666 & ~umask

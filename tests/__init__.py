@@ -1,0 +1,1 @@
+"""Tests of kdegrad; the modules say what each pins down."""

@@ -1,0 +1,50 @@
+"""The README's pictures: found by their commands, and (``python -m tests.gallery``, ``make gallery``) drawn anew.
+
+An indented line of the README that runs ``kdegrad`` with ``--plot sample_inputs/gallery/...`` makes the picture of that
+name; the README is the one list of them.
+"""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import sys
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.readme import README, ROOT
+
+FOLDER = Path("sample_inputs/gallery")
+_LINE = re.compile(rf"^    kdegrad (.*--plot ({FOLDER}/\S+).*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True)
+class Picture:
+    """A picture and the arguments of ``kdegrad`` that make it."""
+
+    file: str
+    arguments: tuple[str, ...]
+
+    def draw(self, file: str) -> int:
+        """Draw the picture to another file, and return the exit code."""
+        from kdegrad import cli
+
+        return cli.run([file if argument == self.file else argument for argument in self.arguments])
+
+
+def pictures() -> list[Picture]:
+    """Return the pictures in the order of the README."""
+    return [Picture(file, tuple(shlex.split(line))) for line, file in _LINE.findall(README.read_text("utf-8"))]
+
+
+def main() -> int:
+    """Draw them all; return the largest exit code."""
+    os.chdir(ROOT)
+    FOLDER.mkdir(exist_ok=True)
+    codes = [picture.draw(picture.file) for picture in pictures()]
+    return max(codes, default=0)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,212 @@
+"""The truth of the rule `exact`: SPEC section 2's integrals by mpmath's quadrature, and the problems they are taken on.
+
+The kernels are those of the 50-digit oracle, the integrals are mpmath's `quad` at 60 digits (tanh-sinh, so that a
+logarithm at an end is nothing special), split at every kink of p and halved until its own error estimate is below
+1e-20. It can err; so it is also checked that Σ_i ∂L/∂x_i is the rise of log p over the target, which needs no
+quadrature. Nothing of kdegrad's panels is used. That takes a minute for all problems, so the numbers are kept in
+integrals.json; `python -m tests.integrals` writes it anew, and test_exact.py recomputes a few of them at each run.
+"""
+
+from __future__ import annotations
+
+import json
+import sys
+import zlib
+from collections.abc import Callable
+from functools import cache
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mpmath import mp, mpf
+
+from kdegrad import Problem
+from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS
+from tests.oracle import COMPACT, displacement, kernel, softmax
+
+STORE = Path(__file__).parent / "integrals.json"
+DIGITS = 60
+GOAL = mpf("1e-20")
+NARROWEST = mpf("1e-45")
+CHECK = mpf("1e-17")
+PERIOD = 360.0
+
+COMBINATIONS = [(kind.name, False) for kind in LINE_KERNELS]
+COMBINATIONS += [(kind.name, True) for kind in (*LINE_KERNELS, *CIRCLE_KERNELS)]
+SITUATIONS = ("among", "broad", "far", "narrow", "background", "wrap", "unequal")  # 30 × 7 = 210 problems
+
+
+def drawn(name: str, circular: bool, situation: str) -> dict[str, Any]:
+    """Return the keywords of one problem, the same at every call."""
+    rng = np.random.default_rng(zlib.crc32(f"{name} {circular} {situation}".encode()))
+    count = int(rng.integers(1, 6))
+    angles = rng.uniform(-90.0, 90.0, count)
+    logits = rng.normal(0.0, 1.5, count)
+    low, high = sorted(rng.uniform(-60.0, 60.0, 2))
+    options: dict[str, Any] = {"target": (low, high + 5.0), "bandwidth": float(rng.uniform(8.0, 40.0))}
+    if situation == "broad":
+        options["bandwidth"] = float(rng.uniform(200.0, 2000.0))
+    if situation == "far" and not circular:
+        angles = np.where(rng.random(count) < 0.5, -1.0, 1.0) * rng.uniform(300.0, 3000.0, count)
+    if situation == "narrow":
+        options["bandwidth"] = float(rng.uniform(0.2, 3.0))
+    if situation in ("background", "narrow", "far"):
+        wanted = situation == "background" or name in COMPACT
+        options["background"] = float(rng.uniform(0.01, 0.5)) if wanted else 0.0
+    if situation == "background":
+        options["scale"] = 3.0
+    if situation == "wrap":
+        options["target"] = (170.0, float(rng.uniform(200.0, 500.0))) if circular else (-1.0, 1.0)
+    if situation == "unequal":
+        logits *= 20.0
+    if circular:
+        options["period"] = PERIOD
+    if name in COMPACT and not options.get("background"):
+        options["bandwidth"] = max(options["bandwidth"], 1.07 * _reach(angles, options["target"], circular))
+    if name == "student-t":
+        options["df"] = float(rng.choice([0.5, 3.0, 12.0]))
+    return {"angles": angles.tolist(), "logits": logits.tolist(), "kernel": name, "rule": "exact", **options}
+
+
+def _reach(angles: np.ndarray, target: tuple[float, float], circular: bool) -> float:
+    """Return the largest distance from a place in the target to its nearest point."""
+    d = np.linspace(*target, 2001)[:, np.newaxis] - angles
+    if circular:
+        d -= PERIOD * np.rint(d / PERIOD)
+    return float(np.abs(d).min(axis=1).max())
+
+
+def all_problems() -> dict[str, dict[str, Any]]:
+    """Return the keywords of every problem by its name."""
+    return {
+        f"{name} {'circle' if circular else 'line'} {situation}": drawn(name, circular, situation)
+        for name, circular in COMBINATIONS
+        for situation in SITUATIONS
+    }
+
+
+def integrals(problem: Problem) -> dict[str, Any]:
+    """Return L, R_i, ∫K_i/p (which is 1 - ∂L/∂z_i/S_i), ∂L/∂x_i and ∂L/∂log h as mpf."""
+    with mp.workdps(DIGITS):
+        return _integrals(problem)
+
+
+def _integrals(problem: Problem) -> dict[str, Any]:
+    settings = problem.settings
+    period, h = settings.circumference, mpf(float(settings.bandwidth))
+    name = problem.kernel.name
+    k = kernel(name, float(settings.bandwidth), period, float(settings.df))
+    low, high = (mpf(float(end)) for end in settings.target)
+    angles = [float(x) for x in problem.angles]
+    weights = softmax(problem.logits)
+    share = (1 - mpf(float(settings.background))) * mpf(float(settings.scale))
+    floor = mpf(float(settings.background)) / (high - low)
+
+    @cache
+    def values(t: mpf) -> list[mpf]:
+        """Return log p, K_i/p, K_i'/p, ∂K_i/∂log h/p at t."""
+        ks = [k(displacement(t, x, period)) for x in angles]
+        p = share * mp.fdot(weights, [v.density for v in ks]) + floor
+        pulls = [share * v / p for each in zip(*ks, strict=True) for v in each]
+        return [mp.log(p), *pulls]
+
+    cuts = _cuts(name, angles, h, period, low, high)
+    if name == "uniform":  # constant between its edges
+        parts = [[(right - left) * value for value in values((left + right) / 2)] for left, right in pairwise(cuts)]
+    else:
+        parts = _quadratures(values, 1 + 3 * len(angles), list(pairwise(cuts)))
+    sums = [mp.fsum(part) for part in zip(*parts, strict=True)]
+    means = [total / (high - low) for total in sums]
+    n = len(angles)
+    over_weight, slopes, widenings = (means[1 + i * n : 1 + (i + 1) * n] for i in range(3))
+    truth = {
+        "loss": -means[0],
+        "over_weight": over_weight,
+        "responsibilities": [s * ratio for s, ratio in zip(weights, over_weight, strict=True)],
+        "angles": [s * slope for s, slope in zip(weights, slopes, strict=True)],
+        "log_bandwidth": -mp.fdot(weights, widenings),
+    }
+    rise = (values(high)[0] - values(low)[0]) / (high - low)
+    if name != "uniform" and abs(mp.fsum(truth["angles"]) - rise) > CHECK * (1 + max(map(abs, truth["angles"]))):
+        raise ArithmeticError("Σ_i ∂L/∂x_i = [log p(b) - log p(a)]/(b-a) does not hold: quad missed something")
+    if name == "uniform":
+        _add_edges(truth, lambda t: values(t)[0], angles, h, period, low, high)
+    return truth
+
+
+def _quadratures(values: Callable[[mpf], list[mpf]], count: int, stretches: list[tuple[mpf, mpf]]) -> list[list[mpf]]:
+    """Return the integrals of all `count` values over each stretch, halved as often as quad asks for."""
+    sums = []
+    while stretches:
+        left, right = stretches.pop()
+        parts = []
+        for index in range(count):
+            part, error = mp.quad(lambda t, index=index: values(t)[index], [left, right], error=True, maxdegree=7)
+            parts.append(part)
+            if error > GOAL * (1 + abs(part)):
+                break
+        else:
+            sums.append(parts)
+            continue
+        if right - left < NARROWEST:
+            raise ArithmeticError(f"no convergence at {left}")
+        middle = (left + right) / 2
+        stretches += [(left, middle), (middle, right)]
+    return sums
+
+
+def _places(x: mpf, period: float | None, low: mpf, high: mpf) -> list[mpf]:
+    """Return the coordinates in (low, high) of the place x."""
+    if period is None:
+        return [x] if low < x < high else []
+    turns = range(int(mp.floor((low - x) / period)), int(mp.ceil((high - x) / period)) + 1)
+    return [x + n * mpf(period) for n in turns if low < x + n * mpf(period) < high]
+
+
+def _cuts(name: str, angles: list[float], h: mpf, period: float | None, low: mpf, high: mpf) -> list[mpf]:
+    """Return the target's ends and every place in it where some K_i may have a kink; a few more do no harm."""
+    away = [mpf(0)]
+    if name in COMPACT:
+        away += [h, -h]
+    if period is not None:
+        away.append(mpf(period) / 2)
+    inner = {place for x in angles for shift in away for place in _places(mpf(x) + shift, period, low, high)}
+    return sorted({low, high} | inner)
+
+
+def _add_edges(
+    truth: dict[str, Any], log_p: Any, angles: list[float], h: mpf, period: float | None, low: mpf, high: mpf
+) -> None:
+    """Add what the jumps of `uniform` carry: log(p_in/p_out) at each edge, by densities a hair beside it."""
+    if period is not None and 2 * h >= mpf(period):
+        return
+    hair = mpf("1e-40")
+    for i, x in enumerate(angles):
+        for side in (-1, 1):
+            for edge in _places(mpf(x) + side * h, period, low, high):
+                ratio = (log_p(edge - side * hair) - log_p(edge + side * hair)) / (high - low)
+                truth["angles"][i] -= side * ratio
+                truth["log_bandwidth"] -= h * ratio
+
+
+def as_text(truth: dict[str, Any]) -> dict[str, Any]:
+    """Return the numbers to 20 digits, for JSON."""
+    return {
+        key: [mp.nstr(v, 20) for v in value] if isinstance(value, list) else mp.nstr(value, 20)
+        for key, value in truth.items()
+    }
+
+
+def main() -> None:
+    """Write the store."""
+    store = {}
+    for label, options in all_problems().items():
+        problem = Problem(**options)
+        store[label] = as_text(integrals(problem))
+        print(label, len(problem.angles), store[label]["loss"], file=sys.stderr, flush=True)
+    STORE.write_text(json.dumps(store, indent=0) + "\n")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,42 @@
+"""The largest error of kdegrad over its bound, number by number; shared by the test and the report of accuracy."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+import numpy as np
+from mpmath import mp, mpf
+
+from kdegrad import Problem, evaluate
+from tests import oracle
+
+
+def measure(problem: Problem) -> dict[str, float]:
+    """Return error/bound of the loss and the three gradients, the largest over the points; ≤ 1 is what is promised.
+
+    Where the true loss is infinite, a loss of inf with gradients of NaN counts 0, anything else inf.
+    """
+    true = oracle.truth(problem)
+    found = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
+    gradients = found.gradients
+    assert gradients.logits is not None
+    assert gradients.angles is not None
+    assert gradients.log_bandwidth is not None
+    if mp.isinf(true.loss):
+        undefined = (gradients.logits, gradients.angles, gradients.log_bandwidth)
+        right = found.loss == np.inf and all(np.isnan(g).all() for g in undefined)
+        return {"loss": 0.0 if right else np.inf}
+    return {
+        "loss": _ratio([found.loss], [true.loss], [true.loss_bound]),
+        "logits": _ratio(gradients.logits, true.logits, true.logit_bounds),
+        "angles": _ratio(gradients.angles, true.angles, true.angle_bounds),
+        "bandwidth": _ratio([gradients.log_bandwidth], [true.log_bandwidth], [true.bandwidth_bound]),
+    }
+
+
+def _ratio(found: Iterable[float], true: Iterable[mpf], bounds: Iterable[mpf]) -> float:
+    with mp.workdps(oracle.DIGITS):
+        return max(
+            float(abs(mpf(float(f)) - t) / b) if np.isfinite(f) else np.inf
+            for f, t, b in zip(found, true, bounds, strict=True)
+        )

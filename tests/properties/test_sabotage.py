@@ -1,0 +1,278 @@
+"""The checks fail on a lie: each row of `SABOTAGES` breaks the code in one way, and names the properties that see it.
+
+Together the rows fail every property at least once, so that none passes whatever the code does. Pinned down too: a NaN
+or an exception in the code under test is a failure of the check and never a pass or a crash; a control fails where the
+code does not break as theory says.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kdegrad.problem
+import kdegrad.properties.base
+import kdegrad.properties.ground
+import kdegrad.properties.sharper
+import kdegrad.quadrature
+from kdegrad.domain import Circle, FloatArray
+from kdegrad.kernels.line import Laplace
+from kdegrad.objective import Evaluation, Gradients, evaluate
+from kdegrad.problem import Problem
+from kdegrad.properties import PROPERTIES, Verdict, passed, verify
+from kdegrad.properties.geometry import centre, offsets
+from kdegrad.quadrature import Rule
+from kdegrad.sums import DenseSums
+
+CASES = 9  # of random problems: each kind on the line and on the circle that the properties need
+
+Lie = Callable[[pytest.MonkeyPatch], None]
+
+
+def misreport(lie: Callable[[Evaluation], Evaluation]) -> Lie:
+    """Return a sabotage of what `evaluate` reports to the properties."""
+
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        def lying(problem: Problem, wrt: Any = ("logits",)) -> Evaluation:
+            return lie(evaluate(problem, wrt))
+
+        monkeypatch.setattr(kdegrad.properties.base, "evaluate", lying)
+        monkeypatch.setattr(kdegrad.properties.ground, "evaluate", lying)
+
+    return patch
+
+
+def with_gradients(change: Callable[[Gradients, Problem], dict[str, Any]]) -> Lie:
+    """Return a sabotage of the gradients alone."""
+
+    def lie(e: Evaluation) -> Evaluation:
+        if e.gradients.logits is None:
+            return e
+        return replace(e, gradients=replace(e.gradients, **change(e.gradients, e.problem)))
+
+    return misreport(lie)
+
+
+def in_place_of(owner: object, name: str, value: object) -> Lie:
+    return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
+
+
+def floored(self: Laplace, d: FloatArray) -> FloatArray:
+    return np.log(np.exp(-np.abs(d) / self.bandwidth) + 1e-6)
+
+
+def lopsided(self: Laplace, d: FloatArray) -> FloatArray:
+    return -np.abs(d - 1e-3 * self.bandwidth) / self.bandwidth
+
+
+def wider(self: Laplace, d: FloatArray) -> FloatArray:
+    return -np.abs(d) / (1.001 * self.bandwidth)
+
+
+def without_bandwidth(self: Laplace) -> float:
+    return math.log(0.5) + math.log(self.bandwidth)  # undoes the division by h
+
+
+def left_edges(low: float, high: float, bins: int) -> Rule:
+    return Rule("midpoint", low + np.arange(bins) * ((high - low) / bins), np.full(bins, 1.0 / bins))
+
+
+TRUE_SUM = DenseSums.at_nodes
+
+
+def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> FloatArray:
+    kept = np.array(log_weights)
+    kept[-1] = -math.inf if len(kept) > 1 else kept[-1]
+    return TRUE_SUM(self, kept)
+
+
+def middle_bin_only(e: Evaluation) -> Evaluation:
+    if e.problem.target is None or e.gradients.logits is None:
+        return e
+    middle = evaluate(e.problem.replace(at=centre(e.problem)))
+    return replace(e, gradients=replace(e.gradients, logits=middle.gradients.logits))
+
+
+def single_precision(e: Evaluation) -> Evaluation:
+    rough = e.problem.replace(angles=e.problem.angles.astype(np.float32))
+    return evaluate(rough, ("logits", "angles", "bandwidth"))
+
+
+@dataclass(frozen=True)
+class Sabotage:
+    """One way to break the code, and the properties that must see it."""
+
+    lie: Lie
+    seen_by: str
+
+
+SABOTAGES = {
+    "gradient with the wrong sign": Sabotage(
+        with_gradients(lambda g, p: {"logits": -g.logits}), "one-hot derivative sums-agree"
+    ),
+    "gradient of another point": Sabotage(
+        with_gradients(lambda g, p: {"logits": np.roll(g.logits, 1)}),
+        "one-hot equal-distance permutation merge derivative sums-agree",
+    ),
+    "gradient of the middle bin only": Sabotage(
+        misreport(middle_bin_only), "laplace-shift-past-edge derivative sums-agree"
+    ),
+    "gradient that forgets where the points are": Sabotage(
+        with_gradients(lambda g, p: {"logits": np.zeros_like(g.logits)}), "laplace-shift-past-edge one-hot derivative"
+    ),
+    "angle gradient missing": Sabotage(
+        with_gradients(lambda g, p: {"angles": np.zeros_like(g.angles)}), "derivative sums-agree"
+    ),
+    "angle gradient without its sign": Sabotage(
+        with_gradients(lambda g, p: {"angles": np.abs(g.angles)}), "reflection derivative sums-agree"
+    ),
+    "bandwidth gradient per h, not per log h": Sabotage(
+        with_gradients(lambda g, p: {"log_bandwidth": g.log_bandwidth / p.settings.bandwidth}),
+        "unit derivative sums-agree",
+    ),
+    "scale twice in the loss": Sabotage(
+        misreport(lambda e: replace(e, loss=e.loss - math.log(e.problem.settings.scale))),
+        "kernel-scale equal-distance-moved sums-agree",
+    ),
+    "weights not normalised": Sabotage(
+        in_place_of(kdegrad.problem, "log_softmax", lambda z: z), "logit-offset zero-sum equal-distance-moved one-hot"
+    ),
+    "softmax at the wrong temperature": Sabotage(
+        in_place_of(kdegrad.problem, "log_softmax", lambda z: 1.001 * z - np.log(np.exp(1.001 * z).sum())),
+        "merge one-hot laplace-one-side sums-agree",
+    ),
+    "kernel with a floor": Sabotage(
+        in_place_of(Laplace, "log_shape", floored),
+        "laplace-shift laplace-shift-target laplace-one-side far-field equal-distance-moved derivative sums-agree",
+    ),
+    "kernel that is not even": Sabotage(
+        in_place_of(Laplace, "log_shape", lopsided), "equal-distance equal-distance-moved reflection sums-agree"
+    ),
+    "kernel of another bandwidth": Sabotage(
+        in_place_of(Laplace, "log_shape", wider), "laplace-one-side laplace-shift-target equal-distance-moved far-field"
+    ),
+    "density not divided by h": Sabotage(
+        in_place_of(Laplace, "log_peak", without_bandwidth), "unit equal-distance-moved one-hot sums-agree"
+    ),
+    "the long way round the circle": Sabotage(
+        in_place_of(Circle, "difference", lambda self, x, y: x - y), "rotation sums-agree derivative"
+    ),
+    "coordinates in single precision": Sabotage(
+        misreport(single_precision), "translation unit laplace-shift sums-agree"
+    ),
+    "a sum that drops its last term": Sabotage(
+        in_place_of(DenseSums, "at_nodes", dropping_the_last), "permutation merge zero-sum sums-agree"
+    ),
+    "nodes at the left edges of the bins": Sabotage(
+        in_place_of(kdegrad.quadrature, "midpoint", left_edges), "reflection quadrature"
+    ),
+    "a shift past the edge in the check itself": Sabotage(
+        in_place_of(kdegrad.properties.sharper, "beyond_edge", lambda p: np.abs(offsets(p))), "laplace-shift-target"
+    ),
+}
+
+
+def run(only: list[str] | None = None) -> list[Verdict]:
+    """Return the verdicts of one problem and some random ones, by the dense sums that the rows tamper with."""
+    problem = Problem([-75, 50, -40], [0.4, -0.2, 0.0], target=(-30, 30), bandwidth=10.0, scale=2.0, sums="dense")
+    return verify(problem, cases=CASES, only=only or [])
+
+
+def failed(verdicts: list[Verdict]) -> set[str]:
+    return {v.property for v in verdicts if v.verdict == "fail"}
+
+
+def test_the_unspoilt_code_passes() -> None:
+    assert failed(run()) == set()
+
+
+@pytest.mark.parametrize("name", SABOTAGES)
+def test_a_sabotage_is_seen_by_the_properties_that_should(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    sabotage = SABOTAGES[name]
+    sabotage.lie(monkeypatch)
+    verdicts = run(sabotage.seen_by.split())
+    assert failed(verdicts) == set(sabotage.seen_by.split())
+    assert not passed(verdicts)
+    assert all(v.reason and v.reproduce for v in verdicts)
+
+
+def test_every_property_sees_some_sabotage() -> None:
+    seen = {name for sabotage in SABOTAGES.values() for name in sabotage.seen_by.split()}
+    assert seen == {p.id for p in PROPERTIES}
+
+
+@pytest.mark.parametrize("part", ["loss", "logits"])
+def test_a_nan_fails_every_property(part: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lie(e: Evaluation) -> Evaluation:
+        nothing = np.full_like(e.weights, math.nan)
+        spoilt = replace(e, responsibilities=nothing, gradients=replace(e.gradients, logits=nothing))
+        return replace(spoilt, loss=math.nan) if part == "loss" else spoilt
+
+    misreport(lie)(monkeypatch)
+    verdicts = run()
+    looks_at_the_loss_alone = {"quadrature"} if part == "logits" else set()
+    also_in_a_control = {"kernel-scale"} if part == "logits" else set()
+    assert failed(verdicts) == {p.id for p in PROPERTIES} - looks_at_the_loss_alone
+    assert {v.property for v in verdicts if v.verdict == "pass"} == looks_at_the_loss_alone | also_in_a_control
+
+
+def test_an_exception_fails_every_property_and_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    def broken(problem: Problem, wrt: Any = ()) -> Evaluation:
+        raise FloatingPointError("no luck")
+
+    monkeypatch.setattr(kdegrad.properties.base, "evaluate", broken)
+    verdicts = run()
+    assert failed(verdicts) == {p.id for p in PROPERTIES}
+    assert {(v.observed, v.reason) for v in verdicts if v.verdict == "fail"} == {
+        ("error: FloatingPointError", "FloatingPointError: no luck")
+    }
+
+
+@pytest.mark.parametrize(
+    ("kernel", "stand_in", "seen_by"),
+    [
+        ("gaussian", "laplace", "laplace-shift laplace-shift-target laplace-one-side far-field"),
+        ("cauchy", "gaussian", "far-field equal-distance-moved"),
+        ("student-t", "cauchy", "far-field equal-distance-moved"),
+        ("logistic", "gaussian", "far-field equal-distance-moved"),
+        ("uniform", "gaussian", "one-hot equal-distance-moved"),
+        ("von-mises", "wrapped-gaussian", "equal-distance-moved sums-agree derivative"),
+    ],
+)
+def test_another_kernel_in_the_place_of_the_one_asked_for_is_seen(
+    kernel: str, stand_in: str, seen_by: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def other(problem: Problem, wrt: Any = ("logits",)) -> Evaluation:
+        return evaluate(problem.replace(kernel=stand_in) if problem.kernel.name == kernel else problem, wrt)
+
+    monkeypatch.setattr(kdegrad.properties.base, "evaluate", other)
+    circular = kernel == "von-mises"
+    problem = Problem([-75, 50, -40], target=(-30, 30), bandwidth=10.0, kernel=kernel, circular=circular)
+    assert failed(verify(problem, cases=CASES, only=seen_by.split())) == set(seen_by.split())
+
+
+def test_a_density_of_0_where_there_is_some_is_no_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
+    """The code under test does not decide whether the precondition of a positive density is met."""
+
+    def hole(self: DenseSums, log_weights: FloatArray) -> FloatArray:
+        logs = TRUE_SUM(self, log_weights)
+        logs[0] = -math.inf
+        return logs
+
+    monkeypatch.setattr(DenseSums, "at_nodes", hole)
+    assert failed(run(["sums-agree", "permutation", "laplace-shift"])) == {"sums-agree", "permutation", "laplace-shift"}
+
+
+def test_a_failure_shows_the_two_values_and_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
+    with_gradients(lambda g, p: {"logits": -g.logits})(monkeypatch)
+    verdict = next(v for v in run(["one-hot"]) if v.verdict == "fail" and v.case.startswith("1 "))
+    assert "where" in verdict.reason
+    assert "is expected" in verdict.reason
+    assert verdict.reproduce.startswith("--seed 0 --cases 1 (1 both sides, line): ")
+    assert "laplace, bandwidth 10.0, line, target [" in verdict.reproduce
+    assert verdict.reproduce.endswith("--only one-hot")

@@ -1,0 +1,246 @@
+"""The checks pass on the truth: for every kernel, on lines and circles, on hard points; and they say what was skipped.
+
+Pinned down too: which statements hold and which break for which kernel, that a control is skipped where nothing can
+break, that a run depends on its seed alone, and what counts as having passed.
+"""
+
+from __future__ import annotations
+
+import math
+from collections import defaultdict
+from dataclasses import replace
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdegrad.errors import SettingError
+from kdegrad.kernels import CIRCLE_KERNELS, KERNELS, LINE_KERNELS
+from kdegrad.problem import Problem
+from kdegrad.properties import PROPERTIES, Verdict, passed, verify
+
+ALL_IDS = [p.id for p in PROPERTIES]
+LINE_NAMES = [kernel.name for kernel in LINE_KERNELS]
+CIRCLE_NAMES = [kernel.name for kernel in CIRCLE_KERNELS]
+FEWEST_CONTROLS = 3  # ids that must have been seen to break in a default run
+
+# SPEC section 5's own example of points: all outside the target, on both sides
+ANGLES, LOGITS, TARGET, BANDWIDTH = [-75.0, 50.0, -40.0], [0.4, -0.2, 0.0], (-30.0, 30.0), 10.0
+
+
+def sample(kernel: str, **options: object) -> Problem:
+    circular = kernel in CIRCLE_NAMES
+    return Problem(
+        ANGLES, LOGITS, **{"target": TARGET, "bandwidth": BANDWIDTH, "circular": circular, **options}, kernel=kernel
+    )
+
+
+def failures(verdicts: list[Verdict]) -> list[str]:
+    return [f"{v.property}, {v.case}: {v.reason} [{v.reproduce}]" for v in verdicts if v.verdict == "fail"]
+
+
+def ids_with(verdicts: list[Verdict], verdict: str, *expectations: str) -> set[str]:
+    return {
+        v.property for v in verdicts if v.verdict == verdict and (not expectations or v.expectation in expectations)
+    }
+
+
+@pytest.mark.parametrize("kernel", [kernel.name for kernel in KERNELS])
+def test_a_default_run_passes_every_id_for_every_kernel(kernel: str) -> None:
+    verdicts = verify(sample(kernel))
+    assert not failures(verdicts)
+    assert passed(verdicts)
+    without_tail = {"far-field"} if kernel in CIRCLE_NAMES else set()
+    assert ids_with(verdicts, "pass") == set(ALL_IDS) - without_tail
+    assert len(ids_with(verdicts, "pass", "breaks")) >= FEWEST_CONTROLS
+    assert all(v.reason for v in verdicts)
+
+
+def test_the_claims_about_laplace_are_seen_to_hold_and_not_only_to_break() -> None:
+    verdicts = verify(sample("laplace"))
+    held = ids_with(verdicts, "pass", "holds")
+    assert held == set(ALL_IDS) - {"laplace-shift-past-edge"}
+    assert "laplace-shift-past-edge" in ids_with(verdicts, "pass", "breaks")
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "student-t", "uniform", "cosine"])
+def test_line_kernels_pass_at_the_geodesic_distance(kernel: str) -> None:
+    assert not failures(verify(sample(kernel, circular=True, bandwidth=80.0), cases=4, seed=3))
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "triangular", "epanechnikov", "uniform", "wrapped-laplace"])
+@pytest.mark.parametrize("bandwidth", [1e-3, 1.0, 45.0, 180.0, 1e4])
+def test_whole_numbers_with_nodes_on_kinks_edges_and_antipodes_pass(kernel: str, bandwidth: float) -> None:
+    angles, logits = [-90, 90, 180, 0, 45, 45, -135], [0, 1, 2, 0, -math.inf, 1, 0.5]
+    for target, background in (((-45, 45), 0.0), ((0, 360), 0.1)):
+        problem = Problem(
+            angles,
+            logits,
+            target=target,
+            kernel=kernel,
+            bandwidth=bandwidth,
+            bins=45,
+            circular=True,
+            background=background,
+        )
+        assert not failures(verify(problem, cases=0))
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "cauchy", "uniform"])
+def test_points_a_million_bandwidths_away_with_huge_logits_pass(kernel: str) -> None:
+    rng = np.random.default_rng(4)
+    angles, logits = rng.uniform(-1e7, 1e7, 9), rng.uniform(-1e4, 1e4, 9)
+    assert not failures(
+        verify(Problem(angles, logits, target=(-20, 31), kernel=kernel, bandwidth=10, bins=60), cases=0)
+    )
+
+
+def test_a_single_bin_without_a_target_passes_what_can_be_asked_of_it() -> None:
+    verdicts = verify(Problem([-90, 50, 20], at=10.0, kernel="laplace", bandwidth=30), cases=0)
+    assert not failures(verdicts)
+    assert {"one-hot", "laplace-shift", "derivative"} <= ids_with(verdicts, "pass")
+    assert {v.reason for v in verdicts if v.property == "quadrature"} == {"no target is given, only one bin"}
+
+
+@settings(max_examples=15, deadline=None, derandomize=True)
+@given(
+    kernel=st.sampled_from(LINE_NAMES),
+    angles=st.lists(st.floats(-300, 300), min_size=1, max_size=6),
+    width=st.floats(1.0, 200.0),
+    bandwidth=st.floats(0.5, 500.0),
+    circular=st.booleans(),
+    data=st.data(),
+)
+def test_any_points_pass(
+    kernel: str, angles: list[float], width: float, bandwidth: float, circular: bool, data: st.DataObject
+) -> None:
+    logits = data.draw(st.lists(st.floats(-40, 40), min_size=len(angles), max_size=len(angles)))
+    problem = Problem(
+        angles, logits, target=(-20.0, width - 20.0), kernel=kernel, bandwidth=bandwidth, circular=circular, bins=21
+    )
+    assert not failures(verify(problem, cases=0))
+
+
+def test_expectations_are_listed_as_theory_has_them() -> None:
+    listed = {p.id: p.expectation_for for p in PROPERTIES}
+    assert listed["laplace-shift"]("laplace", "line") == listed["laplace-shift"]("laplace", "circle") == "holds"
+    assert (
+        listed["laplace-shift"]("wrapped-laplace", "circle") == listed["laplace-shift"]("gaussian", "line") == "breaks"
+    )
+    assert {listed["laplace-shift-past-edge"](kernel, "circle") for kernel in LINE_NAMES} == {"breaks"}
+    assert listed["rotation"]("laplace", "line") == "skipped: a line does not turn"
+    assert listed["far-field"]("uniform", "line").startswith("skipped: uniform is 0 far out")
+    assert listed["one-hot"]("von-mises", "line") == "skipped: the kernel lives on a circle"
+
+
+@pytest.mark.parametrize(
+    ("angles", "logits", "kernel"),
+    [
+        ([50.0], [0.0], "gaussian"),  # a single point has all the weight, wherever it is
+        ([50.0, -50.0, 50.0], [0.0, 1.0, 2.0], "gaussian"),  # equal distances stay equal
+        ([10.0, -30.0], [0.0, 0.5], "cauchy"),  # h and 3h: (1 + 3²)/(1 + 1) = (1 + 2²)/(1 + 0)
+        ([4.0, -8.0], [0.0, 0.5], "uniform"),  # flat as far as it goes
+        ([50.0, -90000.0], [0.0, 0.5], "gaussian"),  # so far that it has no share before or after
+    ],
+)
+def test_a_control_is_skipped_where_nothing_can_break(angles: list[float], logits: list[float], kernel: str) -> None:
+    problem = Problem(angles, logits, target=(-2, 2), bandwidth=10.0, kernel=kernel)
+    (verdict,) = verify(problem, cases=0, only=["laplace-shift"])
+    assert verdict.verdict == "skip"
+    assert verdict.reason.startswith("no visible break to expect")
+
+
+def test_a_symmetric_pair_does_not_break_even_past_the_edge() -> None:
+    problem = Problem([-50.0, 50.0], target=TARGET, bandwidth=BANDWIDTH)
+    (verdict,) = verify(problem, cases=0, only=["laplace-shift-past-edge"])
+    assert verdict.verdict == "skip"
+
+
+def test_the_break_past_the_edge_is_as_large_as_the_integral_says() -> None:
+    """At 1-based distances 5h, 6h of equal logits and a target of 3h each way, by hand: R = 1/(1 + e^((d2-d1)...))."""
+    problem = Problem([-5.0, 6.0], target=(-3.0, 3.0), bandwidth=1.0, bins=20_000)
+    (verdict,) = verify(problem, cases=0, only=["laplace-shift-past-edge"])
+
+    def responsibility(left: float, right: float) -> float:  # ∫ 1/(1 + e^(|t - left| - |t - right|)) dt / 6, finely
+        t = np.linspace(-3.0, 3.0, 60_001)
+        t = 0.5 * (t[1:] + t[:-1])
+        return float(np.mean(1.0 / (1.0 + np.exp(np.abs(t - left) - np.abs(t - right)))))
+
+    moved = abs(responsibility(-5.0, 6.0) - responsibility(0.0, 1.0))
+    assert verdict.residual == pytest.approx(moved, rel=1e-6)
+    assert moved > 0.01
+
+
+def test_a_run_depends_on_its_seed_alone() -> None:
+    problem = sample("laplace")
+    verdicts = verify(problem, cases=6, seed=5)
+    assert verdicts == verify(problem, cases=6, seed=5)
+    assert verdicts != verify(problem, cases=6, seed=6)
+    alone = verify(problem, cases=6, seed=5, only=["merge"])
+    assert alone == [v for v in verdicts if v.property == "merge"]
+
+
+def test_progress_is_told_of_every_check() -> None:
+    seen: list[tuple[int, int]] = []
+    verify(sample("laplace"), cases=1, only=["merge", "unit"], progress=lambda done, total: seen.append((done, total)))
+    assert seen == [(1, 4), (2, 4), (3, 4), (4, 4)]
+
+
+def test_without_a_problem_the_random_ones_are_laplace() -> None:
+    verdicts = verify(cases=2, only=["sums-agree"])
+    assert [v.verdict for v in verdicts] == ["pass", "pass"]
+    assert "laplace, bandwidth 1.0" in verdicts[0].reproduce
+
+
+def test_an_alias_is_the_kernel_it_stands_for() -> None:
+    verdicts = verify(sample("epa"), cases=3)
+    by_name = verify(sample("epanechnikov"), cases=3)
+    assert [(v.property, v.residual) for v in verdicts] == [(v.property, v.residual) for v in by_name]
+
+
+def test_many_points_are_checked_on_fewer_bins() -> None:
+    problem = Problem(np.linspace(-90, 90, 20_000), target=TARGET, bandwidth=BANDWIDTH)
+    verdicts = verify(problem, cases=0, only=["derivative", "sums-agree", "quadrature"])
+    assert [v.verdict for v in verdicts] == ["pass", "pass", "skip"]
+    assert verdicts[0].case == "input by 25 bins"
+
+
+def test_a_tolerance_stands_in_for_the_estimate_of_rounding() -> None:
+    (wide,) = verify(sample("laplace"), cases=0, only=["sums-agree"], tolerance=1e-3)
+    (narrow,) = verify(sample("laplace"), cases=0, only=["translation"], tolerance=1e-300)
+    assert (wide.verdict, wide.tolerance) == ("pass", 1e-3)
+    assert (narrow.verdict, narrow.tolerance) == ("fail", 1e-300)
+
+
+def test_nothing_checked_is_not_passed() -> None:
+    assert not passed([])
+    assert not passed(verify(sample("laplace"), cases=0, only=["rotation"]))
+    good = verify(sample("laplace"), cases=0, only=["merge"])
+    assert passed(good)
+    assert not passed([*good, replace(good[0], verdict="fail")])
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"only": ["merg"]}, "did you mean 'merge'"),
+        ({"cases": -1}, "cases: -1 is out of range"),
+        ({"seed": -1}, "seed: -1 is out of range"),
+        ({"tolerance": math.nan}, "tolerance: nan is out of range"),
+    ],
+)
+def test_an_option_that_makes_no_sense_is_refused(options: dict[str, object], message: str) -> None:
+    with pytest.raises(SettingError, match=message):
+        verify(sample("laplace"), **options)
+
+
+def test_the_ids_families_and_statements_are_complete() -> None:
+    expected = defaultdict(list)
+    for p in PROPERTIES:
+        expected[p.family].append(p.id)
+        assert p.statement
+        assert p.precondition
+        assert (p.__doc__ or "").strip()
+    assert {family: len(ids) for family, ids in expected.items()} == {"claim": 5, "sharper": 4, "ground": 11}
+    assert len(set(ALL_IDS)) == 20

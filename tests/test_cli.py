@@ -1,0 +1,423 @@
+"""Pins down the command line: flags over files, every form of report read back, exit codes, where text goes."""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+import re
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+import kdegrad as kg
+from tests.readme import ROOT
+
+SAMPLES = ROOT / "sample_inputs"
+TWO_SIDED = str(SAMPLES / "two_sided.yaml")
+MALLARDS = [
+    str(SAMPLES / "mallards.csv"),
+    *["--target", "270", "360", "--circular", "--kernel", "von-mises", "--bandwidth", "20", "--bins", "90"],
+]
+POINTS = "angle,logit,label\n-75,0.4,left\n50,-0.2,right\n"
+
+
+@pytest.fixture
+def points(tmp_path: Path) -> str:
+    path = tmp_path / "points.csv"
+    path.write_text(POINTS)
+    return str(path)
+
+
+def installed(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as a user does, in a process of its own."""
+    return subprocess.run([sys.executable, "-m", "kdegrad", *arguments], capture_output=True, check=False, **options)  # type: ignore[call-overload]
+
+
+# --- what is computed ------------------------------------------------------------------------------------------------
+
+
+def test_loss_of_the_mallards_is_the_library_s(kdegrad) -> None:
+    problem = kg.load(SAMPLES / "mallards.yaml")
+    done = kdegrad("loss", *MALLARDS, "--format", "json")
+    assert done.code == 0
+    assert done.json["loss"] == kg.evaluate(problem).loss
+    assert done.json["kl"] == pytest.approx(done.json["loss"] - math.log(90), abs=1e-15)
+    assert done.json["quadrature_error"] is None
+    assert done.json["problem"]["points"] == 18
+    assert done.json["problem"]["target"] == [270, 360]
+    assert done.json["problem"]["domain"] == "circle"
+
+
+@pytest.mark.parametrize("sample", ["mallards", "turtles", "wind", "two_sided"])
+def test_grad_in_json_and_csv_reads_back_to_the_same_float64(kdegrad, sample: str) -> None:
+    path = str(SAMPLES / f"{sample}.yaml")
+    evaluation = kg.evaluate(kg.load(path), wrt=("logits", "angles", "bandwidth"))
+    expected = {
+        "angle": evaluation.problem.angles,
+        "logit": evaluation.problem.logits,
+        "weight": evaluation.weights,
+        "responsibility": evaluation.responsibilities,
+        "gradient": evaluation.gradients.logits,
+        "gradient_per_weight": evaluation.gradients.per_weight,
+        "gradient_angle": evaluation.gradients.angles,
+    }
+    as_json = kdegrad("grad", path, "--wrt", "logits,angles,bandwidth", "--format", "json").json
+    as_csv = kdegrad("grad", path, "--wrt", "logits,angles,bandwidth", "--format", "csv").rows
+    for name, values in expected.items():
+        assert [point[name] for point in as_json["points"]] == values.tolist()
+        assert [float(row[name]) for row in as_csv] == values.tolist()
+    assert as_json["gradient_log_bandwidth"] == evaluation.gradients.log_bandwidth
+    assert as_json["sum"] == pytest.approx(0.0, abs=1e-14)
+    assert as_json["norms"]["l1"] == pytest.approx(np.abs(evaluation.gradients.logits).sum())
+    assert as_json["norms"]["l2"] == pytest.approx(np.linalg.norm(evaluation.gradients.logits))
+    assert as_json["norms"]["max"] == np.abs(evaluation.gradients.logits).max()
+
+
+def test_csv_columns_are_those_of_the_contract(kdegrad, points: str) -> None:
+    target = ("--target", "-30", "30", "--bandwidth", "10", "--format", "csv")
+    header = kdegrad("loss", points, *target).out.splitlines()[0]
+    assert header == "loss,kl,points,kernel,bandwidth,low,high,rule,bins"
+    header = kdegrad("grad", points, *target).out.splitlines()[0]
+    assert header == "angle,logit,label,weight,responsibility,gradient,gradient_per_weight"
+    header = kdegrad("grad", points, *target, "--wrt", "angles").out.splitlines()[0]
+    assert header.endswith(",gradient_per_weight,gradient_angle")
+    header = kdegrad("grad", points, *target, "--per-bin").out.splitlines()[0]
+    assert header == "bin,node,point,angle,responsibility,gradient"
+
+
+def test_per_bin_rows_average_to_the_gradient(kdegrad) -> None:
+    rows = kdegrad("grad", TWO_SIDED, "--bins", "8", "--per-bin", "--format", "csv").rows
+    assert len(rows) == 8 * 6
+    mean = np.array([float(row["gradient"]) for row in rows]).reshape(8, 6).mean(axis=0)
+    expected = [
+        point["gradient"] for point in kdegrad("grad", TWO_SIDED, "--bins", "8", "--format", "json").json["points"]
+    ]
+    np.testing.assert_allclose(mean, expected, rtol=0, atol=1e-15)
+    per_bin = kdegrad("grad", TWO_SIDED, "--bins", "8", "--per-bin", "--format", "json").json["per_bin"]
+    assert [row["gradient"] for row in per_bin] == [float(row["gradient"]) for row in rows]
+
+
+def test_top_shows_the_largest_first(kdegrad) -> None:
+    gradients = [
+        abs(p["gradient"]) for p in kdegrad("grad", TWO_SIDED, "--top", "3", "--format", "json").json["points"]
+    ]
+    everything = [abs(p["gradient"]) for p in kdegrad("grad", TWO_SIDED, "--format", "json").json["points"]]
+    assert gradients == sorted(everything, reverse=True)[:3]
+    assert "the 3 largest of 6 points" in kdegrad("grad", TWO_SIDED, "--top", "3").out
+
+
+def test_single_bin_needs_no_target_and_has_no_kl(kdegrad, points: str) -> None:
+    done = kdegrad("grad", points, "--at", "0", "--bandwidth", "10", "--format", "json")
+    assert done.json["kl"] is None
+    assert done.json["problem"]["target"] is None
+    assert (done.json["problem"]["rule"], done.json["problem"]["bins"]) == ("at", 1)
+    share = math.exp(0.4 - 7.5) / (math.exp(0.4 - 7.5) + math.exp(-0.2 - 5.0))
+    weight = math.exp(0.4) / (math.exp(0.4) + math.exp(-0.2))
+    assert done.json["points"][0]["gradient"] == pytest.approx(weight - share, rel=1e-14)
+
+
+def test_without_input_the_example_is_used_and_said(kdegrad) -> None:
+    done = kdegrad("loss", "--format", "json")
+    assert done.json["loss"] == kg.evaluate(kg.load(TWO_SIDED)).loss
+    assert "two_sided.yaml" in done.err
+
+
+def test_masked_point_is_minus_infinity_in_csv_and_null_in_json(kdegrad, tmp_path: Path) -> None:
+    path = tmp_path / "masked.csv"
+    path.write_text("angle,logit\n0,-inf\n10,0\n")
+    assert kdegrad("grad", path, "--target", "0", "20", "--format", "csv").rows[0]["logit"] == "-inf"
+    first = kdegrad("grad", path, "--target", "0", "20", "--format", "json").json["points"][0]
+    assert first["logit"] is None
+    assert (first["weight"], first["gradient"]) == (0.0, 0.0)
+    assert math.isfinite(first["gradient_per_weight"])
+
+
+# --- flags and files together ----------------------------------------------------------------------------------------
+
+
+def test_a_flag_wins_over_the_file(kdegrad) -> None:
+    done = kdegrad(
+        "loss", TWO_SIDED, "--kernel", "t", "--df", "4", "--target", "-10", "10", "--bins", "7", "--format", "json"
+    )
+    problem = done.json["problem"]
+    assert (problem["kernel"], problem["df"], problem["target"], problem["bins"]) == ("student-t", 4, [-10, 10], 7)
+    assert problem["bandwidth"] == 10
+
+
+def test_at_sets_the_file_s_bins_aside_and_refuses_the_flags(kdegrad) -> None:
+    assert kdegrad("loss", TWO_SIDED, "--at", "3", "--format", "json").json["problem"]["bins"] == 1
+    for flag in (["--bins", "5"], ["--rule", "gauss"]):
+        done = kdegrad("loss", TWO_SIDED, "--at", "3", *flag)
+        assert (done.code, done.out) == (2, "")
+        assert flag[0] in done.err
+
+
+def test_period_implies_circular_and_no_circular_undoes_a_file_s(kdegrad, points: str) -> None:
+    done = kdegrad("loss", points, "--target", "0", "90", "--period", "400", "--format", "json")
+    assert (done.json["problem"]["domain"], done.json["problem"]["period"]) == ("circle", 400)
+    wind = str(SAMPLES / "wind.yaml")
+    assert kdegrad("loss", wind, "--no-circular", "--format", "json").json["problem"]["domain"] == "line"
+    assert kdegrad("loss", wind, "--no-circular", "--period", "4").code == 2
+
+
+@pytest.mark.parametrize("text", ["nan", "inf", "1_0", "0x10", "1,5", "", "ten", "1e400"])
+def test_numbers_on_the_command_line_obey_the_grammar(kdegrad, points: str, text: str) -> None:
+    done = kdegrad("loss", points, "--target", "0", "90", "--bandwidth", text)
+    assert (done.code, done.out) == (2, "")
+    assert "--bandwidth" in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("flags", "said"),
+    [
+        ("--target 30 -30", "--target: low 30 is not below high -30"),
+        ("--target 0 0", "--target"),
+        ("--target 0 400 --circular", "wider than the circle"),
+        ("--target 0 9 --bandwidth 0", "--bandwidth: 0.0"),
+        ("--target 0 9 --bandwidth -3", "--bandwidth: -3.0"),
+        ("--target 0 9 --bins 0", "--bins: 0 is out of range"),
+        ("--target 0 9 --bins 10000001", "--bins"),
+        ("--target 0 9 --bins 2.5", "--bins: '2.5' is no whole number"),
+        ("--target 0 9 --bins 10001 --rule gauss", "10000 for the rule gauss"),
+        ("--target 0 9 --rule gaus", "did you mean 'gauss'"),
+        ("--target 0 9 --scale 0", "--scale: 0.0"),
+        ("--target 0 9 --background 1", "--background: 1.0"),
+        ("--at 0 --background 0.1", "background"),
+        ("--target 0 9 --kernel gausian", "did you mean 'gaussian'"),
+        ("--target 0 9 --kernel von-mises", "--kernel: von-mises lives on a circle: add --circular"),
+        ("--target 0 9 --unit gradians --circular", "did you mean 'radians'"),
+        ("--target 0 9 --sums quick", "--sums"),
+        ("--target 0 9 --period 0", "--period"),
+        ("--target 0 9 --kernel t --df 0", "--df"),
+        ("", "--target LOW HIGH"),
+        ("--target 0", "--target"),
+        ("--bandwith 3", "--bandwidth"),
+        ("--target 0 9 --format xml", "--format"),
+        ("--target 0 9 --angle-column direction", "direction"),
+    ],
+)
+def test_wrong_usage_is_one_clear_message_and_exit_2(kdegrad, points: str, flags: str, said: str) -> None:
+    done = kdegrad("loss", points, *flags.split())
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    "flags", ["--wrt logit", "--wrt", "--top 0", "--top x", "--top 3 --per-bin", "--per-bin --wrt angles"]
+)
+def test_wrong_options_of_grad_are_refused(kdegrad, flags: str) -> None:
+    done = kdegrad("grad", TWO_SIDED, *flags.split())
+    assert (done.code, done.out) == (2, "")
+
+
+def test_a_range_fault_in_a_file_is_reported_at_its_line(kdegrad, tmp_path: Path) -> None:
+    path = tmp_path / "p.yaml"
+    path.write_text("target: [-30, 30]\nbandwidth: -2\npoints: [{angle: 1}]\n")
+    done = kdegrad("loss", path)
+    assert done.code == 2
+    assert "p.yaml:2:" in done.err
+
+
+# --- exit codes ------------------------------------------------------------------------------------------------------
+
+
+def test_uncovered_bins_exit_3_with_the_nodes(kdegrad) -> None:
+    done = kdegrad("loss", TWO_SIDED, "--kernel", "epa", "--format", "json")
+    assert done.code == 3
+    assert (done.json["loss"], done.json["kl"]) == (None, None)
+    assert done.json["uncovered"]["count"] == 360
+    assert done.json["uncovered"]["nodes"] == kg.load(TWO_SIDED).rule.nodes[:20].tolist()
+    assert kdegrad("loss", TWO_SIDED, "--kernel", "epa").code == 3
+    row = kdegrad("loss", TWO_SIDED, "--kernel", "epa", "--format", "csv").rows[0]
+    assert (row["loss"], row["kl"]) == ("", "")
+
+
+@pytest.mark.parametrize("form", ["table", "json", "csv"])
+def test_grad_of_an_infinite_loss_prints_no_report(kdegrad, form: str) -> None:
+    done = kdegrad("grad", TWO_SIDED, "--kernel", "epa", "--format", form)
+    assert (done.code, done.out) == (3, "")
+    assert "the density is 0 at 360 of 360 nodes" in done.err
+
+
+def test_an_error_of_our_own_exits_4_in_one_line(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdegrad.objective.evaluate", lambda *_, **__: 1 / 0)
+    done = kdegrad("loss", TWO_SIDED)
+    assert (done.code, done.out) == (4, "")
+    assert done.err == "error: an error of kdegrad's own, ZeroDivisionError: division by zero (--debug shows where)\n"
+    assert "Traceback" in kdegrad("loss", TWO_SIDED, "--debug").err
+
+
+def test_out_of_memory_exits_4(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    def evaluate(*_: object, **__: object) -> None:
+        raise MemoryError
+
+    monkeypatch.setattr("kdegrad.objective.evaluate", evaluate)
+    done = kdegrad("loss", TWO_SIDED)
+    assert done.code == 4
+    assert "out of memory" in done.err
+
+
+def test_a_full_disk_exits_4(kdegrad) -> None:
+    if not Path("/dev/full").exists():
+        pytest.skip("needs /dev/full")
+    done = kdegrad("loss", TWO_SIDED, "--output", "/dev/full")
+    assert done.code == 4
+    assert "No space left" in done.err
+    with open("/dev/full", "wb") as full:
+        result = subprocess.run(
+            [sys.executable, "-m", "kdegrad", "loss", TWO_SIDED], stdout=full, stderr=subprocess.PIPE, check=False
+        )
+    assert result.returncode == 4
+    assert b"Traceback" not in result.stderr
+
+
+def test_interrupt_exits_130_and_leaves_no_file(tmp_path: Path) -> None:
+    output = tmp_path / "out.csv"
+    arguments = ["grad", TWO_SIDED, "--bins", "10000000", "--sums", "dense", "--format", "csv", "--output", str(output)]
+    process = subprocess.Popen([sys.executable, "-m", "kdegrad", *arguments], stderr=subprocess.PIPE)
+    time.sleep(1.5)
+    process.send_signal(signal.SIGINT)
+    _, err = process.communicate(timeout=30)
+    assert process.returncode == 130
+    assert b"Traceback" not in err
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_a_closed_pipe_is_no_error() -> None:
+    shell = (
+        f"set -o pipefail; {sys.executable} -m kdegrad grad {TWO_SIDED} --bins 20000 --per-bin --format csv | head -n 2"
+    )
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, check=False)
+    assert done.returncode == 0
+    assert done.stderr == b""
+    assert done.stdout.count(b"\n") == 2
+
+
+# --- where text goes -------------------------------------------------------------------------------------------------
+
+
+def test_output_appears_whole_with_the_usual_mode(kdegrad, tmp_path: Path) -> None:
+    output = tmp_path / "out.json"
+    done = kdegrad("grad", TWO_SIDED, "--format", "json", "--output", output)
+    assert (done.code, done.out) == (0, "")
+    assert json.loads(output.read_text())["loss"] == kg.evaluate(kg.load(TWO_SIDED)).loss
+    umask = os.umask(0)
+    os.umask(umask)
+    assert output.stat().st_mode & 0o777 == 0o666 & ~umask
+
+
+def test_output_follows_links_and_keeps_the_mode(kdegrad, tmp_path: Path) -> None:
+    real, link = tmp_path / "real.csv", tmp_path / "link.csv"
+    real.write_text("old")
+    real.chmod(0o640)
+    link.symlink_to(real)
+    assert kdegrad("loss", TWO_SIDED, "--format", "csv", "--output", link).code == 0
+    assert link.is_symlink()
+    assert real.read_text().startswith("loss,kl")
+    assert real.stat().st_mode & 0o777 == 0o640
+
+
+def test_a_failed_run_leaves_the_old_output_alone(kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    output = tmp_path / "out.csv"
+    output.write_text("old")
+    assert kdegrad("loss", TWO_SIDED, "--bandwidth", "0", "--output", output).code == 2
+
+    def broken(*_: object) -> object:
+        yield "half of it"
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr("kdegrad.reports.loss", broken)
+    assert kdegrad("loss", TWO_SIDED, "--output", output).code == 4
+    assert output.read_text() == "old"
+    assert os.listdir(tmp_path) == ["out.csv"]
+
+
+def test_outputs_that_cannot_be_are_refused(kdegrad, points: str, tmp_path: Path) -> None:
+    for output, said in (
+        (points, "overwrite"),
+        (tmp_path, "directory"),
+        (tmp_path / "no" / "out.csv", "does not exist"),
+    ):
+        done = kdegrad("loss", points, "--target", "0", "90", "--output", output)
+        assert (done.code, done.out) == (2, "")
+        assert said in done.err
+    assert Path(points).read_text() == POINTS
+
+
+def test_labels_are_text_not_markup_nor_escapes(kdegrad, tmp_path: Path) -> None:
+    path = tmp_path / "[bold]p[oops].csv"
+    path.write_text('angle,label\n0,[red]\n10,[/oops]\n20,"\x1b[31mred"\n30,"a\u202eb"\n40,"two\nlines"\n')
+    done = kdegrad("grad", path, "--target", "0", "90", "--bandwidth", "20")
+    assert done.code == 0
+    for shown in ("[red]", "[/oops]", "\\x1b[31mred", "a\\u202eb", "two\\nlines"):
+        assert shown in done.out
+    assert "\x1b" not in done.out
+    labels = [row["label"] for row in kdegrad("grad", path, "--target", "0", "90", "--format", "csv").rows]
+    assert labels == ["[red]", "[/oops]", "\x1b[31mred", "a\u202eb", "two\nlines"]
+
+
+@pytest.mark.parametrize("columns", [20, 40, 60, 80, 120])
+def test_tables_never_cut_a_number_and_name_what_they_drop(
+    kdegrad, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    done = kdegrad("grad", TWO_SIDED, "--wrt", "logits,angles")
+    assert "…" not in done.out
+    gradients = [f"{p['gradient']:.5g}" for p in kdegrad("grad", TWO_SIDED, "--format", "json").json["points"]]
+    for number in gradients:
+        assert number in done.out
+    if columns < 100:
+        assert "not shown" in done.out
+    if columns >= 60:
+        assert max(map(len, done.out.splitlines())) <= columns
+
+
+def test_no_colour_off_a_terminal_and_ascii_where_asked() -> None:
+    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
+    for command in (["grad", TWO_SIDED], ["kernels"], ["loss", TWO_SIDED]):
+        done = installed(*command, env=environment)
+        assert done.returncode == 0
+        assert done.stdout.isascii()
+        assert b"\x1b" not in done.stdout
+
+
+def test_kernels_lists_them_all(kdegrad) -> None:
+    from kdegrad.kernels import KERNELS
+
+    names = [kind.name for kind in KERNELS]
+    assert [kernel["name"] for kernel in kdegrad("kernels", "--format", "json").json["kernels"]] == names
+    assert [row["name"] for row in kdegrad("kernels", "--format", "csv").rows] == names
+    assert all(name in kdegrad("kernels").out for name in names)
+
+
+@pytest.mark.parametrize("flag", ["--help", "-h", "--version"])
+def test_help_and_version_need_neither_numpy_nor_rich(flag: str) -> None:
+    done = subprocess.run(
+        [sys.executable, "-X", "importtime", "-m", "kdegrad", flag], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0
+    imported = {line.rsplit("|", 1)[-1].strip() for line in done.stderr.splitlines()}
+    assert "typer" in imported
+    assert not {"numpy", "yaml", "rich.table", "rich.console"} & imported
+    assert done.stdout == f"kdegrad {kg.__version__}\n" if flag == "--version" else "loss" in done.stdout
+
+
+def test_help_fits_80_columns() -> None:
+    for command in ([], ["loss"], ["grad"], ["sweep"], ["descend"], ["kernels"]):
+        done = installed(*command, "--help", env=os.environ | {"COLUMNS": "80"})
+        assert max(map(len, done.stdout.decode().splitlines())) <= 80
+        assert re.search(rb"-h, --help", done.stdout)
+
+
+def test_no_command_prints_the_help_and_exits_2(kdegrad) -> None:
+    done = kdegrad()
+    assert (done.code, done.out) == (2, "")
+    assert "Commands:" in done.err

@@ -1,0 +1,45 @@
+"""Pins down the fast writer of numbers: what it writes reads back to the same float64, in the layout of `repr`."""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from kdegrad.reports import decimals
+
+
+def written(values: list[float] | np.ndarray) -> list[str]:
+    return decimals.rows([np.asarray(values, dtype=np.float64)]).decode("ascii").splitlines()
+
+
+@given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
+@example([0.0, -0.0, math.inf, -math.inf, 5e-324, 1.7976931348623157e308, 2.0**-1022, 1e22, 1e23, 1e270, 1e-270])
+@example([9.999999999999999e22, 0.9999999999999999, 99.99999999999999, 2.0**53, 2.0**53 + 2, 1e15, 1e16, 1e17])
+def test_every_float64_reads_back(values: list[float]) -> None:
+    for text, value in zip(written(values), values, strict=True):
+        assert float(text) == value
+        assert math.copysign(1.0, float(text)) == math.copysign(1.0, value)
+
+
+@pytest.mark.parametrize("scale", [1e-250, 1e-7, 1e-5, 1e-4, 1.0, 360.0, 1e15, 1e17, 1e250])
+def test_they_are_the_digits_of_repr(scale: float) -> None:
+    """But for decimals that are equally near, of which random numbers near 2⁵⁴ have many and others have few."""
+    values = np.random.default_rng(0).normal(size=20_000) * scale
+    same = sum(text == repr(value) for text, value in zip(written(values), values.tolist(), strict=True))
+    assert same > (0.8 if scale >= 1e15 else 0.999) * len(values)
+
+
+@pytest.mark.parametrize(
+    "value",
+    [0.1, 8.0, -0.5, 1e-4, 9.5e-5, 123456.789, 1e16, 1.5e-10, 2e300, 100.0, 1 / 3, 5e-324, 9.999999999999999e-5],
+)
+def test_the_layout_is_that_of_repr(value: float) -> None:
+    assert written([value, -value]) == [repr(value), repr(-value)]
+
+
+def test_columns_stand_side_by_side() -> None:
+    assert decimals.rows([np.array([1.0, 2.5]), np.array([-0.25, 1e-9])]) == b"1.0,-0.25\n2.5,1e-09\n"

@@ -1,0 +1,204 @@
+"""The rule `exact` as a rule: bins converge to it, gaps and hidden features are found, noise is not chased."""
+
+import math
+
+import numpy as np
+import pytest
+
+import kdegrad as kg
+from kdegrad import Problem
+from kdegrad.exact.panels import panel_rule
+from kdegrad.objective import exact_loss
+from tests.integrals import drawn, integrals
+
+WRT = ("logits", "angles", "bandwidth")
+EPS = np.finfo(np.float64).eps
+HONEST = 3.0  # the error may be so many estimates
+LOSS = 1e-12  # issue 5: agreement with mpmath, of max(1, |L|)
+
+
+# --- The estimate on one panel ----------------------------------------------------------------------------------------
+
+PANEL_FUNCTIONS = {
+    "analytic": (lambda x: np.exp(3.0 * x), (np.exp(3.0) - np.exp(-3.0)) / 6.0),
+    "a pole nearby": (lambda x: 1.0 / (x + 1.1), math.log(21.0) / 2.0),
+    "a logarithm nearby": (lambda x: np.log(x + 1.01), (2.01 * math.log(2.01) - 0.01 * math.log(0.01)) / 2.0 - 1.0),
+    "a kink": (lambda x: np.abs(x - 0.3), (1.3**2 + 0.7**2) / 4.0),
+    "a spike at the end": (lambda x: np.exp(-100.0 * (x + 1.0)), -math.expm1(-200.0) / 200.0),
+    "a small wave on a parabola": (lambda x: x * x + 1e-8 * np.cos(4.0 * x), 1.0 / 3.0 + 1e-8 * math.sin(4.0) / 4.0),
+}
+
+
+@pytest.mark.parametrize("order", [4, 8, 16])
+@pytest.mark.parametrize("name", PANEL_FUNCTIONS)
+def test_the_estimate_on_a_panel_is_not_much_smaller_than_the_error(name, order):
+    function, mean = PANEL_FUNCTIONS[name]
+    rule = panel_rule(order)
+    estimate, tail = rule.judge(function(rule.places)[np.newaxis])
+    assert abs(rule.weights @ function(rule.nodes) - mean) <= HONEST * estimate[0] + 4.0 * EPS
+    assert estimate[0] <= tail[0]
+
+
+def test_an_end_where_p_is_zero_is_never_known():
+    rule = panel_rule(8)
+    with np.errstate(divide="ignore"):
+        estimate, tail = rule.judge(np.log(rule.places + 1.0)[np.newaxis])
+    assert estimate[0] == tail[0] == math.inf
+
+
+# --- Convergence of the bins to it ------------------------------------------------------------------------------------
+
+
+def errors_by_bins(kernel, rule, bins):
+    """Return the errors of a rule of bins for points in and around a target, but for no kink on a bin's edge."""
+    problem = Problem([-20.0, 3.3, 14.1], [0.3, 0.0, 0.8], target=(-10, 12.7), bandwidth=24.1, kernel=kernel)
+    exact = exact_loss(problem)
+    return np.array([abs(kg.evaluate(problem.replace(rule=rule, bins=int(b)), wrt=()).loss - exact) for b in bins])
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "cauchy", "laplace", "triangular", "biweight"])
+def test_midpoint_converges_at_second_order(kernel):
+    bins = np.arange(50, 1000, 7)
+    scaled = errors_by_bins(kernel, "midpoint", bins) * bins**2.0
+    few, many = scaled[:20].max(), scaled[-20:].max()  # kinks fall anywhere in a bin: the error wavers
+    assert 0.5 < many / few < 2.0
+
+
+def test_midpoint_converges_at_first_order_where_the_kernel_jumps():
+    bins = np.arange(50, 1000, 7)
+    scaled = errors_by_bins("uniform", "midpoint", bins) * bins
+    assert 0.5 < scaled[-20:].max() / scaled[:20].max() < 2.0
+
+
+def test_gauss_converges_geometrically_where_p_is_smooth():
+    few, more, many = errors_by_bins("cauchy", "gauss", [3, 6, 40])
+    assert more < 0.05 * few
+    assert many < 1e-14
+
+
+# --- Gaps -------------------------------------------------------------------------------------------------------------
+
+
+def test_a_gap_makes_the_loss_infinite_and_is_reported_once_by_its_middle():
+    problem = Problem([0.0, 10.0, 30.0], target=(-5, 33), bandwidth=4.0, kernel="epanechnikov", rule="exact")
+    evaluation = kg.evaluate(problem, wrt=WRT)
+    assert evaluation.loss == math.inf
+    np.testing.assert_allclose(evaluation.diagnostics.uncovered, [-4.5, 5.0, 20.0], atol=1e-12)
+    assert np.isnan(evaluation.gradients.logits).all()
+    assert math.isfinite(kg.evaluate(problem.replace(background=1e-3), wrt=()).loss)
+
+
+def test_a_gap_of_any_width_is_seen():
+    """A bin's node would fall beside it."""
+    for kernel in ("uniform", "triangular", "triweight"):
+        problem = Problem([0.0, 2.0 + 1e-9], target=(-1, 3), bandwidth=1.0, kernel=kernel)
+        assert math.isfinite(kg.evaluate(problem, wrt=()).loss)
+        assert exact_loss(problem) == math.inf
+        assert math.isfinite(exact_loss(problem.replace(bandwidth=1.0 + 1e-9)))
+
+
+def test_points_of_weight_zero_cover_nothing():
+    problem = Problem([0.0, 1.0], [0.0, -math.inf], target=(0, 1.5), bandwidth=1.0, kernel="uniform", rule="exact")
+    np.testing.assert_allclose(kg.evaluate(problem).diagnostics.uncovered, [1.25])
+
+
+# --- What is hard to find ---------------------------------------------------------------------------------------------
+
+
+def test_responsibilities_are_right_where_p_itself_is_flat():
+    """Evenly spaced points make log p constant to 1e-15 over hundreds of bandwidths: it shows no need of a node."""
+    angles = np.arange(-300.0, 300.5)
+    problem = Problem(angles, target=(-200, 200), bandwidth=2.0, kernel="gaussian", rule="exact")
+    expected = kg.evaluate(problem.replace(rule="gauss", bins=1500)).responsibilities
+    np.testing.assert_allclose(kg.evaluate(problem).responsibilities, expected, atol=1e-15)
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "logistic"])
+def test_bumps_far_narrower_than_the_target_are_found(kernel):
+    problem = Problem([-70.1, 61.7], [0.0, -9.0], target=(-90, 90), bandwidth=0.03, kernel=kernel, rule="exact")
+    truth = integrals(problem)
+    evaluation = kg.evaluate(problem)
+    assert evaluation.loss == pytest.approx(float(truth["loss"]), rel=LOSS)
+    np.testing.assert_allclose(
+        evaluation.responsibilities, np.array(truth["responsibilities"], dtype=float), atol=1e-10
+    )
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "wrapped-laplace"])
+def test_the_gradient_per_weight_of_a_masked_point(kernel):
+    circle = {"circular": True} if kernel == "wrapped-laplace" else {}
+    problem = Problem(
+        [-20.0, 0.3, 25.0],
+        [0.0, -math.inf, 0.5],
+        target=(-30, 30),
+        bandwidth=1.7,
+        kernel=kernel,
+        rule="exact",
+        **circle,
+    )
+    expected = 1.0 - np.array(integrals(problem)["over_weight"], dtype=float)
+    np.testing.assert_allclose(kg.evaluate(problem).gradients.per_weight, expected, rtol=1e-11)
+
+
+def test_noise_is_not_taken_for_a_kink():
+    """At coordinates of 1e9 a float64 has 1e-7 left for a bandwidth of 1; no halving makes that better."""
+    rng = np.random.default_rng(5)
+    angles = 1e9 + rng.uniform(-20.0, 20.0, 7)
+    for kernel in ("gaussian", "laplace", "cauchy", "triweight"):
+        problem = Problem(angles, target=(1e9 - 10, 1e9 + 10), bandwidth=17.0, kernel=kernel, rule="exact")
+        assert problem.rule.bins < 1000
+        near = kg.evaluate(problem.replace(angles=angles - 1e9, target=(-10, 10)), wrt=()).loss
+        assert kg.evaluate(problem, wrt=()).loss == pytest.approx(near, abs=1e-7)
+
+
+def test_points_a_million_bandwidths_away():
+    problem = Problem([-1e6, 1e6 + 3.0, 1e6 + 5.0], target=(-2, 2), bandwidth=1.0, kernel="gaussian", rule="exact")
+    assert problem.rule.bins < 1000
+    assert kg.evaluate(problem).loss == pytest.approx(5e11, rel=1e-4)
+
+
+# --- The rule itself --------------------------------------------------------------------------------------------------
+
+
+def test_it_is_a_plain_rule():
+    problem = Problem([0.0, 7.0], target=(-3, 9), bandwidth=4.0, bins=5, rule="exact")
+    rule = problem.rule
+    assert rule is problem.rule
+    assert rule.name == "exact"
+    assert rule.bins == len(rule.weights) == len(kg.evaluate(problem).diagnostics.log_density)
+    assert rule.weights.sum() == pytest.approx(1.0, abs=1e-15)
+    assert (np.diff(rule.nodes) > 0.0).all()
+    assert -3.0 < rule.nodes[0] < rule.nodes[-1] < 9.0
+    assert problem.replace(rule="gauss").rule.error is None
+    assert problem.replace(at=2.0).rule.name == "at"
+
+
+def test_few_nodes_where_points_are_dense():
+    angles = np.random.default_rng(6).uniform(-30.0, 30.0, 2000)
+    assert Problem(angles, target=(-30, 30), bandwidth=10.0, rule="exact").rule.bins <= 8 * len(angles)
+    assert Problem(angles, target=(-30, 30), bandwidth=10.0, kernel="gaussian", rule="exact").rule.bins <= 300
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "uniform", "von-mises", "biweight"])
+def test_a_target_across_the_wrap_is_a_target(kernel):
+    angles = np.array([3.0, 352.0, 340.0, 20.0])
+    problem = Problem(angles, target=(350, 385), bandwidth=31.0, kernel=kernel, circular=True, rule="exact")
+    turned = problem.replace(angles=angles + 90.0, target=(80, 115))
+    here, there = (kg.evaluate(each, wrt=WRT) for each in (problem, turned))
+    assert here.loss == pytest.approx(there.loss, abs=1e-13)
+    np.testing.assert_allclose(here.gradients.logits, there.gradients.logits, atol=1e-13)
+    np.testing.assert_allclose(here.gradients.angles, there.gradients.angles, atol=1e-13)
+
+
+def test_the_order_of_the_points_does_not_matter():
+    options = drawn("gaussian", False, "among")
+    problem = Problem(**options)
+    turned = problem.replace(angles=problem.angles[::-1], logits=problem.logits[::-1])
+    np.testing.assert_allclose(problem.rule.nodes, turned.rule.nodes, rtol=0.0, atol=0.0)
+
+
+def test_a_sliver_of_a_target():
+    """Narrower than any panel may be: one node, and an estimate that owns up to it."""
+    problem = Problem([0.0], target=(1.0, 1.0 + 8.0 * EPS), kernel="laplace", rule="exact")
+    assert kg.evaluate(problem).loss == pytest.approx(math.log(2.0) + 1.0, abs=1e-14)
+    assert problem.rule.bins == 1

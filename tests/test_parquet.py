@@ -1,0 +1,114 @@
+"""Pins down Parquet: the same points and numbers as in CSV, both ways, and clear words where pyarrow is missing."""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+
+import numpy as np
+import pyarrow
+import pyarrow.parquet
+import pytest
+
+import kdegrad as kg
+from kdegrad import cli
+from tests.readme import ROOT
+
+SAMPLES = ROOT / "sample_inputs"
+
+
+def parquet(path: Path, **columns: object) -> Path:
+    pyarrow.parquet.write_table(pyarrow.table(columns), path)
+    return path
+
+
+def refusal(path: Path) -> str:
+    with pytest.raises(kg.InputError) as caught:
+        kg.load(path, target=(-30, 30))
+    return str(caught.value)
+
+
+def test_points_are_read_as_from_csv(tmp_path: Path) -> None:
+    path = parquet(
+        tmp_path / "p.parquet",
+        angle=[-75.0, 50.0, 3.0],
+        logit=[0.4, -0.2, -np.inf],
+        label=["a", None, "c"],
+        more=[1, 2, 3],
+    )
+    problem = kg.load(path, target=(-30, 30))
+    assert problem.angles.tolist() == [-75.0, 50.0, 3.0]
+    assert problem.logits.tolist() == [0.4, -0.2, -np.inf]
+    assert problem.labels == ("a", "", "c")
+
+
+def test_integers_weights_and_text_are_numbers_too(tmp_path: Path) -> None:
+    problem = kg.load(
+        parquet(tmp_path / "p.parquet", angle=["10", "2e1"], weight=pyarrow.array([3, 0], pyarrow.int32())), at=0
+    )
+    assert problem.angles.tolist() == [10.0, 20.0]
+    assert problem.logits.tolist() == [np.log(3.0), -np.inf]
+
+
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({"angel": [1.0]}, "did you mean"),
+        ({"angle": [1.0, None]}, "p.parquet:2: column 'angle'"),
+        ({"angle": [1.0, float("nan")]}, "p.parquet:2: column 'angle'"),
+        ({"angle": [1.0], "weight": [-1.0]}, "negative"),
+        ({"angle": [1.0], "weight": [0.0]}, "no point has a positive weight"),
+        ({"angle": [1.0], "logit": [0.0], "weight": [1.0]}, "both logits"),
+        ({"angle": ["1_000"]}, "1_000"),
+        ({"angle": pyarrow.array([], pyarrow.float64())}, "no points"),
+    ],
+)
+def test_what_cannot_be_used_is_refused(tmp_path: Path, columns: dict[str, object], said: str) -> None:
+    assert said in refusal(parquet(tmp_path / "p.parquet", **columns))
+
+
+def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    for data in (b"", b"PAR1", b"angle\n1\n", bytes(1000)):
+        path.write_bytes(data)
+        assert "Parquet" in refusal(path)
+
+
+def test_a_report_in_parquet_holds_the_same_float64(tmp_path: Path) -> None:
+    output = tmp_path / "out.parquet"
+    assert cli.run(["grad", str(SAMPLES / "two_sided.yaml"), "--wrt", "angles", "--output", str(output)]) == 0
+    table = pyarrow.parquet.read_table(output)
+    evaluation = kg.evaluate(kg.load(SAMPLES / "two_sided.yaml"), wrt=("logits", "angles"))
+    assert table.column_names == [
+        "angle",
+        "logit",
+        "label",
+        "weight",
+        "responsibility",
+        "gradient",
+        "gradient_per_weight",
+        "gradient_angle",
+    ]
+    assert table["gradient"].to_pylist() == evaluation.gradients.logits.tolist()
+    assert table["label"].to_pylist() == list(evaluation.problem.labels)
+    assert cli.run(["loss", str(output), "--logit-column", "logit", "--target", "-30", "30"]) == 0
+
+
+def test_json_does_not_go_into_parquet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    output = tmp_path / "out.parquet"
+    assert cli.run(["grad", str(SAMPLES / "two_sided.yaml"), "--format", "json", "--output", str(output)]) == 2
+    assert "--format" in capfd.readouterr().err
+    assert not output.exists()
+
+
+def test_without_pyarrow_the_extra_is_named(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
+) -> None:
+    path = parquet(tmp_path / "p.parquet", angle=[1.0])
+    for name in [name for name in sys.modules if name.split(".")[0] == "pyarrow"]:
+        monkeypatch.delitem(sys.modules, name)
+    monkeypatch.setitem(sys.modules, "pyarrow", None)
+    assert "kdegrad[parquet]" in refusal(path)
+    monkeypatch.setattr("kdegrad.reports.as_parquet.find_spec", lambda _: None)
+    assert cli.run(["grad", str(SAMPLES / "two_sided.yaml"), "--output", str(tmp_path / "out.parquet")]) == 2
+    assert "kdegrad[parquet]" in capfd.readouterr().err

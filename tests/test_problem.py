@@ -1,0 +1,260 @@
+"""What `Settings` and `Problem` refuse, with which error and which words; what they accept; that they stay as made.
+
+These are the refusals of SPEC section 8 that are not about files: ranges, points, names. A refusal names the option,
+shows the value and says what to do instead.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import math
+import re
+from decimal import Decimal
+from fractions import Fraction
+from typing import get_type_hints
+
+import numpy as np
+import pytest
+
+import kdegrad as kg
+from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
+from kdegrad.domain import Circle, Line
+from kdegrad.problem import log_softmax
+from kdegrad.settings import CIRCUMFERENCE, OPTION_NAMES, Options, from_options
+
+TARGET = {"target": (-30, 30)}
+BEYOND_FLOATS = 10**400
+
+POSITIVE = [0, 0.0, -1.0, -math.inf, math.inf, math.nan, "3", None, True, [1.0], 1j, BEYOND_FLOATS, np.array([1.0])]
+REFUSED = [
+    *[("bandwidth", value, "above 0") for value in POSITIVE],
+    *[("df", value, "above 0") for value in (0, -1, math.inf, math.nan, "x")],
+    *[("scale", value, "above 0") for value in (0, -1, math.inf, math.nan, None)],
+    *[("period", value, "above 0") for value in (0, -360, math.inf, math.nan, "circle")],
+    *[("background", value, "[0, 1)") for value in (-0.1, 1, 1.5, math.nan, math.inf, "0", None)],
+    *[("at", value, "finite angle") for value in (math.inf, -math.inf, math.nan, "5", BEYOND_FLOATS)],
+    *[("bins", value, "1 to 10000000") for value in (0, -1, 10_000_001, 1.0, "9", True, None, math.nan)],
+    ("target", (30, -30), "350 370"),
+    ("target", (5, 5), "low 5 is not below high 5"),
+    *[("target", value, "low and high") for value in ((1,), (1, 2, 3), "ab", 7, ("a", 1), (0, math.nan), (0, None))],
+    *[("target", value, "finite") for value in ((0, math.inf), (-math.inf, 0))],
+    ("target", (-1.7e308, 1.7e308), "wider than a float64"),
+    ("target", (0, BEYOND_FLOATS), "low and high"),
+    ("kernel", "gausian", "gaussian"),
+    ("kernel", "", "kdegrad kernels"),
+    ("kernel", "silverman", "unknown"),
+    ("rule", "simpson", "midpoint, gauss, exact"),
+    ("rule", "gaus", "did you mean 'gauss'"),
+    ("rule", None, "midpoint"),
+    ("unit", "degree", "did you mean 'degrees'"),
+    ("sums", "quick", "auto, dense, fast"),
+    *[("circular", value, "true nor false") for value in ("no", "true", None, 2)],
+]
+
+
+@pytest.mark.parametrize(("name", "value", "words"), REFUSED, ids=lambda part: str(part)[:20])
+def test_a_setting_out_of_range_is_refused_by_its_name(name, value, words):
+    with pytest.raises(SettingError, match=re.escape(words)) as caught:
+        Problem([0.0], **{**TARGET, name: value})
+    assert caught.value.name == name
+    assert str(caught.value).startswith(f"{name}: ")
+
+
+@pytest.mark.parametrize("value", [-2.5, "seven", (3, 1)])
+def test_a_refusal_shows_the_value(value):
+    with pytest.raises(SettingError, match=re.escape(repr(value))):
+        Settings(**TARGET, bandwidth=value)
+
+
+def test_settings_that_need_each_other():
+    with pytest.raises(SettingError, match="--target LOW HIGH") as caught:
+        Settings()
+    assert caught.value.name == "target"
+    with pytest.raises(SettingError, match="--target") as caught:
+        Settings(at=3.0, background=0.1)
+    assert caught.value.name == "background"
+    with pytest.raises(SettingError, match="wider than the circle"):
+        Settings(target=(0, 361), circular=True)
+    with pytest.raises(SettingError, match="wider than the circle"):
+        Settings(target=(0, 7), unit="radians", circular=True)
+    with pytest.raises(SettingError, match="wider than the circle"):
+        Settings(target=(0, 7), period=6.9)
+    with pytest.raises(SettingError, match="1 to 10000 for the rule gauss"):
+        Settings(**TARGET, rule="gauss", bins=10_001)
+    with pytest.raises(SettingError, match="--circular or --period") as caught:
+        Problem([0.0], **TARGET, kernel="von-mises")
+    assert caught.value.name == "kernel"
+    assert Settings(at=3.0, bins=0).bins == 0  # bins are not read where a node is given
+
+
+def test_the_ends_of_the_ranges_are_in():
+    assert Settings(target=(0, 360), circular=True).circumference == 360.0
+    assert Settings(target=(350, 370), circular=True).target == (350, 370)
+    assert Settings(target=(-10, 10), circular=True).target == (-10, 10)
+    assert Settings(**TARGET, bins=10_000_000).bins == 10_000_000
+    assert Settings(**TARGET, rule="gauss", bins=10_000).bins == 10_000
+    for tiny in (5e-324, 1e308):
+        Settings(**TARGET, bandwidth=tiny, scale=tiny, df=tiny, period=max(tiny, 60.0))
+    Settings(**TARGET, background=math.nextafter(1.0, 0.0))
+
+
+def test_an_unknown_option_is_answered_with_the_nearest():
+    with pytest.raises(SettingError, match="did you mean 'bandwidth'") as caught:
+        from_options({**TARGET, "bandwith": 3})
+    assert caught.value.name == "bandwith"
+    with pytest.raises(SettingError, match="unknown option"):
+        kg.loss([0.0], **TARGET, colour="red")
+
+
+POINTS_REFUSED = [
+    ([], None, "N ≥ 1"),
+    (3.0, None, "shape ()"),
+    ([[1.0, 2.0]], None, "shape (1, 2)"),
+    (["east"], None, "no array of numbers"),
+    ([1j], None, "no array of numbers"),
+    ([BEYOND_FLOATS], None, "no array of numbers"),
+    ([[1.0], [1.0, 2.0]], None, "no array of numbers"),
+    ([1.0, 2.0], [0.0], "2 angles but 1 logits"),
+    ([0.0, math.nan], None, "point 1: angle nan"),
+    ([math.inf, 0.0], None, "point 0: angle inf"),
+    ([0.0, 1.0], [0.0, math.inf], "point 1: logit inf"),
+    ([0.0, 1.0], [math.nan, 0.0], "point 0: logit nan"),
+    ([0.0, 1.0], [-math.inf, -math.inf], "all logits are -inf"),
+]
+
+
+@pytest.mark.parametrize(("angles", "logits", "words"), POINTS_REFUSED, ids=lambda part: str(part)[:20])
+def test_points_that_cannot_be_used_are_refused(angles, logits, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        Problem(angles, logits, **TARGET)
+
+
+def test_labels_must_be_as_many_as_points():
+    assert Problem([0.0, 1.0], labels=["a", "b"], **TARGET).labels == ("a", "b")
+    with pytest.raises(InputError, match="2 angles but 1 labels"):
+        Problem([0.0, 1.0], labels=["a"], **TARGET)
+
+
+def test_many_faults_are_shown_up_to_twenty_with_their_total():
+    with pytest.raises(InputError) as caught:
+        Problem(np.full(1000, np.nan), **TARGET)
+    assert caught.value.total == 1000
+    assert len(caught.value.faults) == 20
+    assert str(caught.value).endswith("... and 980 more faults (1000 in all)")
+
+
+def test_errors_are_one_family():
+    for kind in (SettingError, InputError):
+        assert issubclass(kind, KdegradError)
+    assert issubclass(KdegradError, ValueError)
+    error = SettingError("bins", "0 is out of range")
+    assert str(error.at("problem.yaml:3:7")) == "problem.yaml:3:7: 0 is out of range"
+    assert error.at("--bins").name == "bins"
+
+
+# --- What is accepted ------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("kind", [float, int, np.float64, np.float32, np.int64, np.int8, Fraction, Decimal])
+def test_numbers_of_every_kind_are_the_same_number(kind):
+    problem = Problem([kind(1), kind(2)], [kind(0), kind(3)], target=(kind(-4), kind(5)), bandwidth=kind(3))
+    assert kg.evaluate(problem).loss == kg.loss([1.0, 2.0], [0.0, 3.0], target=(-4.0, 5.0), bandwidth=3.0)
+
+
+def test_numpy_scalars_serve_as_bins_and_flags():
+    problem = Problem([0.0], **TARGET, bins=np.int64(7), circular=np.True_, background=np.float32(0.5))
+    assert problem.rule.bins == 7
+    assert isinstance(problem.domain, Circle)
+
+
+@pytest.mark.parametrize(
+    "angles", [(1, 2), [1, 2], np.array([1, 2], dtype=np.int16), range(1, 3)], ids=lambda a: type(a).__name__
+)
+def test_any_array_like_becomes_float64(angles):
+    problem = Problem(angles, **TARGET)
+    assert problem.angles.dtype == np.float64
+    np.testing.assert_array_equal(problem.angles, [1.0, 2.0])
+    np.testing.assert_array_equal(problem.logits, [0.0, 0.0])
+
+
+def test_the_domain_follows_from_circular_period_and_unit():
+    assert Problem([0.0], **TARGET).domain == Line()
+    assert Problem([0.0], target=(0, 1), unit="radians").domain == Line()  # a label on the line
+    for unit, circumference in CIRCUMFERENCE.items():
+        assert Problem([0.0], target=(0, 1), unit=unit, circular=True).domain == Circle(circumference)
+    assert Problem([0.0], target=(0, 1), period=24).domain == Circle(24.0)  # --period implies --circular
+    assert {"degrees": 360.0, "radians": 2 * math.pi, "turns": 1.0} == CIRCUMFERENCE
+
+
+# --- Frozen, and made anew -------------------------------------------------------------------------------------------
+
+
+def test_a_problem_stays_as_it_was_made():
+    angles = np.array([1.0, 2.0])
+    problem = Problem(angles, **TARGET)
+    angles[0] = 99.0
+    assert problem.angles[0] == 1.0
+    with pytest.raises(ValueError, match="read-only"):
+        problem.angles[0] = 5.0
+    with pytest.raises(ValueError, match="read-only"):
+        problem.logits[0] = 5.0
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        problem.angles = angles
+    with pytest.raises(dataclasses.FrozenInstanceError):
+        problem.settings.bandwidth = 2.0
+
+
+def test_replace_changes_what_is_named_and_keeps_the_rest():
+    problem = Problem([1.0, 2.0], [0.5, 0.0], ["a", "b"], **TARGET, bandwidth=3.0, kernel="gaussian", bins=5)
+    other = problem.replace(bandwidth=9.0, logits=[0.0, 0.0])
+    assert other.kernel.bandwidth == 9.0
+    assert other.labels == ("a", "b")
+    assert other.settings == dataclasses.replace(problem.settings, bandwidth=9.0)
+    np.testing.assert_array_equal(other.angles, problem.angles)
+    np.testing.assert_array_equal(other.logits, [0.0, 0.0])
+    assert problem.kernel.bandwidth == 3.0
+    with pytest.raises(SettingError, match="above 0"):
+        problem.replace(bandwidth=-1.0)
+    with pytest.raises(InputError, match="3 angles but 2 logits"):
+        problem.replace(angles=[1.0, 2.0, 3.0])
+
+
+def test_the_keywords_are_the_settings():
+    """The TypedDict that types `**options` and the dataclass that holds them are one list, with one default each."""
+    assert tuple(get_type_hints(Options)) == OPTION_NAMES
+    assert get_type_hints(Options) == get_type_hints(Settings)
+    assert all(field.default is not dataclasses.MISSING for field in dataclasses.fields(Settings))
+
+
+def test_defaults_are_those_of_the_specification():
+    assert dataclasses.asdict(Settings(**TARGET)) == {
+        "target": (-30, 30),
+        "kernel": "laplace",
+        "bandwidth": 1.0,
+        "df": 3.0,
+        "bins": 360,
+        "rule": "midpoint",
+        "at": None,
+        "scale": 1.0,
+        "background": 0.0,
+        "circular": False,
+        "period": None,
+        "unit": "degrees",
+        "sums": "auto",
+    }
+
+
+# --- Softmax ---------------------------------------------------------------------------------------------------------
+
+
+def test_softmax_at_any_size():
+    np.testing.assert_allclose(np.exp(log_softmax(np.log([1.0, 3.0, 4.0]))), [0.125, 0.375, 0.5], rtol=1e-15)
+    np.testing.assert_array_equal(log_softmax(np.array([1e4, -1e4, -np.inf])), [0.0, -2e4, -np.inf])
+    np.testing.assert_array_equal(log_softmax(np.array([1.5e308, -1.5e308])), [0.0, -np.inf])
+    np.testing.assert_allclose(log_softmax(np.full(1000, -1e300)), -math.log(1000.0), rtol=1e-15)
+
+
+def test_top_level_names():
+    assert set(kg.__all__) <= set(dir(kg))
+    with pytest.raises(AttributeError, match="no attribute 'losss'"):
+        kg.losss  # noqa: B018  # asking is the test

@@ -1,0 +1,876 @@
+"""What the room "reading" promises: which files it takes and with what numbers, which it refuses and in what words.
+
+Pinned here:
+
+- every form of a table and of a YAML problem that is accepted, with exact values;
+- every refusal of SPEC section 8 that concerns files: its message names the file, the line, the column, the value
+  and the remedy;
+- the two roads through a table (`tables._clean`, fast, and `tables._careful`, strict) agree, and so do the fast and the
+  strict reader of numbers;
+- whatever bytes come, nothing but a KdegradError comes out.
+"""
+
+from __future__ import annotations
+
+import io
+import math
+import os
+import re
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from kdegrad import grammar
+from kdegrad.errors import InputError, KdegradError, SettingError
+from kdegrad.reading import Columns, Source, load, read, tables
+from kdegrad.reading.decimals import plain_numbers
+
+Write = Callable[[str, "str | bytes"], Path]
+
+FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+
+
+@pytest.fixture
+def write(tmp_path: Path) -> Write:
+    """Return a function that writes a file into a folder of its own and returns its path."""
+
+    def write_file(name: str, content: str | bytes) -> Path:
+        path = tmp_path / name
+        path.write_bytes(content.encode() if isinstance(content, str) else content)
+        return path
+
+    return write_file
+
+
+def assert_points(
+    source: Source, angles: list[float], logits: list[float] | None, labels: list[str] | None = None
+) -> None:
+    """Check the points of a source, bit for bit."""
+    assert source.angles.dtype == np.float64
+    assert source.angles.tolist() == angles
+    assert (None if source.logits is None else source.logits.tolist()) == logits
+    assert source.labels == (None if labels is None else tuple(labels))
+
+
+def logs(*weights: float) -> list[float]:
+    """Return the logits of weights as NumPy rounds them, which need not be as the C library does."""
+    with np.errstate(divide="ignore"):
+        return [float(logit) for logit in np.log(np.array(weights))]
+
+
+def refusal(path: Path, **options: object) -> str:
+    """Return the message that reading `path` ends in; one line for each fault, each naming the file, all printable."""
+    with pytest.raises(KdegradError) as caught:
+        read(path, **options)  # type: ignore[arg-type]
+    message = str(caught.value)
+    assert all(line.isprintable() for line in message.splitlines())
+    return message
+
+
+# Tables that are read
+
+TWO_POINTS = {
+    "plain": "angle,logit\n-75,0.4\n50,-0.2\n",
+    "no-last-line-end": "angle,logit\n-75,0.4\n50,-0.2",
+    "byte-order-mark": "\ufeffangle,logit\n-75,0.4\n50,-0.2\n",
+    "crlf": "angle,logit\r\n-75,0.4\r\n50,-0.2\r\n",
+    "lone-cr": "angle,logit\r-75,0.4\r50,-0.2\r",
+    "mixed-line-ends": "angle,logit\r\n-75,0.4\n50,-0.2\r",
+    "semicolons": "angle;logit\n-75;0.4\n50;-0.2\n",
+    "tabs": "angle\tlogit\n-75\t0.4\n50\t-0.2\n",
+    "comments": '# a swarm\nangle,logit\n# one, "two\n-75,0.4\n  # three\n50,-0.2\n#',
+    "comments-above": "# it's \"a swarm\n\nangle,logit\n-75,0.4\n50,-0.2\n",
+    "blank-lines": "\n\nangle,logit\n\n-75,0.4\n   \n50,-0.2\n\n \t\n",
+    "quoted": '"angle","logit"\n"-75","0.4"\n"50",-0.2\n',
+    "spaces": " angle , logit \n -75 , 0.4 \n 50,\t-0.2\n",
+    "spaces-after-commas": "angle, logit\n-75, 0.4\n50, -0.2\n",
+    "spaces-and-quotes": 'angle, "logit"\n-75, "0.4"\n50, " -0.2 "\n',
+    "exponents": "angle,logit\n-7.5e1,4E-1\n+.5e+2,-2e-1\n",
+    "leading-zeros": "angle,logit\n-0075.,00.4\n050,-0.20\n",
+    "other-order": "logit,angle\n0.4,-75\n-0.2,50\n",
+    "extra-columns": "id,angle,note,logit\n1,-75,nan,0.4\n2,50,,-0.2\n",
+    "extra-numbers": "id,angle,logit\n1,-75,0.4\n2,50,-0.2\n",
+    "empty-names-of-extra-columns": "angle,logit,,\n-75,0.4,,\n50,-0.2,,\n",
+    "a-mark-in-another-column": '"angle","logit","a;b;c"\n-75,0.4,1\n50,-0.2,2\n',
+}
+
+
+@pytest.mark.parametrize("text", TWO_POINTS.values(), ids=TWO_POINTS.keys())
+def test_table_forms(write: Write, text: str) -> None:
+    source = read(write("swarm.csv", text))
+    assert_points(source, [-75.0, 50.0], [0.4, -0.2])
+    assert source.settings == {}
+    assert source.places == {}
+
+
+def test_tsv_parts_by_tabs_whatever_else_is_in_the_header(write: Write) -> None:
+    assert_points(read(write("swarm.tsv", "angle\ta,b,c,d\n1\t2\n")), [1.0], None)
+
+
+def test_a_file_without_logits_and_weights_has_none(write: Write) -> None:
+    assert_points(read(write("swarm.csv", "angle\n1\n2\n")), [1.0, 2.0], None)
+
+
+def test_names_may_be_strings(write: Write) -> None:
+    path = write("SWARM.CSV", "angle\n1\n")
+    assert read(str(path)).name == str(path)
+
+
+def test_weights_become_logits(write: Write) -> None:
+    source = read(write("swarm.csv", "angle,weight\n1,2\n2,0\n3,1e-320\n4,-0\n"))
+    assert_points(source, [1.0, 2.0, 3.0, 4.0], logs(2.0, 0.0, 1e-320, 0.0))
+    assert source.logits is not None
+    assert source.logits == pytest.approx([math.log(2.0), -math.inf, math.log(1e-320), -math.inf])
+
+
+@pytest.mark.parametrize("text", ["-inf", "-Inf", "-.inf", "-INF", ' "-inf"'])
+def test_minus_infinity_masks_a_point(write: Write, text: str) -> None:
+    assert_points(read(write("swarm.csv", f"angle,logit\n1,{text}\n2,0\n")), [1.0, 2.0], [-math.inf, 0.0])
+
+
+def test_labels_stand_as_they_are(write: Write) -> None:
+    text = 'angle,label\n1, left \n2,"a, ""b"""\n3,"two\r\n# lines\n\n"\n4,[red]\x1b[31m\n5,\n6,naïve\u202e\n'
+    labels = [" left ", 'a, "b"', "two\r\n# lines\n\n", "[red]\x1b[31m", "", "naïve\u202e"]
+    assert_points(read(write("swarm.csv", text)), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], None, labels)
+
+
+@pytest.mark.parametrize("delimiter", ["|", ":", " ", "¦"])
+def test_a_delimiter_may_be_given(write: Write, delimiter: str) -> None:
+    path = write("swarm.csv", f"angle{delimiter}logit\n1{delimiter}2\n")
+    assert_points(read(path, delimiter=delimiter), [1.0], [2.0])
+
+
+@pytest.mark.parametrize("delimiter", ["tab", "\\t", "\t", "TAB"])
+def test_a_tab_may_be_given_by_its_name(write: Write, delimiter: str) -> None:
+    assert_points(read(write("swarm.csv", "angle\ta,b,c\n1\t2\n"), delimiter=delimiter), [1.0], None)
+
+
+def test_columns_may_be_named(write: Write) -> None:
+    path = write("swarm.csv", "angle,theta,z,name\n9,1,2,a\n9,3,4,b\n")
+    columns = Columns(angle="theta", logit="z", label="name")
+    assert_points(read(path, columns=columns), [1.0, 3.0], [2.0, 4.0], ["a", "b"])
+
+
+@pytest.mark.parametrize(
+    ("columns", "logits"),
+    [
+        (Columns(logit="logit"), [0.5]),
+        (Columns(weight="weight"), logs(2.0)),
+        (Columns(weight="logit"), logs(0.5)),
+    ],
+)
+def test_naming_one_of_logit_and_weight_settles_which_counts(
+    write: Write, columns: Columns, logits: list[float]
+) -> None:
+    assert_points(read(write("swarm.csv", "angle,logit,weight\n1,0.5,2\n"), columns=columns), [1.0], logits)
+
+
+def test_standard_input_is_csv_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+    def given(text: str) -> None:
+        monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
+
+    given("angle\n1\n")
+    assert read("-").name == "standard input"
+    given("points: [{angle: 1}]")
+    assert_points(read("-", input_format="yaml"), [1.0], None)
+    given("angle\n1,\n")
+    with pytest.raises(InputError, match="standard input:2: 2 cells"):
+        read("-")
+
+
+def test_the_format_may_be_given(write: Write) -> None:
+    assert_points(read(write("swarm.txt", "angle;b\n1;2\n"), input_format="csv"), [1.0], None)
+    assert_points(read(write("swarm.csv", "{points: {angle: [1]}}"), input_format="YML"), [1.0], None)
+
+
+def test_a_million_rows(write: Write) -> None:
+    angles = np.random.default_rng(0).uniform(-180.0, 180.0, 10**6)
+    logits = np.random.default_rng(1).normal(size=10**6)
+    rows = "\n".join(f"{a!r},{z!r}" for a, z in zip(angles.tolist(), logits.tolist(), strict=True))
+    source = read(write("swarm.csv", "angle,logit\n" + rows))
+    assert np.array_equal(source.angles, angles)
+    assert source.logits is not None
+    assert np.array_equal(source.logits, logits)
+
+
+def test_a_table_does_not_import_yaml(write: Write) -> None:
+    path = write("swarm.csv", "angle\n1\n")
+    code = f"import sys; from kdegrad.reading import read; read({str(path)!r}); print('yaml' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"
+
+
+# Tables that are refused: what the message must hold, besides the file's name
+
+REFUSED_CELLS = {
+    "word": ("abc", ["'abc' is no number"]),
+    "underscore": ("1_000", ["'1_000' is no number"]),
+    "decimal-comma": ('"1,5"', ["'1,5' is no number", "decimal comma", "1.5"]),
+    "hexadecimal": ("0x10", ["'0x10' is no number"]),
+    "overflow": ("1e400", ["'1e400'", "float64"]),
+    "full-width-digits": ("１２", ["'１２' is no number"]),
+    "arabic-digits": ("١٢", ["is no number"]),
+    "empty": ("", ["'' is no number", "empty"]),
+    "blank": ("  ", ["'' is no number", "empty"]),
+    "nan": ("nan", ["'nan' is no number", "missing"]),
+    "infinity": ("inf", ["'inf' is no number", "infinite"]),
+    "minus-infinity": ("-inf", ["'-inf' is no number", "infinite"]),
+    "two-numbers": ("1 2", ["'1 2' is no number"]),
+    "half-an-exponent": ("1e", ["'1e' is no number"]),
+    "point-alone": (".", ["'.' is no number"]),
+    "two-signs": ("--1", ["'--1' is no number"]),
+    "two-points": ("1.2.3", ["'1.2.3' is no number"]),
+    "control-character": ("1\x1b[2J", ["'1\\x1b[2J' is no number"]),
+    "very-long": ("9" * 5000 + "x", ["... (5001 characters) is no number"]),
+}
+
+
+@pytest.mark.parametrize(("cell", "parts"), REFUSED_CELLS.values(), ids=REFUSED_CELLS.keys())
+def test_a_cell_that_is_no_finite_number(write: Write, cell: str, parts: list[str]) -> None:
+    for rows in (f"1,2\n{cell},2\n", f"1,2\n\n# note\n{cell},2\n3,4\n"):
+        path = write("swarm.csv", "angle,logit\n" + rows)
+        message = refusal(path)
+        line = 2 + rows[: rows.index(cell + ",2")].count("\n") if cell else None
+        assert message.startswith(f"{path}:{line or ''}")
+        for part in ["column 'angle'", *parts]:
+            assert part in message
+
+
+@pytest.mark.parametrize("cell", ["+inf", "inf", "Infinity", "nan", "-infinity", "1_0"])
+def test_a_logit_that_is_no_logit(write: Write, cell: str) -> None:
+    assert f"swarm.csv:2: column 'z': '{cell}' is no number" in refusal(
+        write("swarm.csv", f"angle,z\n1,{cell}\n"), columns=Columns(logit="z")
+    )
+
+
+REFUSED_TABLES = {
+    "empty": ("", ["swarm.csv: is empty", "header"]),
+    "only-comments": ("# angle\n\n", ["swarm.csv: is empty"]),
+    "header-only": ("\nangle,logit\n\n", ["swarm.csv:2: a header and no points"]),
+    "no-header": ("1,2\n3,4\n", ["swarm.csv:1: numbers ('1,2')", "header", "angle,logit"]),
+    "header-in-a-comment": ("# angle,logit\n1,2\n", ["swarm.csv:2: numbers ('1,2')", "without a '#'"]),
+    "missing-column": (
+        "angel,logit\n1,2\n",
+        ["swarm.csv:1: no column 'angle'", "'angel', 'logit'", "did you mean 'angel'?", "--angle-column"],
+    ),
+    "other-case": ("Angle,logit\n1,2\n", ["no column 'angle'", "did you mean 'Angle'?"]),
+    "other-delimiter": ("angle|logit\n1|2\n", ["no column 'angle'", "'angle|logit'", "--delimiter"]),
+    "column-twice": ("angle,b, angle\n1,2,3\n", ["swarm.csv:1: the column 'angle' is there twice"]),
+    "other-column-twice": ("angle,b,b\n1,2,3\n", ["swarm.csv:1: the column 'b' is there twice"]),
+    "too-few-cells": (
+        "angle,logit\n1,2\n3\n",
+        ["swarm.csv:3: 1 cell in '3'", "2 columns ('angle', 'logit')", "fill in"],
+    ),
+    "too-many-cells": ("angle,logit\n1,2\n3,4,5\n", ["swarm.csv:3: 3 cells in '3,4,5'", "2 columns", "quote"]),
+    "ragged-rows-that-even-out": ("angle,logit\n1\n2,3,4\n", ["swarm.csv:2: 1 cell", "swarm.csv:3: 3 cells"]),
+    "comma-at-the-end": ("angle,logit\n1,2,\n3,4,\n", ["swarm.csv:2: 3 cells", "swarm.csv:3: 3 cells"]),
+    "decimal-comma": ("angle;logit\n1,5;2\n", ["swarm.csv:2: column 'angle': '1,5'", "decimal comma", "1.5"]),
+    "quote-not-closed": ('angle,label\n1,a\n2,"b\n3,c\n', ["swarm.csv:3: a quote", "close it"]),
+    "quote-not-closed-in-header": ('angle,"label\n1,a\n', ["swarm.csv:1: a quote", "not closed"]),
+    "text-behind-a-quote": ('angle,label\n1,"a"b\n', ["swarm.csv:2: text behind the closing quote"]),
+    "huge-cell": (
+        'angle,label\n1,"' + "a\n" * 200_000 + '"\n',
+        ["swarm.csv:2: a cell of more than", "close its quote"],
+    ),
+    "logit-and-weight": (
+        "angle,logit,weight\n1,2,3\n",
+        ["swarm.csv:1", "'logit'", "'weight'", "--logit-column or --weight-column"],
+    ),
+    "negative-weight": ("angle,weight\n1,2\n2,-3\n", ["swarm.csv:3: column 'weight': '-3' is negative", "0 or more"]),
+    "nan-weight": ("angle,weight\n1,nan\n", ["swarm.csv:2: column 'weight': 'nan'"]),
+    "infinite-weight": ("angle,weight\n1,-inf\n", ["swarm.csv:2: column 'weight': '-inf'"]),
+    "all-weights-zero": ("angle,weight\n1,0\n2,0.0\n", ["swarm.csv: no point has a positive weight"]),
+    "all-masked": ("angle,logit\n1,-inf\n2,-inf\n", ["swarm.csv: no point has a positive weight"]),
+    "lines-counted-as-an-editor-does": (
+        'angle,label\r\n# one\r\n1,"two\r\nlines\r\n\r\n"\r\n\r\nx,b\r\n',
+        ["swarm.csv:8: column 'angle': 'x'"],
+    ),
+    "two-numbers-in-a-quoted-cell": ('angle,label\n"1\n2",a\n', ["swarm.csv:2: column 'angle': '1\\n2' is no number"]),
+    "a-tab-in-a-tab-table": ("angle\tlogit\n1\t2\n\t\n", ["swarm.csv:3: column 'angle': ''", "column 'logit': ''"]),
+    "name-of-a-column": ("angle\x1b[31m\n1\n", ["'angle\\x1b[31m'"]),
+}
+
+
+@pytest.mark.parametrize(("text", "parts"), REFUSED_TABLES.values(), ids=REFUSED_TABLES.keys())
+def test_refused_tables(write: Write, text: str, parts: list[str]) -> None:
+    message = refusal(write("swarm.csv", text))
+    for part in parts:
+        assert part in message
+
+
+REFUSED_BYTES = {
+    "utf-16": ("angle\n1\n".encode("utf-16"), ["UTF-16", "save it as UTF-8"]),
+    "utf-16-unmarked": ("angle\n1\n".encode("utf-16-le"), ["UTF-16", "save it as UTF-8"]),
+    "utf-32": ("angle\n1\n".encode("utf-32"), ["UTF-32"]),
+    "latin-1": (
+        "angle,label\r\n1,a\r\n2,é\r\n".encode("latin-1"),
+        [":3:", "0xE9", "byte 21", "save the file as UTF-8"],
+    ),
+    "nul": (b"angle,label\n1,a\n2,b\0\n" + b"3,c\n" * 9, [":3:", "NUL"]),
+}
+
+
+@pytest.mark.parametrize("ending", ["csv", "yaml"])
+@pytest.mark.parametrize(("data", "parts"), REFUSED_BYTES.values(), ids=REFUSED_BYTES.keys())
+def test_refused_bytes(write: Write, ending: str, data: bytes, parts: list[str]) -> None:
+    path = write(f"swarm.{ending}", data)
+    message = refusal(path)
+    for part in [str(path), *parts]:
+        assert part in message
+
+
+def test_a_named_column_must_exist(write: Write) -> None:
+    path = write("swarm.csv", "angle,logit\n1,2\n")
+    message = refusal(path, columns=Columns(angle="angel", weight="w", label="lable"))
+    assert message.splitlines() == [
+        f"{path}:1: no column 'angel' for the angles (columns found: 'angle', 'logit'; did you mean 'angle'?): "
+        "name the right one with --angle-column",
+        f"{path}:1: no column 'w' for the weights (columns found: 'angle', 'logit'): "
+        "name the right one with --weight-column",
+        f"{path}:1: no column 'lable' for the labels (columns found: 'angle', 'logit'; did you mean 'angle'?): "
+        "name the right one with --label-column",
+    ]
+
+
+def test_naming_both_logit_and_weight_settles_nothing(write: Write) -> None:
+    path = write("swarm.csv", "angle,z,w\n1,2,3\n")
+    assert "both logits (column 'z') and weights (column 'w')" in refusal(path, columns=Columns(logit="z", weight="w"))
+
+
+def test_twenty_faults_are_shown_in_the_order_of_lines_with_the_total(write: Write) -> None:
+    rows = [f"{'x' if i % 2 else i},{'y' if i % 3 == 0 else i}{',' if i % 5 == 0 else ''}" for i in range(2, 3002)]
+    message = refusal(write("swarm.csv", "angle,logit\n" + "\n".join(rows))).splitlines()
+    ragged = sum(i % 5 == 0 for i in range(2, 3002))
+    cells = sum((i % 2 == 1) + (i % 3 == 0) for i in range(2, 3002) if i % 5)
+    assert len(message) == InputError.SHOWN + 1
+    assert message[-1].endswith(f"({ragged + cells} in all)")
+    lines = [
+        int(line.removeprefix(str(message[0]).split(":2:")[0].split(":3:")[0]).split(":")[1]) for line in message[:-1]
+    ]
+    assert lines == sorted(lines)
+    assert lines[0] == 3
+
+
+@pytest.mark.parametrize(
+    ("delimiter", "part"),
+    [(",,", "not one character"), ("", "not one character"), ("e", "written inside"), ('"', "inside")],
+)
+def test_a_delimiter_that_cannot_part_cells(write: Write, delimiter: str, part: str) -> None:
+    with pytest.raises(SettingError, match=part) as caught:
+        read(write("swarm.csv", "angle\n1\n"), delimiter=delimiter)
+    assert caught.value.name == "delimiter"
+
+
+# Files that cannot be read
+
+
+def test_a_missing_file(tmp_path: Path, write: Write) -> None:
+    write("swarm.csv", "angle\n1\n")
+    message = refusal(tmp_path / "swarn.csv")
+    assert f"{tmp_path / 'swarn.csv'}: no such file in the folder '{tmp_path}'; did you mean 'swarm.csv'?" in message
+    assert "did you mean 'swarm.csv'?" in refusal(tmp_path / "swarm.cvs")
+
+
+def test_a_missing_folder(tmp_path: Path) -> None:
+    message = refusal(tmp_path / "a" / "b" / "swarm.csv")
+    assert f"its folder '{tmp_path}/a/b' does not exist (the nearest that does: '{tmp_path}')" in message
+
+
+def test_a_folder(tmp_path: Path) -> None:
+    (tmp_path / "swarm.csv").mkdir()
+    assert "is a folder" in refusal(tmp_path / "swarm.csv")
+    assert "is a folder" in refusal(tmp_path)
+
+
+@pytest.mark.skipif(os.name != "posix" or os.geteuid() == 0, reason="root may read every file")
+def test_a_file_that_may_not_be_read(write: Write) -> None:
+    path = write("swarm.csv", "angle\n1\n")
+    path.chmod(0)
+    assert "may not be read" in refusal(path)
+
+
+def test_a_permission_that_is_refused(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    path = write("swarm.csv", "angle\n1\n")
+    monkeypatch.setattr("builtins.open", refuse)
+    assert "may not be read" in refusal(path)
+
+
+@pytest.mark.parametrize(
+    ("name", "part"),
+    [("", "is empty"), ("a\0b.csv", "'a\\x00b.csv'"), ("x" * 5000 + ".csv", "x"), ("swarm\n.csv", "'swarm\\n.csv'")],
+)
+def test_odd_names(name: str, part: str) -> None:
+    assert part in refusal(Path(name) if name else name)  # type: ignore[arg-type]
+
+
+def test_an_ending_that_says_nothing(write: Write) -> None:
+    assert "'.txt'" in (message := refusal(write("swarm.txt", "angle\n1\n")))
+    assert "--input-format" in message
+    assert "--input-format" in refusal(write("swarm", "angle\n1\n"))
+
+
+def test_an_unknown_format(write: Write) -> None:
+    with pytest.raises(SettingError, match="did you mean 'csv'") as caught:
+        read(write("swarm.csv", "angle\n1\n"), input_format="cvs")
+    assert caught.value.name == "input-format"
+
+
+def test_a_file_that_is_no_parquet_is_refused(write: Write) -> None:
+    assert "Parquet" in refusal(write("swarm.parquet", b"PAR1"))
+
+
+# YAML problems that are read
+
+PROBLEM = """\
+target: {low: -30, high: 30}      # or [-30, 30]
+kernel: laplace
+bandwidth: 10
+bins: 360
+points:
+  - {angle: -75, logit: 0.4, label: left}
+  - {angle: 50, logit: -0.2}
+"""
+
+
+def test_the_problem_of_the_specification(write: Write) -> None:
+    path = write("problem.yaml", PROBLEM)
+    source = read(path)
+    assert_points(source, [-75.0, 50.0], [0.4, -0.2], ["left", ""])
+    assert source.settings == {"target": (-30.0, 30.0), "kernel": "laplace", "bandwidth": 10.0, "bins": 360}
+    assert source.places == {
+        "target": f"{path}:1:9",
+        "kernel": f"{path}:2:9",
+        "bandwidth": f"{path}:3:12",
+        "bins": f"{path}:4:7",
+    }
+    assert type(source.settings["bins"]) is int
+    assert type(source.settings["bandwidth"]) is float
+
+
+ALL_SETTINGS = {
+    "target": (-1.5, 2.0), "kernel": "student-t", "bandwidth": 8.0, "df": 4.0, "bins": 12, "rule": "gauss", "at": -3.0,
+    "scale": 2.0, "background": 0.25, "circular": True, "period": 6.0, "unit": "turns", "sums": "dense",
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    "kernel",
+    ["kernel: student-t\nbandwidth: '8'\ndf: 4", "kernel: {name: student-t, bandwidth: 8, df: 4}"],
+    ids=["flat", "nested"],
+)
+def test_all_settings(write: Write, kernel: str) -> None:
+    rest = (
+        "target: [-1.5, 2e0]\nbins: 012\nrule: gauss\nat: -3\nscale: +2.\nbackground: .25\ncircular: true\n"
+        "period: '6'\nunit: turns\nsums: dense\npoints: {angle: [1]}\n"
+    )
+    source = read(write("problem.yml", f"{kernel}\n{rest}"))
+    assert source.settings == ALL_SETTINGS
+    assert set(source.places) == set(ALL_SETTINGS)
+
+
+FORMS_OF_POINTS = {
+    "list": "points: [{angle: -75, logit: 0.4}, {logit: -0.2, angle: 50}]",
+    "lists": "points: {angle: [-75, 50], logit: [0.4, -0.2]}",
+    "blocks": "points:\n  angle:\n  - -75\n  - 50\n  logit:\n  - 0.4\n  - -0.2\n",
+    "json": '{"points": [{"angle": -75, "logit": 0.4}, {"angle": "50", "logit": "-0.2"}]}',
+    "crlf": "points:\r\n- angle: -75\r\n  logit: 0.4\r\n- angle: 50\r\n  logit: -0.2\r\n",
+    "byte-order-mark": "\ufeffpoints: {angle: [-75, 50], logit: [0.4, -0.2]}",
+    "document-marks": "%YAML 1.1\n---\npoints: {angle: [-75, 50], logit: [0.4, -0.2]}\n...\n",
+    "numbers-of-the-strict-grammar": "points: {angle: [-75e0, 050], logit: [4e-1, -.2]}",
+    "named": "angle-column: a\nlogit-column: z\npoints: {a: [-75, 50], z: [0.4, -0.2]}",
+    "chosen": "logit-column: logit\npoints: {angle: [-75, 50], logit: [0.4, -0.2], weight: [1, 2]}",
+}
+
+
+@pytest.mark.parametrize("text", FORMS_OF_POINTS.values(), ids=FORMS_OF_POINTS.keys())
+def test_forms_of_points(write: Write, text: str) -> None:
+    assert_points(read(write("problem.yaml", text)), [-75.0, 50.0], [0.4, -0.2])
+
+
+def test_yaml_masks_and_weights(write: Write) -> None:
+    assert_points(read(write("a.yaml", "points: {angle: [1, 2], logit: [-.inf, 0]}")), [1.0, 2.0], [-math.inf, 0.0])
+    assert_points(read(write("b.yaml", "points: {angle: [1, 2], weight: [0, 1]}")), [1.0, 2.0], [-math.inf, 0.0])
+
+
+def test_a_table_beside_the_problem(write: Write, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    write("swarm.csv", "theta|z|w|label\n1|2|3|a\n")
+    text = "points: swarm.csv\nangle-column: theta\nlogit-column: z\ndelimiter: '|'\n"
+    path = write("problem.yaml", text)
+    monkeypatch.chdir(Path(__file__).parent)  # the table is looked for beside the problem, not here
+    source = read(path)
+    assert source.name == str(path)
+    assert source.settings == {}
+    assert_points(source, [1.0], [2.0], ["a"])
+    # flags win over keys, and naming one of logit and weight replaces the other
+    assert_points(read(path, columns=Columns(angle="z", weight="w")), [2.0], logs(3.0), ["a"])
+    write("swarm.csv", "theta;z\n1;2\n")
+    assert_points(read(path, delimiter=";"), [1.0], [2.0])
+    monkeypatch.chdir(tmp_path)
+    assert read("problem.yaml", delimiter=";").name == "problem.yaml"
+
+
+def test_a_tab_table_beside_the_problem(write: Write) -> None:
+    write("swarm.tsv", "angle\ta,b,c\n1\t2\n")
+    assert_points(read(write("problem.yaml", "points: swarm.tsv")), [1.0], None)
+    assert_points(read(write("problem.yaml", 'points: swarm.tsv\ndelimiter: "\\t"')), [1.0], None)
+
+
+def test_many_points_in_yaml(write: Write) -> None:
+    count = 10**5
+    text = "points:\n" + "".join(f"- {{angle: {i}, logit: {i / 7!r}, label: p{i}}}\n" for i in range(count))
+    source = read(write("problem.yaml", text))
+    assert_points(source, list(range(count)), [i / 7 for i in range(count)], [f"p{i}" for i in range(count)])
+
+
+# YAML problems that are refused
+
+POINTS = "points: {angle: [1]}\n"
+REFUSED_PROBLEMS = {
+    "empty": ("", ["problem.yaml: is empty"]),
+    "only-comments": ("# nothing\n", ["problem.yaml: is empty"]),
+    "null": ("---\n", ["problem.yaml: is empty"]),
+    "list": ("- angle: 1\n", ["problem.yaml:1:1: a list where the keys"]),
+    "text": ("swarm.csv\n", ["problem.yaml:1:1: 'swarm.csv' where the keys"]),
+    "no-points": ("target: [0, 1]\n", ["problem.yaml:1:1: no points are given"]),
+    "null-points": ("points:\n", ["problem.yaml:1:8: no points are given"]),
+    "empty-list": ("points: []\n", ["problem.yaml:1:9: points: is empty"]),
+    "empty-mapping": ("points: {}\n", ["problem.yaml:1:9: points: is empty"]),
+    "empty-lists": ("points: {angle: [], logit: []}\n", ["problem.yaml:1:9: points: is empty"]),
+    "empty-points": ("points: [{}]\n", ["problem.yaml:1:9: points: is empty"]),
+    "points-no-table": ("points: 5\n", ["problem.yaml:1:9: points: '5' is no table", ".csv"]),
+    "points-in-yaml": ("points: problem.yaml\n", ["problem.yaml:1:9: points: 'problem.yaml' is no table"]),
+    "points-from-standard-input": ("points: '-'\n", ["problem.yaml:1:9: points: '-' is no table"]),
+    "missing-table": ("points: swarm.csv\n", ["problem.yaml:1:9: points: ", "swarm.csv: no such file"]),
+    "unequal-lengths": (
+        "points: {angle: [1, 2], logit: [1]}",
+        ["problem.yaml:1:9: points: lists of unequal length: 'angle' has 2, 'logit' has 1"],
+    ),
+    "column-no-list": ("points: {angle: 1}", ["problem.yaml:1:17: points: angle: '1' where a list is wanted"]),
+    "point-no-mapping": ("points:\n- {angle: 1}\n- 2\n", ["problem.yaml:3:3: points: '2' where a point is wanted"]),
+    "cell-a-list": ("points: [{angle: [1]}]", ["problem.yaml:1:18: points: angle: a list where one value"]),
+    "unknown-key-of-a-point": (
+        "points: [{angle: 1, logits: 2}]",
+        ["problem.yaml:1:21: points: unknown key 'logits'; did you mean 'logit'"],
+    ),
+    "misspelt-angle": (
+        "points: {angles: [1]}",
+        ["problem.yaml:1:10: points: unknown key 'angles'; did you mean 'angle'"],
+    ),
+    "missing-angle": ("points: {logit: [1]}", ["problem.yaml:1:9: no column 'angle'", "'logit'"]),
+    "missing-logit-of-one": (
+        "points:\n- {angle: 1, logit: 2}\n- {angle: 2}\n",
+        ["problem.yaml:3:3: points: this point has no logit"],
+    ),
+    "logit-and-weight": ("points: {angle: [1], logit: [1], weight: [1]}", ["problem.yaml:1:9: both logits"]),
+    "bad-cell": ("points:\n- {angle: 12:30}\n", ["problem.yaml:2:11: column 'angle': '12:30' is no number"]),
+    "empty-cell": ("points:\n- {angle: }\n", ["problem.yaml:2:", "column 'angle': '' is no number", "empty"]),
+    "nan": ("points: {angle: [.nan]}", ["problem.yaml:1:18: column 'angle': '.nan' is no number", "missing"]),
+    "infinite-angle": ("points: {angle: [-.inf]}", ["problem.yaml:1:18: column 'angle': '-.inf'", "infinite"]),
+    "infinite-logit": ("points: {angle: [1], logit: [.inf]}", ["problem.yaml:1:30: column 'logit': '.inf'"]),
+    "negative-weight": ("points: {angle: [1], weight: [-2]}", ["problem.yaml:1:31: column 'weight': '-2' is negative"]),
+    "all-masked": ("points: {angle: [1], logit: [-inf]}", ["problem.yaml: no point has a positive weight"]),
+    "unknown-key": (POINTS + "bandwith: 3\n", ["problem.yaml:2:1: unknown key 'bandwith'; did you mean 'bandwidth'"]),
+    "unlike-any-key": (POINTS + "qqq: 3\n", ["problem.yaml:2:1: unknown key 'qqq'", "the keys are target"]),
+    "flag": (POINTS + "output: x.csv\n", ["problem.yaml:2:1: output: is no key but a flag", "--output"]),
+    "key-twice": (POINTS + "bins: 3\nbins: 4\n", ["problem.yaml:3:1: the key 'bins' is there twice, first in line 2"]),
+    "key-of-a-point-twice": ("points: [{angle: 1, angle: 2}]", ["problem.yaml:1:21: the key 'angle' is there twice"]),
+    "merge-key": (POINTS + "<<: {bins: 3}\n", ["problem.yaml:2:1: the merge key '<<'"]),
+    "list-as-key": ("? [a]\n: 1\n", ["problem.yaml:1:3: a list as a key"]),
+    "tag": (POINTS + "bins: !!int 3\n", ["problem.yaml:2:7: the tag 'tag:yaml.org,2002:int'"]),
+    "python-tag": (POINTS + "bins: !!python/name:os.system ''\n", ["problem.yaml:2:7: the tag"]),
+    "tag-of-a-list": ("points: !x []\n", ["problem.yaml:1:9: the tag '!x'"]),
+    "alias": ("a: *x\n", ["problem.yaml:1:4: the alias *x"]),
+    "anchor": ("a: &x [1]\nb: *x\n", ["problem.yaml:1:4: the anchor &x", "aliases"]),
+    "two-documents": (POINTS + "---\n" + POINTS, ["problem.yaml:2:1: a second document"]),
+    "two-kernels": (POINTS + "kernel: a\nkernel: b\n", ["problem.yaml:3:1: the key 'kernel' is there twice"]),
+    "bandwidth-twice": (
+        POINTS + "bandwidth: 3\nkernel: {name: laplace, bandwidth: 4}\n",
+        ["problem.yaml:3:25: bandwidth: is given twice", "line 2"],
+    ),
+    "df-twice": (POINTS + "kernel: {df: 4}\ndf: 3\n", ["problem.yaml:3:1: df: is given twice", "line 2"]),
+    "kernel-empty": (POINTS + "kernel: {}\n", ["problem.yaml:2:9: kernel: is empty", "{name: "]),
+    "kernel-unknown-key": (POINTS + "kernel: {nam: t}\n", ["problem.yaml:2:10: kernel: unknown key 'nam'", "'name'"]),
+    "kernel-a-list": (POINTS + "kernel: [a]\n", ["problem.yaml:2:9: kernel: a list where one value"]),
+    "bandwidth-no-number": (POINTS + "bandwidth: abc\n", ["problem.yaml:2:12: bandwidth: 'abc' is no number"]),
+    "bandwidth-null": (POINTS + "bandwidth:\n", ["problem.yaml:2:11: bandwidth: is empty"]),
+    "bandwidth-infinite": (POINTS + "bandwidth: .inf\n", ["problem.yaml:2:12: bandwidth: '.inf'", "infinite"]),
+    "bins-no-integer": (POINTS + "bins: 3.5\n", ["problem.yaml:2:7: bins: '3.5' is no whole number"]),
+    "bins-huge": (
+        POINTS + f"bins: {'9' * 5000}\n",
+        ["problem.yaml:2:7: bins: ", "(5000 characters) is no whole number"],
+    ),
+    "bandwidth-huge": (POINTS + f"bandwidth: {'9' * 5000}\n", ["problem.yaml:2:12: bandwidth: ", "float64"]),
+    "circular-yes": (POINTS + "circular: yes\n", ["problem.yaml:2:11: circular: 'yes' is neither true nor false"]),
+    "at-sexagesimal": (POINTS + "at: 12:30\n", ["problem.yaml:2:5: at: '12:30' is no number"]),
+    "target-one-number": (POINTS + "target: 5\n", ["problem.yaml:2:9: target: '5' where an interval is wanted"]),
+    "target-three": (POINTS + "target: [1, 2, 3]\n", ["problem.yaml:2:9: target: a list where an interval"]),
+    "target-other-keys": (
+        POINTS + "target: {low: 1, hi: 2}\n",
+        ["problem.yaml:2:9: target: a mapping", "low: -30, high"],
+    ),
+    "target-no-number": (POINTS + "target: [-30, x]\n", ["problem.yaml:2:15: target: 'x' is no number"]),
+    "delimiter-long": ("points: a.csv\ndelimiter: ab\n", ["problem.yaml:2:12: delimiter: 'ab' is not one character"]),
+    "delimiter-without-table": (POINTS + "delimiter: ','\n", ["problem.yaml:2:12: delimiter: the points stand here"]),
+    "column-null": ("points: a.csv\nangle-column:\n", ["problem.yaml:2:14: angle-column: is empty"]),
+    "column-without-list": ("angle-column: theta\n" + POINTS, ["problem.yaml:2:9: no column 'theta'", "'angle'"]),
+    "bracket": ("points: [{angle: 1}\nbins: 3\n", ["problem.yaml:2:1: this is no YAML"]),
+    "tab": ("points:\n\t- {angle: 1}\n", ["problem.yaml:2:1: this is no YAML", "tabs"]),
+    "quote": ('points: "a\n', ["problem.yaml:", "this is no YAML"]),
+    "control-character": ("bins: 3\nrule: a\x07\n", ["problem.yaml:2:8: YAML may not hold the character '\\x07'"]),
+    "label-of-control-characters": ('points: [{angle: "\\e[2J"}]', ["problem.yaml:1:18: column 'angle': '\\x1b[2J'"]),
+}
+
+
+@pytest.mark.parametrize(("text", "parts"), REFUSED_PROBLEMS.values(), ids=REFUSED_PROBLEMS.keys())
+def test_refused_problems(write: Write, text: str, parts: list[str]) -> None:
+    message = refusal(write("problem.yaml", text))
+    for part in parts:
+        assert part in message
+
+
+def test_all_faults_of_a_problem_are_told_together(write: Write) -> None:
+    text = "bandwidth: abc\nbinz: 3\ntarget: [1, x]\npoints:\n- {angle: one, logit: 1}\n- {angle: 2, logit: two}\n- 3\n"
+    message = refusal(write("problem.yaml", text)).splitlines()
+    assert [line.split("problem.yaml:")[1].split(": ")[0] for line in message] == [
+        "1:12", "2:1", "3:13", "5:11", "6:21", "7:3",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("opened", ["[", "{a: ", "- ", "points: ["])
+def test_deep_nesting_is_refused_at_once(write: Write, opened: str) -> None:
+    message = refusal(write("problem.yaml", opened * 100_000))
+    assert re.search(r"problem\.yaml:1:\d+: (nested more than 20 levels|.* exceeded maximum nesting depth)", message)
+
+
+def test_how_deep_is_too_deep(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    import yaml
+
+    path = write("problem.yaml", "[" * 21 + "]" * 21)
+    assert "problem.yaml:1:21: nested more than 20 levels" in refusal(path)
+    assert "problem.yaml:1:1: a list where the keys" in refusal(write("other.problem.yaml", "[" * 20 + "]" * 20))
+    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    assert "nested more than 20 levels" in refusal(write("problem.yaml", "[" * 100_000))
+
+
+def test_an_alias_bomb_is_refused(write: Write) -> None:
+    text = "a: &a [x, x]\n" + "".join(f"{b}: &{b} [*{a}, *{a}]\n" for a, b in zip("abcdefgh", "bcdefghi", strict=True))
+    assert "problem.yaml:1:4: the anchor &a" in refusal(write("problem.yaml", text))
+
+
+def test_a_fault_in_the_table_names_the_table(write: Write) -> None:
+    table = write("swarm.csv", "angle\nx\n")
+    assert refusal(write("problem.yaml", "points: swarm.csv")).startswith(f"{table}:2: column 'angle': 'x'")
+
+
+def test_a_delimiter_for_points_that_stand_in_the_yaml(write: Write) -> None:
+    with pytest.raises(SettingError, match="no table") as caught:
+        read(write("problem.yaml", POINTS), delimiter=",")
+    assert caught.value.name == "delimiter"
+
+
+@pytest.mark.parametrize("text", [*FORMS_OF_POINTS.values(), PROBLEM])
+def test_the_parser_without_libyaml_reads_the_same(write: Write, monkeypatch: pytest.MonkeyPatch, text: str) -> None:
+    import yaml
+
+    path = write("problem.yaml", text)
+    fast = read(path)
+    monkeypatch.delattr(yaml, "CSafeLoader", raising=False)
+    slow = read(path)
+    assert_points(
+        slow, fast.angles.tolist(), None if fast.logits is None else fast.logits.tolist()
+    ) if fast.labels is None else None
+    assert (slow.settings, slow.places, slow.labels) == (fast.settings, fast.places, fast.labels)
+
+
+# load
+
+
+def test_load(write: Write) -> None:
+    path = write("problem.yaml", PROBLEM)
+    problem = load(path, bandwidth=5)
+    assert problem.angles.tolist() == [-75.0, 50.0]
+    assert problem.labels == ("left", "")
+    assert problem.settings.bandwidth == 5
+    assert problem.settings.bins == 360
+
+
+def test_load_places_what_is_out_of_range(write: Write) -> None:
+    path = write("problem.yaml", PROBLEM.replace("bandwidth: 10", "bandwidth: -1"))
+    with pytest.raises(SettingError) as caught:
+        load(path)
+    assert str(caught.value).startswith(f"{path}:3:12: ")
+    with pytest.raises(SettingError) as caught:
+        load(path, bandwidth=-2)
+    assert caught.value.place is None
+    assert load(path, bandwidth=2).settings.bandwidth == 2
+
+
+# The fast roads agree with the strict ones
+
+SHARP = st.text(alphabet='0123456789+-.eE ,;\t\n\r"#_xnaif١ ', max_size=12)
+CELL = st.one_of(
+    st.floats(allow_nan=True, allow_infinity=True).map(repr),
+    st.floats(-180.0, 180.0).map(repr),
+    st.integers(-(10**20), 10**20).map(str),
+    st.decimals(allow_nan=False, allow_infinity=False).map(str),
+    st.sampled_from(
+        ["", " ", "-inf", "1_0", "0x1", "1e400", "-", ".", "1e5", "+.5", "1 ", " 1", "1 2", "1,5", '"1"', "#"]
+    ),
+    SHARP,
+)
+
+
+NUMBER = st.one_of(
+    st.floats(allow_nan=False, allow_infinity=False).map(repr),
+    st.floats(-180.0, 180.0).map(repr),
+    st.from_regex(r"[+-]?[0-9]{1,10}(\.[0-9]{0,20})?", fullmatch=True, alphabet=st.characters(codec="ascii")),
+)
+
+
+def strict_numbers(cell: str) -> float | None:
+    """Return what the grammar makes of a cell; None if it refuses it."""
+    try:
+        return grammar.number(cell)
+    except ValueError:
+        return None
+
+
+@FUZZ
+@given(st.lists(CELL, min_size=1, max_size=6), st.integers(1, 3))
+@example(["1,5", ""], 2)
+@example(["1", " ", "2"], 3)
+def test_the_fast_reader_of_numbers_never_differs_from_the_grammar(cells: list[str], width: int) -> None:
+    cells = cells[: len(cells) // width * width] or cells[:1] * width
+    rows = [cells[i : i + width] for i in range(0, len(cells), width)]
+    values = plain_numbers("\n".join(map(",".join, rows)).encode(), b"," * (width - 1) + b"\n")
+    strict = [strict_numbers(cell) for cell in cells]
+    if values is not None and (values.size == len(cells) or None not in strict):
+        assert list(map(repr, values.tolist())) == list(map(repr, strict))
+
+
+@FUZZ
+@given(st.lists(NUMBER, min_size=1, max_size=50))
+@example([str(2**53 + 1), "9007199254740993e0", "9007199254740993.00", "0.500000000000000166", "-0.0", "-.0"])
+@example(["1" * 18, "1" * 19, "1." + "1" * 17, "1." + "1" * 18, "0." + "1" * 18, "12345678." + "9" * 10, "123456789.5"])
+def test_the_fast_reader_of_numbers_rounds_as_float_does(numbers: list[str]) -> None:
+    values = plain_numbers("\n".join(numbers).encode(), b"\n")
+    assert values is not None
+    assert list(map(repr, values.tolist())) == list(map(repr, map(float, numbers)))
+
+
+def test_the_fast_reader_of_numbers_refuses_ragged_rows() -> None:
+    cells = [f"{i / 7!r},{-i}" for i in range(100)]
+    values = plain_numbers("\n".join(cells).encode(), b",\n")
+    assert values is not None
+    assert values.tolist() == [number for i in range(100) for number in (i / 7, -i)]
+    for odd in (["1"], ["1", "2,3,4"], ["1,2,3", "4"], [""], [",1"], ["1,"]):
+        assert plain_numbers("\n".join([*cells, *odd]).encode(), b",\n") is None
+
+
+def both_roads(data: bytes) -> tuple[object, object]:
+    """Return what `read_table` makes of `data` with and without its fast road."""
+
+    def outcome() -> object:
+        try:
+            source = tables.read_table(data, "swarm.csv", Columns(), None)
+        except KdegradError as error:
+            return str(error)
+        return source.angles.tolist(), None if source.logits is None else source.logits.tolist(), source.labels
+
+    with pytest.MonkeyPatch.context() as patch:
+        whole = outcome()
+        patch.setattr(tables, "_clean", lambda *_: None)
+        return whole, outcome()
+
+
+@FUZZ
+@given(
+    st.sampled_from(["angle", "angle,logit", "angle;weight", "b\tangle\tlogit"]),
+    st.sampled_from(["\n", "\r\n", "\r"]),
+    st.lists(st.lists(CELL, min_size=1, max_size=3), max_size=5),
+    st.booleans(),
+)
+def test_the_two_roads_through_a_table_agree(header: str, end: str, rows: list[list[str]], straight: bool) -> None:
+    mark = next((mark for mark in ",;\t" if mark in header), ",")
+    width = header.count(mark) + 1
+    rows = [(row * width)[:width] for row in rows] if straight else rows
+    fast, strict = both_roads(end.join([header, *(mark.join(row) for row in rows)]).encode())
+    assert fast == strict
+
+
+@pytest.mark.parametrize("text", [*TWO_POINTS.values(), *(text for text, _ in REFUSED_TABLES.values())])
+def test_the_two_roads_agree_on_the_tables_above(text: str) -> None:
+    fast, strict = both_roads(text.encode().removeprefix(b"\xef\xbb\xbf"))
+    assert fast == strict
+
+
+def test_a_clean_table_takes_the_fast_road(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tables, "_careful", lambda *_: pytest.fail("the careful road was taken"))
+    for name in ("plain", "no-last-line-end", "crlf", "semicolons", "tabs", "comments-above", "spaces-after-commas",
+                 "exponents", "leading-zeros", "extra-numbers"):  # fmt: skip
+        tables.read_table(TWO_POINTS[name].encode(), name, Columns(), None)
+
+
+# Whatever comes, only a KdegradError comes out
+
+
+def survives(data: bytes, input_format: str) -> None:
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        try:
+            source = read("-", input_format=input_format)
+        except KdegradError as error:
+            assert all(line.isprintable() for line in str(error).splitlines())  # noqa: PT017
+        else:
+            assert np.isfinite(source.angles).all()
+            assert source.angles.size
+
+
+FORMAT = st.sampled_from(["csv", "tsv", "yaml", "yml", "parquet"])
+
+
+@FUZZ
+@given(st.binary(max_size=200), FORMAT)
+def test_random_bytes(data: bytes, input_format: str) -> None:
+    survives(data, input_format)
+
+
+@FUZZ
+@given(
+    st.lists(st.one_of(st.text(max_size=8), SHARP, st.sampled_from(["angle", "logit", "weight", "label"])), max_size=20)
+)
+def test_random_tables(cells: list[str]) -> None:
+    survives("".join(["angle,label\n", *cells]).encode(), "csv")
+
+
+YAML_PIECES = st.sampled_from(
+    [
+        "points", "angle", "logit", "target", "kernel", "bandwidth", "bins", "circular", ": ", ":", "\n", "\n  ", "- ",
+        "\n- ", "[", "]", "{", "}", ", ", "? ", "&a ", "*a", "!!int ", "|\n", ">", '"', "'", "#", "---\n", "...\n", "%",
+        "<<", "1", "-.inf", ".nan", "1e400", "~", "yes", "\t", "\\x41", "\\U00110000", "\\ud800", "@", "`",
+    ]
+)  # fmt: skip
+
+
+@FUZZ
+@given(st.lists(st.one_of(YAML_PIECES, st.text(max_size=3)), max_size=25))
+def test_random_yaml(pieces: list[str]) -> None:
+    survives("".join(pieces).encode(), "yaml")
+
+
+@FUZZ
+@given(st.lists(YAML_PIECES, max_size=25))
+def test_random_yaml_without_libyaml(pieces: list[str]) -> None:
+    import yaml
+
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(yaml, "CSafeLoader", raising=False)
+        survives(("points: {angle: [1]}\n" + "".join(pieces)).encode(), "yaml")

@@ -1,0 +1,198 @@
+"""Pins down ``kdegrad verify-props`` as a CI sees it: forms, fields, exit codes, what a failure says."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from kdegrad import cli
+from kdegrad.objective import Gradients
+from kdegrad.properties import PROPERTIES
+from kdegrad.properties.base import Verdict
+from kdegrad.reports import Look, verdicts
+from tests.readme import ROOT
+
+TWO_SIDED = str(ROOT / "sample_inputs" / "two_sided.yaml")
+IDS = [property_.id for property_ in PROPERTIES]
+
+
+def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
+    capfd.readouterr()
+    code = cli.run(["verify-props", *arguments])
+    return code, *capfd.readouterr()
+
+
+def wrong_sign(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Turn the gradient of the logits round on the production path."""
+    from kdegrad import objective
+
+    honest = objective._gradients
+
+    def sabotaged(*arguments: object) -> object:
+        responsibilities, found = honest(*arguments)  # type: ignore[arg-type]
+        return responsibilities, Gradients(-found.logits, found.per_weight, found.angles, found.log_bandwidth)
+
+    monkeypatch.setattr(objective, "_gradients", sabotaged)
+
+
+def verdict(**changes: object) -> Verdict:
+    fields = {
+        "property": "merge",
+        "case": "1 some",
+        "expectation": "holds",
+        "observed": "breaks",
+        "residual": 1.0,
+        "tolerance": 1e-12,
+        "verdict": "fail",
+        "reason": "a is b",
+        "reproduce": "--seed 0",
+    }
+    return Verdict(**fields | changes)  # type: ignore[arg-type]
+
+
+def test_defaults_pass_with_every_id_checked_and_controls_that_break(capfd) -> None:
+    code, out, err = run(capfd, "--format", "json")
+    report = json.loads(out)
+    assert code == 0
+    assert report["passed"] is True
+    assert "packaged examples" in err
+    checks = report["checks"]
+    assert [i for i in IDS if any(c["property"] == i and c["verdict"] == "pass" for c in checks)] == IDS
+    assert len({c["property"] for c in checks if c["observed"] == "breaks"}) >= 3
+    assert sum(report["counts"].values()) == len(checks)
+    assert {"property", "case", "expectation", "observed", "residual", "tolerance", "verdict", "reason"} <= checks[
+        0
+    ].keys()
+    assert all(check["reason"] for check in checks if check["verdict"] == "skip")
+
+
+def test_input_s_own_points_are_checked_first(capfd) -> None:
+    _, out, _ = run(capfd, TWO_SIDED, "--cases", "0", "--format", "csv")
+    rows = list(csv.DictReader(io.StringIO(out)))
+    assert {row["case"] for row in rows} == {"input"}
+    assert [row["property"] for row in rows] == IDS
+
+
+def test_same_seed_same_report_other_seed_another(capfd) -> None:
+    first, again, other = (run(capfd, TWO_SIDED, "--cases", "3", "--seed", s, "--format", "csv")[1] for s in "112")
+    assert first == again != other
+
+
+def test_only_may_be_repeated_and_an_unknown_one_is_refused(capfd) -> None:
+    _, out, _ = run(capfd, TWO_SIDED, "--only", "merge", "--only", "zero-sum", "--cases", "1", "--format", "json")
+    assert {check["property"] for check in json.loads(out)["checks"]} == {"merge", "zero-sum"}
+    code, out, err = run(capfd, "--only", "merg")
+    assert (code, out) == (2, "")
+    assert "did you mean 'merge'" in err
+
+
+@pytest.mark.parametrize(
+    "flags", ["--cases -1", "--cases x", "--seed 1.5", "--tolerance 0", "--tolerance nan", "--format xml"]
+)
+def test_wrong_options_are_refused(capfd, flags: str) -> None:
+    code, out, err = run(capfd, TWO_SIDED, *flags.split())
+    assert (code, out) == (2, "")
+    assert flags.split()[0] in err
+
+
+def test_a_sabotage_exits_1_and_is_named(capfd, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong_sign(monkeypatch)
+    code, out, _ = run(capfd, TWO_SIDED, "--cases", "2", "--format", "json")
+    assert code == 1
+    report = json.loads(out)
+    assert report["passed"] is False
+    failed = {check["property"] for check in report["checks"] if check["verdict"] == "fail"}
+    assert {"derivative", "one-hot"} <= failed
+    code, out, _ = run(capfd, TWO_SIDED, "--cases", "2")
+    assert code == 1
+    assert "FAILED derivative, case input" in out
+    assert "bandwidth 10.0" in out
+
+
+def test_nothing_checked_is_a_failure(capfd) -> None:
+    code, out, _ = run(capfd, TWO_SIDED, "--only", "rotation", "--cases", "0")
+    assert code == 1
+    assert "nothing was checked" in out
+    assert "rotation was never checked" in out
+
+
+def test_a_tolerance_that_nothing_meets_fails(capfd) -> None:
+    assert run(capfd, TWO_SIDED, "--cases", "0", "--tolerance", "1e-300")[0] == 1
+
+
+def test_a_failure_survives_a_closed_pipe() -> None:
+    shell = (
+        f"{sys.executable} -m kdegrad verify-props {TWO_SIDED} --cases 40 --tolerance 1e-300 --format csv"
+        " | true; echo ${PIPESTATUS[0]}"
+    )
+    done = subprocess.run(["bash", "-c", shell], capture_output=True, text=True, check=False)
+    assert done.stdout == "1\n"
+    assert "Traceback" not in done.stderr
+
+
+def test_junit_counts_and_reasons(capfd, tmp_path: Path) -> None:
+    output = tmp_path / "report.xml"
+    assert run(capfd, TWO_SIDED, "--cases", "2", "--format", "junit", "--output", str(output))[0] == 0
+    suites = ElementTree.parse(output).getroot()
+    cases = suites.findall("testsuite/testcase")
+    assert suites.tag == "testsuites"
+    assert int(suites.get("tests", "")) == len(cases) == 3 * len(IDS)
+    assert int(suites.get("skipped", "")) == len(suites.findall("testsuite/testcase/skipped"))
+    assert all(case.get("name") and case.get("classname", "").startswith("kdegrad.") for case in cases)
+    assert all(skip.get("message") for skip in suites.iter("skipped"))
+
+
+def test_junit_of_hostile_text_is_legal_xml() -> None:
+    checks = [verdict(case="\x00\x1b[31m<&\"'>\ud800\uffff", reason="]]>\n\x08")]
+    text = "".join(verdicts.junit(checks, PROPERTIES))
+    case = ElementTree.fromstring(text.encode("utf-8")).find("testsuite/testcase")
+    assert case is not None
+    assert "<&\"'>" in case.get("name", "")
+
+
+def test_github_escapes_and_respects_the_cap() -> None:
+    checks = [verdict(case=f"{i}\n::warning::x", reason="100%") for i in range(25)]
+    lines = "".join(verdicts.github(checks)).splitlines()
+    assert sum(line.startswith("::error") for line in lines) == 10
+    assert lines[0].startswith("::error title=kdegrad merge::case 0%0A::warning::x: 100%25")
+    assert "16 more" in lines[9]
+    assert lines[-1] == "::notice title=kdegrad verify-props::0 checks passed, 25 failed, 0 skipped"
+
+
+def test_github_of_a_good_run_is_one_notice(capfd) -> None:
+    code, out, _ = run(capfd, TWO_SIDED, "--cases", "1", "--format", "github")
+    assert code == 0
+    assert re.fullmatch(r"::notice title=kdegrad verify-props::\d+ checks passed, 0 failed, \d+ skipped\n", out)
+
+
+def test_list_says_what_to_expect_of_every_kernel(capfd) -> None:
+    _, out, _ = run(capfd, "--list", "--format", "json")
+    listed = {entry["property"]: entry for entry in json.loads(out)["properties"]}
+    assert list(listed) == IDS
+    shift = listed["laplace-shift"]["expectations"]
+    assert (shift["laplace, line"], shift["laplace, circle"], shift["gaussian, line"]) == ("holds", "holds", "breaks")
+    assert all(entry["statement"] and entry["precondition"] for entry in listed.values())
+    _, out, _ = run(capfd, "--list")
+    assert all(property_.id in out for property_ in PROPERTIES)
+    assert run(capfd, "--list", "--format", "junit")[0] == 2
+    _, out, _ = run(capfd, "--list", "--format", "csv")
+    assert len(list(csv.DictReader(io.StringIO(out)))) == len(IDS)
+
+
+def test_table_at_80_columns_and_wide(capfd) -> None:
+    checks = [verdict(property=i, verdict="pass", observed="holds", residual=1e-15) for i in IDS]
+    narrow = "".join(verdicts.verdicts(checks, PROPERTIES, True, verdicts.VerdictFormat.table, Look()))
+    assert max(map(len, narrow.splitlines())) <= 80
+    wide = "".join(verdicts.verdicts(checks, PROPERTIES, True, verdicts.VerdictFormat.table, Look(width=150)))
+    assert "Reordering the points" in wide
+    for text in (narrow, wide):
+        assert "20 checks passed, 0 failed, 0 skipped" in text
+        assert all(i in text for i in IDS)
