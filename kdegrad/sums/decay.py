@@ -33,6 +33,7 @@ from kdegrad.sums.logs import cut_exp
 
 _GENTLE: Final = 150.0  # products of e^±150 and e^±150 are far inside the range of a float64,
 _NOTHING: Final = -500.0  # and far above the e^-500 that stands for 0, which np.exp and np.log are slow at
+_SHORT: Final = 512  # terms of a running total that needs no rows
 _FEWEST_COLUMNS: Final = 8
 _MOST_COLUMNS: Final = 1024
 
@@ -42,10 +43,9 @@ class DecayingSums:
     """The running sums over the positions (n,), from the left and from the right."""
 
     def __init__(self, positions: FloatArray, bandwidth: float) -> None:
+        self.positions, self.bandwidth = positions, bandwidth
         is_narrow = positions[-1] - positions[0] <= _GENTLE * bandwidth
         self.grown = np.exp((positions - positions[0]) / bandwidth) if is_narrow else None
-        self.rightward = _Rows(positions, bandwidth)
-        self.leftward = _Rows(-positions[::-1], bandwidth)
 
     def __call__(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return log Σ_{j≤k} exp(l_j - (s_k - s_j)/h) and log Σ_{j≥k} exp(l_j - (s_j - s_k)/h), each (n,).
@@ -54,7 +54,15 @@ class DecayingSums:
         """
         if self.grown is not None and is_gentle(from_left) and (from_right is from_left or is_gentle(from_right)):
             return self._plain(from_left, from_right, self.grown)
-        return self.rightward.sums(from_left), self.leftward.sums(from_right[::-1])[::-1]
+        return self._rightward.sums(from_left), self._leftward.sums(from_right[::-1])[::-1]
+
+    @cached_property
+    def _rightward(self) -> _Rows:
+        return _Rows(self.positions, self.bandwidth)
+
+    @cached_property
+    def _leftward(self) -> _Rows:
+        return _Rows(-self.positions[::-1], self.bandwidth)
 
     @staticmethod
     def _plain(from_left: FloatArray, from_right: FloatArray, grown: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -132,7 +140,9 @@ def is_gentle(logs: FloatArray) -> bool:
 
 
 def running_total(terms: FloatArray) -> FloatArray:
-    """Return the running totals, in rows of √n, so that the error is of √n roundings."""
+    """Return the running totals; long ones in rows of √n, so that the error is of √n roundings."""
+    if len(terms) <= _SHORT:
+        return np.cumsum(terms)
     columns = max(1, math.isqrt(len(terms)))
     rows = -(-len(terms) // columns)
     padded = np.zeros((rows, columns))
