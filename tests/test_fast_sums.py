@@ -216,6 +216,7 @@ HARD = {
         _spread(200, -60, 60), midpoint(-30, 30, 50), 9.0, np.where(np.arange(200) % 3 == 0, -np.inf, _normal(200))
     ),
     "one node": case(_spread(300, -60, 60), single(4.0), 9.0, _normal(300)),
+    "one node, many points some bandwidths away": case(_spread(600, 40, 60), single(4.0), 8.0, _normal(600)),
     "one point": case([12.5], midpoint(-30, 30, 50), 9.0),
     "one point, one node": case([12.5], single(12.5), 9.0),
     "points on nodes": case(np.arange(-180.0, 181.0), midpoint(-30.5, 30.5, 61), 12.0, _normal(361)),
