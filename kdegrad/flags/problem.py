@@ -28,7 +28,7 @@ class ProblemFlags:
         typer.Argument(
             metavar="[INPUT]",
             rich_help_panel="Arguments",
-            help="A .csv, .tsv, .yaml or .yml file, or - for standard input.",
+            help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input.",
             show_default=False,
         ),
     ] = None
@@ -80,7 +80,7 @@ class ProblemFlags:
         None
     )
     input_format: Annotated[
-        str | None, option("--input-format", READING, "csv, tsv or yaml. [default: by suffix]", "NAME")
+        str | None, option("--input-format", READING, "csv, tsv, yaml or parquet. [default: by suffix]", "NAME")
     ] = None
 
     def problem(self, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
