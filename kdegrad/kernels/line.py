@@ -170,7 +170,7 @@ class StudentT(UnboundedKernel):
 
     def log_shape(self, d: FloatArray) -> FloatArray:
         """Return -(ν+1)/2 · log(1 + u²/ν)."""
-        return -0.5 * (self.df + 1.0) * log1p_square(d / self.bandwidth / math.sqrt(self.df))
+        return -0.5 * (self.df + 1.0) * log1p_square(d / (self.bandwidth * math.sqrt(self.df)))
 
     def log_slope(self, d: FloatArray) -> FloatArray:
         """Return -(ν+1) u / (h (ν + u²))."""
