@@ -211,8 +211,7 @@ def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: 
     """Compute loss and gradient along one parameter, for every --kernel: --over distance moves the points away."""
     from kdegrad import sweeps
 
-    with placed():
-        values = along.values()
+    values = along.values()
     start = _load(problem, report, figure)
     over = str(along.over)
     with placed(**{over: f"--over {over}"}):
@@ -239,7 +238,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
     keywords = way.keywords()
     start = _load(problem, report, figure, trace=way.trace)
     total = keywords.get("steps", descent.STEPS) + 1
-    with placed(), ProgressBar("descent", total) as advance, _tracing(way.trace) as keep:
+    with ProgressBar("descent", total) as advance, _tracing(way.trace) as keep:
 
         def watch(now: DescentStep) -> None:
             keep(now)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import numpy as np
@@ -49,7 +48,7 @@ def density(problem: Problem, places: FloatArray) -> FloatArray:
     """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j), and on the target E/(b-a) more, at each place x."""
     settings = problem.settings
     sums = make_sums(settings.sums, problem.kernel, problem.angles, places)
-    logs = sums.at_nodes(problem.log_weights) + math.log1p(-settings.background) + math.log(settings.scale)
+    logs = sums.at_nodes(problem.log_weights) + problem.log_share
     values = np.exp(np.minimum(logs, _LARGEST_LOG))
     if settings.background > 0.0 and problem.target is not None and problem.width is not None:
         low, high = problem.target

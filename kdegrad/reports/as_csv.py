@@ -21,7 +21,6 @@ from kdegrad.reports.facts import (
     kernel_facts,
     loss_facts,
     point_columns,
-    problem_facts,
     sweep_rows,
 )
 
@@ -34,7 +33,8 @@ _ROWS_A_PIECE = 10_000
 
 def loss(evaluation: Evaluation) -> Iterator[str]:
     """Yield the report of ``kdegrad loss``: one row. An infinite loss is an empty cell."""
-    facts, problem = loss_facts(evaluation), problem_facts(evaluation.problem)
+    facts = loss_facts(evaluation)
+    problem = facts["problem"]
     low, high = problem["target"] or (None, None)
     row = {
         "loss": facts["loss"] if evaluation.is_finite else None,
