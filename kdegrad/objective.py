@@ -153,21 +153,18 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     for name in wrt:
         if name not in WRT:
             raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
-    sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
-    weights = np.exp(problem.log_weights)
-    log_density = problem.log_mixture(sums.at_nodes(problem.log_weights, weights))
-    loss = -float((problem.rule.weights * log_density).sum())  # not @: BLAS wakes its threads for it
+    sums, log_density, loss = _forward(problem)
     responsibilities, gradients = None, Gradients()
     if wrt and math.isfinite(loss):
-        responsibilities, gradients = _gradients(problem, sums, log_density, weights, wrt)
+        responsibilities, gradients = _gradients(problem, sums, log_density, wrt)
     elif wrt:
-        undefined = np.full(len(weights), np.nan)
+        undefined = np.full(len(problem.angles), np.nan)
         responsibilities, gradients = undefined, Gradients(undefined, undefined, undefined, math.nan)
     return Evaluation(
         problem=problem,
         loss=loss,
         kl=None if problem.width is None else loss - math.log(problem.width),
-        weights=weights,
+        weights=problem.weights.values,
         responsibilities=responsibilities,
         gradients=gradients,
         diagnostics=Diagnostics(
@@ -194,12 +191,24 @@ def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray
         yield responsibilities, _logit_gradient(problem, evaluation.weights, responsibilities)
 
 
+def _forward(problem: Problem) -> tuple[KernelSums, FloatArray, float]:
+    """Return the sums, log p̃ at the nodes, and the loss."""
+    sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
+    log_density = problem.log_mixture(sums.at_nodes(problem.weights))
+    return sums, log_density, -float((problem.rule.weights * log_density).sum())  # not @: BLAS wakes its threads for it
+
+
+def _log_pull(problem: Problem, log_density: FloatArray) -> FloatArray:
+    """Return log((1-E) C w_m/p̃_m), shape (B,): how a node pulls at what reaches it."""
+    return np.log(problem.rule.weights) - log_density + problem.log_share
+
+
 def _gradients(
-    problem: Problem, sums: KernelSums, log_density: FloatArray, weights: FloatArray, wrt: Collection[str]
+    problem: Problem, sums: KernelSums, log_density: FloatArray, wrt: Collection[str]
 ) -> tuple[FloatArray, Gradients]:
     """Return the mean responsibilities R_i and the gradients that are asked for."""
-    log_pull = np.log(problem.rule.weights) - log_density + problem.log_share  # log((1-E) C w_m/p̃_m)
-    responsibilities, ratios = sums.shares(problem.log_weights, weights, log_pull)
+    log_pull = _log_pull(problem, log_density)
+    responsibilities, ratios = sums.shares(problem.weights, log_pull)
     per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
@@ -212,7 +221,7 @@ def _gradients(
         edges = edge_terms(problem, log_density)
         angles = None if angles is None else angles + edges.angles
         log_bandwidth = None if log_bandwidth is None else log_bandwidth + edges.log_bandwidth
-    logits = _logit_gradient(problem, weights, responsibilities)
+    logits = _logit_gradient(problem, problem.weights.values, responsibilities)
     return responsibilities, Gradients(logits, per_weight, angles, log_bandwidth)
 
 
@@ -249,7 +258,7 @@ def loss(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[O
     KdegradError
         For points or options that cannot be used.
     """
-    return evaluate(Problem(angles, logits, **options), wrt=()).loss
+    return evaluate(Problem(angles, logits, copy=False, **options), wrt=()).loss
 
 
 def grad(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> FloatArray:
@@ -257,10 +266,16 @@ def grad(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[O
     return loss_and_grad(angles, logits, **options)[1]
 
 
+@np.errstate(over="ignore", invalid="ignore")
 def loss_and_grad(
     angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]
 ) -> tuple[float, FloatArray]:
     """Return the loss and the gradient of the logits in one pass. Parameters as for `loss`."""
-    evaluation = evaluate(Problem(angles, logits, **options))
-    assert evaluation.gradients.logits is not None  # it was asked for
-    return evaluation.loss, evaluation.gradients.logits
+    problem = Problem(angles, logits, copy=False, **options)
+    sums, log_density, loss = _forward(problem)
+    if not math.isfinite(loss):
+        return loss, np.full(len(problem.angles), np.nan)
+    log_pull = _log_pull(problem, log_density)
+    if problem.settings.background == 0.0:  # one array of N is all it takes
+        return loss, sums.excess(problem.weights, log_pull)
+    return loss, _logit_gradient(problem, problem.weights.values, sums.shares(problem.weights, log_pull).shares)

@@ -6,7 +6,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Final, Unpack, final
+from typing import Any, Unpack, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -14,10 +14,9 @@ from numpy.typing import ArrayLike, NDArray
 from kdegrad.domain import Circle, Domain, FloatArray, Line
 from kdegrad.errors import InputError
 from kdegrad.kernels import Kernel, make_kernel
+from kdegrad.magnitudes import Softmax
 from kdegrad.quadrature import Rule, make_rule
 from kdegrad.settings import Options, Settings, from_options
-
-_CHUNK: Final = 65_536  # of a sum over exponentials: what is formed on the way stays in cache
 
 
 @final
@@ -33,6 +32,8 @@ class Problem:
         Shape (N,), finite or -inf (a point of weight zero), one finite at least; None: all equal.
     labels
         N names for reports, or None.
+    copy
+        False: arrays of float64 are taken as they are, on the promise that nobody changes them.
     **options
         The options of `Settings`, by name.
 
@@ -47,34 +48,36 @@ class Problem:
     angles: FloatArray
     logits: FloatArray
     labels: tuple[str, ...] | None
+    weights: Softmax
     settings: Settings
     domain: Domain
     kernel: Kernel
-    log_weights: FloatArray
 
     def __init__(
         self,
         angles: ArrayLike,
         logits: ArrayLike | None = None,
         labels: Sequence[str] | None = None,
+        *,
+        copy: bool = True,
         **options: Unpack[Options],
     ) -> None:
         settings = from_options(options)
-        points = _vector("angles", angles)
-        values = _vector("logits", np.zeros_like(points) if logits is None else logits)
-        _check_points(points, values, labels)
+        points = _vector("angles", angles, copy)
+        values = _vector("logits", np.zeros_like(points) if logits is None else logits, copy)
+        weights = Softmax(values)
+        _check_points(points, weights, labels)
         period = settings.circumference
         domain = Line() if period is None else Circle(period)
         parts: dict[str, Any] = {
             "angles": points,
             "logits": values,
             "labels": None if labels is None else tuple(labels),
+            "weights": weights,
             "settings": settings,
             "domain": domain,
             "kernel": make_kernel(settings.kernel, settings.bandwidth, domain, settings.df),
-            "log_weights": log_softmax(values),
         }
-        parts["log_weights"].flags.writeable = False
         for name, part in parts.items():
             object.__setattr__(self, name, part)
 
@@ -87,6 +90,11 @@ class Problem:
     def width(self) -> float | None:
         """The target's width b - a."""
         return None if self.target is None else float(self.target[1]) - float(self.target[0])
+
+    @property
+    def log_weights(self) -> FloatArray:
+        """Log S_j, shape (N,)."""
+        return self.weights.logs
 
     @cached_property
     def rule(self) -> Rule:
@@ -119,22 +127,13 @@ class Problem:
         return Problem(**points, **{**asdict(self.settings), **changes})
 
 
-def log_softmax(logits: FloatArray) -> FloatArray:
-    """Return log S_j = z_j - log Σ_k exp(z_k), shape (N,); -inf where the logit is."""
-    with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
-        shifted: FloatArray = logits - logits.max()
-    chunks = range(0, len(shifted), _CHUNK)
-    shifted -= math.log(math.fsum(float(np.exp(shifted[i : i + _CHUNK]).sum()) for i in chunks))
-    return shifted
-
-
-def _vector(name: str, values: ArrayLike) -> FloatArray:
-    """Return `values` as a read-only float64 vector of its own."""
+def _vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
+    """Return `values` as a read-only float64 vector; of its own, if it is to be a copy."""
     try:
         given = np.asanyarray(values)
         if given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
             raise TypeError("text, dates, complex numbers and masked values are no numbers here")
-        array = np.array(given, dtype=np.float64)
+        array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: no array of numbers ({error})") from None
     if array.ndim != 1 or array.size == 0:
@@ -143,14 +142,20 @@ def _vector(name: str, values: ArrayLike) -> FloatArray:
     return array
 
 
-def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] | None) -> None:
+def _check_points(angles: FloatArray, weights: Softmax, labels: Sequence[str] | None) -> None:
+    logits = weights.logits
     if len(logits) != len(angles):
         raise InputError(f"{len(angles)} angles but {len(logits)} logits: give one logit for each angle")
     if labels is not None and len(labels) != len(angles):
         raise InputError(f"{len(angles)} angles but {len(labels)} labels: give one label for each angle")
-    _require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
-    _require_everywhere(logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
-    if logits.max() == -np.inf:
+    with np.errstate(over="ignore", invalid="ignore"):
+        total = float(angles.sum())  # one pass; not finite if an angle is not, and hardly ever otherwise
+    if not math.isfinite(total):
+        _require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
+    if not math.isfinite(weights.peak):
+        _require_everywhere(
+            logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero"
+        )  # nor NaN
         raise InputError("no point has a positive weight: all logits are -inf")
 
 

@@ -247,7 +247,7 @@ def only_pushed_down(evaluation: Evaluation) -> float:
     """
     problem = evaluation.problem
     nodes = problem.rule.nodes
-    log_means = make_sums(problem.settings.sums, problem.kernel, problem.angles, nodes).at_nodes(problem.log_weights)
+    log_means = make_sums(problem.settings.sums, problem.kernel, problem.angles, nodes).at_nodes(problem.weights)
     slack = _ROUNDINGS * (1.0 + np.abs(log_means))
     pulled = np.zeros(len(problem.angles), dtype=bool)
     pushed = np.zeros(len(problem.angles), dtype=bool)

@@ -48,7 +48,7 @@ def density(problem: Problem, places: FloatArray) -> FloatArray:
     """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j), and on the target E/(b-a) more, at each place x."""
     settings = problem.settings
     sums = make_sums(settings.sums, problem.kernel, problem.angles, places)
-    logs = sums.at_nodes(problem.log_weights) + problem.log_share
+    logs = sums.at_nodes(problem.weights) + problem.log_share
     values = np.exp(np.minimum(logs, _LARGEST_LOG))
     if settings.background > 0.0 and problem.target is not None and problem.width is not None:
         low, high = problem.target

@@ -220,6 +220,23 @@ def test_the_four_ways_to_ask_agree():
     assert found.diagnostics.sums == "dense"
 
 
+@pytest.mark.parametrize("sums", ["dense", "fast"])
+@pytest.mark.parametrize("background", [0.0, 0.1])
+def test_the_short_way_to_loss_and_grad_gives_the_same_bits(sums, background):
+    """It keeps no weights and copies nothing, and leaves the caller's arrays alone."""
+    rng = np.random.default_rng(3)
+    x, z = rng.normal(0.0, 60.0, 40_000), rng.normal(0.0, 30.0, 40_000)
+    given_x, given_z = x.copy(), z.copy()
+    options = {"target": (-30, 30), "bandwidth": 10.0, "bins": 36, "sums": sums, "background": background}
+    loss, gradient = kg.loss_and_grad(x, z, **options)
+    evaluation = evaluate(Problem(x, z, **options))
+    assert (kg.loss(x, z, **options), loss) == (evaluation.loss, evaluation.loss)
+    np.testing.assert_array_equal(gradient, evaluation.gradients.logits)
+    np.testing.assert_array_equal(x, given_x)
+    np.testing.assert_array_equal(z, given_z)
+    gradient += 1.0  # it is the caller's
+
+
 def test_without_logits_all_weigh_the_same():
     assert kg.loss(POINTS, **PLAIN) == kg.loss(POINTS, np.full(5, 3.0), **PLAIN)
     np.testing.assert_allclose(evaluate(Problem(POINTS, **PLAIN)).weights, 0.2, rtol=EXACT)

@@ -19,7 +19,7 @@ import pytest
 import kdegrad as kg
 from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
 from kdegrad.domain import Circle, Line
-from kdegrad.problem import log_softmax
+from kdegrad.magnitudes import Softmax
 from kdegrad.settings import CIRCUMFERENCE, OPTION_NAMES, Options, from_options
 
 TARGET = {"target": (-30, 30)}
@@ -248,10 +248,12 @@ def test_defaults_are_those_of_the_specification():
 
 
 def test_softmax_at_any_size():
-    np.testing.assert_allclose(np.exp(log_softmax(np.log([1.0, 3.0, 4.0]))), [0.125, 0.375, 0.5], rtol=1e-15)
-    np.testing.assert_array_equal(log_softmax(np.array([1e4, -1e4, -np.inf])), [0.0, -2e4, -np.inf])
-    np.testing.assert_array_equal(log_softmax(np.array([1.5e308, -1.5e308])), [0.0, -np.inf])
-    np.testing.assert_allclose(log_softmax(np.full(1000, -1e300)), -math.log(1000.0), rtol=1e-15)
+    np.testing.assert_allclose(Softmax(np.log([1.0, 3.0, 4.0])).values, [0.125, 0.375, 0.5], rtol=1e-15)
+    np.testing.assert_allclose(Softmax(np.log([1.0, 3.0, 4.0])).logs, np.log([0.125, 0.375, 0.5]), rtol=1e-15)
+    np.testing.assert_array_equal(Softmax(np.array([1e4, -1e4, -np.inf])).logs, [0.0, -2e4, -np.inf])
+    np.testing.assert_array_equal(Softmax(np.array([1e4, -1e4, -np.inf])).values, [1.0, 0.0, 0.0])
+    np.testing.assert_array_equal(Softmax(np.array([1.5e308, -1.5e308])).logs, [0.0, -np.inf])
+    np.testing.assert_allclose(Softmax(np.full(1000, -1e300)).logs, -math.log(1000.0), rtol=1e-15)
 
 
 def test_top_level_names():

@@ -16,6 +16,7 @@ from mpmath import mp, mpf
 from kdegrad import Problem, evaluate
 from kdegrad.domain import Circle, Line
 from kdegrad.kernels import make_kernel
+from kdegrad.magnitudes import Magnitudes
 from kdegrad.sums import DenseSums, log_kernel_sum, make_sums
 from tests import oracle, problems
 
@@ -112,7 +113,7 @@ def test_both_ways_and_the_slopes_are_mpmaths_sums():
         df = options.get("df", 3.0)
         sums = make_sums("auto", make_kernel(options["kernel"], 90.0, Circle(360.0), df), points, nodes)
         slope, widening = sums.slope_at_points(log_weights), sums.bandwidth_slope_at_points(log_weights)
-        at_points, at_nodes = sums.at_points(log_weights), sums.at_nodes(log_weights[:4])
+        at_points, at_nodes = sums.at_points(log_weights), sums.at_nodes(Magnitudes(log_weights[:4]))
         with mp.workdps(oracle.DIGITS):
             k = oracle.kernel(options["kernel"], 90.0, 360.0, df)
             pairs = [[k(oracle.displacement(t, x, 360.0)) for x in points] for t in nodes]

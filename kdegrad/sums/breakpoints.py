@@ -9,6 +9,7 @@ cell of the bucket, and moves on while a breakpoint is at or below x.
 from __future__ import annotations
 
 import math
+from functools import cached_property
 from typing import Final, final
 
 import numpy as np
@@ -29,7 +30,6 @@ class Breakpoints:
 
     def __init__(self, positions: FloatArray) -> None:
         self.positions = positions
-        self.ends = np.concatenate([[-math.inf], positions, [math.inf]])  # of cell c: c and c + 1
         low, high, count = float(positions[0]), float(positions[-1]), len(positions)
         self.is_even = _is_even(positions)
         self.buckets = count if self.is_even else _BUCKETS_PER_BREAKPOINT * count
@@ -42,8 +42,24 @@ class Breakpoints:
             self.first_cells = np.searchsorted(positions, edges - _ROUNDING * np.abs(positions).max(), side="right")
             middles = 0.5 * (positions[1:] + positions[:-1])
             self.middles = np.concatenate([positions[:1], middles, positions[-1:]])
-        cells = np.arange(count + 1)
-        self.references = self._references(cells.astype(np.float64) if self.is_even else cells)
+
+    @cached_property
+    def ends(self) -> FloatArray:
+        """The ends of the cells, minus and plus infinity among them: entries c and c + 1 for cell c."""
+        return np.concatenate([[-math.inf], self.positions, [math.inf]])
+
+    @property
+    def references(self) -> FloatArray:
+        """The reference places of all cells, (n+1,)."""
+        return self.references_of(np.arange(len(self.positions) + 1))
+
+    def references_of(self, cells: FloatArray | IntArray) -> FloatArray:
+        """Return the middles of some cells: by a formula on an even grid, as a table would have to be fetched."""
+        if self.is_even:
+            references: FloatArray = np.multiply(cells, self.width)
+            references += self.origin + 0.5 * self.width
+            return references
+        return self.middles[cells]
 
     def locate(self, x: FloatArray) -> tuple[FloatArray | IntArray, FloatArray]:
         """Return the cell of each x and a reference place in that cell (outer cells: near it), one for all its points.
@@ -53,26 +69,17 @@ class Breakpoints:
         place = x - self.origin
         with np.errstate(over="ignore"):  # infinitely many cells away is far enough
             place *= self.per_unit
-        np.maximum(place, 0.0, out=place)
-        np.minimum(place, self.buckets, out=place)
+        np.clip(place, 0.0, self.buckets, out=place)
         cells = (
             np.trunc(place, out=place) if self.is_even else self._moved_on(self.first_cells[place.astype(np.intp)], x)
         )
-        return cells, self._references(cells)
+        return cells, self.references_of(cells)
 
     def exact_cells(self, x: FloatArray, cells: IntArray) -> IntArray:
         """Return the cells, corrected in place where rounding put x on the wrong side of a breakpoint."""
         wrong = np.flatnonzero((x < self.ends[cells]) | (x >= self.ends[cells + 1]))
         cells[wrong] = np.searchsorted(self.positions, x[wrong], side="right")
         return cells
-
-    def _references(self, cells: FloatArray | IntArray) -> FloatArray:
-        """Return the middles of the cells: by a formula on an even grid, as a table would have to be fetched."""
-        if self.is_even:
-            references: FloatArray = np.multiply(cells, self.width)
-            references += self.origin + 0.5 * self.width
-            return references
-        return self.middles[cells]
 
     def _moved_on(self, cells: IntArray, x: FloatArray) -> IntArray:
         """Return the cells after as many steps to the right as there are breakpoints at or below x in its bucket."""

@@ -21,8 +21,8 @@ from typing import Final, NamedTuple, final
 import numpy as np
 
 from kdegrad.domain import Domain, FloatArray
+from kdegrad.kernels.base import log_or_minus_infinity
 from kdegrad.sums.breakpoints import IntArray
-from kdegrad.sums.logs import log_of
 
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
 _FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points
@@ -125,7 +125,7 @@ class Cells:
                 terms = self._chebyshev(chunk, cells, weights[chunk])
                 here = slice(cells[0], cells[-1] + 1)
                 moments[here] += np.add.reduceat(terms, np.maximum(self.starts[here] - chunk.start, 0), axis=1).T
-        log_mass = scale + log_of(np.add.reduceat(weights, self.starts))
+        log_mass = scale + log_or_minus_infinity(np.add.reduceat(weights, self.starts))
         moments[~self.interpolated] = 0.0
         gathered = np.einsum("ck,lk->cl", moments, self.basis)
         for chunk, cells in self.chunks():

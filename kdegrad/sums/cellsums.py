@@ -22,11 +22,12 @@ import numpy as np
 
 from kdegrad.domain import Circle, FloatArray
 from kdegrad.kernels import Factored, Kernel
+from kdegrad.kernels.base import log_or_minus_infinity
+from kdegrad.magnitudes import Magnitudes
 from kdegrad.sums.base import KernelSums
 from kdegrad.sums.breakpoints import BoolArray, IntArray
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.dense import Terms, blocked_sum
-from kdegrad.sums.logs import log_of
 from kdegrad.sums.smoothness import MOST_FALL, Smoothness, smoothness
 
 _NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
@@ -60,9 +61,9 @@ class CellSums(KernelSums):
         """Return whether a rule says where the kernel is smooth."""
         return smoothness(kernel) is not None
 
-    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""
-        return self._log_sum(self.node_cells, self.point_cells, log_weights)
+    def at_nodes(self, weights: Magnitudes) -> FloatArray:
+        """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
+        return self._log_sum(self.node_cells, self.point_cells, weights.logs)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,)."""
@@ -114,7 +115,7 @@ class CellSums(KernelSums):
         for members, log, factor in self._sum(
             lambda d: (self.kernel.log_shape(d), None), targets, sources, log_weights
         ):
-            result[members] = log + log_of(factor)
+            result[members] = log + log_or_minus_infinity(factor)
         return result
 
     def _factored_sum(self, terms: Terms, log_weights: FloatArray) -> Factored:

@@ -143,13 +143,14 @@ def running_total(terms: FloatArray) -> FloatArray:
     """Return the running totals; long ones in rows of √n, so that the error is of √n roundings."""
     if len(terms) <= _SHORT:
         return np.cumsum(terms)
-    columns = max(1, math.isqrt(len(terms)))
-    rows = -(-len(terms) // columns)
-    padded = np.zeros((rows, columns))
-    padded.reshape(-1)[: len(terms)] = terms
-    totals = np.cumsum(padded, axis=1, out=padded)
-    totals[1:] += np.cumsum(totals[:-1, -1])[:, np.newaxis]
-    return totals.reshape(-1)[: len(terms)]
+    columns = math.isqrt(len(terms))
+    whole = len(terms) - len(terms) % columns
+    totals = np.empty_like(terms)
+    rows = np.cumsum(terms[:whole].reshape(-1, columns), axis=1, out=totals[:whole].reshape(-1, columns))
+    rows[1:] += np.cumsum(rows[:-1, -1])[:, np.newaxis]
+    np.cumsum(terms[whole:], out=totals[whole:])
+    totals[whole:] += totals[whole - 1]
+    return totals
 
 
 def _chain(totals: FloatArray, starts: FloatArray, ends: FloatArray, bandwidth: float) -> FloatArray:

@@ -16,6 +16,7 @@ import numpy as np
 from kdegrad.domain import FloatArray
 from kdegrad.kernels import Factored, Kernel
 from kdegrad.kernels.base import log_or_minus_infinity
+from kdegrad.magnitudes import Magnitudes
 from kdegrad.sums.base import KernelSums
 
 _BLOCK_PAIRS: Final = 16_384  # 128 KiB an array: a handful of temporaries stay in the second-level cache
@@ -30,9 +31,9 @@ class DenseSums(KernelSums):
 
     name = "dense"
 
-    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""
-        return log_kernel_sum(self.kernel, self.nodes, self.points, log_weights)
+    def at_nodes(self, weights: Magnitudes) -> FloatArray:
+        """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
+        return log_kernel_sum(self.kernel, self.nodes, self.points, weights.logs)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,): K_h is even, so the roles may be exchanged."""

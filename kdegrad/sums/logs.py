@@ -23,14 +23,6 @@ def cut_exp(exponents: FloatArray) -> FloatArray:
     return np.exp(exponents, out=exponents)
 
 
-def log_of(x: FloatArray) -> FloatArray:
-    """Return log x for x ≥ 0, -inf at 0: np.log slows down at a 0."""
-    zero = x == 0.0
-    logs = np.log(np.where(zero, 1.0, x))
-    logs[zero] = -np.inf
-    return logs
-
-
 def log_sum(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
     """Return log(a + b) as max + log(1 + e^-|difference|): np.logaddexp is not vectorised."""
     larger = np.maximum(log_a, log_b)

@@ -19,6 +19,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from functools import cached_property
 from typing import final
 
 import numpy as np
@@ -27,24 +28,57 @@ from kdegrad.domain import Circle, FloatArray
 from kdegrad.kernels.base import Kernel, log_or_minus_infinity
 from kdegrad.sums.breakpoints import Breakpoints, IntArray
 from kdegrad.sums.decay import DecayingSums
+from kdegrad.sums.narrow import NarrowLine
 
 
 class Reach(ABC):
     """Breakpoints and running sums; `index` (B,) says at which breakpoint each node lies.
 
-    `left_ends` and `right_ends`, shape (n+1,), are the ends of the cells; `log_norm` and `shift` complete the kernel:
+    `log_norm` and `shift` complete the kernel:
     K_h = exp(-|d|/h - log_norm) summed over what is in reach, and ∂K_h/∂log h = (|d|/h - shift) K_h.
     """
 
-    def __init__(self, kernel: Kernel, positions: FloatArray, index: IntArray) -> None:
+    def __init__(self, kernel: Kernel, positions: FloatArray, index: IntArray | slice) -> None:
         self.bandwidth = kernel.bandwidth
         self.log_norm, self.shift = kernel.log_norm, 1.0
         self.breakpoints = Breakpoints(positions)
         self.index = index
-        self.index_is_unique = len(index) == len(positions) or len(np.unique(index)) == len(index)
-        before, after = self.beyond(positions)
-        self.left_ends = np.concatenate([[before], positions])
-        self.right_ends = np.concatenate([positions, [after]])
+
+    @property
+    def cells(self) -> int:
+        """The number of cells, n + 1."""
+        return len(self.breakpoints.positions) + 1
+
+    @cached_property
+    def left_ends(self) -> FloatArray:
+        """The left ends of the cells, (n+1,)."""
+        positions = self.breakpoints.positions
+        return np.concatenate([[self.beyond(positions)[0]], positions])
+
+    @cached_property
+    def right_ends(self) -> FloatArray:
+        """The right ends of the cells, (n+1,)."""
+        positions = self.breakpoints.positions
+        return np.concatenate([positions, [self.beyond(positions)[1]]])
+
+    @cached_property
+    def from_left_end(self) -> FloatArray:
+        """λ, how far each cell's reference is from its left end in bandwidths, (n+1,)."""
+        distance: FloatArray = self.breakpoints.references - self.left_ends
+        distance /= self.bandwidth
+        return distance
+
+    @cached_property
+    def to_right_end(self) -> FloatArray:
+        """μ, how far it is from its right end."""
+        distance: FloatArray = self.right_ends - self.breakpoints.references
+        distance /= self.bandwidth
+        return distance
+
+    @cached_property
+    def narrow(self) -> NarrowLine | None:
+        """The running sums in plain numbers, where they may be."""
+        return None
 
     @abstractmethod
     def beyond(self, positions: FloatArray) -> tuple[float, float]:
@@ -79,7 +113,7 @@ class Reach(ABC):
     def charges(self, at_nodes: FloatArray) -> FloatArray:
         """Return log charges on the breakpoints, (n,), from those on the nodes, (B,)."""
         charges = np.full(len(self.breakpoints.positions), -np.inf)
-        if self.index_is_unique:
+        if isinstance(self.index, slice) or len(np.unique(self.index)) == len(self.index):
             charges[self.index] = at_nodes
         else:
             np.logaddexp.at(charges, self.index, at_nodes)
@@ -111,7 +145,19 @@ class LineReach(_OneStretch):
     def __init__(self, kernel: Kernel, nodes: FloatArray) -> None:
         positions, index = _distinct(nodes)
         super().__init__(kernel, positions, index)
-        self.running_sums = DecayingSums(positions, kernel.bandwidth)
+
+    @cached_property
+    def narrow(self) -> NarrowLine | None:
+        """The running sums in plain numbers, if the nodes are in order and close enough in bandwidths."""
+        positions = self.breakpoints.positions
+        if not isinstance(self.index, slice) or not NarrowLine.holds(positions, self.bandwidth):
+            return None
+        return NarrowLine(positions, self.breakpoints.references, self.bandwidth)
+
+    @cached_property
+    def running_sums(self) -> DecayingSums:
+        """The running sums over the breakpoints."""
+        return DecayingSums(self.breakpoints.positions, self.bandwidth)
 
     def beyond(self, positions: FloatArray) -> tuple[float, float]:
         """Return nothing: minus and plus infinity."""
@@ -193,8 +239,9 @@ class ShorterWayReach(_CircleReach):
         places = self._place(kernel, nodes)
         half_turn = 0.5 * self.circle.period
         folded = np.where(places < 0.0, places + half_turn, np.where(places < half_turn, places, places - half_turn))
-        half, index = _distinct(folded)
+        half, found = _distinct(folded)
         self.half = len(half)
+        index = np.arange(self.half)[found]
         positions = np.concatenate([half - half_turn, half])
         super().__init__(
             kernel, positions, np.where(places < 0.0, index, np.where(places < half_turn, index + self.half, index))
@@ -249,9 +296,9 @@ def log_difference(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
     return np.where(np.isneginf(log_a), -np.inf, difference)
 
 
-def _distinct(places: FloatArray) -> tuple[FloatArray, IntArray]:
-    """Return the distinct places in order, and the index of each among them."""
-    if (np.diff(places) > 0.0).all():
-        return places, np.arange(len(places))
+def _distinct(places: FloatArray) -> tuple[FloatArray, IntArray | slice]:
+    """Return the distinct places in order, and what finds each place given among them."""
+    if (places[1:] > places[:-1]).all():
+        return places, slice(None)
     positions, index = np.unique(places, return_inverse=True)
     return positions, index

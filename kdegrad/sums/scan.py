@@ -8,10 +8,11 @@ point by two numbers of its cell. With v = (x - c)/h from a reference c in the c
     at a node         p = left[A] + right[D]          (running sums over the breakpoints)
     at a point        ρ = e^(log F - λ - v) + e^(log G - μ + v),  F = left[q], G = right[q] at the cell's ends.
 
-Differences of places go into exponentials, never places. e^v is formed once for each point and serves every pass.
-Points and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights or table entries between 1e-150 and its
-inverse, where products neither under- nor overflow, and extreme ones (far away, steep logits), which go by logarithms
-throughout, a cell's largest exponent taken out first.
+Differences of places go into exponentials, never places. e^v is formed once for each point and serves every pass
+(`placement.py`). Points and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights or table entries between
+1e-150 and its inverse, where products neither under- nor overflow, and extreme ones (far away, steep logits), which go
+by logarithms throughout, a cell's largest exponent taken out first. The running sums too go by logarithms
+(`decay.py`), but on a line with nodes close together (`narrow.py`).
 """
 
 from __future__ import annotations
@@ -22,19 +23,20 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.domain import BoolArray, FloatArray, IntArray
 from kdegrad.kernels import Factored, Kernel
+from kdegrad.kernels.base import log_or_minus_infinity
 from kdegrad.kernels.circle import Geodesic, WrappedLaplace
 from kdegrad.kernels.line import Laplace
+from kdegrad.magnitudes import Magnitudes
 from kdegrad.sums.base import KernelSums, Shares
-from kdegrad.sums.breakpoints import BoolArray, IntArray
-from kdegrad.sums.logs import common_log, cut_exp, log_of, log_sum
+from kdegrad.sums.logs import common_log, cut_exp, log_sum
+from kdegrad.sums.narrow import are_moderate, are_moderate_logs
+from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
-_CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
 _SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
 _MOST_TURN: Final = 1e12  # bandwidths of a whole turn
-_FARTHEST: Final = 300.0  # the largest |v| of an ordinary point
 
 
 @final
@@ -46,20 +48,7 @@ class ScanSums(KernelSums):
     def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> None:
         super().__init__(kernel, points, nodes)
         self.reach = make_reach(kernel, nodes)
-        references = self.reach.breakpoints.references
-        self.from_left_end = (references - self.reach.left_ends) / kernel.bandwidth
-        self.to_right_end = (self.reach.right_ends - references) / kernel.bandwidth
-        self.per_unit = 1.0 / kernel.bandwidth
-        self.cells = np.empty(len(points), dtype=np.min_scalar_type(len(self.to_right_end)))  # small: memory is time
-        self.far: BoolArray | None = None
-        self.growth: FloatArray | None = np.empty(len(points))  # e^v; 1 for far points
-        for chunk in self._chunks():
-            places = self.reach.coordinates(points[chunk])
-            cells, references = self.reach.breakpoints.locate(places)
-            self.cells[chunk] = cells
-            v = np.subtract(places, references, out=references)
-            v *= self.per_unit
-            self._grow(v, chunk, self.growth)
+        self.placement = Placement(self.reach, points)
 
     @classmethod
     def serves(cls, kernel: Kernel) -> bool:
@@ -75,43 +64,61 @@ class ScanSums(KernelSums):
             isinstance(exponential, (Laplace, WrappedLaplace)) and per_unit < math.inf and turn * per_unit < _MOST_TURN
         )
 
-    def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
-        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,)."""
-        weights = np.exp(log_weights) if weights is None else weights
-        charges = self.reach.of_cells(*self._cell_sums(log_weights, weights))
-        at_breakpoints = log_sum(*self.reach.running(*charges))
-        return at_breakpoints[self.reach.index] - self.reach.log_norm
+    def at_nodes(self, weights: Magnitudes) -> FloatArray:
+        """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
+        to_left, to_right, extremes = self._cell_sums(weights)
+        narrow = self.reach.narrow
+        if narrow is not None and not extremes and are_moderate(to_left) and are_moderate(to_right):
+            at_breakpoints = log_or_minus_infinity(narrow.density(to_left, to_right))
+        else:
+            log_sides = self._log_sides(to_left, to_right, weights, extremes)
+            at_breakpoints = log_sum(*self.reach.running(*self.reach.of_cells(*log_sides)))
+        at_nodes: FloatArray = at_breakpoints[self.reach.index]
+        at_nodes -= self.reach.log_norm + math.log(weights.total)
+        return at_nodes
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,)."""
-        tables = self._tables(log_weights)
+        tables = self._tables(log_weights).logs
         result = np.empty(len(self.points))
-        for chunk in self._chunks():
-            result[chunk] = log_sum(*self._terms(tables, chunk))
+        for chunk in self.placement.chunks():
+            result[chunk] = log_sum(*self._terms(tables, chunk, self.placement.cells(chunk)))
         return result
 
-    def shares(self, log_weights: FloatArray, weights: FloatArray, log_pulls: FloatArray) -> Shares:
+    def shares(self, weights: Magnitudes, log_pulls: FloatArray) -> Shares:
         """Return R_i = S_i ρ_i and ρ_i = Σ_m exp(l_m) K_h(t_m ⊖ x_i), each (N,)."""
-        log_tables = self._tables(log_pulls)
-        extreme_cells = is_extreme(log_tables[0]) | is_extreme(log_tables[1])
-        table = np.empty(len(extreme_cells), dtype=np.complex128)
-        table.real, table.imag = (np.exp(np.where(extreme_cells, -np.inf, side)) for side in log_tables)
-        any_extreme_cell = bool(extreme_cells.any())
-        shares, ratios = np.empty(len(self.points)), self._grown()
-        self.growth = None  # its array becomes that of the ratios: fresh memory costs more than the sums
-        for chunk in self._chunks():
-            cells, ratio, weight = self.cells[chunk].astype(np.intp), ratios[chunk], weights[chunk]
-            sides = table[cells]
-            sides.imag *= ratio
-            np.divide(sides.real, ratio, out=ratio)
-            ratio += sides.imag
-            np.multiply(weight, ratio, out=shares[chunk])
-            extreme = self._extreme(chunk, weight, extreme_cells[cells] if any_extreme_cell else None)
+        shares = np.empty(len(self.points))
+        for chunk, _, share, _ in self._walk_shares(weights, log_pulls):
+            shares[chunk] = share
+        return Shares(shares, self.placement.give_away())
+
+    def excess(self, weights: Magnitudes, log_pulls: FloatArray) -> FloatArray:
+        """Return S_i - R_i, shape (N,)."""
+        for _, weight, share, ratio in self._walk_shares(weights, log_pulls):
+            np.subtract(weight, share, out=ratio)
+        return self.placement.give_away()
+
+    def _walk_shares(
+        self, weights: Magnitudes, log_pulls: FloatArray
+    ) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray]]:
+        """Yield chunks of the points with S_i, R_i and ρ_i; the last lies where the growth was."""
+        tables = self._tables(log_pulls)
+        parts = weights.parts(self.placement.chunks())
+        for (chunk, cells, ratio), weight in zip(self.placement.walk(), parts, strict=True):
+            extreme = self._extreme(chunk, weight, None if tables.extreme is None else tables.extreme[cells])
+            weight /= weights.total
+            left, right = (table.take(cells) for table in tables.values)
+            left /= ratio
+            right *= ratio
+            np.add(left, right, out=ratio)
+            share = weight * ratio
             if len(extreme) > 0:
-                log_ratio = log_sum(*self._terms(log_tables, extreme))
+                which = extreme + chunk.start
+                log_ratio = log_sum(*self._terms(tables.logs, which, cells[extreme]))
+                log_weight = weights.log_parts(which) - math.log(weights.total)
                 with np.errstate(over="ignore"):
-                    shares[extreme], ratios[extreme] = np.exp(log_weights[extreme] + log_ratio), np.exp(log_ratio)
-        return Shares(shares, ratios)
+                    share[extreme], ratio[extreme] = np.exp(log_weight + log_ratio), np.exp(log_ratio)
+            yield chunk, weight, share, ratio
 
     def slope_at_points(self, log_weights: FloatArray) -> Factored:
         """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i): 1/h times what lies to the left less what lies to the right."""
@@ -120,16 +127,16 @@ class ScanSums(KernelSums):
         tables = self._cell_tables(*sides)
         beside = self.reach.beside(*sides, charges)
         logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
-        for chunk in self._chunks():
-            places = self.reach.coordinates(self.points[chunk])
-            cells = self.reach.breakpoints.exact_cells(places, self.cells[chunk].astype(np.intp))
+        for chunk in self.placement.chunks():
+            places = self.placement.places(chunk)
+            cells = self.reach.breakpoints.exact_cells(places, self.placement.cells(chunk))
             left, right = self._terms(tables, chunk, cells)
             for ends, step in ((self.reach.left_ends, -1), (self.reach.right_ends, 0)):  # on a breakpoint: a kink
                 on = np.flatnonzero(places == ends[cells])
                 at = (cells[on] + step) % len(beside[0])
                 left[on], right[on] = (side[at] - self.reach.log_norm for side in beside)
             logs[chunk], (from_left, from_right) = common_log(left, right)
-            factors[chunk] = (from_left - from_right) * self.per_unit
+            factors[chunk] = (from_left - from_right) / self.kernel.bandwidth
         return Factored(logs, factors)
 
     def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
@@ -138,13 +145,13 @@ class ScanSums(KernelSums):
         tables = self._cell_tables(*self.reach.running(charges, charges))
         moments = self._cell_tables(*self.reach.moments(charges))
         width_left, width_right = (
-            np.where(np.isinf(width), 0.0, width) for width in (self.from_left_end, self.to_right_end)
+            np.where(np.isinf(width), 0.0, width) for width in (self.reach.from_left_end, self.reach.to_right_end)
         )
         logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
-        for chunk in self._chunks():
-            cells = self.cells[chunk].astype(np.intp)
-            v = self._from_reference(self.reach.coordinates(self.points[chunk]), cells)
-            log, scaled = common_log(*self._terms(tables, chunk), *self._terms(moments, chunk))
+        for chunk in self.placement.chunks():
+            cells = self.placement.cells(chunk)
+            v = self.placement.from_reference(chunk, cells)
+            log, scaled = common_log(*self._terms(tables, chunk, cells), *self._terms(moments, chunk, cells))
             left, right, left_moment, right_moment = scaled
             logs[chunk] = log
             factors[chunk] = (
@@ -153,111 +160,125 @@ class ScanSums(KernelSums):
             factors[chunk] -= self.reach.shift * (left + right)
         return Factored(logs, factors)
 
-    def _chunks(self) -> Iterator[slice]:
-        """Yield slices that cover the points."""
-        for start in range(0, len(self.points), _CHUNK):
-            yield slice(start, min(start + _CHUNK, len(self.points)))
-
-    def _grown(self) -> FloatArray:
-        """Return e^v for all points, formed again if it was given away."""
-        if self.growth is None:
-            self.growth = np.empty(len(self.points))
-            for chunk in self._chunks():
-                cells = self.cells[chunk].astype(np.intp)
-                v = self._from_reference(self.reach.coordinates(self.points[chunk]), cells)
-                self._grow(v, chunk, self.growth)
-        return self.growth
-
-    def _grow(self, v: FloatArray, chunk: slice, growth: FloatArray) -> None:
-        """Write e^v, and mark the points that are too far for it."""
-        if v.min() < -_FARTHEST or v.max() > _FARTHEST:
-            self.far = np.zeros(len(self.points), dtype=np.bool_) if self.far is None else self.far
-            self.far[chunk] = np.abs(v) > _FARTHEST
-            v[self.far[chunk]] = 0.0
-        np.exp(v, out=growth[chunk])
-
-    def _from_reference(self, places: FloatArray, cells: IntArray) -> FloatArray:
-        """Return v = (x - c)/h."""
-        v = places - self.reach.breakpoints.references[cells]
-        v *= self.per_unit
-        return v
-
     def _extreme(self, chunk: slice, weight: FloatArray, also: BoolArray | None = None) -> IntArray:
-        """Return the indices of a chunk's points that are far, or of too small a weight, or marked in `also`."""
-        if self.far is None and also is None and weight.min() >= _SMALL:
+        """Return which of a chunk's points are far, or of too small a weight, or marked in `also`."""
+        far = self.placement.far
+        if far is None and also is None and weight.min() >= _SMALL:
             return np.empty(0, dtype=np.intp)
         extreme = weight < _SMALL
-        for marked in (also, None if self.far is None else self.far[chunk]):
+        for marked in (also, None if far is None else far[chunk]):
             if marked is not None:
                 extreme |= marked
-        indices: IntArray = np.flatnonzero(extreme)
-        indices += chunk.start
-        return indices
+        return np.flatnonzero(extreme)
 
     def _terms(
-        self, tables: tuple[FloatArray, FloatArray], which: slice | IntArray, cells: IntArray | None = None
+        self, tables: tuple[FloatArray, FloatArray], which: slice | IntArray, cells: IntArray
     ) -> tuple[FloatArray, FloatArray]:
         """Return the logarithms of what reaches the points `which` from the left and from the right."""
-        cells = self.cells[which].astype(np.intp) if cells is None else cells
-        v = self._from_reference(self.reach.coordinates(self.points[which]), cells)
+        v = self.placement.from_reference(which, cells)
         left, right = tables[0][cells], tables[1][cells]
         left -= v
         right += v
         return left, right
 
-    def _tables(self, log_weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return log F - λ - log_norm and log G - μ - log_norm for the cells, each (n+1,)."""
+    def _tables(self, log_weights: FloatArray) -> _Tables:
+        """Return F e^(-λ) and G e^(-μ) over the kernel's norm."""
+        narrow = self.reach.narrow
+        if narrow is not None:
+            logs = log_weights - self.reach.log_norm
+            if are_moderate_logs(logs):
+                return _Tables(values=narrow.tables(np.exp(logs, out=logs)))
         charges = self.reach.charges(log_weights)
-        return self._cell_tables(*self.reach.running(charges, charges))
+        return _Tables(logs=self._cell_tables(*self.reach.running(charges, charges)))
 
     def _cell_tables(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         at_ends = self.reach.in_cells(left, right)
         return (
-            at_ends[0] - self.from_left_end - self.reach.log_norm,
-            at_ends[1] - self.to_right_end - self.reach.log_norm,
+            at_ends[0] - self.reach.from_left_end - self.reach.log_norm,
+            at_ends[1] - self.reach.to_right_end - self.reach.log_norm,
         )
 
-    def _cell_sums(self, log_weights: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return log D and log A of the cells, each (n+1,)."""
-        sums = np.zeros(
-            len(self.to_right_end), dtype=np.complex128
-        )  # D and A as the parts of a number: one pass for both
-        extremes, growth = [], self._grown()
-        for chunk in self._chunks():
-            cells, grown, weight = self.cells[chunk].astype(np.intp), growth[chunk], weights[chunk]
+    def _cell_sums(self, weights: Magnitudes) -> tuple[FloatArray, FloatArray, list[IntArray]]:
+        """Return Σ S_j e^(-v_j) and Σ S_j e^(v_j) over the cells' ordinary points, each (n+1,), and the extreme ones.
+
+        The weights are the parts as they come.
+        """
+        sums = np.zeros(self.reach.cells, dtype=np.complex128)  # both as one number's parts: one pass
+        extremes = []
+        parts = weights.parts(self.placement.chunks())
+        for (chunk, cells, growth), weight in zip(self.placement.walk(), parts, strict=True):
             extreme = self._extreme(chunk, weight)
             if len(extreme) > 0:
-                weight = weight.copy()
-                weight[extreme - chunk.start] = 0.0
-                extremes.append(extreme[log_weights[extreme] > -np.inf])
+                weight[extreme] = 0.0
+                extreme += chunk.start
+                extremes.append(extreme[weights.log_parts(extreme) > -np.inf])
             terms = np.empty(len(weight), dtype=np.complex128)
-            np.divide(weight, grown, out=terms.real)
-            np.multiply(weight, grown, out=terms.imag)
+            np.divide(weight, growth, out=terms.real)
+            np.multiply(weight, growth, out=terms.imag)
             np.add.at(sums, cells, terms)
-        log_left, log_right = log_of(sums.real), log_of(sums.imag)
-        if extremes:
-            log_left = np.logaddexp(log_left, self._log_sums(log_weights, extremes, -1.0))
-            log_right = np.logaddexp(log_right, self._log_sums(log_weights, extremes, 1.0))
-        return log_left - self.from_left_end, log_right - self.to_right_end
+        return sums.real, sums.imag, extremes
 
-    def _log_sums(self, log_weights: FloatArray, extremes: list[IntArray], sign: float) -> FloatArray:
+    def _log_sides(
+        self, to_left: FloatArray, to_right: FloatArray, weights: Magnitudes, extremes: list[IntArray]
+    ) -> tuple[FloatArray, FloatArray]:
+        """Return log D and log A of the cells, the extreme points among them, each (n+1,)."""
+        log_left, log_right = log_or_minus_infinity(to_left), log_or_minus_infinity(to_right)
+        if extremes:
+            log_left = np.logaddexp(log_left, self._log_sums(weights, extremes, -1.0))
+            log_right = np.logaddexp(log_right, self._log_sums(weights, extremes, 1.0))
+        return log_left - self.reach.from_left_end, log_right - self.reach.to_right_end
+
+    def _log_sums(self, weights: Magnitudes, extremes: list[IntArray], sign: float) -> FloatArray:
         """Return log Σ exp(l_j ± v_j) over the extreme points of each cell, the largest exponent taken out first."""
 
         def exponents(which: IntArray) -> tuple[IntArray, FloatArray]:
-            cells = self.cells[which].astype(np.intp)
-            return cells, log_weights[which] + sign * self._from_reference(
-                self.reach.coordinates(self.points[which]), cells
-            )
+            cells = self.placement.cells(which)
+            return cells, weights.log_parts(which) + sign * self.placement.from_reference(which, cells)
 
-        peaks, totals = np.full(len(self.to_right_end), -np.inf), np.zeros(len(self.to_right_end))
+        peaks, totals = np.full(self.reach.cells, -np.inf), np.zeros(self.reach.cells)
         for which in extremes:
             np.maximum.at(peaks, *exponents(which))
         for which in extremes:
             cells, logs = exponents(which)
             logs -= peaks[cells]
             np.add.at(totals, cells, cut_exp(logs))
-        peaks += log_of(totals)
+        peaks += log_or_minus_infinity(totals)
         return peaks
+
+
+@final
+class _Tables:
+    """What reaches the points of the cells from the left and from the right, at v = 0, each (n+1,).
+
+    Attributes
+    ----------
+    logs
+        The logarithms of both.
+    values
+        Both as numbers, 0 in cells that are extreme.
+    extreme
+        The cells where one of the numbers might lose digits in a product, (n+1,); None where none is.
+    """
+
+    def __init__(
+        self,
+        logs: tuple[FloatArray, FloatArray] | None = None,
+        values: tuple[FloatArray, FloatArray] | None = None,
+    ) -> None:
+        self.extreme: BoolArray | None = None
+        if values is None:
+            assert logs is not None  # one of the two is given
+            extreme = is_extreme(logs[0]) | is_extreme(logs[1])
+            values = np.exp(np.where(extreme, -np.inf, logs[0])), np.exp(np.where(extreme, -np.inf, logs[1]))
+            self.extreme = extreme if extreme.any() else None
+        self.values, self._logs = values, logs
+
+    @property
+    def logs(self) -> tuple[FloatArray, FloatArray]:
+        """The logarithms."""
+        if self._logs is None:
+            self._logs = log_or_minus_infinity(self.values[0]), log_or_minus_infinity(self.values[1])
+        return self._logs
 
 
 def is_extreme(logs: FloatArray) -> BoolArray:

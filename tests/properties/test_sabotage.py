@@ -22,6 +22,7 @@ import kdegrad.properties.sharper
 import kdegrad.quadrature
 from kdegrad.domain import Circle, FloatArray
 from kdegrad.kernels.line import Laplace
+from kdegrad.magnitudes import Magnitudes, Softmax
 from kdegrad.objective import Evaluation, Gradients, evaluate
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, passed, verify
@@ -62,6 +63,11 @@ def in_place_of(owner: object, name: str, value: object) -> Lie:
     return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
 
 
+def exponentials(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Softmax, "total", 1.0)
+    monkeypatch.setattr(Softmax, "log_parts", lambda self, which: self.logits[which] + 0.0)
+
+
 def floored(self: Laplace, d: FloatArray) -> FloatArray:
     return np.log(np.exp(-np.abs(d) / self.bandwidth) + 1e-6)
 
@@ -85,10 +91,10 @@ def left_edges(low: float, high: float, bins: int) -> Rule:
 TRUE_SUM = DenseSums.at_nodes
 
 
-def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> FloatArray:
-    kept = np.array(log_weights)
+def dropping_the_last(self: DenseSums, weights: Magnitudes) -> FloatArray:
+    kept = np.array(weights.logs)
     kept[-1] = -math.inf if len(kept) > 1 else kept[-1]
-    return TRUE_SUM(self, kept)
+    return TRUE_SUM(self, Magnitudes(kept))
 
 
 def middle_bin_only(e: Evaluation) -> Evaluation:
@@ -140,10 +146,11 @@ SABOTAGES = {
         "kernel-scale equal-distance-moved sums-agree",
     ),
     "weights not normalised": Sabotage(
-        in_place_of(kdegrad.problem, "log_softmax", lambda z: z), "logit-offset zero-sum equal-distance-moved one-hot"
+        exponentials,
+        "logit-offset zero-sum equal-distance-moved one-hot",
     ),
     "softmax at the wrong temperature": Sabotage(
-        in_place_of(kdegrad.problem, "log_softmax", lambda z: 1.001 * z - np.log(np.exp(1.001 * z).sum())),
+        in_place_of(kdegrad.problem, "Softmax", lambda z: Softmax(1.001 * z)),
         "merge one-hot laplace-one-side sums-agree",
     ),
     "kernel with a floor": Sabotage(
@@ -259,8 +266,8 @@ def test_another_kernel_in_the_place_of_the_one_asked_for_is_seen(
 def test_a_density_of_0_where_there_is_some_is_no_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
     """The code under test does not decide whether the precondition of a positive density is met."""
 
-    def hole(self: DenseSums, log_weights: FloatArray) -> FloatArray:
-        logs = TRUE_SUM(self, log_weights)
+    def hole(self: DenseSums, weights: Magnitudes) -> FloatArray:
+        logs = TRUE_SUM(self, weights)
         logs[0] = -math.inf
         return logs
 
