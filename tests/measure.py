@@ -11,12 +11,15 @@ from kdegrad import Problem, evaluate
 from tests import oracle
 
 
-def measure(problem: Problem) -> dict[str, float]:
+def measure(problem: Problem, widest: float = np.inf) -> dict[str, float] | None:
     """Return error/bound of the loss and the three gradients, the largest over the points; ≤ 1 is what is promised.
 
-    Where the true loss is infinite, a loss of inf with gradients of NaN counts 0, anything else inf.
+    Where the true loss is infinite, a loss of inf with gradients of NaN counts 0, anything else inf. None where the
+    bound of the loss is wider than `widest`.
     """
     true = oracle.truth(problem)
+    if true.loss_bound > widest:
+        return None
     found = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
     gradients = found.gradients
     assert gradients.logits is not None

@@ -96,6 +96,26 @@ def test_points_a_million_bandwidths_away_with_huge_logits_pass(kernel: str) -> 
     )
 
 
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bandwidth": 1e-6, "kernel": "logistic", "background": 0.9, "rule": "exact"},  # bumps that hide from a panel
+        {"target": (-0.5, -0.3), "period": 1.0, "bandwidth": 1e6, "scale": 1e300, "background": 1e-9},  # L = -691
+        {"target": (152.2, 512.2), "kernel": "von-mises", "circular": True},  # all round, and one rounding more
+    ],
+    ids=["narrow bumps", "a large scale", "a whole turn"],
+)
+def test_numbers_far_from_one_pass(options: dict[str, object]) -> None:
+    assert not failures(verify(Problem([5.1, -11.3], **{"target": TARGET, **options}), cases=0))
+
+
+def test_too_many_narrow_bumps_are_skipped() -> None:
+    problem = Problem(np.linspace(-30, 30, 2000), target=TARGET, bandwidth=1e-6, background=0.1, kernel="gaussian")
+    (verdict,) = verify(problem, cases=0, only=["quadrature"])
+    assert verdict.verdict == "skip"
+    assert "too many" in verdict.reason
+
+
 def test_a_single_bin_without_a_target_passes_what_can_be_asked_of_it() -> None:
     verdicts = verify(Problem([-90, 50, 20], at=10.0, kernel="laplace", bandwidth=30), cases=0)
     assert not failures(verdicts)
