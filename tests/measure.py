@@ -35,7 +35,8 @@ def measure(problem: Problem, widest: float = np.inf) -> dict[str, float] | None
     angle_bounds = true.angle_bounds
     if found.diagnostics.sums != "dense":
         h = float(problem.settings.bandwidth)
-        angle_bounds = [bound + each / h for bound, each in zip(angle_bounds, true.logit_bounds, strict=True)]
+        parts = zip(true.angle_bounds, true.logit_bounds, true.weights, true.responsibilities, strict=True)
+        angle_bounds = [bound + each * r / max(s, r, mpf("1e-300")) / h for bound, each, s, r in parts]
     return {
         "loss": _ratio([found.loss], [true.loss], [true.loss_bound]),
         "logits": _ratio(gradients.logits, true.logits, true.logit_bounds),

@@ -28,7 +28,7 @@ from kdegrad.domain import Circle, Line
 from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS, Kernel, make_kernel
 from kdegrad.objective import evaluate
 from kdegrad.problem import log_softmax
-from kdegrad.quadrature import gauss, midpoint, single
+from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.decay import DecayingSums
@@ -218,6 +218,9 @@ HARD = {
     "one node": case(_spread(300, -60, 60), single(4.0), 9.0, _normal(300)),
     "one node, many points some bandwidths away": case(_spread(600, 40, 60), single(4.0), 8.0, _normal(600)),
     "one point": case([12.5], midpoint(-30, 30, 50), 9.0),
+    "nodes that coincide": case(
+        _spread(30, -20, 20), Rule("midpoint", np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)), 12.0
+    ),
     "one point, one node": case([12.5], single(12.5), 9.0),
     "points on nodes": case(np.arange(-180.0, 181.0), midpoint(-30.5, 30.5, 61), 12.0, _normal(361)),
     "points on antipodes": case(np.arange(-180.0, 180.5, 0.5), midpoint(-180, 180, 36), 50.0, _normal(721)),

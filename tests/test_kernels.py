@@ -378,6 +378,13 @@ def test_a_native_circle_kernel_is_refused_on_the_line(name):
         make_kernel(name, 1.0, Line())
 
 
+@pytest.mark.parametrize(("name", "bandwidth", "period"), [("von-mises", 1e-300, 1e300), ("gaussian", 1e300, 1e-300)])
+def test_a_bandwidth_that_the_circle_cannot_hold_is_refused(name, bandwidth, period):
+    with pytest.raises(SettingError, match="beyond a float64") as caught:
+        make_kernel(name, bandwidth, Circle(period))
+    assert caught.value.name == "bandwidth"
+
+
 def test_tail_and_support_are_said_of_every_kernel():
     assert all(kind.tail in {"light", "exponential", "heavy", "compact"} for kind in KERNELS)
     assert all(kind.support in {"R", "|u| < 1", "|u| ≤ 1"} for kind in LINE_KERNELS)
