@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import kdegrad
 import kdegrad.sums.cellsums
 import kdegrad.sums.decay
 import kdegrad.sums.scan
@@ -346,9 +347,18 @@ def test_the_report_says_which_scheme_was_used():
     assert evaluate(Problem(x, target=(-30, 30), kernel="gaussian", sums="fast")).diagnostics.sums == "cells"
 
 
-@pytest.mark.parametrize("options", [{"bandwidth": 1e-310}, {"bandwidth": 1e-12, "circular": True}])
+@pytest.mark.parametrize("options", [{"bandwidth": 1e-310}, {"bandwidth": 0.05, "circular": True}])
 def test_fast_falls_back_on_pairs_where_rounding_would_show(options):
     assert evaluate(Problem([1.0, 1.0], at=1.0, sums="fast", **options)).diagnostics.sums == "dense"
+
+
+@pytest.mark.parametrize("name", ["laplace", "wrapped-laplace"])
+@pytest.mark.parametrize("turn", [3e3, 2e5, 1e9])
+def test_a_turn_of_many_bandwidths_costs_no_digits(name, turn):
+    """One point less than a bandwidth from the node: log p is -|d| - log 2, however far the antipode (h = 1)."""
+    for d in np.linspace(-0.9, 0.9, 20):
+        loss = kdegrad.loss([d], at=0.0, kernel=name, period=1.0371 * turn, sums="fast")
+        assert loss == pytest.approx(abs(d) + math.log(2.0), abs=ABSOLUTE)
 
 
 @pytest.mark.parametrize("period", [None, 360.0])

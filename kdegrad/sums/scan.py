@@ -33,7 +33,7 @@ from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
 _SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
-_MOST_TURN: Final = 1e12  # bandwidths of a whole turn
+_MOST_TURN: Final = 4e3  # bandwidths of a whole turn: ε times this is 1e-12, the promise where all else is small
 _FARTHEST: Final = 300.0  # the largest |v| of an ordinary point
 
 
@@ -66,7 +66,7 @@ class ScanSums(KernelSums):
         """Return whether the kernel is an exponential of the distance, with a bandwidth that running sums can bear.
 
         Its inverse has to be a float64. A circle's sums run through the antipode, so that half a turn in bandwidths
-        takes part in every logarithm: beyond 10¹² of them nothing else would be left of it.
+        takes part in every logarithm: of too many of them the rounding would show.
         """
         exponential = kernel.line if isinstance(kernel, Geodesic) else kernel
         turn = kernel.domain.measure if kernel.domain.measure < math.inf else 0.0
