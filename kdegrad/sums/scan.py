@@ -33,7 +33,7 @@ from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
 _SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
-_MOST_TURN: Final = 4e3  # bandwidths of a whole turn: ε times this is 1e-12, the promise where all else is small
+_MOST_TURN: Final = {False: 1e12, True: 4e3}  # bandwidths of a whole turn: by all turns, by the shorter way
 _FARTHEST: Final = 300.0  # the largest |v| of an ordinary point
 
 
@@ -65,14 +65,17 @@ class ScanSums(KernelSums):
     def serves(cls, kernel: Kernel) -> bool:
         """Return whether the kernel is an exponential of the distance, with a bandwidth that running sums can bear.
 
-        Its inverse has to be a float64. A circle's sums run through the antipode, so that half a turn in bandwidths
-        takes part in every logarithm: of too many of them the rounding would show.
+        Its inverse has to be a float64. On a circle its bandwidths, a whole turn or half of it, take part in logarithms:
+        by all turns they are rounded off with the far images, but the shorter way has cells as wide as half a turn, of
+        which an ε is to stay below 1e-12.
         """
         exponential = kernel.line if isinstance(kernel, Geodesic) else kernel
         turn = kernel.domain.measure if kernel.domain.measure < math.inf else 0.0
         per_unit = 1.0 / kernel.bandwidth
         return (
-            isinstance(exponential, (Laplace, WrappedLaplace)) and per_unit < math.inf and turn * per_unit < _MOST_TURN
+            isinstance(exponential, (Laplace, WrappedLaplace))
+            and per_unit < math.inf
+            and turn * per_unit < _MOST_TURN[isinstance(kernel, Geodesic)]
         )
 
     def at_nodes(self, log_weights: FloatArray, weights: FloatArray | None = None) -> FloatArray:
