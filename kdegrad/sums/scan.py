@@ -65,9 +65,9 @@ class ScanSums(KernelSums):
     def serves(cls, kernel: Kernel) -> bool:
         """Return whether the kernel is an exponential of the distance, with a bandwidth that running sums can bear.
 
-        Its inverse has to be a float64. On a circle its bandwidths, a whole turn or half of it, take part in logarithms:
-        by all turns they are rounded off with the far images, but the shorter way has cells as wide as half a turn, of
-        which an ε is to stay below 1e-12.
+        Its inverse has to be a float64. On a circle a whole turn or half of it, in bandwidths, takes part in
+        logarithms: by all turns that is rounded off with the far images, but the shorter way has cells as wide as half
+        a turn, of which an ε is to stay below 1e-12.
         """
         exponential = kernel.line if isinstance(kernel, Geodesic) else kernel
         turn = kernel.domain.measure if kernel.domain.measure < math.inf else 0.0
