@@ -155,7 +155,8 @@ class Settings:
                 f"low {low:g} is not below high {high:g}: give low < high (across the wrap of a circle: 350 370)",
             )
         period = self.circumference
-        if period is not None and width > period:
+        roundings = 2.0 * math.ulp(max(abs(low), abs(high)))  # 512.2 - 152.2 is more than 360 by one
+        if period is not None and width > period + roundings:
             raise SettingError(
                 "target", f"[{low:g}, {high:g}] is {width:g} wide, wider than the circle ({period:g}): narrow it"
             )

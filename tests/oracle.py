@@ -371,7 +371,7 @@ def truth(problem: Problem) -> Truth:
 
 def _truth(problem: Problem) -> Truth:
     settings = problem.settings
-    period = settings.circumference
+    period, h = settings.circumference, mpf(float(settings.bandwidth))
     k = kernel(problem.kernel.name, float(settings.bandwidth), period, float(settings.df))
     angles = [float(x) for x in problem.angles]
     nodes = [float(t) for t in problem.rule.nodes]
@@ -437,7 +437,7 @@ def _truth(problem: Problem) -> Truth:
         logit_bounds=[
             max(s, r) * bound + mpf("1e-300") for s, r, bound in zip(weights, responsibilities, relative, strict=True)
         ],
-        angle_bounds=[bound + mpf("1e-300") for bound in angle_bounds],
+        angle_bounds=[bound + mpf("1e-300") * max(1, 1 / h) for bound in angle_bounds],
         bandwidth_bound=bandwidth_bound + mpf("1e-300"),
     )
 

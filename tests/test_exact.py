@@ -222,6 +222,17 @@ def test_where_edges_of_uniform_meet_the_gradient_is_the_mean_of_the_sides():
     assert gradients.log_bandwidth == pytest.approx(log_bandwidth, abs=near)
 
 
+@pytest.mark.parametrize("sums", ["dense", "fast"])
+def test_edges_outside_of_the_target_add_nothing(sums):
+    """L is log of a parabola's mean: L(x) = 1/2 ∫ -log(3/4 (1 - ((t - x)/h)²)/h) dt, by 40 Gauss nodes."""
+    problem = Problem([0.5], target=(-1, 1), bandwidth=100.0, kernel="epanechnikov", rule="exact", sums=sums)
+    by_nodes = kg.evaluate(problem.replace(rule="gauss", bins=40), wrt=WRT)
+    found = kg.evaluate(problem, wrt=WRT)
+    assert found.loss == pytest.approx(by_nodes.loss, abs=1e-14)
+    assert found.gradients.angles == pytest.approx(by_nodes.gradients.angles, rel=1e-12)
+    assert found.gradients.log_bandwidth == pytest.approx(by_nodes.gradients.log_bandwidth, rel=1e-12)
+
+
 @pytest.mark.parametrize("kernel", ["triangular", "epanechnikov", "tricube", "cosine"])
 def test_a_bare_edge_has_a_finite_loss_and_an_infinite_derivative(kernel):
     tiled = Problem([0.0, 2.0, 4.0], target=(-1, 4), bandwidth=1.0, kernel=kernel, rule="exact")

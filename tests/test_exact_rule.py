@@ -46,6 +46,28 @@ def test_an_end_where_p_is_zero_is_never_known():
     assert estimate[0] == tail[0] == math.inf
 
 
+def test_the_estimate_believes_in_a_steep_fall_and_judges_each_function_alone():
+    """Of cos every other coefficient is 0, which is no fall; a constant beside it is known to the last digit."""
+    rule = panel_rule(8)
+    functions = np.stack([np.cos(3.0 * rule.places), np.full_like(rule.places, 5.0), np.exp(rule.places)])
+    estimate, tail = rule.judge(functions)
+    assert estimate[0] < 1e-2 * tail[0]
+    assert estimate[1] == tail[1] == 0.0
+    for index, function in enumerate(functions):
+        alone = np.ravel(rule.judge(function[np.newaxis]))
+        np.testing.assert_allclose(alone, [estimate[index], tail[index]], rtol=1e-9)
+    np.testing.assert_array_equal(rule.places[[0, -1]], [-1.0, 1.0])
+    gap = np.where(rule.places < 0.1, functions[0], -np.inf)
+    assert rule.judge(gap[np.newaxis])[0] == math.inf
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "triangular", "tricube"])
+def test_between_kinks_nothing_is_halved(kernel):
+    """A few points, bandwidths apart: 16 nodes are enough for each stretch, where a kink inside would ask for 100."""
+    problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
+    assert problem.rule.bins <= 16 * 5
+
+
 # --- Convergence of the bins to it ------------------------------------------------------------------------------------
 
 

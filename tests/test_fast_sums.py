@@ -19,6 +19,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+import kdegrad
 import kdegrad.sums.cellsums
 import kdegrad.sums.decay
 import kdegrad.sums.narrow
@@ -30,7 +31,7 @@ from kdegrad.domain import Circle, Line
 from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS, Kernel, make_kernel
 from kdegrad.magnitudes import Magnitudes, Softmax
 from kdegrad.objective import evaluate
-from kdegrad.quadrature import gauss, midpoint, single
+from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.decay import DecayingSums
@@ -211,6 +212,7 @@ HARD = {
     "clusters at 1e-12": case(
         np.concatenate([10.0 + 1e-12 * np.arange(60), -20.0 + 1e-12 * np.arange(60)]), midpoint(-30, 30, 40), 7.0
     ),
+    "a cluster in a small unit": case(1e-12 * np.arange(60), midpoint(-3e-3, 3e-3, 40), 1e-3),
     "one place": case(np.full(100, 3.25), midpoint(-30, 30, 40), 7.0, _normal(100)),
     "all in one cell": case(_spread(200, 0.01, 0.9), midpoint(-30, 30, 60), 8.0, _normal(200)),
     "far on one side": case(_spread(300, 1.0e4, 1.0e4 + 50.0), midpoint(-30, 30, 40), 10.0, _normal(300)),
@@ -226,6 +228,9 @@ HARD = {
     "one node": case(_spread(300, -60, 60), single(4.0), 9.0, _normal(300)),
     "one node, many points some bandwidths away": case(_spread(600, 40, 60), single(4.0), 8.0, _normal(600)),
     "one point": case([12.5], midpoint(-30, 30, 50), 9.0),
+    "nodes that coincide": case(
+        _spread(30, -20, 20), Rule("midpoint", np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)), 12.0
+    ),
     "one point, one node": case([12.5], single(12.5), 9.0),
     "points on nodes": case(np.arange(-180.0, 181.0), midpoint(-30.5, 30.5, 61), 12.0, _normal(361)),
     "points on antipodes": case(np.arange(-180.0, 180.5, 0.5), midpoint(-180, 180, 36), 50.0, _normal(721)),
@@ -286,6 +291,12 @@ def cases(draw) -> Case:
 @given(given_case=cases())
 def test_any_input_agrees_with_the_dense_sums(name, period, given_case):
     check(name, period, given_case)
+
+
+@pytest.mark.parametrize("name", ["gaussian", "biweight", "laplace"])
+def test_many_chunks_of_points(name):
+    """Wherever a chunk begins: at the first point of a cell, at its last, at its only one."""
+    check(name, None, case(_spread(30_001, -60, 60), midpoint(-30, 30, 3), 9.0, _normal(30_001)))
 
 
 def test_long_scans_keep_their_digits():
@@ -353,9 +364,18 @@ def test_the_report_says_which_scheme_was_used():
     assert evaluate(Problem(x, target=(-30, 30), kernel="gaussian", sums="fast")).diagnostics.sums == "cells"
 
 
-@pytest.mark.parametrize("options", [{"bandwidth": 1e-310}, {"bandwidth": 1e-12, "circular": True}])
+@pytest.mark.parametrize("options", [{"bandwidth": 1e-310}, {"bandwidth": 0.05, "circular": True}])
 def test_fast_falls_back_on_pairs_where_rounding_would_show(options):
     assert evaluate(Problem([1.0, 1.0], at=1.0, sums="fast", **options)).diagnostics.sums == "dense"
+
+
+@pytest.mark.parametrize("name", ["laplace", "wrapped-laplace"])
+@pytest.mark.parametrize("turn", [3e3, 2e5, 1e9])
+def test_a_turn_of_many_bandwidths_costs_no_digits(name, turn):
+    """One point less than a bandwidth from the node: log p is -|d| - log 2, however far the antipode (h = 1)."""
+    for d in np.linspace(-0.9, 0.9, 20):
+        loss = kdegrad.loss([d], at=0.0, kernel=name, period=1.0371 * turn, sums="fast")
+        assert loss == pytest.approx(abs(d) + math.log(2.0), abs=ABSOLUTE)
 
 
 @pytest.mark.parametrize("period", [None, 360.0])

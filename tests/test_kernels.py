@@ -327,6 +327,43 @@ def test_no_bandwidth_overflows(options, domain, bandwidth):
         assert np.isfinite(pair.factor).all()
 
 
+@pytest.mark.parametrize(
+    ("name", "domain"), [("cauchy", Line()), ("student-t", Line()), ("wrapped-cauchy", Circle(1.0))]
+)
+def test_a_heavy_tail_holds_where_squares_overflow(name, domain):
+    """Log K is -(ν+1) log u to the last digit; the derivatives are finite, and nobody is warned."""
+    kernel = make_kernel(name, 1e-200, domain)
+    d = np.array([0.0, 1e-9])
+    df = 3.0 if name == "student-t" else 1.0
+    fall = np.diff(kernel.log_shape(d))[0] - 0.5 * (df + 1.0) * math.log(df)
+    assert fall == pytest.approx(-(df + 1.0) * 191.0 * math.log(10.0), rel=1e-12)
+    for pair in (kernel.slope(d), kernel.bandwidth_slope(d)):
+        assert np.isfinite(pair.factor).all()
+    np.testing.assert_allclose(
+        log1p_square(np.array([1.0, 1e200])), [math.log(2.0), 400.0 * math.log(10.0)], rtol=1e-15
+    )
+
+
+def test_where_each_kernel_is_not_smooth():
+    """At 0; at an edge that is nearer than the antipode; else at the antipode, where the shorter way turns."""
+    assert {kind.name for kind in KERNELS if kind.kinked} == {"laplace", "tricube", "triangular", "wrapped-laplace"}
+    for kind in LINE_KERNELS:
+        compact = kind.tail == "compact"
+        for bandwidth, edge in ((10.0, 10.0 if compact else None), (180.0, None), (200.0, None)):
+            kernel = make_kernel(kind.name, bandwidth, Circle(PERIOD))
+            assert (kernel.kinked, kernel.jumps) == (kind.kinked, kind.name == "uniform")
+            assert kernel.edge == edge
+            turns = edge is None and kind.name != "uniform"
+            assert kernel.antipode == (180.0 if turns else None)
+
+
+@pytest.mark.parametrize("df", [0.3, 1.0, 3.0, 30.0, 1e3, 1e6])
+def test_no_mass_is_more_than_all(df):
+    kernel = make_kernel("student-t", 1.0, Line(), df)
+    assert all(kernel.mass(v) <= 1.0 for v in np.geomspace(1.0, 1e300, 200))
+    assert make_kernel("student-t", 1.0, Line()).df == 3.0
+
+
 # --- Names -----------------------------------------------------------------------------------------------------------
 
 # SPEC section 3, typed from its table.
@@ -376,6 +413,13 @@ def test_an_unknown_name_offers_the_nearest(typed, meant):
 def test_a_native_circle_kernel_is_refused_on_the_line(name):
     with pytest.raises(SettingError, match="--circular"):
         make_kernel(name, 1.0, Line())
+
+
+@pytest.mark.parametrize(("name", "bandwidth", "period"), [("von-mises", 1e-300, 1e300), ("gaussian", 1e300, 1e-300)])
+def test_a_bandwidth_that_the_circle_cannot_hold_is_refused(name, bandwidth, period):
+    with pytest.raises(SettingError, match="beyond a float64") as caught:
+        make_kernel(name, bandwidth, Circle(period))
+    assert caught.value.name == "bandwidth"
 
 
 def test_tail_and_support_are_said_of_every_kernel():

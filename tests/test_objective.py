@@ -256,6 +256,41 @@ def test_only_what_is_asked_for_is_there():
     assert caught.value.name == "wrt"
 
 
+def test_finite_means_every_number_that_was_asked_for():
+    bare = Problem([0.0, 2.0, 4.0], target=(-1, 4), bandwidth=1.0, kernel="triangular", rule="exact")
+    assert evaluate(bare).is_finite
+    assert not evaluate(bare, wrt="bandwidth").is_finite  # -inf, as a gap opens
+    assert not evaluate(bare, wrt="angles").is_finite  # of three, two
+
+
+def test_bins_stand_for_an_integral_and_nothing_else_does():
+    problem = Problem(POINTS, LOGITS, **PLAIN)
+    assert evaluate(problem).approximates_integral
+    assert evaluate(problem.replace(rule="gauss")).approximates_integral
+    assert not evaluate(problem.replace(rule="exact")).approximates_integral
+    assert not evaluate(problem.replace(at=0.0)).approximates_integral
+    assert not evaluate(problem.replace(kernel="uniform", bandwidth=1.0)).approximates_integral
+
+
+def test_the_share_that_rounding_loses():
+    """|log p| is 5·10¹³, known to 1/128: Σ R is 1 to that, and S - R takes no part of the loss off S."""
+    problem = Problem([1e7, 1e7 + 1e-4, 1e7 + 3e-4], target=(-0.3, 0.7), kernel="gaussian", bins=3)
+    far = evaluate(problem)
+    assert far.lost_share == 1.0 - far.responsibilities.sum() != 0.0
+    assert far.gradients.logits.sum() == pytest.approx(far.lost_share, rel=1e-6)
+    assert evaluate(problem, wrt=()).lost_share == 0.0
+    assert evaluate(Problem(POINTS, LOGITS, **PLAIN, background=0.3)).lost_share == 0.0
+
+
+@pytest.mark.parametrize("kernel", ["uniform", "biweight"])
+def test_a_gradient_does_not_depend_on_what_else_is_asked_for(kernel):
+    problem = Problem(POINTS, LOGITS, **PLAIN, kernel=kernel, rule="exact")
+    both = evaluate(problem, wrt=ALL).gradients
+    np.testing.assert_array_equal(evaluate(problem, wrt="angles").gradients.angles, both.angles)
+    assert evaluate(problem, wrt="bandwidth").gradients.log_bandwidth == both.log_bandwidth
+    assert evaluate(problem, wrt="bandwidth").gradients.angles is None
+
+
 # --- Laws ------------------------------------------------------------------------------------------------------------
 
 

@@ -79,6 +79,8 @@ def test_settings_that_need_each_other():
         Settings(target=(0, 7), unit="radians", circular=True)
     with pytest.raises(SettingError, match="wider than the circle"):
         Settings(target=(0, 7), period=6.9)
+    assert 512.2 - 152.2 > 360.0
+    assert Settings(target=(152.2, 512.2), circular=True).target == (152.2, 512.2)  # a whole turn, but for rounding
     with pytest.raises(SettingError, match="1 to 10000 for the rule gauss"):
         Settings(**TARGET, rule="gauss", bins=10_001)
     with pytest.raises(SettingError, match="--circular or --period") as caught:

@@ -118,6 +118,13 @@ def test_at_is_one_node_and_comes_before_rule_and_bins():
     assert single(12).nodes.dtype == np.float64
 
 
+def test_a_rule_stays_as_it_was_made():
+    rule = midpoint(0.0, 1.0, 3)
+    for numbers in (rule.nodes, rule.weights):
+        with pytest.raises(ValueError, match="read-only"):
+            numbers[0] = 0.5
+
+
 def test_make_rule_makes_what_the_settings_name():
     assert make_rule(Settings(target=(0, 1))).name == "midpoint"
     assert make_rule(Settings(target=(0, 1))).bins == 360

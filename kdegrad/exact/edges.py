@@ -97,6 +97,8 @@ def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> Edge
     middles = 0.5 * (cuts[:-1] + cuts[1:])
     stretch = np.searchsorted(cuts, problem.rule.nodes) - 1
     halved = np.bincount(stretch, minlength=len(middles)) > HIGHEST_ORDER
+    if not halved.any():
+        return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
     seen = _rises(problem, log_density, stretch, middles, halved)
     cut_of = {
         side: _cut_of_edges(problem, cuts, side * edge) for side in (-1, 1)

@@ -256,7 +256,7 @@ class WrappedGaussian(NativeCircleKernel):
         if not self.few_turns:
             return np.log1p(self.cosines(d, 0))
         u = d / self.bandwidth
-        others = sum((weight for _, weight in self.turns(d)), start=np.zeros_like(d))
+        others = sum(weight for _, weight in self.turns(d))
         return -0.5 * u * u + np.log1p(others)
 
     def log_slope(self, d: FloatArray) -> FloatArray:

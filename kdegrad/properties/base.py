@@ -250,6 +250,8 @@ def reference(problem: Problem) -> Reading:
 def roundoff(*problems: Problem, log_c: float = 0.0, slopes: bool = False) -> float:
     """Return `ROUNDINGS`·ε(1 + max|z| + |log c| + A) for the most sensitive of the problems met.
 
+    c is a factor on the kernel: the problem's own scale, and what `log_c` adds to it.
+
     With `slopes` for the gradients of angles and bandwidth, in units of 1/h: that much of each term, and what a rounded
     coordinate does to k' itself.
     """
@@ -257,7 +259,7 @@ def roundoff(*problems: Problem, log_c: float = 0.0, slopes: bool = False) -> fl
     for problem in problems:
         seen = picture(problem)
         logits = np.abs(problem.logits[np.isfinite(problem.logits)]).max()
-        size = 1.0 + logits + abs(log_c) + seen.condition
+        size = 1.0 + logits + abs(log_c) + abs(math.log(problem.settings.scale)) + seen.condition
         sizes.append(size * (1.0 + seen.steepness) + seen.bend if slopes else size)
     return float(ROUNDINGS * EPSILON * max(sizes))
 

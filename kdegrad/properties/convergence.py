@@ -107,8 +107,24 @@ def _split_at_kinks(problem: Problem) -> FloatArray:
     places = np.concatenate([np.add.outer(problem.angles, kinks), np.subtract.outer(problem.angles, kinks)]).ravel()
     if formula.period is not None:
         places = low + np.mod(places - low, formula.period)
-    edges = np.unique(np.clip(np.concatenate([places, [low, high]]), low, high))
+    edges = np.unique(np.clip(np.concatenate([places, _flanks(problem), [low, high]]), low, high))
     return np.stack([edges[:-1], edges[1:]])
+
+
+def _flanks(problem: Problem) -> FloatArray:
+    """Return places in ever larger steps from the points, one a bandwidth at most: a narrow bump hides from a panel."""
+    assert problem.target is not None  # over_target saw to it
+    low, high = problem.target
+    h, formula = problem.settings.bandwidth, formula_of(problem)
+    steps = h * 8.0 ** np.arange(math.ceil(math.log(max((high - low) / h, 1.0), 8.0)))
+    places = np.add.outer(problem.angles, np.concatenate([-steps, steps])).ravel()
+    if formula.period is not None:
+        places = low + np.mod(places - low, formula.period)
+    places = np.sort(places[(places > low) & (places < high)])
+    thinned = places[np.unique(np.floor((places - low) / h), return_index=True)[1]]
+    if len(thinned) > _MOST_PANELS:
+        raise Unmet(f"a target {(high - low) / h:.1e} bandwidths wide: its bumps are too many for a plain integral")
+    return np.asarray(thinned)
 
 
 def _panel_integrals(problem: Problem, low: FloatArray, high: FloatArray) -> FloatArray:

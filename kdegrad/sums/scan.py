@@ -36,7 +36,7 @@ from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
 _SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
-_MOST_TURN: Final = 1e12  # bandwidths of a whole turn
+_MOST_TURN: Final = {False: 1e12, True: 4e3}  # bandwidths of a whole turn: by all turns, by the shorter way
 
 
 @final
@@ -54,14 +54,17 @@ class ScanSums(KernelSums):
     def serves(cls, kernel: Kernel) -> bool:
         """Return whether the kernel is an exponential of the distance, with a bandwidth that running sums can bear.
 
-        Its inverse has to be a float64. A circle's sums run through the antipode, so that half a turn in bandwidths
-        takes part in every logarithm: beyond 10¹² of them nothing else would be left of it.
+        Its inverse has to be a float64. On a circle a whole turn or half of it, in bandwidths, takes part in
+        logarithms: by all turns that is rounded off with the far images, but the shorter way has cells as wide as half
+        a turn, of which an ε is to stay below 1e-12.
         """
         exponential = kernel.line if isinstance(kernel, Geodesic) else kernel
         turn = kernel.domain.measure if kernel.domain.measure < math.inf else 0.0
         per_unit = 1.0 / kernel.bandwidth
         return (
-            isinstance(exponential, (Laplace, WrappedLaplace)) and per_unit < math.inf and turn * per_unit < _MOST_TURN
+            isinstance(exponential, (Laplace, WrappedLaplace))
+            and per_unit < math.inf
+            and turn * per_unit < _MOST_TURN[isinstance(kernel, Geodesic)]
         )
 
     def at_nodes(self, weights: Magnitudes) -> FloatArray:

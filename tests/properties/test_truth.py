@@ -15,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+import kdegrad.properties.convergence
 from kdegrad.errors import SettingError
 from kdegrad.kernels import CIRCLE_KERNELS, KERNELS, LINE_KERNELS
 from kdegrad.problem import Problem
@@ -94,6 +95,58 @@ def test_points_a_million_bandwidths_away_with_huge_logits_pass(kernel: str) -> 
     assert not failures(
         verify(Problem(angles, logits, target=(-20, 31), kernel=kernel, bandwidth=10, bins=60), cases=0)
     )
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"bandwidth": 1e-6, "kernel": "logistic", "background": 0.9, "rule": "exact"},  # bumps that hide from a panel
+        {"target": (-0.5, -0.3), "period": 1.0, "bandwidth": 1e6, "scale": 1e300, "background": 1e-9},  # L = -691
+        {"target": (152.2, 512.2), "kernel": "von-mises", "circular": True},  # all round, and one rounding more
+    ],
+    ids=["narrow bumps", "a large scale", "a whole turn"],
+)
+def test_numbers_far_from_one_pass(options: dict[str, object]) -> None:
+    assert not failures(verify(Problem([5.1, -11.3], **{"target": TARGET, **options}), cases=0))
+
+
+ROUND = {"circular": True}
+SKIPS = [
+    ("quadrature", np.linspace(-30, 30, 2000), {"bandwidth": 1e-6, "background": 0.1, "kernel": "gaussian"}, "many"),
+    ("one-hot", [0, 1e-300], {}, "no narrower kernel"),
+    ("far-field", [50, -50 - 1e-9], {"kernel": "gaussian", "bins": 9}, "nearly equally far"),
+    ("laplace-shift-target", [170], ROUND, "antipode"),
+    ("laplace-shift-target", [5, 50], {}, "1 of 2 points inside"),
+    ("laplace-shift-target", [30, 50], {}, "ρ = 0"),
+    ("merge", [0], {"bandwidth": 1e-200}, "leave the range of a float64"),
+]
+
+
+@pytest.mark.parametrize(("only", "angles", "options", "reason"), SKIPS, ids=lambda part: str(part)[:20])
+def test_what_cannot_be_told_is_skipped_with_its_reason(
+    only: str, angles: list[float], options: dict[str, object], reason: str
+) -> None:
+    problem = Problem(angles, **{"target": TARGET, "bandwidth": BANDWIDTH, **options})
+    (verdict,) = verify(problem, cases=0, only=[only])
+    assert verdict.verdict == "skip"
+    assert reason in verdict.reason
+
+
+def test_an_integral_that_does_not_settle_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kdegrad.properties.convergence, "_MOST_HALVINGS", 3)
+    problem = Problem([0, 2], target=(-1, 3), bandwidth=1.0, kernel="epanechnikov")  # log p is -∞ at 1
+    (verdict,) = verify(problem, cases=0, only=["quadrature"])
+    assert verdict.verdict == "skip"
+    assert "comes so near to 0" in verdict.reason
+
+
+def test_a_gap_that_only_fewer_bins_would_see_is_left_out() -> None:
+    """At 96 bins every node is covered; the first of the 64 that are looked at one by one is in a gap of 1e-6."""
+    hole = 0.5 / 64
+    angles = [hole - 0.5 - 1e-6, hole + 0.5 + 1e-6, 1.2]
+    problem = Problem(angles, target=(0, 1), bandwidth=0.5, kernel="uniform", bins=96)
+    (verdict,) = verify(problem, cases=0, only=["kernel-scale"])
+    assert verdict.verdict == "pass"
 
 
 def test_a_single_bin_without_a_target_passes_what_can_be_asked_of_it() -> None:

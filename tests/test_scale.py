@@ -1,0 +1,54 @@
+"""Whole problems of every kind (`tests.scale`): finite, or exit 3; the ground properties; SPEC section 4's accuracy.
+
+A few hundred of them here, new ones by KDEGRAD_EXPLORE=1; `python -m tests.scale 20000` looks at as many as one likes.
+"""
+
+from __future__ import annotations
+
+import os
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from kdegrad import evaluate
+from tests.scale import WRT, a_problem, accuracy, by_seed, fault
+
+MANY = 10 if os.environ.get("KDEGRAD_EXPLORE") else 1
+
+
+@st.composite
+def drawn(draw, small=False):
+    return a_problem(lambda some: draw(st.sampled_from(some)), draw(st.integers(0, 2**32 - 1)), small)
+
+
+@settings(max_examples=70 * MANY, deadline=None)
+@given(drawn())
+def test_any_problem_is_finite_or_uncovered_and_stands_on_its_ground(problem):
+    assert fault(problem) == ""
+
+
+@settings(max_examples=100 * MANY, deadline=None)
+@given(drawn(small=True))
+def test_any_problem_is_as_accurate_as_promised(problem):
+    ratios = accuracy(problem)
+    assert isinstance(ratios, str) or max(ratios.values()) <= 1.0, ratios
+
+
+@pytest.mark.parametrize("seed", range(12))
+def test_the_command_says_the_same_or_ends_with_3(seed, kdegrad, tmp_path):
+    problem = by_seed(seed)
+    rows = zip(problem.angles.tolist(), problem.logits.tolist(), strict=True)
+    points = tmp_path / "points.csv"
+    points.write_text("angle,logit\n" + "".join(f"{x!r},{z!r}\n" for x, z in rows))
+    s = problem.settings
+    options = ["--target", *s.target, "--kernel", s.kernel, "--bandwidth", s.bandwidth, "--df", s.df]
+    options += ["--scale", s.scale, "--background", s.background, "--sums", s.sums]
+    options += ["--rule", s.rule, "--bins", s.bins] if s.at is None else ["--at", s.at]
+    options += [] if s.period is None else ["--period", s.period]
+    ran = kdegrad("grad", points, *options, "--wrt", ",".join(WRT), "--format", "csv")
+    found = evaluate(problem, wrt=WRT)
+    assert ran.code == (0 if found.is_finite else 3), ran.err
+    gradient = np.array([float(row["gradient"]) for row in ran.rows])
+    np.testing.assert_array_equal(gradient, found.gradients.logits if found.is_finite else [])
