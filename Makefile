@@ -4,16 +4,17 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mises --bandwidth 20 --bins 90
 
-.PHONY: help demo test check bench readme gallery clean
+.PHONY: help demo test check coverage bench readme gallery clean
 
 help:
-	@echo "make demo    set up .venv and run the main job on a real sample"
-	@echo "make test    set up .venv and run the tests"
-	@echo "make check   lint, types, the README's commands, and verify-props on every sample and kernel"
-	@echo "make bench   measure speed, as ratios side by side"
-	@echo "make readme  write the README's outputs anew"
-	@echo "make gallery draw the README's pictures anew"
-	@echo "make clean   remove .venv and caches"
+	@echo "make demo      set up .venv and run the main job on a real sample"
+	@echo "make test      set up .venv and run the tests"
+	@echo "make check     lint, types, the README's commands, and verify-props on every sample and kernel"
+	@echo "make coverage  list the lines and branches that no test reaches"
+	@echo "make bench     measure speed, as ratios side by side"
+	@echo "make readme    write the README's outputs anew"
+	@echo "make gallery   draw the README's pictures anew"
+	@echo "make clean     remove .venv and caches"
 
 # uv where it is found, else venv and pip; the stamp is older than pyproject.toml when the environment is out of date.
 .venv/stamp: pyproject.toml
@@ -42,6 +43,10 @@ check: .venv/stamp
 	@for kernel in $$($(BIN)/kdegrad kernels --format csv | tail -n +2 | cut -d, -f1); do echo "verify-props --kernel $$kernel"; \
 		$(BIN)/kdegrad verify-props --kernel $$kernel --format github || exit 1; done
 
+coverage: .venv/stamp
+	$(BIN)/coverage run -m pytest
+	$(BIN)/coverage report
+
 bench: .venv/stamp
 	$(BIN)/python -m tests.benchmarks
 
@@ -52,5 +57,5 @@ gallery: .venv/stamp
 	$(BIN)/python -m tests.gallery >/dev/null
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
