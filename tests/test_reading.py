@@ -23,17 +23,16 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from hypothesis import HealthCheck, example, given, settings
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kdegrad import grammar
 from kdegrad.errors import InputError, KdegradError, SettingError
 from kdegrad.reading import Columns, Source, load, read, tables
 from kdegrad.reading.decimals import plain_numbers
+from tests.malformed import FUZZ
 
 Write = Callable[[str, "str | bytes"], Path]
-
-FUZZ = settings(max_examples=300, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 
 
 @pytest.fixture

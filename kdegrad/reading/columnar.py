@@ -41,12 +41,14 @@ def read_parquet(data: bytes, name: str, columns: Columns) -> Source:
         raise InputError(f"{name}: Parquet needs pyarrow: pip install 'kdegrad[parquet]', or save as CSV") from None
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(data))
-    except (pyarrow.ArrowException, OSError) as error:
+        table.validate(full=True)  # text that is not UTF-8, an index that points nowhere
+        found = table.column_names
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: no Parquet file that can be read: {str(error).splitlines()[0]}") from None
-    twice = [column for column, count in Counter(table.column_names).items() if count > 1]
+    twice = [column for column, count in Counter(found).items() if count > 1]
     if twice:
         raise InputError([f"{name}: the column {shown(column)} is there twice: rename or drop one" for column in twice])
-    roles = columns.choose(table.column_names, name)
+    roles = columns.choose(found, name)
     if table.num_rows == 0:
         raise InputError(f"{name}: columns and no points: write a row for each")
     chosen = {role: table.column(column) for role, column in roles.items()}

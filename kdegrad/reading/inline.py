@@ -66,7 +66,7 @@ def _by_point(points: Listing, names: Collection[str], faults: Faults) -> dict[s
         else:
             faults.add(item.where, f"points: {kind(item)} where a point is wanted: write {{angle: 50, logit: 0.4}}")
     _check_keys(keys.values(), names, faults)
-    return {column: [_cell(row, column) for row in rows] for column in keys if column in names}
+    return {column: [_cell(row, column) for row in rows] if column in names else rows for column in keys}
 
 
 def _by_column(points: Mapping, names: Collection[str], faults: Faults) -> dict[str, Sequence[_Cell]]:
