@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kdegrad import writing
+from kdegrad.grammar import safe_text
 from kdegrad.reports import Look, as_parquet
 
 if TYPE_CHECKING:
@@ -19,12 +20,16 @@ NARROWEST, WIDEST = 40, 1_000  # columns: below, the terminal folds what a table
 
 
 def say(message: str) -> None:
-    """Print a message on standard error, whatever its encoding can show; nobody can be told if it is closed or full."""
+    """Print a message on standard error, in what its encoding can show, its lines without control characters.
+
+    Nobody can be told if standard error is closed or full.
+    """
     if sys.stderr is None:
         return
     encoding = sys.stderr.encoding or "ascii"
     with suppress(OSError):
-        print(message.encode(encoding, errors="backslashreplace").decode(encoding), file=sys.stderr, flush=True)
+        text = safe_text(message, "\n").encode(encoding, errors="backslashreplace").decode(encoding)
+        print(text, file=sys.stderr, flush=True)
 
 
 def look_of(report: ReportFlags | VerdictReportFlags) -> Look:

@@ -1,4 +1,4 @@
-"""The one grammar of numbers that files and the command line share, and the "did you mean" of every name.
+"""The one grammar of numbers that files and the command line share, and how text of data is shown without acting.
 
     number  = [sign] (digits ["." digits*] | "." digits) [("e" | "E") [sign] digits]
 
@@ -16,6 +16,8 @@ from collections.abc import Iterable
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MINUS_INFINITY = re.compile(r"-\.?inf", re.IGNORECASE | re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
+_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters to Unicode, blanks to the eye
+_FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _LONGEST = 400  # characters of a number that are worth reading: a float64 written out in full has fewer
 
 
@@ -36,6 +38,15 @@ def number(text: str, *, minus_infinity: bool = False) -> float:
     if math.isinf(value):
         raise ValueError(f"{shown(text)} is beyond the range of a float64 (about 1.8e308)")
     return value
+
+
+def is_number(text: str, *, minus_infinity: bool = False) -> bool:
+    """Return whether `number` reads `text`."""
+    try:
+        number(text, minus_infinity=minus_infinity)
+    except ValueError:
+        return False
+    return True
 
 
 def integer(text: str) -> int:
@@ -71,6 +82,27 @@ def shown(text: str, longest: int = 60) -> str:
     if len(text) > longest:
         return f"{text[:longest]!r}... ({len(text)} characters)"
     return repr(text)
+
+
+def safe_text(text: str, kept: str = "") -> str:
+    """Return `text` with every control, format, invisible and unassigned character but the `kept` as an escape."""
+    return "".join(
+        c if c in kept or (c.isprintable() and c not in _UNSEEN) else c.encode("unicode_escape").decode("ascii")
+        for c in text
+    )
+
+
+def guarded(text: str) -> str:
+    """Return `text` as a cell that no spreadsheet takes for a formula: behind a ' if it begins as one does.
+
+    A text that writes a number is one in a spreadsheet too, and stays.
+    """
+    return f"'{text}" if _FORMULA.match(text) and not is_number(text) else text
+
+
+def unguarded(cell: str) -> str:
+    """Return the text that `guarded` made `cell` of."""
+    return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
 
 
 def nearest(name: str, known: Iterable[str]) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import IO, Final
 
 from kdegrad.errors import SettingError
+from kdegrad.grammar import safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
 
@@ -67,7 +68,7 @@ def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:
     encoding = (sys.stdout.encoding or "ascii") if for_people else "utf-8"
     guarded = sys.stdout.isatty() and not for_people
     try:
-        for piece in map(_disarmed, pieces) if guarded else pieces:
+        for piece in (safe_text(piece, "\n\t") for piece in pieces) if guarded else pieces:
             sys.stdout.buffer.write(piece.encode(encoding, errors="replace"))
         sys.stdout.buffer.flush()
     except BrokenPipeError:
@@ -98,11 +99,6 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
         raise
-
-
-def _disarmed(text: str) -> str:
-    """Return `text` with its control characters as escapes, but for the ends of lines."""
-    return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode("ascii") for c in text)
 
 
 def _mode(path: Path) -> int:

@@ -41,23 +41,25 @@ def read_parquet(data: bytes, name: str, columns: Columns) -> Source:
         raise InputError(f"{name}: Parquet needs pyarrow: pip install 'kdegrad[parquet]', or save as CSV") from None
     try:
         table = pyarrow.parquet.read_table(io.BytesIO(data))
-    except (pyarrow.ArrowException, OSError) as error:
+        table.validate(full=True)  # text that is not UTF-8, an index that points nowhere
+        found = table.column_names
+    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: no Parquet file that can be read: {str(error).splitlines()[0]}") from None
-    twice = [column for column, count in Counter(table.column_names).items() if count > 1]
+    twice = [column for column, count in Counter(found).items() if count > 1]
     if twice:
         raise InputError([f"{name}: the column {shown(column)} is there twice: rename or drop one" for column in twice])
-    roles = columns.choose(table.column_names, name)
+    roles = columns.choose(found, name)
     if table.num_rows == 0:
         raise InputError(f"{name}: columns and no points: write a row for each")
     chosen = {role: table.column(column) for role, column in roles.items()}
-    labels = tuple(_text(cell) for cell in chosen["label"].to_pylist()) if "label" in chosen else None
+    labels = tuple(_texts(chosen["label"], roles["label"], name)) if "label" in chosen else None
     values = {role: _plain(column) for role, column in chosen.items() if role != "label"}
     clean = {
         role: value for role, value in values.items() if value is not None and (role != "weight" or value.min() >= 0)
     }
     if len(clean) == len(values):
         return source_of(name, clean, labels)
-    cells = {role: [_text(cell) for cell in column.to_pylist()] for role, column in chosen.items()}
+    cells = {role: _texts(column, roles[role], name) for role, column in chosen.items()}
     return Table(name, roles, cells, lambda _, row: (row + 1,)).source(Faults(name))
 
 
@@ -72,6 +74,22 @@ def _plain(column: pyarrow.ChunkedArray) -> FloatArray | None:
     return values if np.isfinite(values).all() else None
 
 
+def _texts(column: pyarrow.ChunkedArray, title: str, name: str) -> list[str]:
+    """Return the cells of a column as a table of text would hold them."""
+    texts = []
+    for row, cell in enumerate(column, start=1):
+        try:
+            text = _text(cell.as_py())
+        except ValueError:  # bytes that are not UTF-8, a time before the year 1
+            raise InputError(f"{name}:{row}: column {shown(title)}: no text that can be read: mend it") from None
+        if "\0" in text:
+            raise InputError(f"{name}:{row}: column {shown(title)}: {shown(text)} holds a NUL character: take it away")
+        texts.append(text)
+    return texts
+
+
 def _text(cell: Any) -> str:
-    """Return a cell as a table of text would hold it: nothing for a null."""
-    return "" if cell is None else str(cell)
+    """Return a cell as text: nothing for a null."""
+    if cell is None:
+        return ""
+    return cell.decode() if isinstance(cell, bytes) else str(cell)

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
+from functools import partial
 from typing import Final, TypeVar
 
 from kdegrad.errors import InputError, SettingError
@@ -94,8 +95,7 @@ def _options(root: Mapping, faults: Faults) -> dict[str, Node]:
         elif key.text in _FLAGS_ONLY:
             faults.add(key.where, f"{key.text}: is no key but a flag: take it out and give --{key.text}")
         else:
-            near = nearest(key.text, _KEYS) or f": the keys are {', '.join(_KEYS)}"
-            faults.add(key.where, f"unknown key {shown(key.text)}{near}")
+            faults.add(key.where, partial(_unknown_key, key.text, _KEYS, f": the keys are {', '.join(_KEYS)}"))
     return options
 
 
@@ -106,8 +106,11 @@ def _put_kernel(options: dict[str, Node], kernel: Mapping, faults: Faults) -> No
         if key.text in _KERNEL_KEYS:
             _put(options, _KERNEL_KEYS[key.text], key, node, faults)
         else:
-            near = nearest(key.text, _KERNEL_KEYS) or f": write {_KERNEL_FORM}"
-            faults.add(key.where, f"kernel: unknown key {shown(key.text)}{near}")
+            faults.add(key.where, partial(_unknown_key, key.text, _KERNEL_KEYS, f": write {_KERNEL_FORM}", "kernel: "))
+
+
+def _unknown_key(text: str, known: Iterable[str], otherwise: str, inside: str = "") -> str:
+    return f"{inside}unknown key {shown(text)}{nearest(text, known) or otherwise}"
 
 
 def _put(options: dict[str, Node], option: str, key: Scalar, node: Node, faults: Faults) -> None:

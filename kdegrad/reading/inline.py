@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from functools import partial
 from typing import Final, NamedTuple
 
 from kdegrad.errors import InputError
@@ -65,7 +66,7 @@ def _by_point(points: Listing, names: Collection[str], faults: Faults) -> dict[s
         else:
             faults.add(item.where, f"points: {kind(item)} where a point is wanted: write {{angle: 50, logit: 0.4}}")
     _check_keys(keys.values(), names, faults)
-    return {column: [_cell(row, column) for row in rows] for column in keys}
+    return {column: [_cell(row, column) for row in rows] if column in names else rows for column in keys}
 
 
 def _by_column(points: Mapping, names: Collection[str], faults: Faults) -> dict[str, Sequence[_Cell]]:
@@ -87,8 +88,12 @@ def _by_column(points: Mapping, names: Collection[str], faults: Faults) -> dict[
 def _check_keys(keys: Iterable[Scalar], names: Collection[str], faults: Faults) -> None:
     for key in keys:
         if key.text not in names:
-            near = nearest(key.text, names) or f": a point has {', '.join(sorted(names))}"
-            faults.add(key.where, f"points: unknown key {shown(key.text)}{near}")
+            faults.add(key.where, partial(_unknown_key, key.text, names))
+
+
+def _unknown_key(text: str, names: Collection[str]) -> str:
+    near = nearest(text, names) or f": a point has {', '.join(sorted(names))}"
+    return f"points: unknown key {shown(text)}{near}"
 
 
 def _cell(row: Mapping, column: str) -> _Cell:

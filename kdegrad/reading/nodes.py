@@ -19,6 +19,8 @@ from kdegrad.reading.points import place
 
 DEEPEST: Final = 20  # a problem needs 4 levels
 
+_UNWRITABLE: Final = re.compile("[\0\ud800-\udfff]")  # escapes can write them, and no text file can hold them
+
 Where = tuple[int, int]  # line and column, from 1
 
 
@@ -138,6 +140,8 @@ def _node(event: yaml.Event, name: str) -> Node | None:
     if event.tag is not None:
         raise _refusal(event, name, f"the tag {shown(event.tag)}: tags are not read: take it away")
     if isinstance(event, yaml.ScalarEvent):
+        if odd := _UNWRITABLE.search(event.value):
+            raise _refusal(event, name, f"the character {shown(odd.group())} in {shown(event.value)}: take it away")
         return Scalar(event.value, _where(event))
     if isinstance(event, yaml.SequenceStartEvent):
         return Listing([], _where(event))

@@ -123,11 +123,11 @@ class Faults:
 
     def __init__(self, name: str) -> None:
         self._name = name
-        self._first: list[tuple[tuple[int, ...], str]] = []
+        self._first: list[tuple[tuple[int, ...], str | Callable[[], str]]] = []
         self._total = 0
 
-    def add(self, where: tuple[int, ...], text: str) -> None:
-        """Note a fault at `where`: (line,) or (line, column)."""
+    def add(self, where: tuple[int, ...], text: str | Callable[[], str]) -> None:
+        """Note a fault at `where`: (line,) or (line, column); a costly text may wait until it is known to be shown."""
         self._total += 1
         self._first.append((where, text))
         if len(self._first) > 50 * InputError.SHOWN:
@@ -137,7 +137,8 @@ class Faults:
         """Raise the faults noted so far as one error."""
         if self._total:
             self._keep_first()
-            lines = [f"{place(self._name, *where)}: {text}" for where, text in self._first]
+            texts = ((where, text if isinstance(text, str) else text()) for where, text in self._first)
+            lines = [f"{place(self._name, *where)}: {text}" for where, text in texts]
             raise InputError(lines, total=self._total)
 
     def _keep_first(self) -> None:

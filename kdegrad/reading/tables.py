@@ -13,12 +13,13 @@ import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import numpy as np
 
 from kdegrad.errors import InputError, SettingError
-from kdegrad.grammar import number, shown
+from kdegrad.grammar import is_number, shown, unguarded
 from kdegrad.reading.decimals import DIGITS_AND_SIGNS, plain_numbers
 from kdegrad.reading.points import Columns, Faults, Source, Table, bare, listed, place, source_of
 
@@ -128,8 +129,11 @@ def _read_header(lines: _Lines, name: str, columns: Columns, delimiter: str | No
     mark = max(marks, key=lambda mark: (angle in splits[mark], len(splits[mark])))
     names = splits[mark]
     if len(names) < 2 and not all(splits.values()):
-        raise InputError(f"{here}: a quote in the header is not closed, or has text behind it: mend it")
-    if all(map(_is_number, names)):
+        raise InputError(
+            f"{here}: a quote in the header is not closed or has text behind it, or a name has more than "
+            f"{csv.field_size_limit()} characters: mend it"
+        )
+    if all(is_number(name, minus_infinity=True) for name in names):
         raise InputError(
             f"{here}: numbers ({shown(line.strip())}) where the header should be: write the names of the columns "
             "above them, such as angle,logit (and without a '#')"
@@ -178,7 +182,7 @@ def _careful(lines: _Lines, name: str, header: _Header, roles: Mapping[str, str]
         for row in csv.reader(lines, delimiter=header.delimiter, strict=True):
             lines.record_taken()
             if len(row) != width:
-                faults.add((lines.start,), _ragged(row, header))
+                faults.add((lines.start,), partial(_ragged, row, header))
                 continue
             starts.append(lines.start)
             for index, column in wanted:
@@ -188,6 +192,8 @@ def _careful(lines: _Lines, name: str, header: _Header, roles: Mapping[str, str]
     else:
         if lines.start == header.line:
             raise InputError(f"{place(name, header.line)}: a header and no points: write a line for each below it")
+    if "label" in cells:
+        cells["label"] = [unguarded(cell) for cell in cells["label"]]
     return Table(name, roles, cells, lambda _, row: (starts[row],)).source(faults)
 
 
@@ -203,7 +209,10 @@ def _ragged(row: Sequence[str], header: _Header) -> str:
 def _broken_quotes(error: str) -> str:
     """Return the message for a record in which csv.reader lost its way."""
     if "expected after" in error:
-        return "text behind the closing quote of a cell: leave nothing behind it, and write a quote inside a cell twice"
+        return (
+            "text behind the closing quote of a cell: leave nothing behind it, not even a space, and write a quote "
+            "inside a cell twice"
+        )
     if "field limit" in error:
         return f"a cell of more than {csv.field_size_limit()} characters begins here: close its quote, or shorten it"
     return "a quote opens here and is not closed: close it, or take it away"
@@ -216,11 +225,3 @@ def _end_of_line(data: bytes, line: int) -> int:
         found = _LINE_END.search(data, end)
         end = len(data) if found is None else found.end()
     return end
-
-
-def _is_number(text: str) -> bool:
-    try:
-        number(text, minus_infinity=True)
-    except ValueError:
-        return False
-    return True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import io
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -12,6 +11,7 @@ from typing import IO, TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
+from kdegrad.grammar import guarded
 from kdegrad.objective import Evaluation
 from kdegrad.reports import decimals
 from kdegrad.reports.facts import (
@@ -117,16 +117,23 @@ def kernels() -> Iterator[str]:
 
 
 def table(header: Iterable[str], rows: Iterable[Iterable[Any]]) -> Iterator[str]:
-    """Yield the header and the rows in pieces; floats as `repr` writes them, None as an empty cell."""
-    buffer = io.StringIO()
-    writer = csv.writer(buffer, lineterminator="\n")
+    """Yield the header and the rows in pieces; floats as `repr` writes them, None as an empty cell, text `guarded`."""
+    lines = _Lines()
+    writer = csv.writer(lines, lineterminator="\r\n")  # so that a cell that holds either of the two is quoted
     writer.writerow(header)
     remaining = iter(rows)
-    while True:
-        yield buffer.getvalue()
-        buffer.seek(0)
-        buffer.truncate()
-        piece = list(islice(remaining, _ROWS_A_PIECE))
-        if not piece:
-            return
-        writer.writerows(piece)
+    while lines:
+        yield "".join(lines)
+        lines.clear()
+        piece = [tuple(row) for row in islice(remaining, _ROWS_A_PIECE)]
+        if piece and str in map(type, piece[0]):  # text stands in columns of its own
+            writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in piece)
+        else:
+            writer.writerows(piece)
+
+
+class _Lines(list[str]):
+    """Where csv.writer writes; each line ends in a single line feed."""
+
+    def write(self, line: str) -> None:
+        self.append(line[:-2] + "\n")

@@ -5,9 +5,12 @@ from __future__ import annotations
 import io
 from collections.abc import Iterable
 from importlib.util import find_spec
-from typing import IO
+from typing import IO, Final
 
 from kdegrad.errors import SettingError
+from kdegrad.grammar import unguarded
+
+_LARGEST_BLOCK: Final = 2**30  # bytes; pyarrow counts them in 32 bits
 
 
 def check() -> None:
@@ -24,6 +27,15 @@ def write(pieces: Iterable[str], stream: IO[bytes]) -> None:
     import pyarrow.csv
     import pyarrow.parquet
 
-    text = io.BytesIO("".join(pieces).encode("utf-8"))
-    options = pyarrow.csv.ConvertOptions(column_types={"label": pyarrow.string()})
-    pyarrow.parquet.write_table(pyarrow.csv.read_csv(text, convert_options=options), stream)
+    text = "".join(pieces).encode("utf-8")
+    table = pyarrow.csv.read_csv(
+        io.BytesIO(text),
+        read_options=pyarrow.csv.ReadOptions(block_size=min(len(text), _LARGEST_BLOCK)),  # types are those of it all
+        parse_options=pyarrow.csv.ParseOptions(newlines_in_values=True),
+        convert_options=pyarrow.csv.ConvertOptions(column_types={"label": pyarrow.string()}),
+    )
+    for index, field in enumerate(table.schema):
+        if field.type == pyarrow.string():
+            cells = pyarrow.array(map(unguarded, table.column(index).to_pylist()), pyarrow.string())
+            table = table.set_column(index, field, cells)
+    pyarrow.parquet.write_table(table, stream)

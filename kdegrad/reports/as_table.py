@@ -15,6 +15,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
+from kdegrad.grammar import safe_text
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.reports import Look, not_finite
@@ -27,7 +28,6 @@ from kdegrad.reports.facts import (
     largest_first,
     point_columns,
     problem_facts,
-    safe_text,
     sweep_rows,
 )
 from kdegrad.reports.sketch import sketch

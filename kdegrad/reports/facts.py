@@ -169,8 +169,3 @@ def kernel_facts() -> list[dict[str, Any]]:
             }
         )
     return rows
-
-
-def safe_text(text: str) -> str:
-    """Return `text` with every control, format and unassigned character written as an escape: data cannot act."""
-    return "".join(c if c.isprintable() else c.encode("unicode_escape").decode("ascii") for c in text)

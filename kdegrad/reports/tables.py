@@ -7,6 +7,7 @@ cut.
 from __future__ import annotations
 
 import io
+import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
@@ -118,11 +119,15 @@ def _measure(look: Look, table: Table) -> int:
 
 
 def printed(look: Look, item: RenderableType) -> Iterator[str]:
-    """Yield what rich makes of `item`, without spaces at the ends of lines."""
+    """Yield what rich makes of `item`, without spaces at the ends of lines.
+
+    A line that begins with :: would be a command to GitHub's log; a bar takes the place of the space before it.
+    """
     console = _console(look)
     with console.capture() as captured:
         console.print(item)
-    yield "".join(f"{line.rstrip()}\n" for line in captured.get().splitlines())
+    lines = (re.sub("^ (?= *::)", "|", line.rstrip()) for line in captured.get().splitlines())
+    yield "".join(f"{line}\n" for line in lines)
 
 
 @cache
