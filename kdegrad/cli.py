@@ -10,13 +10,11 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -269,17 +267,11 @@ def kernels(report: ReportFlags) -> int:
     return DONE
 
 
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its code."""
-    gc.set_threshold(100_000)  # starting makes many objects and no garbage: 8 ms of looking for it are saved
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
     debug = "--debug" in arguments
     try:
-        return _built_for(arguments).main(args=list(arguments), prog_name="kdegrad", standalone_mode=False) or DONE
+        return _invoked(arguments)
     except KdegradError as error:
         if isinstance(error, SettingError) and error.place is None:
             error = error.at(f"--{error.name}")
@@ -287,6 +279,11 @@ def run(arguments: Sequence[str]) -> int:
         return WRONG_INPUT
     except _UsageError as error:
         return _explain_usage(error)
+    except typer.Exit as done:
+        return done.exit_code
+    except BrokenPipeError:  # of --help and --version, which click prints
+        writing.let_go_of_stdout()
+        return DONE
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
@@ -295,6 +292,13 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
         return MACHINE_FAILED
+
+
+def _invoked(arguments: Sequence[str]) -> int:
+    """Parse the arguments and call their command: as click's own `main` does, which would make a closed pipe exit 1."""
+    application = _built_for(arguments)
+    with application.make_context("kdegrad", list(arguments)) as context:
+        return application.invoke(context) or DONE
 
 
 def _built_for(arguments: Sequence[str]) -> Any:
@@ -351,7 +355,13 @@ def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
         yield lambda _: None
         return
     with writing.replacing(file) as stream:
-        yield reports.tracer(stream)
+        write = reports.tracer(stream)
+
+        def keep(now: DescentStep) -> None:
+            with suppress(BrokenPipeError):  # whoever reads the trace has read enough; the descent goes on
+                write(now)
+
+        yield keep
 
 
 def _example(name: str) -> str:

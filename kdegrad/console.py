@@ -60,8 +60,10 @@ def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> 
 
 def machine_error(error: Exception) -> str:
     """Return what to say about an error that is not the user's."""
-    if isinstance(error, MemoryError):
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "failed to map segment" in text:  # the second: a library finds no room
         return "out of memory: fewer points or bins, or a larger machine"
     if isinstance(error, OSError):
-        return f"{error.filename or 'output'}: {error.strerror or error}"
-    return f"an error of kdegrad's own, {type(error).__name__}: {error}"
+        place = str(error.filename or "output")
+        return f"{place if place.isprintable() else repr(place)}: {error.strerror or text}"
+    return f"an error of kdegrad's own, {type(error).__name__}: {text}"

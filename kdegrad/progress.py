@@ -37,7 +37,7 @@ class ProgressBar:
         self._total = total
         self._done = 0
         self._started = time.monotonic()
-        self._shown = sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
+        self._shown = sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb"
         self._bar: Progress | None = None
 
     def __call__(self, _piece: object = None) -> None:

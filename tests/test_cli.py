@@ -6,16 +6,15 @@ import json
 import math
 import os
 import re
-import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kdegrad as kg
+from tests.conftest import installed
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -32,11 +31,6 @@ def points(tmp_path: Path) -> str:
     path = tmp_path / "points.csv"
     path.write_text(POINTS)
     return str(path)
-
-
-def installed(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a user does, in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "kdegrad", *arguments], capture_output=True, check=False, **options)  # type: ignore[call-overload]
 
 
 # --- what is computed ------------------------------------------------------------------------------------------------
@@ -255,52 +249,6 @@ def test_an_error_of_our_own_exits_4_in_one_line(kdegrad, monkeypatch: pytest.Mo
     assert "Traceback" in kdegrad("loss", TWO_SIDED, "--debug").err
 
 
-def test_out_of_memory_exits_4(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
-    def evaluate(*_: object, **__: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr("kdegrad.objective.evaluate", evaluate)
-    done = kdegrad("loss", TWO_SIDED)
-    assert done.code == 4
-    assert "out of memory" in done.err
-
-
-def test_a_full_disk_exits_4(kdegrad) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    done = kdegrad("loss", TWO_SIDED, "--output", "/dev/full")
-    assert done.code == 4
-    assert "No space left" in done.err
-    with open("/dev/full", "wb") as full:
-        result = subprocess.run(
-            [sys.executable, "-m", "kdegrad", "loss", TWO_SIDED], stdout=full, stderr=subprocess.PIPE, check=False
-        )
-    assert result.returncode == 4
-    assert b"Traceback" not in result.stderr
-
-
-def test_interrupt_exits_130_and_leaves_no_file(tmp_path: Path) -> None:
-    output = tmp_path / "out.csv"
-    arguments = ["grad", TWO_SIDED, "--bins", "10000000", "--sums", "dense", "--format", "csv", "--output", str(output)]
-    process = subprocess.Popen([sys.executable, "-m", "kdegrad", *arguments], stderr=subprocess.PIPE)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert b"Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_closed_pipe_is_no_error() -> None:
-    shell = (
-        f"set -o pipefail; {sys.executable} -m kdegrad grad {TWO_SIDED} --bins 20000 --per-bin --format csv | head -n 2"
-    )
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, check=False)
-    assert done.returncode == 0
-    assert done.stderr == b""
-    assert done.stdout.count(b"\n") == 2
-
-
 # --- where text goes -------------------------------------------------------------------------------------------------
 
 
@@ -323,21 +271,6 @@ def test_output_follows_links_and_keeps_the_mode(kdegrad, tmp_path: Path) -> Non
     assert link.is_symlink()
     assert real.read_text().startswith("loss,kl")
     assert real.stat().st_mode & 0o777 == 0o640
-
-
-def test_a_failed_run_leaves_the_old_output_alone(kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output = tmp_path / "out.csv"
-    output.write_text("old")
-    assert kdegrad("loss", TWO_SIDED, "--bandwidth", "0", "--output", output).code == 2
-
-    def broken(*_: object) -> object:
-        yield "half of it"
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("kdegrad.reports.loss", broken)
-    assert kdegrad("loss", TWO_SIDED, "--output", output).code == 4
-    assert output.read_text() == "old"
-    assert os.listdir(tmp_path) == ["out.csv"]
 
 
 def test_outputs_that_cannot_be_are_refused(kdegrad, points: str, tmp_path: Path) -> None:
@@ -378,15 +311,6 @@ def test_tables_never_cut_a_number_and_name_what_they_drop(
         assert "not shown" in done.out
     if columns >= 60:
         assert max(map(len, done.out.splitlines())) <= columns
-
-
-def test_no_colour_off_a_terminal_and_ascii_where_asked() -> None:
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    for command in (["grad", TWO_SIDED], ["kernels"], ["loss", TWO_SIDED]):
-        done = installed(*command, env=environment)
-        assert done.returncode == 0
-        assert done.stdout.isascii()
-        assert b"\x1b" not in done.stdout
 
 
 def test_kernels_lists_them_all(kdegrad) -> None:
