@@ -192,6 +192,7 @@ def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: Plot
 
     look = look_of(report)
     if checks.list_:
+        writing.check_outputs(_outputs(report))
         deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
         return DONE
     cases = _load_cases(problem, report, figure)
@@ -263,6 +264,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
 @command("kernels")
 def kernels(report: ReportFlags) -> int:
     """List the kernels: names, formulas, support, tail, and the claims of the note that hold for each."""
+    writing.check_outputs(_outputs(report))
     deliver(report, reports.kernels(report.form, look_of(report)))
     return DONE
 
@@ -337,15 +339,16 @@ def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFla
 
 
 def _outputs(
-    report: ReportFlags | VerdictReportFlags, figure: PlotFlags, trace: str | None = None
+    report: ReportFlags | VerdictReportFlags, figure: PlotFlags | None = None, trace: str | None = None
 ) -> dict[str, str | None]:
     """Return the files to write by option, once a figure and Parquet are known to be possible."""
-    if figure.plot is not None:
-        plot.check(figure.plot)
+    drawn = None if figure is None else figure.plot
+    if drawn is not None:
+        plot.check(drawn)
     if report.is_parquet:
         as_parquet.check()
         report.rendered(report.format_)
-    return {"output": report.output, "plot": figure.plot, "trace": trace}
+    return {"output": report.output, "plot": drawn, "trace": trace}
 
 
 @contextmanager

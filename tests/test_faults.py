@@ -14,6 +14,7 @@ import signal
 import subprocess
 import sys
 import threading
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -375,14 +376,14 @@ def test_a_named_pipe_whose_reader_leaves_is_no_error(tmp_path: Path) -> None:
 # --- folders, and files that change ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", [name for name in COMMANDS if name != "kernels"])
-def test_a_folder_is_no_input_and_no_output(kdegrad, tmp_path: Path, name: str) -> None:
+@pytest.mark.parametrize("arguments", [*COMMANDS.values(), ["verify-props", "--list"]])
+def test_a_folder_is_no_input_and_no_output(kdegrad, tmp_path: Path, arguments: list[str]) -> None:
     folder = tmp_path / "points.csv"
     folder.mkdir()
-    command, _, *flags = COMMANDS[name]
-    done = kdegrad(command, folder, *flags)
-    assert (done.code, done.out, done.err) == (2, "", f"error: {folder}: is a folder: name a file in it\n")
-    done = kdegrad(*COMMANDS[name], "--output", folder)
+    if TWO_SIDED in arguments:
+        done = kdegrad(*(folder if argument == TWO_SIDED else argument for argument in arguments))
+        assert (done.code, done.out, done.err) == (2, "", f"error: {folder}: is a folder: name a file in it\n")
+    done = kdegrad(*arguments, "--output", folder)
     assert (done.code, done.out) == (2, "")
     assert done.err == f"error: --output: {str(folder)!r} is a directory: name a file in it\n"
 
@@ -460,12 +461,12 @@ def test_memory_that_runs_out_is_one_line_and_exit_4(many: Path, old: Path, stag
 
 
 @pytest.mark.parametrize("error", [MemoryError(), ImportError("libx.so: failed to map segment from shared object")])
-def test_out_of_memory_is_said_in_one_line(kdegrad, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
-    def evaluate(*_: object, **__: object) -> None:
+def test_out_of_memory_is_no_failed_property(kdegrad, monkeypatch: pytest.MonkeyPatch, error: Exception) -> None:
+    def measure(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("kdegrad.objective.evaluate", evaluate)
-    done = kdegrad("loss", TWO_SIDED)
+    monkeypatch.setattr(import_module("kdegrad.properties.verify"), "_judge_holding", measure)
+    done = kdegrad(*COMMANDS["verify-props"])
     assert (done.code, done.out, done.err) == (4, "", OUT_OF_MEMORY)
 
 
