@@ -36,7 +36,7 @@ from kdegrad.flags import (
     names,
     placed,
 )
-from kdegrad.progress import ProgressBar
+from kdegrad.progress import ProgressBar, Working
 from kdegrad.reports import Format, Look, as_parquet
 
 if TYPE_CHECKING:
@@ -130,7 +130,9 @@ def loss(
     """Compute the loss: the cross-entropy of the uniform target and the model's density."""
     from kdegrad.objective import evaluate, exact_loss
 
-    evaluation = evaluate(_load(problem, report, figure), wrt=())
+    start = _load(problem, report, figure)
+    with Working("summing"):
+        evaluation = evaluate(start, wrt=())
     compared = report.form is Format.table and evaluation.approximates_integral
     if exact is None:
         compared = compared and len(evaluation.weights) <= COMPARED_POINTS
@@ -170,7 +172,9 @@ def grad(
         raise SettingError(
             "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
         )
-    evaluation = evaluate(_load(problem, report, figure), wrt=moving)
+    start = _load(problem, report, figure)
+    with Working("summing"):
+        evaluation = evaluate(start, wrt=moving)
     if not evaluation.is_finite:
         say(f"error: {reports.not_finite(evaluation)}")
         return NOT_FINITE
@@ -318,7 +322,9 @@ def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace:
     if source is None:
         say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
         source = _example(EXAMPLE)
-    return flags.problem(source, _outputs(report, figure, trace))
+    outputs = _outputs(report, figure, trace)
+    with Working("reading"):
+        return flags.problem(source, outputs)
 
 
 def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags) -> dict[str, Problem]:

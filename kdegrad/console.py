@@ -10,6 +10,7 @@ from contextlib import suppress
 from typing import TYPE_CHECKING
 
 from kdegrad import writing
+from kdegrad.progress import Working
 from kdegrad.reports import Look, as_parquet
 
 if TYPE_CHECKING:
@@ -49,13 +50,15 @@ def look_of_stdout() -> Look:
 
 def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
     """Send a report to the file or to standard output."""
-    if report.output is None:
-        writing.write_stdout(pieces, for_people=report.form == "table")
-    elif report.is_parquet:
-        with writing.replacing(report.output) as stream:
-            as_parquet.write(pieces, stream)
-    else:
-        writing.write_file(report.output, pieces)
+    on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
+    with Working("writing", shown=not on_terminal):
+        if report.output is None:
+            writing.write_stdout(pieces, for_people=report.form == "table")
+        elif report.is_parquet:
+            with writing.replacing(report.output) as stream:
+                as_parquet.write(pieces, stream)
+        else:
+            writing.write_file(report.output, pieces)
 
 
 def machine_error(error: Exception) -> str:
