@@ -23,6 +23,9 @@ from kdegrad import __version__, plot, reports, writing
 from kdegrad.console import deliver, look_of, look_of_stdout, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
 from kdegrad.flags import (
+    COMPLETING,
+    PROBLEM,
+    READING,
     REPORT,
     CheckFlags,
     DescentFlags,
@@ -34,6 +37,7 @@ from kdegrad.flags import (
     count,
     flattened,
     names,
+    option,
     placed,
 )
 from kdegrad.progress import ProgressBar, Working
@@ -44,6 +48,8 @@ if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
 DONE, PROPERTY_FAILED, WRONG_INPUT, NOT_FINITE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+GRADIENT = "Gradient"
+SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have
 EXAMPLE = "two_sided.yaml"
 COMPARED_POINTS = 2_000  # of a problem whose bins are compared with the integral unasked
 EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
@@ -53,24 +59,23 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help lists its options under the headings of their panels, in plain text."""
+    """A command whose help lists its options under the headings of their panels, its own first, in plain text."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write one section a panel, in the order in which the panels first appear."""
+        """Write one section a panel."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 heading = getattr(parameter, "rich_help_panel", None) or "Options"
                 sections.setdefault(heading, []).append(record)
-        for heading, records in sections.items():
+        for heading in sorted(sections, key=lambda heading: SHARED.index(heading) if heading in SHARED else -1):
             with formatter.section(heading):
-                formatter.write_dl(records)
+                formatter.write_dl(sections[heading])
 
 
 app = typer.Typer(
     name="kdegrad",
-    add_completion=False,
     invoke_without_command=True,
     rich_markup_mode=None,  # plain help starts faster, pipes well, and needs no rich
     pretty_exceptions_enable=False,
@@ -127,7 +132,7 @@ def loss(
         ),
     ] = None,
 ) -> int:
-    """Compute the loss: the cross-entropy of the uniform target and the model's density."""
+    """Compute the loss, the cross-entropy of target and density."""
     from kdegrad.objective import evaluate, exact_loss
 
     start = _load(problem, report, figure)
@@ -150,21 +155,16 @@ def grad(
     figure: PlotFlags,
     wrt: Annotated[
         str,
-        typer.Option(
-            metavar="NAMES", help="logits, angles, bandwidth: separated by commas.", rich_help_panel="Gradient"
+        option(
+            "--wrt", GRADIENT, "logits, angles, bandwidth, by commas. [default: logits]", "NAMES", words="objective.WRT"
         ),
     ] = "logits",
     per_bin: Annotated[
-        bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel="Gradient")
+        bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel=GRADIENT)
     ] = False,
-    top: Annotated[
-        str | None,
-        typer.Option(
-            metavar="K", help="Only the K largest, the largest first.", rich_help_panel="Gradient", show_default=False
-        ),
-    ] = None,
+    top: Annotated[str | None, option("--top", GRADIENT, "Only the K largest, the largest first.", "K")] = None,
 ) -> int:
-    """Compute the gradients of the loss: of the logits, the angles and the bandwidth."""
+    """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
 
     rows, moving = None if top is None else count("top", top), names(wrt)
@@ -190,7 +190,10 @@ def grad(
 
 @command("verify-props")
 def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
-    """Check the note's claims and what stands behind them: each passes, fails, or is skipped with a reason."""
+    """Check the note's claims, and what stands behind them.
+
+    Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
+    """
     from kdegrad import properties
     from kdegrad.reports import verdicts
 
@@ -211,7 +214,10 @@ def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: Plot
 
 @command("sweep")
 def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
-    """Compute loss and gradient along one parameter, for every --kernel: --over distance moves the points away."""
+    """Compute loss and gradient along one parameter.
+
+    --over distance moves the points away from the target. --kernel may be repeated: each is taken along.
+    """
     from kdegrad import sweeps
 
     values = along.values()
@@ -232,9 +238,10 @@ def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: 
 
 @command("descend")
 def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: DescentFlags) -> int:
-    """Descend along the gradient: the course in a table, the points at the end as a CSV that grad reads.
+    """Descend along the gradient, and show the course.
 
-    With --output FILE the points go there; with --format csv they are what is printed.
+    The points at the end are a CSV that grad reads: with --output FILE they go there; with --format csv they are what
+    is printed.
     """
     from kdegrad import descent
 
@@ -267,7 +274,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
 
 @command("kernels")
 def kernels(report: ReportFlags) -> int:
-    """List the kernels: names, formulas, support, tail, and the claims of the note that hold for each."""
+    """List the kernels, and which claims hold for each."""
     writing.check_outputs(_outputs(report))
     deliver(report, reports.kernels(report.form, look_of(report)))
     return DONE
@@ -285,8 +292,8 @@ def run(arguments: Sequence[str]) -> int:
         return WRONG_INPUT
     except _UsageError as error:
         return _explain_usage(error)
-    except typer.Exit as done:
-        return done.exit_code
+    except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
+        return WRONG_INPUT if done.exit_code else DONE
     except BrokenPipeError:  # of --help and --version, which click prints
         writing.let_go_of_stdout()
         return DONE
@@ -303,6 +310,8 @@ def run(arguments: Sequence[str]) -> int:
 def _invoked(arguments: Sequence[str]) -> int:
     """Parse the arguments and call their command: as click's own `main` does, which would make a closed pipe exit 1."""
     application = _built_for(arguments)
+    if COMPLETING:
+        application.main(prog_name="kdegrad")
     with application.make_context("kdegrad", list(arguments)) as context:
         return application.invoke(context) or DONE
 

@@ -6,6 +6,7 @@ import json
 import math
 import os
 import re
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -14,7 +15,7 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from tests.conftest import installed
+from tests.conftest import COMMAND
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -334,11 +335,101 @@ def test_help_and_version_need_neither_numpy_nor_rich(flag: str) -> None:
     assert done.stdout == f"kdegrad {kg.__version__}\n" if flag == "--version" else "loss" in done.stdout
 
 
-def test_help_fits_80_columns() -> None:
-    for command in ([], ["loss"], ["grad"], ["sweep"], ["descend"], ["kernels"]):
-        done = installed(*command, "--help", env=os.environ | {"COLUMNS": "80"})
-        assert max(map(len, done.stdout.decode().splitlines())) <= 80
-        assert re.search(rb"-h, --help", done.stdout)
+@pytest.mark.parametrize("command", ["", "loss", "grad", "verify-props", "sweep", "descend", "kernels"])
+def test_help_fits_80_columns_and_cuts_nothing(kdegrad, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = kdegrad(*command.split(), "--help")
+    assert (done.code, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "..." not in done.out.replace("COMMAND [ARGS]...", "")
+    assert not re.search(r"\[default:$", done.out, flags=re.MULTILINE)
+    assert "-h, --help" in done.out
+
+
+def test_help_begins_with_the_command_s_own_options(kdegrad) -> None:
+    headings = re.findall(r"^(\w+):$", kdegrad("sweep", "--help").out, flags=re.MULTILINE)
+    assert headings == ["Arguments", "Sweep", "Problem", "Reading", "Report", "Options"]
+
+
+# --- completion ------------------------------------------------------------------------------------------------------
+
+COMPLETED = {
+    "": ["descend", "grad", "kernels", "loss", "sweep", "verify-props"],
+    "loss --ban": ["--bandwidth"],
+    "sweep --st": ["--steps"],
+    "loss --kernel wr": ["wrapped-cauchy", "wrapped-gaussian", "wrapped-laplace"],
+    "grad --rule g": ["gauss"],
+    "grad --unit t": ["turns"],
+    "grad --sums ": ["auto", "dense", "fast"],
+    "grad --wrt b": ["bandwidth"],
+    "loss --input-format y": ["yaml", "yml"],
+    "sweep --over b": ["background", "bandwidth", "bins"],
+    "descend --optimizer a": ["adam"],
+    "verify-props --only far": ["far-field"],
+    "verify-props --format j": ["json", "junit"],
+}
+
+
+ASK = """
+import os, sys
+os.environ["_KDEGRAD_COMPLETE"] = "complete_bash"
+from kdegrad import cli
+for typed in sys.argv[1:]:
+    os.environ |= {"COMP_WORDS": "kdegrad " + typed, "COMP_CWORD": str(1 + typed.count(" "))}
+    try:
+        cli.run([])
+    except SystemExit as end:
+        print(end.code, "end")
+"""
+
+
+def test_a_shell_is_told_what_may_follow() -> None:
+    """All is asked of one process, as bash asks; the shells themselves are asked below."""
+    done = subprocess.run([sys.executable, "-c", ASK, *COMPLETED], capture_output=True, text=True, check=True)
+    answers = [sorted(answer.split()) for answer in done.stdout.split("0 end\n")]
+    assert dict(zip(COMPLETED, answers, strict=False)) == COMPLETED
+
+
+SHELLS = {
+    "bash": 'eval "$(kdegrad --show-completion)"; COMP_WORDS=(kdegrad loss --ker); COMP_CWORD=2; '
+    'complete -p kdegrad >/dev/null && _kdegrad_completion kdegrad && echo "${COMPREPLY[@]}"',
+    "zsh": 'autoload -Uz compinit && compinit -D; eval "$(kdegrad --show-completion)"; words=(kdegrad loss --ker); '
+    '[[ -n $_comps[kdegrad] ]] && _arguments() { echo "$@"; } && CURRENT=3 && $_comps[kdegrad]',
+    "fish": "kdegrad --show-completion | source; complete --do-complete 'kdegrad loss --ker'",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_works_in_the_shell(tmp_path: Path, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "script"  # a file, so that the shell is the parent whose name is looked for
+    script.write_text(SHELLS[shell])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "HOME": str(tmp_path)}
+    done = subprocess.run([shell, script], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--kernel" in done.stdout
+    assert "--bandwidth" not in done.stdout
+
+
+def test_completion_is_installed_where_the_shell_reads_it(tmp_path: Path) -> None:
+    environment = os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} --install-completion; true"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert "bash completion installed" in done.stdout
+    assert "_KDEGRAD_COMPLETE=complete_bash" in (tmp_path / ".bash_completions" / "kdegrad.sh").read_text()
+    assert "kdegrad.sh" in (tmp_path / ".bashrc").read_text()
+
+
+def test_an_unknown_shell_is_no_failed_property(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: None)
+    assert kdegrad("--show-completion").code == 2
 
 
 def test_no_command_prints_the_help_and_exits_2(kdegrad) -> None:
