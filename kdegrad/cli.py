@@ -10,13 +10,11 @@
 
 from __future__ import annotations
 
-import gc
-import sys
 import traceback
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, NoReturn
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 from typer.core import TyperCommand
@@ -25,6 +23,9 @@ from kdegrad import __version__, plot, reports, writing
 from kdegrad.console import deliver, look_of, look_of_stdout, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
 from kdegrad.flags import (
+    COMPLETING,
+    PROBLEM,
+    READING,
     REPORT,
     CheckFlags,
     DescentFlags,
@@ -36,9 +37,10 @@ from kdegrad.flags import (
     count,
     flattened,
     names,
+    option,
     placed,
 )
-from kdegrad.progress import ProgressBar
+from kdegrad.progress import ProgressBar, Working
 from kdegrad.reports import Format, Look, as_parquet
 
 if TYPE_CHECKING:
@@ -46,6 +48,8 @@ if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
 DONE, PROPERTY_FAILED, WRONG_INPUT, NOT_FINITE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
+GRADIENT = "Gradient"
+SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have
 EXAMPLE = "two_sided.yaml"
 COMPARED_POINTS = 2_000  # of a problem whose bins are compared with the integral unasked
 EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
@@ -55,24 +59,23 @@ _UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help lists its options under the headings of their panels, in plain text."""
+    """A command whose help lists its options under the headings of their panels, its own first, in plain text."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
-        """Write one section a panel, in the order in which the panels first appear."""
+        """Write one section a panel."""
         sections: dict[str, list[tuple[str, str]]] = {}
         for parameter in self.get_params(ctx):
             record = parameter.get_help_record(ctx)
             if record is not None:
                 heading = getattr(parameter, "rich_help_panel", None) or "Options"
                 sections.setdefault(heading, []).append(record)
-        for heading, records in sections.items():
+        for heading in sorted(sections, key=lambda heading: SHARED.index(heading) if heading in SHARED else -1):
             with formatter.section(heading):
-                formatter.write_dl(records)
+                formatter.write_dl(sections[heading])
 
 
 app = typer.Typer(
     name="kdegrad",
-    add_completion=False,
     invoke_without_command=True,
     rich_markup_mode=None,  # plain help starts faster, pipes well, and needs no rich
     pretty_exceptions_enable=False,
@@ -129,10 +132,12 @@ def loss(
         ),
     ] = None,
 ) -> int:
-    """Compute the loss: the cross-entropy of the uniform target and the model's density."""
+    """Compute the loss, the cross-entropy of target and density."""
     from kdegrad.objective import evaluate, exact_loss
 
-    evaluation = evaluate(_load(problem, report, figure), wrt=())
+    start = _load(problem, report, figure)
+    with Working("summing"):
+        evaluation = evaluate(start, wrt=())
     compared = report.form is Format.table and evaluation.approximates_integral
     if exact is None:
         compared = compared and len(evaluation.weights) <= COMPARED_POINTS
@@ -150,21 +155,16 @@ def grad(
     figure: PlotFlags,
     wrt: Annotated[
         str,
-        typer.Option(
-            metavar="NAMES", help="logits, angles, bandwidth: separated by commas.", rich_help_panel="Gradient"
+        option(
+            "--wrt", GRADIENT, "logits, angles, bandwidth, by commas. [default: logits]", "NAMES", words="objective.WRT"
         ),
     ] = "logits",
     per_bin: Annotated[
-        bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel="Gradient")
+        bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel=GRADIENT)
     ] = False,
-    top: Annotated[
-        str | None,
-        typer.Option(
-            metavar="K", help="Only the K largest, the largest first.", rich_help_panel="Gradient", show_default=False
-        ),
-    ] = None,
+    top: Annotated[str | None, option("--top", GRADIENT, "Only the K largest, the largest first.", "K")] = None,
 ) -> int:
-    """Compute the gradients of the loss: of the logits, the angles and the bandwidth."""
+    """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
 
     rows, moving = None if top is None else count("top", top), names(wrt)
@@ -172,7 +172,9 @@ def grad(
         raise SettingError(
             "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
         )
-    evaluation = evaluate(_load(problem, report, figure), wrt=moving)
+    start = _load(problem, report, figure)
+    with Working("summing"):
+        evaluation = evaluate(start, wrt=moving)
     if not evaluation.is_finite:
         say(f"error: {reports.not_finite(evaluation)}")
         return NOT_FINITE
@@ -188,12 +190,16 @@ def grad(
 
 @command("verify-props")
 def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
-    """Check the note's claims and what stands behind them: each passes, fails, or is skipped with a reason."""
+    """Check the note's claims, and what stands behind them.
+
+    Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
+    """
     from kdegrad import properties
     from kdegrad.reports import verdicts
 
     look = look_of(report)
     if checks.list_:
+        writing.check_outputs(_outputs(report))
         deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
         return DONE
     cases = _load_cases(problem, report, figure)
@@ -208,7 +214,10 @@ def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: Plot
 
 @command("sweep")
 def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
-    """Compute loss and gradient along one parameter, for every --kernel: --over distance moves the points away."""
+    """Compute loss and gradient along one parameter.
+
+    --over distance moves the points away from the target. --kernel may be repeated: each is taken along.
+    """
     from kdegrad import sweeps
 
     values = along.values()
@@ -229,9 +238,10 @@ def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: 
 
 @command("descend")
 def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: DescentFlags) -> int:
-    """Descend along the gradient: the course in a table, the points at the end as a CSV that grad reads.
+    """Descend along the gradient, and show the course.
 
-    With --output FILE the points go there; with --format csv they are what is printed.
+    The points at the end are a CSV that grad reads: with --output FILE they go there; with --format csv they are what
+    is printed.
     """
     from kdegrad import descent
 
@@ -264,22 +274,17 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
 
 @command("kernels")
 def kernels(report: ReportFlags) -> int:
-    """List the kernels: names, formulas, support, tail, and the claims of the note that hold for each."""
+    """List the kernels, and which claims hold for each."""
+    writing.check_outputs(_outputs(report))
     deliver(report, reports.kernels(report.form, look_of(report)))
     return DONE
-
-
-def main(arguments: Sequence[str] | None = None) -> NoReturn:
-    """Run the command line and exit with its code."""
-    gc.set_threshold(100_000)  # starting makes many objects and no garbage: 8 ms of looking for it are saved
-    sys.exit(run(sys.argv[1:] if arguments is None else arguments))
 
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
     debug = "--debug" in arguments
     try:
-        return _built_for(arguments).main(args=list(arguments), prog_name="kdegrad", standalone_mode=False) or DONE
+        return _invoked(arguments)
     except KdegradError as error:
         if isinstance(error, SettingError) and error.place is None:
             error = error.at(f"--{error.name}")
@@ -287,6 +292,11 @@ def run(arguments: Sequence[str]) -> int:
         return WRONG_INPUT
     except _UsageError as error:
         return _explain_usage(error)
+    except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
+        return WRONG_INPUT if done.exit_code else DONE
+    except BrokenPipeError:  # of --help and --version, which click prints
+        writing.let_go_of_stdout()
+        return DONE
     except KeyboardInterrupt:
         say("interrupted")
         return INTERRUPTED
@@ -295,6 +305,15 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
         return MACHINE_FAILED
+
+
+def _invoked(arguments: Sequence[str]) -> int:
+    """Parse the arguments and call their command: as click's own `main` does, which would make a closed pipe exit 1."""
+    application = _built_for(arguments)
+    if COMPLETING:
+        application.main(prog_name="kdegrad")
+    with application.make_context("kdegrad", list(arguments)) as context:
+        return application.invoke(context) or DONE
 
 
 def _built_for(arguments: Sequence[str]) -> Any:
@@ -312,7 +331,9 @@ def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace:
     if source is None:
         say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
         source = _example(EXAMPLE)
-    return flags.problem(source, _outputs(report, figure, trace))
+    outputs = _outputs(report, figure, trace)
+    with Working("reading"):
+        return flags.problem(source, outputs)
 
 
 def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags) -> dict[str, Problem]:
@@ -333,15 +354,16 @@ def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFla
 
 
 def _outputs(
-    report: ReportFlags | VerdictReportFlags, figure: PlotFlags, trace: str | None = None
+    report: ReportFlags | VerdictReportFlags, figure: PlotFlags | None = None, trace: str | None = None
 ) -> dict[str, str | None]:
     """Return the files to write by option, once a figure and Parquet are known to be possible."""
-    if figure.plot is not None:
-        plot.check(figure.plot)
+    drawn = None if figure is None else figure.plot
+    if drawn is not None:
+        plot.check(drawn)
     if report.is_parquet:
         as_parquet.check()
         report.rendered(report.format_)
-    return {"output": report.output, "plot": figure.plot, "trace": trace}
+    return {"output": report.output, "plot": drawn, "trace": trace}
 
 
 @contextmanager
@@ -351,7 +373,13 @@ def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
         yield lambda _: None
         return
     with writing.replacing(file) as stream:
-        yield reports.tracer(stream)
+        write = reports.tracer(stream)
+
+        def keep(now: DescentStep) -> None:
+            with suppress(BrokenPipeError):  # whoever reads the trace has read enough; the descent goes on
+                write(now)
+
+        yield keep
 
 
 def _example(name: str) -> str:

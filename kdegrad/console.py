@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from kdegrad import writing
 from kdegrad.grammar import safe_text
+from kdegrad.progress import Working
 from kdegrad.reports import Look, as_parquet
 
 if TYPE_CHECKING:
@@ -54,19 +55,23 @@ def look_of_stdout() -> Look:
 
 def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
     """Send a report to the file or to standard output."""
-    if report.output is None:
-        writing.write_stdout(pieces, for_people=report.form == "table")
-    elif report.is_parquet:
-        with writing.replacing(report.output) as stream:
-            as_parquet.write(pieces, stream)
-    else:
-        writing.write_file(report.output, pieces)
+    on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
+    with Working("writing", shown=not on_terminal):
+        if report.output is None:
+            writing.write_stdout(pieces, for_people=report.form == "table")
+        elif report.is_parquet:
+            with writing.replacing(report.output) as stream:
+                as_parquet.write(pieces, stream)
+        else:
+            writing.write_file(report.output, pieces)
 
 
 def machine_error(error: Exception) -> str:
     """Return what to say about an error that is not the user's."""
-    if isinstance(error, MemoryError):
+    text = " ".join(str(error).split())
+    if isinstance(error, MemoryError) or "failed to map segment" in text:  # the second: a library finds no room
         return "out of memory: fewer points or bins, or a larger machine"
     if isinstance(error, OSError):
-        return f"{error.filename or 'output'}: {error.strerror or error}"
-    return f"an error of kdegrad's own, {type(error).__name__}: {error}"
+        place = str(error.filename or "output")
+        return f"{place if place.isprintable() else repr(place)}: {error.strerror or text}"
+    return f"an error of kdegrad's own, {type(error).__name__}: {text}"

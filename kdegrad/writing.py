@@ -7,7 +7,7 @@ import os
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import IO, Final
 
@@ -41,11 +41,12 @@ def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
             raise SettingError(option, f"{output!r} is no file: name one, or leave it out for standard output", place)
         if path.is_dir():
             raise SettingError(option, f"{output!r} is a directory: name a file in it", place)
-        if not path.parent.is_dir():
-            raise SettingError(option, f"the folder {str(path.parent)!r} does not exist: make it first", place)
+        real = os.path.realpath(path)
+        folder = os.path.dirname(real if path.is_symlink() else path) or "."
+        if not os.path.isdir(folder):
+            raise SettingError(option, f"the folder {folder!r} does not exist: make it first", place)
         if any(path.exists() and os.path.exists(source) and os.path.samefile(path, source) for source in inputs):
             raise SettingError(option, f"{output!r} would overwrite the input: name another file", place)
-        real = os.path.realpath(path)
         if real in taken and (path.is_file() or not path.exists()):
             raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file", place)
         taken[real] = option
@@ -68,11 +69,17 @@ def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:
     encoding = (sys.stdout.encoding or "ascii") if for_people else "utf-8"
     guarded = sys.stdout.isatty() and not for_people
     try:
-        for piece in (safe_text(piece, "\n\t") for piece in pieces) if guarded else pieces:
-            sys.stdout.buffer.write(piece.encode(encoding, errors="replace"))
-        sys.stdout.buffer.flush()
+        with _naming("standard output"):
+            for piece in (safe_text(piece, "\n\t") for piece in pieces) if guarded else pieces:
+                sys.stdout.buffer.write(piece.encode(encoding, errors="replace"))
+            sys.stdout.buffer.flush()
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing is left for the flush at exit
+        let_go_of_stdout()
+
+
+def let_go_of_stdout() -> None:
+    """Let what standard output still holds go nowhere, so that the flush at exit has nobody to miss."""
+    os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
@@ -80,24 +87,40 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
     """Yield a binary stream whose content becomes the file `output` when the block ends well.
 
     A temporary file in the same folder is renamed over it: links are followed, an existing file's mode is kept, a
-    new one's is the usual one. A device or a pipe is written to as it is, and so is what /dev/stdout stands for.
+    new one's is the usual one. A device or a pipe is written to as it is, and so is what /dev/stdout stands for; a
+    reader that goes away has read enough.
     """
     import tempfile  # it loads hashlib and OpenSSL, which a report on standard output need not wait for
 
     path = Path(os.path.realpath(output))
     standard = _STANDARD.get(os.path.abspath(output))
     if standard is not None or (path.exists() and not path.is_file()):
-        with open(path if standard is None else os.dup(standard), "wb") as stream:
+        with (
+            suppress(BrokenPipeError),
+            _naming(output),
+            open(path if standard is None else os.dup(standard), "wb") as stream,
+        ):
             yield stream
         return
-    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".part")
+    with _naming(output):
+        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".part")
+        try:
+            with os.fdopen(descriptor, "wb") as stream:
+                yield stream
+            os.chmod(temporary, _mode(path))
+            os.replace(temporary, path)
+        except BaseException:
+            Path(temporary).unlink(missing_ok=True)
+            raise
+
+
+@contextmanager
+def _naming(place: str) -> Iterator[None]:
+    """Let an error of the machine say what could not be written: `place`, not a temporary file or a number."""
     try:
-        with os.fdopen(descriptor, "wb") as stream:
-            yield stream
-        os.chmod(temporary, _mode(path))
-        os.replace(temporary, path)
-    except BaseException:
-        Path(temporary).unlink(missing_ok=True)
+        yield
+    except OSError as error:
+        error.filename, error.filename2 = place, None
         raise
 
 

@@ -9,7 +9,10 @@ import csv
 import io
 import json
 import os
+import subprocess
+import sys
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 from hypothesis import settings
@@ -19,6 +22,15 @@ from kdegrad import cli
 settings.register_profile("steady", derandomize=True)
 if not os.environ.get("KDEGRAD_EXPLORE"):
     settings.load_profile("steady")
+
+
+COMMAND = str(Path(sys.executable).with_name("kdegrad"))  # as it was installed
+
+
+def installed(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
+    """Run the command as a user does, in a process of its own; `options` are those of `subprocess.run`."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
+    return subprocess.run([COMMAND, *map(str, arguments)], check=False, **streams | options)  # type: ignore[call-overload]
 
 
 class Run:

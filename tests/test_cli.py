@@ -6,16 +6,16 @@ import json
 import math
 import os
 import re
-import signal
+import shutil
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kdegrad as kg
+from tests.conftest import COMMAND
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -32,11 +32,6 @@ def points(tmp_path: Path) -> str:
     path = tmp_path / "points.csv"
     path.write_text(POINTS)
     return str(path)
-
-
-def installed(*arguments: str, **options: object) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a user does, in a process of its own."""
-    return subprocess.run([sys.executable, "-m", "kdegrad", *arguments], capture_output=True, check=False, **options)  # type: ignore[call-overload]
 
 
 # --- what is computed ------------------------------------------------------------------------------------------------
@@ -255,52 +250,6 @@ def test_an_error_of_our_own_exits_4_in_one_line(kdegrad, monkeypatch: pytest.Mo
     assert "Traceback" in kdegrad("loss", TWO_SIDED, "--debug").err
 
 
-def test_out_of_memory_exits_4(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
-    def evaluate(*_: object, **__: object) -> None:
-        raise MemoryError
-
-    monkeypatch.setattr("kdegrad.objective.evaluate", evaluate)
-    done = kdegrad("loss", TWO_SIDED)
-    assert done.code == 4
-    assert "out of memory" in done.err
-
-
-def test_a_full_disk_exits_4(kdegrad) -> None:
-    if not Path("/dev/full").exists():
-        pytest.skip("needs /dev/full")
-    done = kdegrad("loss", TWO_SIDED, "--output", "/dev/full")
-    assert done.code == 4
-    assert "No space left" in done.err
-    with open("/dev/full", "wb") as full:
-        result = subprocess.run(
-            [sys.executable, "-m", "kdegrad", "loss", TWO_SIDED], stdout=full, stderr=subprocess.PIPE, check=False
-        )
-    assert result.returncode == 4
-    assert b"Traceback" not in result.stderr
-
-
-def test_interrupt_exits_130_and_leaves_no_file(tmp_path: Path) -> None:
-    output = tmp_path / "out.csv"
-    arguments = ["grad", TWO_SIDED, "--bins", "10000000", "--sums", "dense", "--format", "csv", "--output", str(output)]
-    process = subprocess.Popen([sys.executable, "-m", "kdegrad", *arguments], stderr=subprocess.PIPE)
-    time.sleep(1.5)
-    process.send_signal(signal.SIGINT)
-    _, err = process.communicate(timeout=30)
-    assert process.returncode == 130
-    assert b"Traceback" not in err
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_a_closed_pipe_is_no_error() -> None:
-    shell = (
-        f"set -o pipefail; {sys.executable} -m kdegrad grad {TWO_SIDED} --bins 20000 --per-bin --format csv | head -n 2"
-    )
-    done = subprocess.run(["bash", "-c", shell], capture_output=True, check=False)
-    assert done.returncode == 0
-    assert done.stderr == b""
-    assert done.stdout.count(b"\n") == 2
-
-
 # --- where text goes -------------------------------------------------------------------------------------------------
 
 
@@ -323,21 +272,6 @@ def test_output_follows_links_and_keeps_the_mode(kdegrad, tmp_path: Path) -> Non
     assert link.is_symlink()
     assert real.read_text().startswith("loss,kl")
     assert real.stat().st_mode & 0o777 == 0o640
-
-
-def test_a_failed_run_leaves_the_old_output_alone(kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    output = tmp_path / "out.csv"
-    output.write_text("old")
-    assert kdegrad("loss", TWO_SIDED, "--bandwidth", "0", "--output", output).code == 2
-
-    def broken(*_: object) -> object:
-        yield "half of it"
-        raise OSError(28, "No space left on device")
-
-    monkeypatch.setattr("kdegrad.reports.loss", broken)
-    assert kdegrad("loss", TWO_SIDED, "--output", output).code == 4
-    assert output.read_text() == "old"
-    assert os.listdir(tmp_path) == ["out.csv"]
 
 
 def test_outputs_that_cannot_be_are_refused(kdegrad, points: str, tmp_path: Path) -> None:
@@ -380,15 +314,6 @@ def test_tables_never_cut_a_number_and_name_what_they_drop(
         assert max(map(len, done.out.splitlines())) <= columns
 
 
-def test_no_colour_off_a_terminal_and_ascii_where_asked() -> None:
-    environment = os.environ | {"PYTHONIOENCODING": "ascii"}
-    for command in (["grad", TWO_SIDED], ["kernels"], ["loss", TWO_SIDED]):
-        done = installed(*command, env=environment)
-        assert done.returncode == 0
-        assert done.stdout.isascii()
-        assert b"\x1b" not in done.stdout
-
-
 def test_kernels_lists_them_all(kdegrad) -> None:
     from kdegrad.kernels import KERNELS
 
@@ -410,11 +335,101 @@ def test_help_and_version_need_neither_numpy_nor_rich(flag: str) -> None:
     assert done.stdout == f"kdegrad {kg.__version__}\n" if flag == "--version" else "loss" in done.stdout
 
 
-def test_help_fits_80_columns() -> None:
-    for command in ([], ["loss"], ["grad"], ["sweep"], ["descend"], ["kernels"]):
-        done = installed(*command, "--help", env=os.environ | {"COLUMNS": "80"})
-        assert max(map(len, done.stdout.decode().splitlines())) <= 80
-        assert re.search(rb"-h, --help", done.stdout)
+@pytest.mark.parametrize("command", ["", "loss", "grad", "verify-props", "sweep", "descend", "kernels"])
+def test_help_fits_80_columns_and_cuts_nothing(kdegrad, monkeypatch: pytest.MonkeyPatch, command: str) -> None:
+    monkeypatch.setenv("COLUMNS", "80")
+    done = kdegrad(*command.split(), "--help")
+    assert (done.code, done.err) == (0, "")
+    assert max(map(len, done.out.splitlines())) <= 80
+    assert "..." not in done.out.replace("COMMAND [ARGS]...", "")
+    assert not re.search(r"\[default:$", done.out, flags=re.MULTILINE)
+    assert "-h, --help" in done.out
+
+
+def test_help_begins_with_the_command_s_own_options(kdegrad) -> None:
+    headings = re.findall(r"^(\w+):$", kdegrad("sweep", "--help").out, flags=re.MULTILINE)
+    assert headings == ["Arguments", "Sweep", "Problem", "Reading", "Report", "Options"]
+
+
+# --- completion ------------------------------------------------------------------------------------------------------
+
+COMPLETED = {
+    "": ["descend", "grad", "kernels", "loss", "sweep", "verify-props"],
+    "loss --ban": ["--bandwidth"],
+    "sweep --st": ["--steps"],
+    "loss --kernel wr": ["wrapped-cauchy", "wrapped-gaussian", "wrapped-laplace"],
+    "grad --rule g": ["gauss"],
+    "grad --unit t": ["turns"],
+    "grad --sums ": ["auto", "dense", "fast"],
+    "grad --wrt b": ["bandwidth"],
+    "loss --input-format y": ["yaml", "yml"],
+    "sweep --over b": ["background", "bandwidth", "bins"],
+    "descend --optimizer a": ["adam"],
+    "verify-props --only far": ["far-field"],
+    "verify-props --format j": ["json", "junit"],
+}
+
+
+ASK = """
+import os, sys
+os.environ["_KDEGRAD_COMPLETE"] = "complete_bash"
+from kdegrad import cli
+for typed in sys.argv[1:]:
+    os.environ |= {"COMP_WORDS": "kdegrad " + typed, "COMP_CWORD": str(1 + typed.count(" "))}
+    try:
+        cli.run([])
+    except SystemExit as end:
+        print(end.code, "end")
+"""
+
+
+def test_a_shell_is_told_what_may_follow() -> None:
+    """All is asked of one process, as bash asks; the shells themselves are asked below."""
+    done = subprocess.run([sys.executable, "-c", ASK, *COMPLETED], capture_output=True, text=True, check=True)
+    answers = [sorted(answer.split()) for answer in done.stdout.split("0 end\n")]
+    assert dict(zip(COMPLETED, answers, strict=False)) == COMPLETED
+
+
+SHELLS = {
+    "bash": 'eval "$(kdegrad --show-completion)"; COMP_WORDS=(kdegrad loss --ker); COMP_CWORD=2; '
+    'complete -p kdegrad >/dev/null && _kdegrad_completion kdegrad && echo "${COMPREPLY[@]}"',
+    "zsh": 'autoload -Uz compinit && compinit -D; eval "$(kdegrad --show-completion)"; words=(kdegrad loss --ker); '
+    '[[ -n $_comps[kdegrad] ]] && _arguments() { echo "$@"; } && CURRENT=3 && $_comps[kdegrad]',
+    "fish": "kdegrad --show-completion | source; complete --do-complete 'kdegrad loss --ker'",
+}
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_completion_works_in_the_shell(tmp_path: Path, shell: str) -> None:
+    if shutil.which(shell) is None:
+        pytest.skip(f"{shell} is not installed")
+    script = tmp_path / "script"  # a file, so that the shell is the parent whose name is looked for
+    script.write_text(SHELLS[shell])
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    environment = os.environ | {"PATH": path, "HOME": str(tmp_path)}
+    done = subprocess.run([shell, script], capture_output=True, text=True, env=environment, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert "--kernel" in done.stdout
+    assert "--bandwidth" not in done.stdout
+
+
+def test_completion_is_installed_where_the_shell_reads_it(tmp_path: Path) -> None:
+    environment = os.environ | {"HOME": str(tmp_path)}
+    done = subprocess.run(
+        ["bash", "-c", f"{COMMAND} --install-completion; true"],
+        capture_output=True,
+        text=True,
+        env=environment,
+        check=False,
+    )
+    assert "bash completion installed" in done.stdout
+    assert "_KDEGRAD_COMPLETE=complete_bash" in (tmp_path / ".bash_completions" / "kdegrad.sh").read_text()
+    assert "kdegrad.sh" in (tmp_path / ".bashrc").read_text()
+
+
+def test_an_unknown_shell_is_no_failed_property(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("typer.completion._get_shell_name", lambda: None)
+    assert kdegrad("--show-completion").code == 2
 
 
 def test_no_command_prints_the_help_and_exits_2(kdegrad) -> None:

@@ -7,15 +7,20 @@ import io
 import json
 import math
 import os
+import pty
+import subprocess
 import sys
+import threading
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad.progress import ProgressBar
+from kdegrad.progress import ProgressBar, Working
+from tests.conftest import COMMAND
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -270,6 +275,53 @@ def test_a_bar_is_for_terminals_and_work_over_a_second(
         advance()
         advance()
     assert ("sweep" in stream.getvalue()) == shown
+
+
+@pytest.mark.parametrize(
+    ("terminal", "wanted", "shown"), [(True, True, True), (True, False, False), (False, True, False)]
+)
+def test_a_step_is_named_on_a_terminal_unless_the_step_writes_there_itself(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, wanted: bool, shown: bool
+) -> None:
+    stream = Terminal() if terminal else io.StringIO()
+    monkeypatch.setattr(sys, "stderr", stream)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr("kdegrad.progress.PATIENCE", 0.0)
+    with Working("summing", shown=wanted):
+        deadline = time.monotonic() + (30 if shown else 0.05)
+        while "summing" not in stream.getvalue() and time.monotonic() < deadline:
+            time.sleep(0.01)
+    assert ("summing" in stream.getvalue()) == shown
+
+
+def test_a_step_that_is_soon_over_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+    stream = Terminal()
+    monkeypatch.setattr(sys, "stderr", stream)
+    with Working("summing"):
+        pass
+    assert stream.getvalue() == ""
+    assert threading.active_count() == 1
+
+
+def test_a_step_on_a_real_terminal_vanishes_when_it_is_over() -> None:
+    """The command waits for its input, which comes once the terminal shows that it waits."""
+    ours, its = pty.openpty()
+    process = subprocess.Popen(
+        [COMMAND, "loss", "-", "--target", "0", "9", "--format", "json"], env=os.environ | {"TERM": "xterm"},
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=its,
+    )  # fmt: skip
+    os.close(its)
+    shown = b""
+    while b"reading" not in shown:
+        shown += os.read(ours, 4096)
+    out, _ = process.communicate(b"angle,logit\n1,0\n5,0.5\n")
+    with suppress(OSError):  # how a terminal ends
+        while more := os.read(ours, 4096):
+            shown += more
+    os.close(ours)
+    assert process.returncode == 0
+    assert json.loads(out)["loss"] == kg.loss([1, 5], [0, 0.5], target=(0, 9))
+    assert shown.rstrip(b"\r").endswith((b"\x1b[2K", b"\x1b[K"))  # the line is erased
 
 
 def test_nothing_but_data_reaches_a_pipe(kdegrad) -> None:

@@ -6,11 +6,14 @@
 
 from kdegrad.flags.checks import CheckFlags
 from kdegrad.flags.families import DescentFlags, SweepFlags
-from kdegrad.flags.problem import ProblemFlags
+from kdegrad.flags.problem import PROBLEM, READING, ProblemFlags
 from kdegrad.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
-from kdegrad.flags.words import count, flattened, names, placed
+from kdegrad.flags.words import COMPLETING, count, flattened, names, option, placed
 
 __all__ = [
+    "COMPLETING",
+    "PROBLEM",
+    "READING",
     "REPORT",
     "CheckFlags",
     "DescentFlags",
@@ -22,5 +25,6 @@ __all__ = [
     "count",
     "flattened",
     "names",
+    "option",
     "placed",
 ]

@@ -19,7 +19,9 @@ class CheckFlags:
 
     cases: Annotated[str, option("--cases", CHECKS, "Random problems beside the input's. [default: 20]", "N")] = "20"
     seed: Annotated[str, option("--seed", CHECKS, "What they are drawn from. [default: 0]", "S")] = "0"
-    only: Annotated[list[str] | None, option("--only", CHECKS, "This property; may be repeated.", "ID")] = None
+    only: Annotated[
+        list[str] | None, option("--only", CHECKS, "Only this property; may be repeated.", "ID", words="properties.IDS")
+    ] = None
     tolerance: Annotated[
         str | None, option("--tolerance", CHECKS, "What rounding may do. [default: each check's own estimate]", "T")
     ] = None

@@ -20,7 +20,7 @@ class SweepFlags:
 
     over: Annotated[
         str | None,
-        option("--over", SWEEP, "distance, bandwidth, bins, kernel, background or scale.", "NAME"),
+        option("--over", SWEEP, "distance, bandwidth, bins, kernel, background or scale.", "NAME", words="sweeps.OVER"),
     ] = None
     from_: Annotated[str | None, option("--from", SWEEP, "The first value.", "A")] = None
     to: Annotated[str | None, option("--to", SWEEP, "The last value.", "B")] = None
@@ -64,11 +64,18 @@ class DescentFlags:
     steps: Annotated[str | None, option("--steps", DESCENT, "The most steps to take. [default: 100]", "K")] = None
     rate: Annotated[str | None, option("--rate", DESCENT, "The length of a step. [default: 1]", "R")] = None
     wrt: Annotated[
-        str, option("--wrt", DESCENT, "What moves: logits, angles, bandwidth. [default: logits]", "NAMES")
+        str,
+        option(
+            "--wrt",
+            DESCENT,
+            "What moves: logits, angles, bandwidth, by commas. [default: logits]",
+            "NAMES",
+            words="objective.WRT",
+        ),
     ] = "logits"
-    optimizer: Annotated[str, option("--optimizer", DESCENT, "gradient, em or adam. [default: gradient]", "NAME")] = (
-        "gradient"
-    )
+    optimizer: Annotated[
+        str, option("--optimizer", DESCENT, "gradient, em or adam. [default: gradient]", "NAME", words="movers.MOVERS")
+    ] = "gradient"
     tolerance: Annotated[
         str | None,
         option("--tolerance", DESCENT, "Stop at this duality gap, or norm of the gradient. [default: 1e-8]", "T"),

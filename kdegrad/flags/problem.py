@@ -28,27 +28,29 @@ class ProblemFlags:
         typer.Argument(
             metavar="[INPUT]",
             rich_help_panel="Arguments",
-            help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input.",
+            help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input. [default: a packaged example]",
             show_default=False,
         ),
     ] = None
     target: Annotated[tuple[str, str] | None, option("--target", PROBLEM, "The interval [a, b].", "LOW HIGH")] = None
     kernel: Annotated[
-        list[str] | None, option("--kernel", PROBLEM, "See kdegrad kernels. [default: laplace]", "NAME")
+        list[str] | None,
+        option("--kernel", PROBLEM, "See kdegrad kernels. [default: laplace]", "NAME", words="kernels.BY_NAME"),
     ] = None
     bandwidth: Annotated[
-        str | None, option("--bandwidth", PROBLEM, "Scale of the kernel, in the angles' unit. [default: 1]", "H")
+        str | None, option("--bandwidth", PROBLEM, "Its scale, in the angles' unit. [default: 1]", "H")
     ] = None
     df: Annotated[str | None, option("--df", PROBLEM, "Degrees of freedom of student-t. [default: 3]", "NU")] = None
     bins: Annotated[str | None, option("--bins", PROBLEM, "How many bins. [default: 360]", "B")] = None
-    rule: Annotated[str | None, option("--rule", PROBLEM, "midpoint, gauss or exact. [default: midpoint]", "NAME")] = (
-        None
-    )
+    rule: Annotated[
+        str | None,
+        option("--rule", PROBLEM, "midpoint, gauss or exact. [default: midpoint]", "NAME", words="settings.RULES"),
+    ] = None
     at: Annotated[str | None, option("--at", PROBLEM, "One bin only, at X.", "X")] = None
     scale: Annotated[str | None, option("--scale", PROBLEM, "Multiply the kernel by C. [default: 1]", "C")] = None
     background: Annotated[
         str | None,
-        option("--background", PROBLEM, "Mix the share E of the target's uniform density in. [default: 0]", "E"),
+        option("--background", PROBLEM, "Share of the target's uniform density mixed in. [default: 0]", "E"),
     ] = None
     circular: Annotated[
         bool | None,
@@ -59,10 +61,17 @@ class ProblemFlags:
     period: Annotated[str | None, option("--period", PROBLEM, "The circle's circumference.", "P")] = None
     unit: Annotated[
         str | None,
-        option("--unit", PROBLEM, "degrees, radians or turns: the circle's circumference. [default: degrees]", "NAME"),
+        option(
+            "--unit",
+            PROBLEM,
+            "degrees, radians or turns: the circle's circumference. [default: degrees]",
+            "NAME",
+            words="settings.CIRCUMFERENCE",
+        ),
     ] = None
     sums: Annotated[
-        str | None, option("--sums", PROBLEM, "auto, dense or fast: same numbers. [default: auto]", "NAME")
+        str | None,
+        option("--sums", PROBLEM, "How to sum: auto, dense, fast. [default: auto]", "NAME", words="settings.SUMS"),
     ] = None
     angle_column: Annotated[
         str | None, option("--angle-column", READING, "Column of the angles. [default: angle]", "NAME")
@@ -80,7 +89,14 @@ class ProblemFlags:
         None
     )
     input_format: Annotated[
-        str | None, option("--input-format", READING, "csv, tsv, yaml or parquet. [default: by suffix]", "NAME")
+        str | None,
+        option(
+            "--input-format",
+            READING,
+            "csv, tsv, yaml or parquet. [default: by suffix]",
+            "NAME",
+            words="reading.FORMATS",
+        ),
     ] = None
 
     def problem(self, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:

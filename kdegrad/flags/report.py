@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -15,6 +15,13 @@ REPORT = "Report"
 PARQUET = ".parquet"
 
 
+def form(help_: str) -> Any:
+    """Return the declaration of ``--format``."""
+    return typer.Option(
+        "--format", help=help_, metavar="NAME", rich_help_panel=REPORT, case_sensitive=False, show_default=False
+    )
+
+
 @dataclass(eq=False, repr=False)
 class _OutputFlags:
     """Where a report goes."""
@@ -22,9 +29,7 @@ class _OutputFlags:
     output: Annotated[
         str | None, option("--output", REPORT, "Write there, whole or not at all; .parquet by suffix.", "FILE")
     ] = None
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of an error of ours.", rich_help_panel=REPORT)
-    ] = False
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of an error of kdegrad's own.")] = False
 
     @property
     def is_parquet(self) -> bool:
@@ -48,9 +53,7 @@ class _OutputFlags:
 class ReportFlags(_OutputFlags):
     """Where a report goes and in which form."""
 
-    format_: Annotated[
-        Format, typer.Option("--format", help="The form of the report.", rich_help_panel=REPORT, case_sensitive=False)
-    ] = Format.table
+    format_: Annotated[Format, form("table, json or csv. [default: table]")] = Format.table
 
     @property
     def form(self) -> Format:
@@ -62,10 +65,7 @@ class ReportFlags(_OutputFlags):
 class VerdictReportFlags(_OutputFlags):
     """The same for the report of ``verify-props``, which has more forms."""
 
-    format_: Annotated[
-        VerdictFormat,
-        typer.Option("--format", help="The form of the report.", rich_help_panel=REPORT, case_sensitive=False),
-    ] = VerdictFormat.table
+    format_: Annotated[VerdictFormat, form("table, json, csv, junit or github. [default: table]")] = VerdictFormat.table
 
     @property
     def form(self) -> VerdictFormat:

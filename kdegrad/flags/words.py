@@ -6,21 +6,51 @@ Everything arrives as text: numbers obey the grammar that files obey too (`kdegr
 from __future__ import annotations
 
 import inspect
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import fields, is_dataclass
 from functools import cache
-from typing import Any, get_type_hints
+from importlib import import_module
+from typing import Any, Final, get_type_hints
 
 import typer
 
 from kdegrad import grammar
 from kdegrad.errors import SettingError
 
+COMPLETING: Final = "_KDEGRAD_COMPLETE" in os.environ  # a shell asks what may follow on the line
 
-def option(name: str, panel: str, help_: str, metavar: str | None = None) -> Any:
-    """Return the declaration of an option whose default its help names itself."""
-    return typer.Option(name, help=help_, metavar=metavar, rich_help_panel=panel, show_default=False)
+
+def option(name: str, panel: str, help_: str, metavar: str | None = None, *, words: str | None = None) -> Any:
+    """Return the declaration of an option whose default its help names itself.
+
+    Parameters
+    ----------
+    name, help_, metavar
+        As help shows them.
+    panel
+        The heading that it stands under.
+    words
+        What a shell may complete its value to: a collection of names of kdegrad, ``module.NAME``.
+    """
+    return typer.Option(
+        name,
+        help=help_,
+        metavar=metavar,
+        rich_help_panel=panel,
+        show_default=False,
+        autocompletion=_completer(words) if words and COMPLETING else None,
+    )
+
+
+def _completer(words: str) -> Callable[[str], list[str]]:
+    module, _, name = words.rpartition(".")
+
+    def complete(incomplete: str) -> list[str]:
+        return [word for word in getattr(import_module(f"kdegrad.{module}"), name) if word.startswith(incomplete)]
+
+    return complete
 
 
 def parsed(name: str, reads: Callable[[str], Any], text: str) -> Any:

@@ -34,17 +34,20 @@ _METADATA: Final[dict[str, dict[str, str | None]]] = {
 
 
 def check(file: str) -> None:
-    """Refuse a file that no figure can be written to, before anything is computed.
+    """Refuse a file that no figure can be written to, before anything is computed (or matplotlib is imported).
 
     Raises
     ------
     SettingError
         For a suffix that is none of `SUFFIXES`, or if matplotlib is not installed.
     """
+    import logging  # only a figure needs it
+
     if _suffix(file) not in SUFFIXES:
         raise SettingError("plot", f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these", "--plot")
     if find_matplotlib() is None:
         raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'", "--plot")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it may find no home to keep its list of fonts in
 
 
 def find_matplotlib() -> object | None:

@@ -10,4 +10,6 @@ from __future__ import annotations
 from kdegrad.properties.base import Case, Comparison, Property, Verdict
 from kdegrad.properties.verify import PROPERTIES, judge, passed, verify
 
-__all__ = ["PROPERTIES", "Case", "Comparison", "Property", "Verdict", "judge", "passed", "verify"]
+IDS = tuple(property_.id for property_ in PROPERTIES)
+
+__all__ = ["IDS", "PROPERTIES", "Case", "Comparison", "Property", "Verdict", "judge", "passed", "verify"]

@@ -129,6 +129,8 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
         return _judge_breaking(property_, case, tolerance)
     except Unmet as unmet:
         return _verdict(property_, case, "", "", "skip", str(unmet))
+    except (MemoryError, OSError, ImportError):  # the machine failed, not the property
+        raise
     except Exception as error:  # a check that cannot be carried out has not passed
         expectation: Expectation = "breaks" if theory == "breaks" else "holds"
         observed = f"error: {type(error).__name__}"
