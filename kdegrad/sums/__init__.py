@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import Final
 
+import numpy as np
+
 from kdegrad.domain import Circle, FloatArray
 from kdegrad.kernels import Kernel
 from kdegrad.sums.base import KernelSums, Shares
@@ -20,6 +22,11 @@ _SCAN_SET_UP: Final = {False: 12_000, True: 30_000}  # on the line, on a circle
 _SCAN_EACH: Final = 3
 _CELLS_SET_UP: Final = 800_000
 _CELLS_EACH: Final = 15
+
+# glibc's malloc keeps freed memory for the next array up to the size of the largest block that was freed, 32 MiB at most.
+# What it does not keep goes back to the system and comes again page by page, which can take longer than the sums. So one
+# such block is freed here; it is never touched.
+np.empty((32 << 20) - (64 << 10), dtype=np.uint8)
 
 
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
