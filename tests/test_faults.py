@@ -297,6 +297,17 @@ def test_an_interrupt_exits_130_and_leaves_no_half_written_file(old: Path, name:
     assert is_untouched(old)
 
 
+def test_an_interrupt_that_another_error_wraps_is_one(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Python 3.12, one that comes while a class is made is the cause of a RuntimeError."""
+
+    def evaluate(*_: object, **__: object) -> None:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr("kdegrad.objective.evaluate", evaluate)
+    done = kdegrad("loss", TWO_SIDED)
+    assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
+
+
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
 def test_whoever_ends_it_leaves_no_half_written_file(old: Path, number: int, code: int) -> None:
     stage, arguments = LONG["descend"]
@@ -307,7 +318,7 @@ def test_whoever_ends_it_leaves_no_half_written_file(old: Path, number: int, cod
 
 def test_an_interrupt_while_the_command_loads_is_no_traceback(tmp_path: Path) -> None:
     wait = "; import time; time.sleep(30)"  # so that it strikes there, for a module loads in milliseconds
-    assert struck(signal.SIGINT, "typer.Typer", "--help", cwd=tmp_path, wait=wait) == (130, "")
+    assert struck(signal.SIGINT, "typer.Typer", "--help", cwd=tmp_path, wait=wait) == (-signal.SIGINT, "")
 
 
 # --- pipes -----------------------------------------------------------------------------------------------------------
