@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mises --bandwidth 20 --bins 90
 
-.PHONY: help demo test check coverage mutants bench readme gallery clean
+.PHONY: help demo test check coverage mutants bench dist matrix readme gallery clean
 
 help:
 	@echo "make demo      set up .venv and run the main job on a real sample"
@@ -13,6 +13,8 @@ help:
 	@echo "make coverage  list the lines and branches that no test reaches"
 	@echo "make mutants   break the mathematics at 2,400 places and list what no test notices (half an hour)"
 	@echo "make bench     measure speed, as ratios side by side"
+	@echo "make dist      build wheel and sdist into dist/, and try each in a bare environment"
+	@echo "make matrix    test on every Python here, with the lowest and the newest dependencies (needs uv)"
 	@echo "make readme    write the README's outputs anew"
 	@echo "make gallery   draw the README's pictures anew"
 	@echo "make clean     remove .venv and caches"
@@ -53,6 +55,12 @@ mutants: .venv/stamp
 
 bench: .venv/stamp
 	$(BIN)/python -m tests.benchmarks
+
+dist: .venv/stamp
+	$(BIN)/python -m tests.release dist
+
+matrix: .venv/stamp
+	$(BIN)/python -m tests.release matrix
 
 readme: .venv/stamp
 	$(BIN)/python -m tests.readme

@@ -301,6 +301,9 @@ def run(arguments: Sequence[str]) -> int:
         say("interrupted")
         return INTERRUPTED
     except Exception as error:  # every other error is the machine's or our own, and 1 must mean a failed property
+        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # within a class that was being made
+            say("interrupted")
+            return INTERRUPTED
         if debug:
             traceback.print_exc()
         say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))

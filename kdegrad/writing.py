@@ -9,7 +9,7 @@ import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, NoReturn
 
 from kdegrad.errors import SettingError
 from kdegrad.grammar import safe_text
@@ -102,7 +102,7 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
         ):
             yield stream
         return
-    with _naming(output):
+    with _naming(output), _clearing_away():
         descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".part")
         try:
             with os.fdopen(descriptor, "wb") as stream:
@@ -112,6 +112,27 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
         except BaseException:
             Path(temporary).unlink(missing_ok=True)
             raise
+
+
+@contextmanager
+def _clearing_away() -> Iterator[None]:
+    """Let whoever ends the process, by ``kill`` or by closing the terminal, wait until a half-written file is gone."""
+    import signal
+
+    def end(number: int, _frame: object) -> NoReturn:
+        sys.exit(128 + number)  # as a shell counts it
+
+    before = {}
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP; nohup has it ignored
+        number = getattr(signal, name, None)
+        if number is not None and signal.getsignal(number) == signal.SIG_DFL:
+            with suppress(ValueError):  # a thread that is not the main one
+                before[number] = signal.signal(number, end)
+    try:
+        yield
+    finally:
+        for number, handler in before.items():
+            signal.signal(number, handler)
 
 
 @contextmanager

@@ -7,6 +7,7 @@ do for a user. Where a fault must strike at one stage of the work, that stage is
 from __future__ import annotations
 
 import ctypes
+import json
 import os
 import resource
 import shutil
@@ -14,6 +15,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -61,12 +63,18 @@ from kdegrad.__main__ import main
 main()
 """
 SAY = "import sys; print('here', file=sys.stderr, flush=True)"
-# No room is left but what the process holds and a little more.
+# No room is left but a little, nor in what was freed and kept.
 CAP = """
-import resource
+import resource, sys
 pages = int(open("/proc/self/statm").read().split()[0])
 room = pages * resource.getpagesize() + 500_000
 resource.setrlimit(resource.RLIMIT_AS, (room, room))
+sys.taken = []
+try:
+    while True:
+        sys.taken.append(bytearray(200_000))
+except MemoryError:
+    del sys.taken[-2:]
 """
 
 
@@ -88,6 +96,12 @@ def without_privileges() -> None:
     libc = ctypes.CDLL(None)
     for capability in (read_and_write_all, read_all):
         libc.prctl(drop, capability, 0, 0, 0)
+
+
+def heeding_signals() -> None:
+    """Let signals act in the program that is executed next, also where nohup or a shell's ``&`` has them ignored."""
+    for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
@@ -259,18 +273,26 @@ LONG = {
 
 
 def struck(number: int, stage: str, *arguments: object, cwd: Path, wait: str = "") -> tuple[int, str]:
-    """Send a signal at a stage; return the exit code and what was said on standard error after it."""
+    """Send a signal at a stage; return the exit code and what was said on standard error after it.
+
+    It is sent again where it came just before a call that waits: Python sees it only when the call is over.
+    """
     process = subprocess.Popen(
         stricken(stage, SAY + wait, *arguments), cwd=cwd, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=heeding_signals,
     )  # fmt: skip
     assert process.stderr is not None
     assert process.stdin is not None
     with process.stdin, process.stderr:
         assert process.stderr.readline() == "here\n"
-        process.send_signal(number)
-        said = process.stderr.read()
-    return process.wait(timeout=30), said
+        for _ in range(3):
+            process.send_signal(number)
+            with suppress(subprocess.TimeoutExpired):
+                process.wait(timeout=10)
+                break
+        else:
+            process.kill()
+        return process.wait(), process.stderr.read()
 
 
 @pytest.mark.parametrize("name", LONG)
@@ -279,6 +301,17 @@ def test_an_interrupt_exits_130_and_leaves_no_half_written_file(old: Path, name:
     output = [] if name == "plot" else ["--output", old.name]
     assert struck(signal.SIGINT, stage, *arguments, *output, cwd=old.parent) == (130, "interrupted\n")
     assert is_untouched(old)
+
+
+def test_an_interrupt_that_another_error_wraps_is_one(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Before Python 3.12, one that comes while a class is made is the cause of a RuntimeError."""
+
+    def evaluate(*_: object, **__: object) -> None:
+        raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
+
+    monkeypatch.setattr("kdegrad.objective.evaluate", evaluate)
+    done = kdegrad("loss", TWO_SIDED)
+    assert (done.code, done.out, done.err) == (130, "", "interrupted\n")
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
@@ -291,7 +324,7 @@ def test_whoever_ends_it_leaves_no_half_written_file(old: Path, number: int, cod
 
 def test_an_interrupt_while_the_command_loads_is_no_traceback(tmp_path: Path) -> None:
     wait = "; import time; time.sleep(30)"  # so that it strikes there, for a module loads in milliseconds
-    assert struck(signal.SIGINT, "typer.Typer", "--help", cwd=tmp_path, wait=wait) == (130, "")
+    assert struck(signal.SIGINT, "typer.Typer", "--help", cwd=tmp_path, wait=wait) == (-signal.SIGINT, "")
 
 
 # --- pipes -----------------------------------------------------------------------------------------------------------
@@ -574,3 +607,43 @@ def test_closed_streams_and_what_they_are_needed_for(tmp_path: Path) -> None:
     assert done.returncode == 0
     assert output.read_text().startswith("angle,logit,label,weight")
     assert closed("loss", "no.csv", streams=">&- 2>&- <&-").returncode == 2
+
+
+# --- what it touches -------------------------------------------------------------------------------------------------
+
+# Runs commands in one process that tells what Python's own audit saw: files opened to be written, and what reaches out.
+WATCHED = """
+import json, os, sys
+seen = []
+OUT = ("socket.", "subprocess.", "os.exec", "os.fork", "os.posix_spawn", "os.spawn", "os.system", "urllib.", "pickle.")
+def watch(event, arguments):
+    if event.startswith(OUT):
+        seen.append(event + str(arguments))
+    if event == "open" and isinstance(arguments[0], (str, bytes)) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
+        seen.append("open " + os.fsdecode(arguments[0]))
+sys.addaudithook(watch)
+from kdegrad import cli
+codes = [cli.run(line) for line in json.loads(sys.argv[1])]
+print(json.dumps([codes, seen]), file=sys.stderr)
+"""
+
+
+def test_it_writes_what_it_is_told_to_and_reaches_out_to_nothing(tmp_path: Path) -> None:
+    outputs = [["--output", f"{name}.csv"] for name in COMMANDS]
+    lines = [*map(list.__add__, COMMANDS.values(), outputs), *COMMANDS.values(), ["loss"], ["--help"]]
+    lines += [[*COMMANDS["grad"], "--output", "x.parquet"], [*COMMANDS["descend"], "--trace", "trace.csv"]]
+    environment = os.environ | {"PYTHONDONTWRITEBYTECODE": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", WATCHED, json.dumps(lines)],
+        capture_output=True,
+        cwd=tmp_path,
+        env=environment,
+        check=True,
+    )
+    codes, seen = json.loads(done.stderr.splitlines()[-1])
+    assert codes == [0] * len(lines)
+    written = [Path(entry.removeprefix("open ")) for entry in seen]
+    assert {(path.parent, path.suffix) for path in written} == {(tmp_path, ".part")}
+    expected = [f"{name}.csv" for name in COMMANDS] + ["x.parquet", "trace.csv"]
+    assert sorted(os.listdir(tmp_path)) == sorted(expected)
+    assert len(written) == len(expected)

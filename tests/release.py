@@ -1,0 +1,194 @@
+"""The release, tried as a stranger gets it: ``python -m tests.release dist`` and ``... matrix``, run by make.
+
+`dist` builds wheel and sdist into dist/, checks their metadata and contents, installs each into a bare environment
+outside the checkout and works with it there. `matrix` runs the suite's outer part on every Python found, with the
+lowest and the newest versions that pyproject.toml allows, and the whole suite at the lowest of all.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import tarfile
+import tempfile
+import zipfile
+from pathlib import Path
+
+from tests.readme import ROOT
+
+DIST = ROOT / "dist"
+RUNTIME = {"numpy", "pyyaml", "rich", "typer"}
+# What a wheel holds beside kdegrad/*.py, and what an sdist must hold so that its own tests run.
+WHEEL = [
+    "kdegrad/py.typed",
+    "kdegrad/LICENSE",
+    "kdegrad/sample_inputs/two_sided.yaml",
+    "kdegrad/sample_inputs/wind.csv",
+]
+SDIST = ["Makefile", "README.md", "pyproject.toml", "tests/release.py", "sample_inputs/gallery/em.svg"]
+# Arguments → exit code, and a piece of what is said on either stream.
+SMOKE = [
+    ("--version", 0, "kdegrad "),
+    ("--help", 0, "verify-props"),
+    ("loss", 0, "loss 7.81144871263 nats"),
+    ("grad --format csv", 0, "far left,0.190414"),
+    ("grad --wrt angles,bandwidth --format json", 0, "gradient_log_bandwidth"),
+    ("verify-props --cases 1", 0, " 0 failed"),
+    ("sweep --over kernel --format csv", 0, "cauchy"),
+    ("descend --steps 2 --output end.csv", 0, "2 steps"),
+    ("loss end.csv --target -30 30 --format csv", 0, "laplace"),
+    ("kernels", 0, "wrapped-cauchy"),
+    ("loss --kernel epanechnikov", 3, "the density is 0 at 360 of 360 nodes"),
+    ("loss --plot figure.svg", 2, "pip install 'kdegrad[plot]'"),
+    ("loss --output loss.parquet", 2, "pip install 'kdegrad[parquet]'"),
+    ("loss no.csv", 2, "no such file"),
+]
+LIBRARY = """
+import kdegrad as kg
+loss, gradient = kg.loss_and_grad([-75.0, 50.0], [0.4, -0.2], target=(-30, 30), bandwidth=10)
+assert abs(loss - 8.197135780693687) < 1e-12 and abs(gradient.sum()) < 1e-12
+assert all(verdict.verdict != "fail" for verdict in kg.verify(kg.Problem([-75.0, 50.0], target=(-30, 30)), cases=1))
+"""
+TYPED = """
+import kdegrad as kg
+reveal_type(kg.loss([1.0], target=(0, 1)))
+kg.loss([1.0], target=(0, 1), bandwith=3)
+"""
+# The outer part of the suite: the command, files, reports, figures; what a dependency's version may change.
+OUTER = ["cli", "cli_families", "faults", "objective", "parquet", "plot", "problem", "reading", "readme", "verify_cli"]
+
+
+def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]:
+    """Run a command; what it says on both streams is text, and is shown if it fails where it should not."""
+    streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
+    return subprocess.run([str(word) for word in command], check=False, **streams | options)  # type: ignore[call-overload]
+
+
+def must(*command: object, **options: object) -> str:
+    """Run a command that has to succeed, and return what it says."""
+    done = run(*command, **options)
+    if done.returncode:
+        sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}exit code {done.returncode}")
+    return done.stdout
+
+
+def environment(folder: Path, *packages: object) -> Path:
+    """Make a new virtual environment of `packages`, by uv where it is found, and return its Python."""
+    python = folder / "bin" / "python"
+    if shutil.which("uv"):
+        must("uv", "venv", "--quiet", "--python", sys.executable, folder)
+        must("uv", "pip", "install", "--quiet", "--python", python, *packages)
+    else:
+        must(sys.executable, "-m", "venv", folder)
+        must(python, "-m", "pip", "install", "--quiet", *packages)
+    return python
+
+
+def contents(wheel: Path) -> dict[str, bytes]:
+    with zipfile.ZipFile(wheel) as archive:
+        return {name: archive.read(name) for name in archive.namelist()}
+
+
+def size_of(folder: Path) -> int:
+    return sum(file.stat().st_size for file in folder.rglob("*") if file.is_file())
+
+
+def smoke(python: Path, folder: Path) -> None:
+    """Work with the installed package in an empty folder: the command, the library, nothing but what it depends on."""
+    free = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"COLUMNS": "80"}
+    free["PYTHONUTF8"] = "1"
+    folder.mkdir()
+    for line, code, said in SMOKE:
+        done = run(python.with_name("kdegrad"), *line.split(), cwd=folder, env=free)
+        if done.returncode != code or said not in done.stdout:
+            sys.exit(f"kdegrad {line}\n{done.stdout}exit code {done.returncode}, not {code} and {said!r}")
+    must(python, "-W", "error", "-c", LIBRARY, cwd=folder, env=free)
+    script = "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))"
+    names = set(must(python, "-c", script, cwd=folder).split())
+    assert names >= RUNTIME | {"kdegrad"}, names
+    assert not names & {"scipy", "matplotlib", "pyarrow", "pytest"}, names
+    place = must(python, "-c", "import kdegrad; print(kdegrad.__file__)", cwd=folder)
+    assert str(ROOT) not in place, place
+
+
+def see_types(mypy: Path, python: Path, folder: Path) -> None:
+    """Let mypy read the installed package: it knows the type of a result, and that an option is misspelt."""
+    script = folder / "typed.py"
+    script.write_text(TYPED)
+    said = run(mypy, "-m", "mypy", "--strict", "--python-executable", python, script, cwd=folder).stdout
+    assert 'Revealed type is "float"' in said.replace("builtins.", ""), said
+    assert 'Unexpected keyword argument "bandwith"' in said, said
+
+
+def dist() -> None:
+    """Build, check, install and use wheel and sdist; print their sizes."""
+    shutil.rmtree(DIST, ignore_errors=True)
+    with tempfile.TemporaryDirectory() as name:
+        work = Path(name)
+        tools = environment(work / "tools", "build", "twine", "mypy")
+        must(tools, "-m", "build", "--outdir", DIST, ROOT)  # the wheel is made of the sdist
+        must(tools, "-m", "build", "--wheel", "--outdir", work, ROOT)
+        [wheel], [sdist], [straight] = DIST.glob("*.whl"), DIST.glob("*.tar.gz"), work.glob("*.whl")
+        print(must(tools, "-m", "twine", "check", "--strict", wheel, sdist), end="")
+        held = contents(wheel)
+        assert held == contents(straight), "the sdist makes another wheel than the checkout"
+        assert set(WHEEL) <= held.keys(), sorted(held)
+        assert not [file for file in held if re.search(r"tests|gallery|__pycache__", file)], sorted(held)
+        with tarfile.open(sdist) as archive:
+            packed = {member.name.partition("/")[2] for member in archive}
+        assert set(SDIST) <= packed, sorted(packed)
+        for artifact in (wheel, sdist):
+            bare = work / f"bare{artifact.suffix}"
+            python = environment(bare, artifact)
+            smoke(python, work / f"use{artifact.suffix}")
+            see_types(tools, python, work)
+            [package] = bare.glob("lib/python*/site-packages/kdegrad")
+            print(f"{artifact.name}: {artifact.stat().st_size:,} bytes; {len(SMOKE)} commands, library and types work")
+        print(f"installed: {size_of(package):,} bytes; with all it depends on {size_of(bare) / 1e6:.0f} MB")
+
+
+def pythons() -> dict[tuple[int, int], str]:
+    """Return the Pythons of this machine that kdegrad is for, by version: those of the PATH and of pyenv."""
+    names = [shutil.which(f"python3.{minor}") for minor in range(11, 20)]
+    kept = sorted(map(str, Path.home().glob(".pyenv/versions/3.*/bin/python")))
+    found = {}
+    for path in [*kept, *filter(None, names)]:
+        done = run(path, "-c", "import sys; print(*sys.version_info[:2])")
+        if done.returncode == 0 and (version := tuple(map(int, done.stdout.split()))) >= (3, 11):
+            found[version] = path
+    return dict(sorted(found.items()))
+
+
+def matrix() -> None:
+    """Run the suite's outer part on every Python, at the lowest and the newest versions; print what passed."""
+    if not shutil.which("uv"):
+        sys.exit("make matrix needs uv, which can choose the lowest versions: pip install uv")
+    failed = False
+    for version, path in pythons().items():
+        for resolution in ("lowest-direct", "highest"):
+            with tempfile.TemporaryDirectory() as name:
+                python = Path(name) / "bin" / "python"
+                chosen = ["--resolution", resolution, "--only-binary", ":all:", "--group", "dev", "--editable", "."]
+                must("uv", "venv", "--quiet", "--python", path, name)
+                must("uv", "pip", "install", "--quiet", "--python", python, *chosen, cwd=ROOT)
+                listed = json.loads(must("uv", "pip", "list", "--quiet", "--python", python, "--format", "json"))
+                shown = [
+                    f"{p['name']} {p['version']}" for p in listed if p["name"] in {*RUNTIME, "matplotlib", "pyarrow"}
+                ]
+                whole = resolution == "lowest-direct" and version == min(pythons())
+                files = [] if whole else [f"tests/test_{part}.py" for part in OUTER]
+                done = run(python, "-m", "pytest", "-p", "no:cacheprovider", *files, cwd=ROOT)
+                last = done.stdout.splitlines()[-1]
+                print(f"{'.'.join(map(str, version))} {resolution}: {', '.join(shown)}: {last}", flush=True)
+                if done.returncode:
+                    failed = True
+                    print(done.stdout)
+    sys.exit(failed)
+
+
+if __name__ == "__main__":
+    {"dist": dist, "matrix": matrix}[sys.argv[1]]()
