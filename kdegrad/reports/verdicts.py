@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from kdegrad.errors import SettingError
+from kdegrad.grammar import safe_text
 from kdegrad.reports import Look, VerdictFormat
 
 if TYPE_CHECKING:
@@ -123,7 +124,7 @@ def github(checks: Sequence[Verdict]) -> Iterator[str]:
 
 
 def _github_text(text: str) -> str:
-    return text.replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
+    return safe_text(text, "\r\n").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")
 
 
 def _github_property(text: str) -> str:
