@@ -222,6 +222,17 @@ def test_where_edges_of_uniform_meet_the_gradient_is_the_mean_of_the_sides():
     assert gradients.log_bandwidth == pytest.approx(log_bandwidth, abs=near)
 
 
+@pytest.mark.parametrize("kernel", ["triangular", "epanechnikov", "tricube"])
+def test_twins_share_a_steep_edge_by_their_weights(kernel):
+    whole = Problem([0.0, 1.9, 4.0], target=(-1, 4), bandwidth=1.0, kernel=kernel, background=1e-6, rule="exact")
+    parts = np.array([0.25, 0.0, 0.75])
+    logits = [0.0, math.log(0.25), -math.inf, math.log(0.75), 0.0]
+    split = whole.replace(angles=[0.0, 1.9, 1.9, 1.9, 4.0], logits=logits)
+    one, many = (kg.evaluate(problem, wrt=WRT).gradients for problem in (whole, split))
+    np.testing.assert_allclose(many.angles[1:4], parts * one.angles[1], rtol=1e-9)
+    np.testing.assert_allclose(many.angles[[0, 4]], one.angles[[0, 2]], rtol=1e-9)
+
+
 @pytest.mark.parametrize("sums", ["dense", "fast"])
 def test_edges_outside_of_the_target_add_nothing(sums):
     """L is log of a parabola's mean: L(x) = 1/2 ∫ -log(3/4 (1 - ((t - x)/h)²)/h) dt, by 40 Gauss nodes."""
