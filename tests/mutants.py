@@ -133,6 +133,8 @@ def mutants(tree: ast.Module, module: str) -> Iterator[Mutant]:
             for i, child in enumerate(children):
                 if not isinstance(child, ast.AST) or field in UNTOUCHED_FIELDS or isinstance(child, UNTOUCHED):
                     continue
+                if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                    continue
                 path = (*above, node, child)
                 for other in replacements(child):
                     shown = next(
