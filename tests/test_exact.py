@@ -222,6 +222,43 @@ def test_where_edges_of_uniform_meet_the_gradient_is_the_mean_of_the_sides():
     assert gradients.log_bandwidth == pytest.approx(log_bandwidth, abs=near)
 
 
+STEEP = {"angles": [-1.3, 0.2, 3.7], "logits": [0.0, -60.0, -57.0], "target": (-2, 5), "bandwidth": 3.1}
+
+
+@pytest.mark.parametrize("kernel", ["triangular", "epanechnikov", "tricube"])
+def test_twins_share_a_steep_edge_by_their_weights(kernel):
+    whole = STEEP.replace(kernel=kernel)
+    parts = np.array([0.25, 0.0, 0.75])
+    logits = [0.0, math.log(0.25), -math.inf, math.log(0.75), 0.0]
+    split = whole.replace(angles=[0.0, 1.9, 1.9, 1.9, 4.0], logits=logits)
+    one, many = (kg.evaluate(problem, wrt=WRT).gradients for problem in (whole, split))
+    np.testing.assert_allclose(many.angles[1:4], parts * one.angles[1], rtol=1e-9)
+    np.testing.assert_allclose(many.angles[[0, 4]], one.angles[[0, 2]], rtol=1e-9)
+
+
+STEEP = Problem([0.0, 1.9, 4.0], target=(-1, 4), bandwidth=1.0, kernel="triangular", background=1e-6, rule="exact")
+
+
+@pytest.mark.parametrize("kernel", ["uniform", "triangular", "cosine"])
+def test_a_factor_on_the_kernel_moves_no_edge(kernel):
+    covered = STEEP.replace(background=0.0, kernel=kernel, angles=[-0.3, 1.5, 3.33], bandwidth=0.92, target=(-1, 4))
+    one, many = (kg.evaluate(covered.replace(scale=c), wrt=WRT).gradients for c in (1.0, 1e5))
+    np.testing.assert_allclose(many.angles, one.angles, rtol=1e-9)
+    assert many.log_bandwidth == pytest.approx(one.log_bandwidth, rel=1e-9)
+
+
+def test_points_of_no_weight_or_beyond_the_end_leave_a_steep_edge_alone():
+    """One without weight has an edge in the steepest stretch; another's kernel begins where the target ends."""
+    plain = kg.evaluate(STEEP, wrt=WRT).gradients
+    masked = STEEP.replace(angles=[0.0, 1.9, 4.0, 2.0 - 1e-5], logits=[0.0, 0.0, 0.0, -math.inf])
+    np.testing.assert_allclose(kg.evaluate(masked, wrt=WRT).gradients.angles, [*plain.angles, 0.0], rtol=1e-9)
+    beyond = STEEP.replace(angles=[0.0, 1.9, 4.0, 5.0], logits=[0.0, 0.0, 0.0, 0.0])
+    fewer = STEEP.replace(scale=0.75)
+    np.testing.assert_allclose(
+        kg.evaluate(beyond, wrt=WRT).gradients.angles, [*kg.evaluate(fewer, wrt=WRT).gradients.angles, 0.0], rtol=1e-9
+    )
+
+
 @pytest.mark.parametrize("sums", ["dense", "fast"])
 def test_edges_outside_of_the_target_add_nothing(sums):
     """L is log of a parabola's mean: L(x) = 1/2 ∫ -log(3/4 (1 - ((t - x)/h)²)/h) dt, by 40 Gauss nodes."""

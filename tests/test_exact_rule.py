@@ -7,6 +7,7 @@ import pytest
 
 import kdegrad as kg
 from kdegrad import Problem
+from kdegrad.exact.kinks import breakpoints, rounding_unit
 from kdegrad.exact.panels import panel_rule
 from kdegrad.objective import exact_loss
 from tests.integrals import drawn, integrals
@@ -66,6 +67,41 @@ def test_between_kinks_nothing_is_halved(kernel):
     """A few points, bandwidths apart: 16 nodes are enough for each stretch, where a kink inside would ask for 100."""
     problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
     assert problem.rule.bins <= 16 * 5
+
+
+# --- Where it is split ------------------------------------------------------------------------------------------------
+
+ON_A_CIRCLE = {"period": 40.0, "target": (-10, 25)}
+SPLITS = {
+    "at each kink": ({"angles": [-20.0, 3.0, 3.0 + 4 * EPS, 14.0]}, [-10, 3, 12]),
+    "not beside an end": ({"angles": [-10.0 + 8 * EPS, -10.0, 3.0, 12.0 - 8 * EPS, 12.0]}, [-10, 3, 12]),
+    "at edges, from points": ({"angles": [3.0], "kernel": "epanechnikov"}, [-10, -1, 3, 7, 12]),
+    "at jumps alone": ({"angles": [3.0], "kernel": "uniform"}, [-10, -1, 7, 12]),
+    "at a point a bandwidth": ({"angles": [9.0, 3.5, 3.0], "kernel": "gaussian"}, [-10, 3, 9, 12]),
+    "at a loud antipode": ({"angles": [3.0], "bandwidth": 30.0, **ON_A_CIRCLE}, [-10, 3, 23, 25]),
+    "not at one too faint": ({"angles": [3.0, 22.5], "bandwidth": 0.1, **ON_A_CIRCLE}, [-10, 3, 22.5, 25]),
+    "at one that alone reaches": ({"angles": [-17.0], "bandwidth": 0.1, **ON_A_CIRCLE}, [-10, 3, 23, 25]),
+}
+
+
+@pytest.mark.parametrize(("options", "places"), SPLITS.values(), ids=SPLITS)
+def test_the_integral_is_split(options, places):
+    problem = Problem(**{"target": (-10, 12), "bandwidth": 4.0, "rule": "exact", **options})
+    np.testing.assert_array_equal(breakpoints(problem), places)
+
+
+@pytest.mark.parametrize(
+    ("options", "largest"),
+    [
+        ({"angles": [50.0]}, 12.0),
+        ({"angles": [50.0], "target": (-13, 12)}, 13.0),
+        ({"angles": [0.0], "kernel": "biweight", "bandwidth": 99.0}, 99.0),
+        ({"angles": [-5000.0, 1.0], "circular": True}, 5000.0),
+        ({"angles": [0.01], "target": (-0.1, 0.2)}, 0.2),
+    ],
+)
+def test_the_rounding_of_a_place_is_that_of_the_largest_number_it_comes_from(options, largest):
+    assert rounding_unit(Problem(**{"target": (-10, 12), "bandwidth": 4.0, **options})) == EPS * largest
 
 
 # --- Convergence of the bins to it ------------------------------------------------------------------------------------

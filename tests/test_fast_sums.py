@@ -34,6 +34,7 @@ from kdegrad.objective import evaluate
 from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
+from kdegrad.sums.cells import Cells, _cell_starts, _fewest
 from kdegrad.sums.decay import DecayingSums
 from kdegrad.sums.scan import ScanSums
 
@@ -442,6 +443,57 @@ def test_running_sums_are_those_of_the_definition(seed, count, width, size):
             np.abs(np.where(faint, 0.0, sums - np.where(faint, 0.0, wanted))) <= 1e-12 + 4 * EPS * (width + 5 * size)
         ).all()
         assert (sums[faint] <= np.maximum(wanted[faint] + 1.0, -490.0 + math.log(count))).all()
+
+
+@settings(deadline=None)
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.sampled_from([1, 2, 40, 2048, 2049, 2050, 5000]),
+    half_width=st.sampled_from([1e-4, 0.01, 0.3, 50.0]),
+    fewest=st.sampled_from([1, 4, 16]),
+)
+def test_a_cell_is_no_wider_than_planned_and_none_is_needless(seed, count, half_width, fewest):
+    """From each to the next but one it is a plan's width, or `fewest` points: only for so many may it be wider."""
+    rng = np.random.default_rng(seed)
+    x = np.sort(np.where(rng.random(count) < 0.5, rng.uniform(0, 10, count), rng.normal(3, 0.01, count)))
+    starts = _cell_starts(x, lambda places: half_width * (1.0 + np.abs(places)), fewest)
+    assert starts[0] == 0
+    assert (np.diff(starts) > 0).all()
+    assert starts[-1] < count
+    last = np.append(starts[1:], count) - 1
+    narrowest, widest = (2.0 * half_width * (1.0 + x[ends]) for ends in (starts, last))
+    if fewest == 1:
+        assert (x[last] - x[starts] <= widest + 1e-12).all()
+    apart = x[starts[2:]] - x[starts[:-2]]
+    assert ((apart >= narrowest[:-2] - 1e-12) | (starts[2:] - starts[:-2] >= fewest)).all()
+
+
+def test_crowded_cells_are_divided_as_planned_and_others_hold_the_fewest():
+    """Gaps of 1: at a planned width of 40 that is 40 points a cell, at one of 4 it is the fewest, 16."""
+    x = np.arange(4000.0)
+    for half_width, points in ((20.0, 40), (10.0, 20), (2.0, 16)):
+        counts = np.diff(_cell_starts(x, lambda places, a=half_width: np.full_like(places, a), 16))
+        assert np.abs(counts - points).max() <= 1
+
+
+def test_many_points_share_a_cell_few_need_not():
+    assert [_fewest(points, 16) for points in (1, 63, 64, 640, 1024, 10**6)] == [1, 1, 1, 10, 16, 16]
+
+
+def test_a_cell_reaches_over_its_points():
+    """Of more than P points the proxies are Chebyshev's nodes, and they differ; of fewer, the points themselves."""
+    clusters = [np.zeros(5), 10.0 + np.linspace(0.0, 0.5, 9), [20.0, 20.25], [30.0]]
+    points = np.concatenate(clusters)[np.random.default_rng(0).permutation(17)]
+    cells = Cells(Line(), points, 7.0, 3, lambda places: np.ones_like(places))
+    np.testing.assert_array_equal(cells.counts, [5, 9, 2, 1])
+    np.testing.assert_array_equal(cells.interpolated, [True, True, False, False])
+    np.testing.assert_allclose(cells.centres + 7.0, [0.0, 10.25, 20.125, 30.0])
+    np.testing.assert_allclose(cells.halves, [1e-3, 0.25, 0.125, 0.0], rtol=1e-9)
+    assert cells.proxies == 4
+    np.testing.assert_allclose(cells.offsets[1], 0.25 * np.cos((np.arange(4) + 0.5) * np.pi / 4), rtol=1e-9)
+    np.testing.assert_allclose(cells.offsets[2, :2], [-0.125, 0.125])
+    few = Cells(Line(), np.array([1.0, 2.0, 30.0]), 7.0, 15, lambda places: np.ones_like(places))
+    assert few.proxies == 2
 
 
 def test_memory_stays_at_a_dozen_arrays():

@@ -20,7 +20,7 @@ NODE = 4 * oracle.EPS
 NUMPY_WEIGHT = 1e-14
 # The recurrence rounds n times, and next to ±1, where P_n grows to 1 within 1/n², all of it lands on the weight: that
 # is 2e-11 of the outermost of 10⁴, a weight of 7e-8. In the sum it is 1e-18.
-WEIGHT = 32 * oracle.EPS
+WEIGHT = oracle.EPS
 # A mean of B terms of size 1.
 SUM = 1e-14
 
@@ -42,8 +42,8 @@ def test_legendre_has_its_symmetry_and_order():
         np.testing.assert_array_equal(weights, weights[::-1])
 
 
-@pytest.mark.parametrize("count", [10, 201, 10_000])
-def test_every_weight_has_its_digits(count):
+@pytest.mark.parametrize(("count", "roundings"), [(10, 3), (201, 8), (10_000, 32)])
+def test_every_weight_has_its_digits(count, roundings):
     """Some nodes, the outermost among them, are zeros of P_n by Newton's method in 40 digits, with their weights."""
     nodes, weights = legendre(count)
     for index in {0, 1, count // 70, count // 4, count // 2 - 1}:
@@ -55,7 +55,7 @@ def test_every_weight_has_its_digits(count):
             _, slope = legendre_in_mpmath(count, x)
             weight = 2 / ((1 - x * x) * slope * slope)
             assert abs(mpf(nodes[index]) - x) < NODE
-            assert abs(mpf(weights[index]) / weight - 1) < WEIGHT * count
+            assert abs(mpf(weights[index]) / weight - 1) < roundings * WEIGHT * count
 
 
 def legendre_in_mpmath(count, x):

@@ -115,8 +115,7 @@ def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> Edge
             log_out = _log_density(problem, cuts[cut], ~own & (cut_of[-side] != cut))
             missed = side * (log_out - log_in) / problem.width - seen[side][cut + into]
             share = np.exp(problem.log_weights[own] - problem.log_weights[own].max())
-            with np.errstate(invalid="ignore"):  # a point with a bare edge on both sides: no derivative at all
-                angles[own] += missed * share / share.sum()
+            angles[own] += missed * share / share.sum()  # NaN for a bare edge on both sides: no derivative at all
             log_bandwidth += side * edge * missed
     return EdgeTerms(angles, log_bandwidth)
 

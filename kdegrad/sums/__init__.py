@@ -23,9 +23,9 @@ _SCAN_EACH: Final = 3
 _CELLS_SET_UP: Final = 800_000
 _CELLS_EACH: Final = 15
 
-# glibc's malloc keeps freed memory for the next array up to the size of the largest block that was freed, 32 MiB at most.
-# What it does not keep goes back to the system and comes again page by page, which can take longer than the sums. So one
-# such block is freed here; it is never touched.
+# glibc's malloc keeps freed memory for the next array up to the size of the largest block that was freed, 32 MiB at the
+# most. What it does not keep goes back to the system and comes again page by page, which can take longer than the sums.
+# So one such block is freed here; it is never touched.
 np.empty((32 << 20) - (64 << 10), dtype=np.uint8)
 
 

@@ -102,12 +102,19 @@ def test_points_a_million_bandwidths_away_with_huge_logits_pass(kernel: str) -> 
     [
         {"bandwidth": 1e-6, "kernel": "logistic", "background": 0.9, "rule": "exact"},  # bumps that hide from a panel
         {"target": (-0.5, -0.3), "period": 1.0, "bandwidth": 1e6, "scale": 1e300, "background": 1e-9},  # L = -691
+        {
+            "angles": [-50, 50],
+            "bandwidth": 0.16,
+            "kernel": "gaussian",
+            "rule": "exact",
+        },  # taking turns beside the middle
         {"target": (152.2, 512.2), "kernel": "von-mises", "circular": True},  # all round, and one rounding more
     ],
-    ids=["narrow bumps", "a large scale", "a whole turn"],
+    ids=["narrow bumps", "a large scale", "taking turns", "a whole turn"],
 )
 def test_numbers_far_from_one_pass(options: dict[str, object]) -> None:
-    assert not failures(verify(Problem([5.1, -11.3], **{"target": TARGET, **options}), cases=0))
+    problem = Problem(**{"angles": [5.1, -11.3], "logits": [0.0, 20.0], "target": TARGET, **options})
+    assert not failures(verify(problem, cases=0))
 
 
 ROUND = {"circular": True}
