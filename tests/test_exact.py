@@ -236,7 +236,7 @@ def test_twins_share_a_steep_edge_by_their_weights(kernel):
     np.testing.assert_allclose(many.angles[[0, 4]], one.angles[[0, 2]], rtol=1e-9)
 
 
-STEEP = Problem([0.0, 1.9, 4.0], target=(-1, 4), bandwidth=1.0, kernel="triangular", background=1e-6, rule="exact")
+STEEP = Problem([0.0, 1.9, 4.0], target=(-1, 4), bandwidth=1.0, kernel="triangular", background=1e-30, rule="exact")
 
 
 @pytest.mark.parametrize("kernel", ["uniform", "triangular", "cosine"])

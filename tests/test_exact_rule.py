@@ -50,7 +50,8 @@ def test_an_end_where_p_is_zero_is_never_known():
 def test_the_estimate_believes_in_a_steep_fall_and_judges_each_function_alone():
     """Of cos every other coefficient is 0, which is no fall; a constant beside it is known to the last digit."""
     rule = panel_rule(8)
-    functions = np.stack([np.cos(3.0 * rule.places), np.full_like(rule.places, 5.0), np.exp(rule.places)])
+    cosine, kink = np.cos(3.0 * rule.places), np.abs(rule.places - 0.3)
+    functions = np.stack([cosine, np.full_like(cosine, 5.0), kink, 100.0 * cosine])
     estimate, tail = rule.judge(functions)
     assert estimate[0] < 1e-2 * tail[0]
     assert estimate[1] == tail[1] == 0.0
@@ -67,6 +68,12 @@ def test_between_kinks_nothing_is_halved(kernel):
     """A few points, bandwidths apart: 16 nodes are enough for each stretch, where a kink inside would ask for 100."""
     problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
     assert problem.rule.bins <= 16 * 5
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "uniform", "biweight"])
+def test_the_estimate_of_an_easy_problem_is_of_some_roundings(kernel):
+    problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
+    assert 0.1 * EPS < problem.rule.error < 1e3 * EPS
 
 
 # --- Where it is split ------------------------------------------------------------------------------------------------

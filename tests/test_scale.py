@@ -23,7 +23,7 @@ def drawn(draw, small=False):
     return a_problem(lambda some: draw(st.sampled_from(some)), draw(st.integers(0, 2**32 - 1)), small)
 
 
-@settings(max_examples=70 * MANY, deadline=None)
+@settings(max_examples=50 * MANY, deadline=None)
 @given(drawn())
 def test_any_problem_is_finite_or_uncovered_and_stands_on_its_ground(problem):
     assert fault(problem) == ""
