@@ -42,6 +42,24 @@ def test_points_are_read_as_from_csv(tmp_path: Path) -> None:
     assert problem.labels == ("a", "", "c")
 
 
+def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    path = tmp_path / "p.parquet"
+    columns = [pyarrow.array([1.0]), pyarrow.array([2.0])]
+    pyarrow.parquet.write_table(pyarrow.Table.from_arrays(columns, ["angle", "angle"]), path)
+    assert refusal(path) == f"{path}: the column 'angle' is there twice: rename or drop one"
+
+
+def test_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
+    path = parquet(tmp_path / "p.parquet", angle=[1.0], label=["naïve"])
+    path.write_bytes(path.read_bytes().replace("ï".encode(), b"\xff\xff"))
+    assert "p.parquet: no Parquet file that can be read: " in refusal(path)
+
+
+def test_bytes_are_text(tmp_path: Path) -> None:
+    problem = kg.load(parquet(tmp_path / "p.parquet", angle=[b"1.5"], label=["naïve".encode()]), at=0)
+    assert (problem.angles.tolist(), problem.labels) == ([1.5], ("naïve",))
+
+
 def test_integers_weights_and_text_are_numbers_too(tmp_path: Path) -> None:
     problem = kg.load(
         parquet(tmp_path / "p.parquet", angle=["10", "2e1"], weight=pyarrow.array([3, 0], pyarrow.int32())), at=0
@@ -58,6 +76,8 @@ def test_integers_weights_and_text_are_numbers_too(tmp_path: Path) -> None:
         ({"angle": [1.0, float("nan")]}, "p.parquet:2: column 'angle'"),
         ({"angle": [1.0], "weight": [-1.0]}, "negative"),
         ({"angle": [1.0], "weight": [0.0]}, "no point has a positive weight"),
+        ({"angle": [1.0, 2.0], "label": ["a", "b\0"]}, "p.parquet:2: column 'label': 'b\\x00' holds a NUL"),
+        ({"angle": [1.0, 2.0], "label": [b"a", b"\xff"]}, "p.parquet:2: column 'label': no text that can be read"),
         ({"angle": [1.0], "logit": [0.0], "weight": [1.0]}, "both logits"),
         ({"angle": ["1_000"]}, "1_000"),
         ({"angle": pyarrow.array([], pyarrow.float64())}, "no points"),

@@ -409,9 +409,39 @@ def test_a_permission_that_is_refused(write: Write, monkeypatch: pytest.MonkeyPa
     assert "may not be read" in refusal(path)
 
 
+def test_a_file_that_the_machine_cannot_read(write: Write, monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(*_: object) -> None:
+        raise OSError(5, "Input/output error")
+
+    path = write("swarm.csv", "angle\n1\n")
+    monkeypatch.setattr("builtins.open", fail)
+    assert refusal(path) == f"{path}: cannot be read: Input/output error"
+
+
+def test_a_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("os.listdir", refuse)
+    path = tmp_path / "swarm.csv"
+    assert refusal(path) == f"{path}: no such file: check its name"
+
+
+def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(sys, "stdin", None)
+    with pytest.raises(InputError, match="standard input: is closed: name a file"):
+        read("-")
+
+
 @pytest.mark.parametrize(
     ("name", "part"),
-    [("", "is empty"), ("a\0b.csv", "'a\\x00b.csv'"), ("x" * 5000 + ".csv", "x"), ("swarm\n.csv", "'swarm\\n.csv'")],
+    [
+        ("", "is empty"),
+        ("a\0b", "'a\\x00b': no such file"),
+        ("a\0b.csv", "'a\\x00b.csv'"),
+        ("x" * 5000 + ".csv", "x"),
+        ("swarm\n.csv", "'swarm\\n.csv'"),
+    ],
 )
 def test_odd_names(name: str, part: str) -> None:
     assert part in refusal(Path(name) if name else name)  # type: ignore[arg-type]
@@ -708,6 +738,16 @@ def test_load(write: Write) -> None:
     assert problem.labels == ("left", "")
     assert problem.settings.bandwidth == 5
     assert problem.settings.bins == 360
+
+
+def test_a_line_with_a_period_contradicts_itself_in_a_file_and_not_under_a_flag(write: Write) -> None:
+    path = write("problem.yaml", PROBLEM + "circular: false\nperiod: 100\n")
+    with pytest.raises(SettingError) as caught:
+        load(path)
+    assert str(caught.value) == (
+        f"{path}:8:11: circular: false beside a period, which makes a circle: leave one of them out"
+    )
+    assert load(path, circular=False).domain.name == "line"
 
 
 def test_load_places_what_is_out_of_range(write: Write) -> None:

@@ -40,7 +40,7 @@ def read_parquet(data: bytes, name: str, columns: Columns) -> Source:
     except ImportError:
         raise InputError(f"{name}: Parquet needs pyarrow: pip install 'kdegrad[parquet]', or save as CSV") from None
     try:
-        table = pyarrow.parquet.read_table(io.BytesIO(data))
+        table = pyarrow.parquet.ParquetFile(io.BytesIO(data)).read()
         table.validate(full=True)  # text that is not UTF-8, an index that points nowhere
         found = table.column_names
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:

@@ -49,14 +49,9 @@ def contents(path: str | os.PathLike[str]) -> bytes:
 
 def refuse_if_absent(path: str | os.PathLike[str]) -> None:
     """Raise the error of a file that is missing, or of a folder, if `path` is one."""
-    try:
-        is_folder = os.path.isdir(path)
-        absent = not os.path.lexists(path)
-    except ValueError:  # a NUL in the name
-        is_folder, absent = False, True
-    if is_folder:
+    if os.path.isdir(path):
         raise InputError(f"{display_name(path)}: is a folder: name a file in it")
-    if absent:
+    if not os.path.lexists(path):
         raise InputError(_absent(path))
 
 
