@@ -9,10 +9,11 @@ The names below are imported where they are first used, so that ``kdegrad --help
 
 from __future__ import annotations
 
-from importlib import import_module
-from typing import TYPE_CHECKING, Any
+TYPE_CHECKING = False  # as type checkers know it: nothing is imported before the command heeds Ctrl-C
 
 if TYPE_CHECKING:
+    from typing import Any
+
     from kdegrad.descent import Descent, descend
     from kdegrad.errors import InputError, KdegradError, SettingError
     from kdegrad.objective import Diagnostics, Evaluation, Gradients, evaluate, grad, loss, loss_and_grad
@@ -74,6 +75,8 @@ def __getattr__(name: str) -> Any:
     """Import a public name from its home when it is first asked for."""
     if name not in _HOMES:
         raise AttributeError(f"module 'kdegrad' has no attribute {name!r}")
+    from importlib import import_module
+
     value = getattr(import_module(f"kdegrad.{_HOMES[name]}"), name)
     globals()[name] = value
     return value

@@ -175,8 +175,8 @@ def from_options(options: Mapping[str, Any]) -> Settings:
 
 
 def _is_number(value: object) -> bool:
-    if isinstance(value, (str, bool)) or not hasattr(value, "__float__"):
-        return False
+    if isinstance(value, (str, bool)) or not hasattr(value, "__float__") or getattr(value, "ndim", None):
+        return False  # an array of one number was one to NumPy 1, with a warning
     try:
         return not math.isnan(float(value))
     except (TypeError, OverflowError):  # an array; an integer beyond the floats
