@@ -67,8 +67,7 @@ def cuts(data: bytes) -> Iterator[bytes]:
 
 def flips(data: bytes) -> Iterator[bytes]:
     for place, byte in enumerate(data):
-        for bit in (place % 8, (place + 3) % 8):
-            yield data[:place] + bytes([byte ^ 1 << bit]) + data[place + 1 :]
+        yield data[:place] + bytes([byte ^ 1 << place % 8]) + data[place + 1 :]
 
 
 def losses(data: bytes) -> Iterator[bytes]:
@@ -234,7 +233,7 @@ def loss(swarm: list[Point]) -> float:
 
 # --- files that would be large if they could ------------------------------------------------------------------------
 
-MANY = 10**5
+MANY, KEYS = 10**5, 3 * 10**4
 POINTS = b"points: {angle: [1]}\n"
 _BOMB = b"".join(
     b"%c: &%c [*%c, *%c, *%c, *%c, *%c, *%c, *%c, *%c]\n" % (b, b, *[a] * 8)
@@ -252,19 +251,19 @@ HUNGRY: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "digits.csv": (lambda: b"angle\n" + b"9" * 5000 + b"\n", 2, "(5000 characters) is beyond the range"),
     "decimals.csv": (lambda: b"angle\n." + b"3" * 5000 + b"\n", 0, "neither logits"),
     "exponent.csv": (lambda: b"angle\n1e" + b"9" * 5000 + b"\n", 2, "(5002 characters) is beyond the range"),
-    "no-numbers.csv": (lambda: b"angle\n" + b"x\n" * 3 * MANY, 2, "(300000 in all)"),
-    "ragged.csv": (lambda: b"angle\n" + b"1,2\n" * 3 * MANY, 2, "(300000 in all)"),
+    "no-numbers.csv": (lambda: b"angle\n" + b"x\n" * MANY, 2, f"({MANY} in all)"),
+    "ragged.csv": (lambda: b"angle\n" + b"1,2\n" * MANY, 2, f"({MANY} in all)"),
     "quotes.csv": (lambda: b"angle,label\n" + b'1,"' * MANY, 2, "text behind the closing quote"),
     "open-quote.csv": (lambda: b'angle,label\n1,"' + b"a\n" * MANY, 2, "more than 131072 characters"),
     "blank.csv": (lambda: b"\n" * 10**6, 2, "is empty"),
     "spaces.csv": (lambda: b" " * 10**7, 2, "is empty"),
     "comments.csv": (lambda: b"#\n" * 10**6 + b"angle\n1\n", 0, "neither logits"),
-    "keys.yaml": (lambda: POINTS + b"".join(b"bandwith%d: 1\n" % i for i in range(MANY)), 2, "(100000 in all)"),
+    "keys.yaml": (lambda: POINTS + b"".join(b"bandwith%d: 1\n" % i for i in range(KEYS)), 2, f"({KEYS} in all)"),
     "keys-of-points.yaml": (
-        lambda: b"points:\n" + b"".join(b"- {angel%d: 1}\n" % i for i in range(MANY)), 2, "(100000 in all)"
+        lambda: b"points:\n" + b"".join(b"- {angel%d: 1}\n" % i for i in range(KEYS)), 2, f"({KEYS} in all)"
     ),
     "keys-of-kernel.yaml": (
-        lambda: POINTS + b"kernel: {" + b", ".join(b"nam%d: 1" % i for i in range(MANY)) + b"}", 2, "(100000 in all)"
+        lambda: POINTS + b"kernel: {" + b", ".join(b"nam%d: 1" % i for i in range(KEYS)) + b"}", 2, f"({KEYS} in all)"
     ),
     "lists.yaml": (lambda: b"[" * 10**6, 2, "exceeded maximum nesting depth"),
     "dashes.yaml": (lambda: b"- " * 10**6, 2, "nested more than 20 levels"),
