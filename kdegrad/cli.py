@@ -1,4 +1,4 @@
-"""The command line: options → Problem → one call → a report, and what the exit code means.
+"""The command line: arguments → a command (`commands.py`) → an exit code, and what that means.
 
 0    done
 1    a property failed
@@ -11,48 +11,20 @@
 from __future__ import annotations
 
 import traceback
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager, suppress
-from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from collections.abc import Sequence
+from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
-from kdegrad import __version__, plot, reports, writing
-from kdegrad.console import deliver, look_of, look_of_stdout, machine_error, say
+from kdegrad import __version__, writing
+from kdegrad.commands import COMMANDS, DONE
+from kdegrad.console import machine_error, say
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.flags import (
-    COMPLETING,
-    PROBLEM,
-    READING,
-    REPORT,
-    CheckFlags,
-    DescentFlags,
-    PlotFlags,
-    ProblemFlags,
-    ReportFlags,
-    SweepFlags,
-    VerdictReportFlags,
-    count,
-    flattened,
-    names,
-    option,
-    placed,
-)
-from kdegrad.progress import ProgressBar, Working
-from kdegrad.reports import Format, Look, as_parquet
+from kdegrad.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
 
-if TYPE_CHECKING:
-    from kdegrad.descent import DescentStep
-    from kdegrad.problem import Problem
-
-DONE, PROPERTY_FAILED, WRONG_INPUT, NOT_FINITE, MACHINE_FAILED, INTERRUPTED = 0, 1, 2, 3, 4, 130
-GRADIENT = "Gradient"
+WRONG_INPUT, MACHINE_FAILED, INTERRUPTED = 2, 4, 130  # `commands.py` has the others
 SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have
-EXAMPLE = "two_sided.yaml"
-COMPARED_POINTS = 2_000  # of a problem whose bins are compared with the integral unasked
-EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 # Typer 0.26 took click in as a private module; click's class of usage errors is reached through a public name.
 _UsageError: Any = typer.BadParameter.__mro__[1]
@@ -104,182 +76,6 @@ def root(
         raise typer.Exit(WRONG_INPUT)
 
 
-COMMANDS: dict[str, Callable[..., int]] = {}
-
-
-def command(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Register a function that returns its exit code as the command `name`."""
-
-    def register(function: Callable[..., int]) -> Callable[..., int]:
-        COMMANDS[name] = function
-        return function
-
-    return register
-
-
-@command("loss")
-def loss(
-    problem: ProblemFlags,
-    report: ReportFlags,
-    figure: PlotFlags,
-    exact: Annotated[
-        bool | None,
-        typer.Option(
-            "--exact/--no-exact",
-            help="Compare the bins with the integral in the table. [default: up to 2000 points]",
-            rich_help_panel=REPORT,
-            show_default=False,
-        ),
-    ] = None,
-) -> int:
-    """Compute the loss, the cross-entropy of target and density."""
-    from kdegrad.objective import evaluate, exact_loss
-
-    start = _load(problem, report, figure)
-    with Working("summing"):
-        evaluation = evaluate(start, wrt=())
-    compared = report.form is Format.table and evaluation.approximates_integral
-    if exact is None:
-        compared = compared and len(evaluation.weights) <= COMPARED_POINTS
-    integral = exact_loss(evaluation.problem) if compared and exact is not False else None
-    deliver(report, reports.loss(evaluation, report.form, look_of(report), integral))
-    if figure.plot is not None:
-        plot.loss(evaluation, figure.plot)
-    return DONE if evaluation.is_finite else NOT_FINITE
-
-
-@command("grad")
-def grad(
-    problem: ProblemFlags,
-    report: ReportFlags,
-    figure: PlotFlags,
-    wrt: Annotated[
-        str,
-        option(
-            "--wrt", GRADIENT, "logits, angles, bandwidth, by commas. [default: logits]", "NAMES", words="objective.WRT"
-        ),
-    ] = "logits",
-    per_bin: Annotated[
-        bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel=GRADIENT)
-    ] = False,
-    top: Annotated[str | None, option("--top", GRADIENT, "Only the K largest, the largest first.", "K")] = None,
-) -> int:
-    """Compute the gradient of logits, angles and bandwidth."""
-    from kdegrad.objective import evaluate
-
-    rows, moving = None if top is None else count("top", top), names(wrt)
-    if per_bin and (rows is not None or set(moving) != {"logits"}):
-        raise SettingError(
-            "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
-        )
-    start = _load(problem, report, figure)
-    with Working("summing"):
-        evaluation = evaluate(start, wrt=moving)
-    if not evaluation.is_finite:
-        say(f"error: {reports.not_finite(evaluation)}")
-        return NOT_FINITE
-    deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
-    if figure.plot is not None:
-        plot.gradient(evaluation, figure.plot, per_bin=per_bin)
-    if abs(excess := evaluation.lost_share) > 1e-6:
-        say(f"note: the responsibilities sum to 1 but for {excess:.2g}: so far out, float64 cannot tell them apart")
-    if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
-        say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
-    return DONE
-
-
-@command("verify-props")
-def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
-    """Check the note's claims, and what stands behind them.
-
-    Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
-    """
-    from kdegrad import properties
-    from kdegrad.reports import verdicts
-
-    look = look_of(report)
-    if checks.list_:
-        writing.check_outputs(_outputs(report))
-        deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
-        return DONE
-    cases = _load_cases(problem, report, figure)
-    with ProgressBar("checks") as advance:
-        done = properties.verify(cases, **checks.options(), progress=advance.set)
-    passed = properties.passed(done)
-    deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.form, look))
-    if figure.plot is not None:
-        plot.verdicts(done, figure.plot)
-    return DONE if passed else PROPERTY_FAILED
-
-
-@command("sweep")
-def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
-    """Compute loss and gradient along one parameter.
-
-    --over distance moves the points away from the target. --kernel may be repeated: each is taken along.
-    """
-    from kdegrad import sweeps
-
-    values = along.values()
-    start = _load(problem, report, figure)
-    over = str(along.over)
-    with placed(**{over: f"--over {over}"}):
-        total = len(sweeps.members(start, over, values, problem.kernel))
-        with ProgressBar("sweep", total) as advance:
-            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
-    deliver(report, reports.sweep(family, report.form, look_of(report)))
-    if not family.is_finite:
-        say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
-        return NOT_FINITE
-    if figure.plot is not None:
-        plot.sweep(family, figure.plot, log=along.log)
-    return DONE
-
-
-@command("descend")
-def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: DescentFlags) -> int:
-    """Descend along the gradient, and show the course.
-
-    The points at the end are a CSV that grad reads: with --output FILE they go there; with --format csv they are what
-    is printed.
-    """
-    from kdegrad import descent
-
-    keywords = way.keywords()
-    start = _load(problem, report, figure, trace=way.trace)
-    total = keywords.get("steps", descent.STEPS) + 1
-    with ProgressBar("descent", total) as advance, _tracing(way.trace) as keep:
-
-        def watch(now: DescentStep) -> None:
-            keep(now)
-            advance(now)
-
-        done = descent.descend(start, **keywords, watch=watch)
-    if not done.start.is_finite:
-        say(f"error: {reports.not_finite(done.start)}")
-        return NOT_FINITE
-    if report.output is not None and report.form is Format.table:
-        writing.write_file(report.output, reports.descent(done, Format.csv, Look()))
-        writing.write_stdout(reports.descent(done, Format.table, look_of_stdout()), for_people=True)
-    else:
-        deliver(report, reports.descent(done, report.form, look_of(report)))
-    if figure.plot is not None:
-        plot.descent(done, figure.plot)
-    if "bandwidth" in done.wrt and report.form is not Format.json:
-        say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
-    if done.diverged:
-        say(f"error: {done.stopped}")
-    return NOT_FINITE if done.diverged else DONE
-
-
-@command("kernels")
-def kernels(report: ReportFlags) -> int:
-    """List the kernels, and which claims hold for each."""
-    writing.check_outputs(_outputs(report))
-    deliver(report, reports.kernels(report.form, look_of(report)))
-    return DONE
-
-
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
     debug = "--debug" in arguments
@@ -326,70 +122,6 @@ def _built_for(arguments: Sequence[str]) -> Any:
     for name in [first] if first in COMMANDS else COMMANDS:
         app.command(name, cls=GroupedCommand)(flattened(COMMANDS[name]))
     return typer.main.get_command(app)
-
-
-def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace: str | None = None) -> Problem:
-    """Return the problem that INPUT and the flags make, once all outputs are known to be writable."""
-    source = flags.input_
-    if source is None:
-        say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
-        source = _example(EXAMPLE)
-    outputs = _outputs(report, figure, trace)
-    with Working("reading"):
-        return flags.problem(source, outputs)
-
-
-def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags) -> dict[str, Problem]:
-    """Return the problems to check by name: INPUT, or those of the packaged examples that the flags fit."""
-    outputs = _outputs(report, figure)
-    if flags.input_ is not None:
-        return {"input": flags.problem(flags.input_, outputs)}
-    say("note: no INPUT: the packaged examples are checked")
-    cases, misfit = {}, None
-    for name in EXAMPLES:
-        try:
-            cases[name] = flags.problem(_example(name), outputs, quiet=True)
-        except SettingError as error:  # a kernel of the circle does not fit an example on the line
-            misfit = error
-    if misfit is not None and not cases:
-        raise misfit
-    return cases
-
-
-def _outputs(
-    report: ReportFlags | VerdictReportFlags, figure: PlotFlags | None = None, trace: str | None = None
-) -> dict[str, str | None]:
-    """Return the files to write by option, once a figure and Parquet are known to be possible."""
-    drawn = None if figure is None else figure.plot
-    if drawn is not None:
-        plot.check(drawn)
-    if report.is_parquet:
-        as_parquet.check()
-        report.rendered(report.format_)
-    return {"output": report.output, "plot": drawn, "trace": trace}
-
-
-@contextmanager
-def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
-    """Yield what writes a step of a descent to the file, which appears when the block ends well."""
-    if file is None:
-        yield lambda _: None
-        return
-    with writing.replacing(file) as stream:
-        write = reports.tracer(stream)
-
-        def keep(now: DescentStep) -> None:
-            with suppress(BrokenPipeError):  # whoever reads the trace has read enough; the descent goes on
-                write(now)
-
-        yield keep
-
-
-def _example(name: str) -> str:
-    """Return the path of a packaged example: in the package once installed, beside it in a checkout."""
-    package = Path(__file__).parent
-    packaged, checkout = (folder / "sample_inputs" / name for folder in (package, package.parent))
-    return str(packaged if packaged.exists() else checkout)
 
 
 def _explain_usage(error: Any) -> int:
