@@ -110,7 +110,7 @@ class ScanSums(KernelSums):
         for (chunk, cells, ratio), weight in zip(self.placement.walk(), parts, strict=True):
             extreme = self._extreme(chunk, weight, None if tables.extreme is None else tables.extreme[cells])
             weight /= weights.total
-            left, right = (table.take(cells) for table in tables.values)
+            left, right = (table.take(cells, mode="clip") for table in tables.values)
             left /= ratio
             right *= ratio
             np.add(left, right, out=ratio)
