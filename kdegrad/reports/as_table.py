@@ -116,8 +116,8 @@ def sweep(family: Sweep, look: Look) -> Iterator[str]:
     if family.over != "kernel":
         columns.append(Column(family.over, [Text(f"{row['value']:.6g}") for row in rows]))
     columns += [
-        Column(title, [Text(_number_or(row[name], "inf" if name == "loss" else "")) for row in rows], need)
-        for name, (title, need) in SWEEP_TITLES.items()
+        Column(title, [Text(_number_or(row[name], "inf" if name == "loss" else "")) for row in rows], dispensable)
+        for name, (title, dispensable) in SWEEP_TITLES.items()
     ]
     yield from fitted(look, columns)
     yield from printed(look, words(look, SWEEP_NOTE, "dim"))
@@ -140,8 +140,8 @@ def descent(done: Descent, look: Look) -> Iterator[str]:
     if done.start.kl is None:
         del shown["kl"]
     columns = [
-        Column(COURSE_TITLES.get(name, name), [Text(_number_or(getattr(row, name), "")) for row in rows], need)
-        for name, need in shown.items()
+        Column(COURSE_TITLES.get(name, name), [Text(_number_or(getattr(row, name), "")) for row in rows], dispensable)
+        for name, dispensable in shown.items()
     ]
     yield from fitted(look, columns)
     yield from printed(look, Text(facts["stopped"]))
@@ -197,10 +197,12 @@ def kernels(look: Look) -> Iterator[str]:
         "tail": [row["tail"] for row in rows],
         "domains": ["both" if len(row["domains"]) == 2 else row["domains"][0] for row in rows],
     }
-    need = {"name": 0, "formula": 0, "support": 2}
+    dispensable = {"name": 0, "formula": 0, "support": 2}
     widest = {"aliases": 12, "formula": 20}
     columns = [
-        Column(name, [words(look, text) for text in texts], need.get(name, 1), right=False, widest=widest.get(name))
+        Column(
+            name, [words(look, text) for text in texts], dispensable.get(name, 1), right=False, widest=widest.get(name)
+        )
         for name, texts in cells.items()
     ]
     yield from fitted(look, columns)
@@ -281,9 +283,13 @@ def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[
     order = {"angle": 0, "logit": 4, "weight": 1, "responsibility": 1, "gradient": 0}
     order |= {"gradient_per_weight": 3, "gradient_angle": 1}
     columns += [
-        Column(name.replace("_", "\n", 1).replace("_", " "), [cell(name, value) for value in values[name]], need=need)
-        for name, need in order.items()
+        Column(
+            name.replace("_", "\n", 1).replace("_", " "),
+            [cell(name, value) for value in values[name]],
+            dispensable=dispensable,
+        )
+        for name, dispensable in order.items()
         if name in values
     ]
-    columns.append(replace(bars(values["gradient"], look), need=2))
+    columns.append(replace(bars(values["gradient"], look), dispensable=2))
     return columns

@@ -34,11 +34,11 @@ ASCII_WORDS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of text cells; `need` 0 is kept at any width, a larger one goes earlier."""
+    """A column of text cells; `dispensable` 0 is kept at any width, a larger one goes earlier."""
 
     title: str
     cells: Sequence[Text]
-    need: int = 0
+    dispensable: int = 0
     right: bool = True
     widest: int | None = None
 
@@ -77,8 +77,8 @@ def fitted(look: Look, columns: list[Column]) -> Iterator[str]:
     """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named."""
     unfolded = [replace(column, widest=None) for column in columns]
     kept, dropped = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded), []
-    while _measure(look, _table(look, kept)) > look.width and any(column.need for column in kept):
-        needless = max(kept, key=lambda column: column.need)
+    while _measure(look, _table(look, kept)) > look.width and any(column.dispensable for column in kept):
+        needless = max(kept, key=lambda column: column.dispensable)
         kept.remove(needless)
         dropped.append(needless.title.replace("\n", " ").strip())
     table = _table(look, kept)
