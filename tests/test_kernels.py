@@ -271,6 +271,16 @@ def test_at_the_centre_the_slope_is_the_mean_of_its_sides(options, domain):
     assert make(options, 3.0, domain).slope(np.zeros(1)).factor[0] == 0.0
 
 
+@pytest.mark.parametrize(("name", "df"), [("cauchy", 1.0), ("student-t", 0.3), ("student-t", 1e6)])
+@pytest.mark.parametrize("u", [-1e300, 1e160])
+def test_heavy_tails_fall_as_a_power_as_far_as_floats_go(name, df, u):
+    """K ~ |u|^-(ν+1), so ∂log K_h/∂d → -(ν+1)/d and ∂log K_h/∂log h → ν, also where u² is beyond a float64."""
+    kernel = make_kernel(name, 1.0, Line(), df)
+    d = np.array([u])
+    np.testing.assert_allclose(kernel.slope(d).factor, -(df + 1.0) / d, rtol=1e-14)
+    np.testing.assert_allclose(kernel.bandwidth_slope(d).factor, df, rtol=1e-14 * (df + 2.0) / df)
+
+
 @pytest.mark.parametrize("domain", [Line(), Circle(PERIOD)], ids=["line", "circle"])
 @pytest.mark.parametrize("name", oracle.COMPACT)
 def test_at_the_edge_slopes_are_half_of_the_inner_ones(name, domain):
