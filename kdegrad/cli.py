@@ -22,6 +22,7 @@ from kdegrad.commands import COMMANDS, DONE
 from kdegrad.console import machine_error, say
 from kdegrad.errors import KdegradError, SettingError
 from kdegrad.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
+from kdegrad.grammar import safe_text
 
 WRONG_INPUT, MACHINE_FAILED, INTERRUPTED = 2, 4, 130  # `commands.py` has the others
 SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have
@@ -127,5 +128,5 @@ def _built_for(arguments: Sequence[str]) -> Any:
 def _explain_usage(error: Any) -> int:
     """Say what is wrong with the command line, as click words it, and where help is."""
     path = error.ctx.command_path if error.ctx is not None else "kdegrad"
-    say(f"error: {error.format_message()}\nTry '{path} --help'.")
+    say(f"error: {safe_text(error.format_message())}\nTry '{path} --help'.")
     return WRONG_INPUT

