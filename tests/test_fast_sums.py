@@ -65,8 +65,8 @@ class Case:
     df: float = 3.0
 
     @property
-    def weights(self) -> Magnitudes:
-        return Magnitudes(self.log_weights)
+    def weights(self) -> Softmax:
+        return Softmax(self.log_weights)
 
     def kernel(self, name: str, period: float | None) -> Kernel:
         return make_kernel(name, self.bandwidth, Line() if period is None else Circle(period), self.df)
@@ -174,8 +174,8 @@ class Reference:
     def check_steep_pulls(self, sums: KernelSums) -> None:
         """Check what hardly a density would give: pulls from e^-1000 to e^750."""
         pulls = np.linspace(-1000.0, 750.0, len(self.case.nodes))
-        wanted = self.dense.shares(self.case.weights, pulls)
-        got = sums.shares(self.case.weights, pulls)
+        weights = Magnitudes(self.case.log_weights)
+        wanted, got = self.dense.shares(weights, pulls), sums.shares(weights, pulls)
         size = (
             np.abs(pulls).max()
             + np.max(self.size)
@@ -210,6 +210,7 @@ def _normal(count: int, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=count)
 
 
+THREE_FAR_NODES = Rule("midpoint", np.array([0.0, 600.0, 1200.0]), np.full(3, 1 / 3))
 HARD = {
     "many points, moderate": case(_spread(700, -180, 180), midpoint(-30, 30, 90), 10.0, _normal(700)),
     "uneven nodes": case(_spread(400, -60, 60), gauss(-30, 30, 70), 5.0, _normal(400)),
@@ -251,6 +252,7 @@ HARD = {
     "tiny bandwidth": case(_spread(300, -30, 30), midpoint(-30, 30, 50), 1e-4, _normal(300)),
     "a thousand bandwidths, a node in each": case(_spread(500, -500, 500), midpoint(-500, 500, 1000), 1.0),
     "all weight far to the left, a point on the right": case([-600.0, 80.0], midpoint(0, 60, 50), 1.0, [0.0, -np.inf]),
+    "a light point as near as a heavy one is far": case([1190.0, 590.0], THREE_FAR_NODES, 1.0, [0.0, -600.0]),
     "heavy tail": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 2.0, _normal(300), df=0.3),
     "nearly gaussian": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 20.0, _normal(300), df=1e5),
     "coordinates far from 0": case(1e6 + _spread(300, -90, 90), midpoint(1e6 - 30, 1e6 + 30, 50), 10.0, _normal(300)),
@@ -306,6 +308,10 @@ def test_any_input_agrees_with_the_dense_sums(name, period, given_case):
 def test_many_chunks_of_points(name):
     """Wherever a chunk begins: at the first point of a cell, at its last, at its only one."""
     check(name, None, case(_spread(30_001, -60, 60), midpoint(-30, 30, 3), 0.2, _normal(30_001)))
+
+
+def test_a_light_point_in_another_chunk():
+    check("laplace", None, case([1190.0] * 16_384 + [590.0], THREE_FAR_NODES, 1.0, [0.0] * 16_384 + [-600.0]))
 
 
 def test_long_scans_keep_their_digits():

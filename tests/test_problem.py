@@ -119,6 +119,8 @@ POINTS_REFUSED = [
     ([1.0, 2.0], [0.0], "2 angles but 1 logits"),
     ([0.0, math.nan], None, "point 1: angle nan"),
     ([math.inf, 0.0], None, "point 0: angle inf"),
+    ([math.inf, -math.inf], None, "point 1: angle -inf"),
+    (np.ma.array([0.0, 1.0], mask=[True, False]), None, "masked values are no numbers"),
     ([0.0, 1.0], [0.0, math.inf], "point 1: logit inf"),
     ([0.0, 1.0], [math.nan, 0.0], "point 0: logit nan"),
     ([0.0, 1.0], [-math.inf, -math.inf], "all logits are -inf"),
@@ -127,8 +129,13 @@ POINTS_REFUSED = [
 
 @pytest.mark.parametrize(("angles", "logits", "words"), POINTS_REFUSED, ids=lambda part: str(part)[:20])
 def test_points_that_cannot_be_used_are_refused(angles, logits, words):
-    with pytest.raises(InputError, match=re.escape(words)):
+    with np.errstate(all="raise"), pytest.raises(InputError, match=re.escape(words)):
         Problem(angles, logits, **TARGET)
+
+
+def test_angles_may_be_as_large_as_numbers_go():
+    with np.errstate(all="raise"):
+        assert len(Problem([1.7e308, 1.7e308, 0.0], **TARGET).angles) == 3
 
 
 def test_labels_must_be_as_many_as_points():
