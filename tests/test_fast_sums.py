@@ -425,9 +425,10 @@ def test_a_density_of_zero_stays_zero(period):
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.sampled_from([1, 2, 3, 40, 333]),
-    kind=st.sampled_from(["even", "gauss", "random", "crowded", "equal"]),
+    kind=st.sampled_from(["even", "gauss", "random", "crowded", "equal", "on edges", "close", "next to equal"]),
 )
 def test_cells_are_those_of_a_search(seed, count, kind):
+    """On an even grid but for rounding beside a breakpoint, elsewhere exactly, on edges of the buckets too."""
     rng = np.random.default_rng(seed)
     positions = {
         "even": lambda: midpoint(-30, 30, count).nodes,
@@ -435,14 +436,20 @@ def test_cells_are_those_of_a_search(seed, count, kind):
         "random": lambda: np.sort(rng.uniform(-30, 30, count)),
         "crowded": lambda: np.sort(rng.standard_cauchy(count) ** 3),
         "equal": lambda: np.full(count, 2.5),
+        "on edges": lambda: 0.1 * np.cumsum(rng.integers(0, 4, count)) - 3.0,
+        "close": lambda: 1e-12 * np.cumsum(rng.integers(0, 4, count)),
+        "next to equal": lambda: 1e-310 * rng.integers(0, 4, count).cumsum(),
     }[kind]()
-    x = np.concatenate(
-        [rng.uniform(-50, 50, 200), positions, [-1e300, 1e300], positions[0] + rng.normal(size=50) * 1e-9]
-    )
+    beside = [np.nextafter(positions, -math.inf), positions, np.nextafter(positions, math.inf)]
+    x = np.concatenate([rng.uniform(-50, 50, 200), *beside, [-1e300, 1e300], positions[0] + rng.normal(size=50) * 1e-9])
     breakpoints = Breakpoints(positions)
-    cells, references = breakpoints.locate(x)
+    with np.errstate(all="raise", under="ignore"):
+        cells, references = breakpoints.locate(x)
     assert np.array_equal(references, breakpoints.references[cells.astype(np.intp)])
     wanted = np.searchsorted(positions, x, side="right")
+    assert breakpoints.is_even or np.array_equal(cells, wanted)
+    middles = 0.5 * (positions[1:] + positions[:-1])
+    np.testing.assert_allclose(breakpoints.references[1:-1], middles, rtol=1e-12, atol=1e-12)
     off = np.abs(positions[np.clip(np.minimum(cells, wanted).astype(np.intp), 0, count - 1)] - x)
     assert (off[cells != wanted] <= 1e-13 * 60.0).all()
     assert np.array_equal(breakpoints.exact_cells(x, cells.astype(np.intp)), wanted)
