@@ -18,7 +18,8 @@ def measure(problem: Problem, widest: float = np.inf) -> dict[str, float] | None
     bound of the loss is wider than `widest`.
 
     An interpolant, and a difference of two sides, is as good as the largest |k'| nearby and not as the slope itself:
-    for the fast sums, ∂L/∂x_i may be off by the relative bound times R_i/h too.
+    for the fast sums, ∂L/∂x_i may be off by the relative bound times R_i/h too, or times R_i D/h², where no point is
+    farther than D from a node and D is less than h.
     """
     true = oracle.truth(problem)
     if true.loss_bound > widest:
@@ -35,8 +36,10 @@ def measure(problem: Problem, widest: float = np.inf) -> dict[str, float] | None
     angle_bounds = true.angle_bounds
     if found.diagnostics.sums != "dense":
         h = float(problem.settings.bandwidth)
+        apart = problem.domain.difference(problem.rule.nodes[:, np.newaxis], problem.angles)
+        per_unit = min(1.0, float(np.abs(apart).max()) / h) / h
         parts = zip(true.angle_bounds, true.logit_bounds, true.weights, true.responsibilities, strict=True)
-        angle_bounds = [bound + each * r / max(s, r, mpf("1e-300")) / h for bound, each, s, r in parts]
+        angle_bounds = [bound + each * r / max(s, r, mpf("1e-300")) * per_unit for bound, each, s, r in parts]
     return {
         "loss": _ratio([found.loss], [true.loss], [true.loss_bound]),
         "logits": _ratio(gradients.logits, true.logits, true.logit_bounds),

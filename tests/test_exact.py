@@ -248,10 +248,11 @@ def test_a_factor_on_the_kernel_moves_no_edge(kernel):
 
 
 def test_points_of_no_weight_or_beyond_the_end_leave_a_steep_edge_alone():
-    """One without weight has an edge in the steepest stretch; another's kernel begins where the target ends."""
+    """One without weight has an edge in a steep stretch, or next to one; another begins where the target ends."""
     plain = kg.evaluate(STEEP, wrt=WRT).gradients
-    masked = STEEP.replace(angles=[0.0, 1.9, 4.0, 2.0 - 1e-5], logits=[0.0, 0.0, 0.0, -math.inf])
-    np.testing.assert_allclose(kg.evaluate(masked, wrt=WRT).gradients.angles, [*plain.angles, 0.0], rtol=1e-9)
+    for place in (2.0 - 1e-5, 1.7):
+        masked = STEEP.replace(angles=[0.0, 1.9, 4.0, place], logits=[0.0, 0.0, 0.0, -math.inf])
+        np.testing.assert_allclose(kg.evaluate(masked, wrt=WRT).gradients.angles, [*plain.angles, 0.0], rtol=1e-9)
     beyond = STEEP.replace(angles=[0.0, 1.9, 4.0, 5.0], logits=[0.0, 0.0, 0.0, 0.0])
     fewer = STEEP.replace(scale=0.75)
     np.testing.assert_allclose(

@@ -76,6 +76,12 @@ def test_the_estimate_of_an_easy_problem_is_of_some_roundings(kernel):
     assert 0.1 * EPS < problem.rule.error < 1e3 * EPS
 
 
+def test_the_estimate_for_jumps_is_a_rounding_of_each_edge():
+    """Three stretches between the edges at -1 and 7, and the ends; places are rounded at a size of 12."""
+    problem = Problem([3.0], target=(-10, 12), bandwidth=4.0, kernel="uniform", background=0.1, rule="exact")
+    assert problem.rule.error == pytest.approx(EPS * (4.0 + 3 * 12.0 / 22.0), rel=1e-12, abs=0.0)
+
+
 # --- Where it is split ------------------------------------------------------------------------------------------------
 
 ON_A_CIRCLE = {"period": 40.0, "target": (-10, 25)}

@@ -36,6 +36,9 @@ from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.cells import Cells, _cell_starts, _fewest
 from kdegrad.sums.decay import DecayingSums
+from kdegrad.sums.narrow import NarrowLine, are_moderate, are_moderate_logs
+from kdegrad.sums.placement import Placement
+from kdegrad.sums.reach import LineReach
 from kdegrad.sums.scan import ScanSums
 
 EPS = np.finfo(np.float64).eps
@@ -62,8 +65,8 @@ class Case:
     df: float = 3.0
 
     @property
-    def weights(self) -> Magnitudes:
-        return Magnitudes(self.log_weights)
+    def weights(self) -> Softmax:
+        return Softmax(self.log_weights)
 
     def kernel(self, name: str, period: float | None) -> Kernel:
         return make_kernel(name, self.bandwidth, Line() if period is None else Circle(period), self.df)
@@ -171,8 +174,8 @@ class Reference:
     def check_steep_pulls(self, sums: KernelSums) -> None:
         """Check what hardly a density would give: pulls from e^-1000 to e^750."""
         pulls = np.linspace(-1000.0, 750.0, len(self.case.nodes))
-        wanted = self.dense.shares(self.case.weights, pulls)
-        got = sums.shares(self.case.weights, pulls)
+        weights = Magnitudes(self.case.log_weights)
+        wanted, got = self.dense.shares(weights, pulls), sums.shares(weights, pulls)
         size = (
             np.abs(pulls).max()
             + np.max(self.size)
@@ -207,6 +210,7 @@ def _normal(count: int, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=count)
 
 
+THREE_FAR_NODES = Rule("midpoint", np.array([0.0, 600.0, 1200.0]), np.full(3, 1 / 3))
 HARD = {
     "many points, moderate": case(_spread(700, -180, 180), midpoint(-30, 30, 90), 10.0, _normal(700)),
     "uneven nodes": case(_spread(400, -60, 60), gauss(-30, 30, 70), 5.0, _normal(400)),
@@ -229,8 +233,13 @@ HARD = {
     "one node": case(_spread(300, -60, 60), single(4.0), 9.0, _normal(300)),
     "one node, many points some bandwidths away": case(_spread(600, 40, 60), single(4.0), 8.0, _normal(600)),
     "one point": case([12.5], midpoint(-30, 30, 50), 9.0),
+    "nodes in no order": case(
+        _spread(30, -20, 20), Rule("midpoint", np.array([-5.0, 7.0, 3.0, 12.0, -1.0]), np.full(5, 0.2)), 12.0
+    ),
     "nodes that coincide": case(
-        _spread(30, -20, 20), Rule("midpoint", np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)), 12.0
+        [-5.0, 3.0, 7.0, *_spread(30, -20, 20)],
+        Rule("midpoint", np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)),
+        12.0,
     ),
     "one point, one node": case([12.5], single(12.5), 9.0),
     "points on nodes": case(np.arange(-180.0, 181.0), midpoint(-30.5, 30.5, 61), 12.0, _normal(361)),
@@ -243,6 +252,7 @@ HARD = {
     "tiny bandwidth": case(_spread(300, -30, 30), midpoint(-30, 30, 50), 1e-4, _normal(300)),
     "a thousand bandwidths, a node in each": case(_spread(500, -500, 500), midpoint(-500, 500, 1000), 1.0),
     "all weight far to the left, a point on the right": case([-600.0, 80.0], midpoint(0, 60, 50), 1.0, [0.0, -np.inf]),
+    "a light point as near as a heavy one is far": case([1190.0, 590.0], THREE_FAR_NODES, 1.0, [0.0, -600.0]),
     "heavy tail": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 2.0, _normal(300), df=0.3),
     "nearly gaussian": case(_spread(300, -180, 180), midpoint(-30, 30, 50), 20.0, _normal(300), df=1e5),
     "coordinates far from 0": case(1e6 + _spread(300, -90, 90), midpoint(1e6 - 30, 1e6 + 30, 50), 10.0, _normal(300)),
@@ -298,6 +308,10 @@ def test_any_input_agrees_with_the_dense_sums(name, period, given_case):
 def test_many_chunks_of_points(name):
     """Wherever a chunk begins: at the first point of a cell, at its last, at its only one."""
     check(name, None, case(_spread(30_001, -60, 60), midpoint(-30, 30, 3), 0.2, _normal(30_001)))
+
+
+def test_a_light_point_in_another_chunk():
+    check("laplace", None, case([1190.0] * 16_384 + [590.0], THREE_FAR_NODES, 1.0, [0.0] * 16_384 + [-600.0]))
 
 
 def test_long_scans_keep_their_digits():
@@ -358,6 +372,11 @@ def test_small_problems_stay_dense_and_large_ones_do_not(name, period):
     assert chosen(kernel, 50_000, 360, "dense") == "dense"
 
 
+def test_a_bandwidth_may_be_of_any_size_on_the_line():
+    for bandwidth in (1e-300, 1e300):
+        assert chosen(make_kernel("laplace", bandwidth, Line()), 10, 36, "fast") == "scan"
+
+
 def test_the_report_says_which_scheme_was_used():
     x = np.linspace(-90, 90, 2000)
     assert evaluate(Problem(x, target=(-30, 30))).diagnostics.sums == "scan"
@@ -379,6 +398,16 @@ def test_a_turn_of_many_bandwidths_costs_no_digits(name, turn):
         assert loss == pytest.approx(abs(d) + math.log(2.0), abs=ABSOLUTE)
 
 
+@pytest.mark.parametrize("turns", [0.3, 9.0, 11.0, 1e3, 1e6])
+def test_the_slope_keeps_its_digits_where_the_bandwidth_is_many_turns(turns):
+    """All turns of one point: K is cosh((P/2 - |d|)/h) but for a factor, all but flat."""
+    h = 360.0 * turns
+    for x in (-100.0, 0.5, 60.0):
+        problem = Problem([x], at=0.0, kernel="wrapped-laplace", period=360.0, bandwidth=h, sums="fast")
+        slope = math.copysign(math.tanh((180.0 - abs(x)) / h) / h, x)
+        assert evaluate(problem, "angles").gradients.angles == pytest.approx([slope], rel=1e-13, abs=0.0)
+
+
 @pytest.mark.parametrize("period", [None, 360.0])
 def test_a_density_of_zero_stays_zero(period):
     x = np.concatenate([np.linspace(-100, -20, 4000), np.linspace(20, 100, 4000)])
@@ -396,9 +425,10 @@ def test_a_density_of_zero_stays_zero(period):
 @given(
     seed=st.integers(0, 2**32 - 1),
     count=st.sampled_from([1, 2, 3, 40, 333]),
-    kind=st.sampled_from(["even", "gauss", "random", "crowded", "equal"]),
+    kind=st.sampled_from(["even", "gauss", "random", "crowded", "equal", "on edges", "close", "next to equal"]),
 )
 def test_cells_are_those_of_a_search(seed, count, kind):
+    """On an even grid but for rounding beside a breakpoint, elsewhere exactly, on edges of the buckets too."""
     rng = np.random.default_rng(seed)
     positions = {
         "even": lambda: midpoint(-30, 30, count).nodes,
@@ -406,14 +436,20 @@ def test_cells_are_those_of_a_search(seed, count, kind):
         "random": lambda: np.sort(rng.uniform(-30, 30, count)),
         "crowded": lambda: np.sort(rng.standard_cauchy(count) ** 3),
         "equal": lambda: np.full(count, 2.5),
+        "on edges": lambda: 0.1 * np.cumsum(rng.integers(0, 4, count)) - 3.0,
+        "close": lambda: 1e-12 * np.cumsum(rng.integers(0, 4, count)),
+        "next to equal": lambda: 1e-310 * rng.integers(0, 4, count).cumsum(),
     }[kind]()
-    x = np.concatenate(
-        [rng.uniform(-50, 50, 200), positions, [-1e300, 1e300], positions[0] + rng.normal(size=50) * 1e-9]
-    )
+    beside = [np.nextafter(positions, -math.inf), positions, np.nextafter(positions, math.inf)]
+    x = np.concatenate([rng.uniform(-50, 50, 200), *beside, [-1e300, 1e300], positions[0] + rng.normal(size=50) * 1e-9])
     breakpoints = Breakpoints(positions)
-    cells, references = breakpoints.locate(x)
+    with np.errstate(all="raise", under="ignore"):
+        cells, references = breakpoints.locate(x)
     assert np.array_equal(references, breakpoints.references[cells.astype(np.intp)])
     wanted = np.searchsorted(positions, x, side="right")
+    assert breakpoints.is_even or np.array_equal(cells, wanted)
+    middles = 0.5 * (positions[1:] + positions[:-1])
+    np.testing.assert_allclose(breakpoints.references[1:-1], middles, rtol=1e-12, atol=1e-12)
     off = np.abs(positions[np.clip(np.minimum(cells, wanted).astype(np.intp), 0, count - 1)] - x)
     assert (off[cells != wanted] <= 1e-13 * 60.0).all()
     assert np.array_equal(breakpoints.exact_cells(x, cells.astype(np.intp)), wanted)
@@ -443,6 +479,72 @@ def test_running_sums_are_those_of_the_definition(seed, count, width, size):
             np.abs(np.where(faint, 0.0, sums - np.where(faint, 0.0, wanted))) <= 1e-12 + 4 * EPS * (width + 5 * size)
         ).all()
         assert (sums[faint] <= np.maximum(wanted[faint] + 1.0, -490.0 + math.log(count))).all()
+
+
+@pytest.mark.parametrize("count", [1, 2, 50, 513, 600])
+def test_sums_on_a_narrow_line_are_those_of_the_definition(count):
+    """Cells lie between the nodes: a cell's points reach all nodes to its right, by A, and all to its left, by D."""
+    rng = np.random.default_rng(count)
+    nodes = np.sort(rng.uniform(-40.0, 40.0, count))
+    references = np.concatenate([nodes[:1] - 0.1, 0.5 * (nodes[1:] + nodes[:-1]), nodes[-1:] + 0.3])
+    to_left, to_right = rng.uniform(0.5, 2.0, (2, count + 1))
+    weights = rng.uniform(0.5, 2.0, count)
+    line = NarrowLine(nodes, references, 2.0)
+    reach = np.exp(-np.abs(nodes[:, np.newaxis] - references) / 2.0)
+    is_left = references < nodes[:, np.newaxis]
+    density = np.where(is_left, to_right, to_left) * reach
+    np.testing.assert_allclose(line.density(to_left, to_right), density.sum(axis=1), rtol=1e-13)
+    from_left, from_right = line.tables(weights)
+    pulls = weights[:, np.newaxis] * reach
+    np.testing.assert_allclose(from_left, np.where(is_left, 0.0, pulls).sum(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(from_right, np.where(is_left, pulls, 0.0).sum(axis=0), rtol=1e-13)
+
+
+def test_a_line_is_narrow_and_numbers_are_moderate_up_to_their_limits():
+    assert NarrowLine.holds(np.array([-100.0, 0.0, 200.0]), 2.0)
+    assert not NarrowLine.holds(np.array([-100.0, 0.0, 201.0]), 2.0)
+    for least, most, moderate in (
+        (1e-49, 9e49, True),
+        (1e-51, 1.0, False),
+        (1.0, 2e50, False),
+        (0.0, 1.0, True),
+        (1e-300, 1.0, False),
+    ):
+        assert are_moderate(np.array([least, 1.0, most])) == moderate
+    for least, most, moderate in ((-115.0, 115.0, True), (-116.0, 0.0, False), (0.0, 116.0, False)):
+        assert are_moderate_logs(np.array([least, most])) == moderate
+
+
+@pytest.mark.parametrize("count", [1, 16_384, 16_385, 40_000])
+def test_points_are_placed_among_the_breakpoints(count):
+    """Far ones have no growth; whoever asks first, the points are placed once, and the growth is given away."""
+    reach = LineReach(make_kernel("laplace", 0.1, Line()), np.array([-1.0, 0.0, 7.0]))
+    points = np.random.default_rng(count).uniform(-10.0, 10.0, count)
+    points[-1] = 60.0
+    cells = np.searchsorted([-1.0, 0.0, 7.0], points, side="right")
+    v = (points - np.array([-1.0, -0.5, 3.5, 7.0])[cells]) / 0.1
+    placement = Placement(reach, points)
+    if count == 16_385:
+        np.testing.assert_array_equal(placement.cells(slice(None)), cells)
+    for _ in range(2):
+        found = [(chunk, inner, growth.copy()) for chunk, inner, growth in placement.walk()]
+        assert [i for chunk, _, _ in found for i in range(count)[chunk]] == list(range(count))
+        np.testing.assert_array_equal(np.concatenate([inner for _, inner, _ in found]), cells)
+        growth = np.concatenate([growth for _, _, growth in found])
+        np.testing.assert_allclose(growth, np.where(np.abs(v) > 300.0, 1.0, np.exp(np.clip(v, -300, 300))), rtol=1e-12)
+    np.testing.assert_array_equal(placement.far, np.abs(v) > 300.0)
+    np.testing.assert_array_equal(placement.give_away(), growth)
+    some = np.array([count - 1, 0])
+    np.testing.assert_allclose(placement.from_reference(some, cells[some]), v[some], rtol=1e-13, atol=1e-13)
+
+
+def test_three_hundred_bandwidths_from_the_reference_are_not_far():
+    for edge, far in ((300.0, False), (301.0, True), (-300.0, False), (-301.0, True)):
+        placement = Placement(LineReach(make_kernel("laplace", 1.0, Line()), np.zeros(1)), np.array([0.0, edge]))
+        placement.cells(slice(None))
+        assert (placement.far is not None) == far
+        if placement.far is not None:
+            np.testing.assert_array_equal(placement.far, [False, True])
 
 
 @settings(deadline=None)
@@ -481,19 +583,35 @@ def test_many_points_share_a_cell_few_need_not():
 
 
 def test_a_cell_reaches_over_its_points():
-    """Of more than P points the proxies are Chebyshev's nodes, and they differ; of fewer, the points themselves."""
+    """Of more than P points the proxies are Chebyshev's nodes; of fewer, the points themselves."""
     clusters = [np.zeros(5), 10.0 + np.linspace(0.0, 0.5, 9), [20.0, 20.25], [30.0]]
     points = np.concatenate(clusters)[np.random.default_rng(0).permutation(17)]
     cells = Cells(Line(), points, 7.0, 3, lambda places: np.ones_like(places))
     np.testing.assert_array_equal(cells.counts, [5, 9, 2, 1])
     np.testing.assert_array_equal(cells.interpolated, [True, True, False, False])
     np.testing.assert_allclose(cells.centres + 7.0, [0.0, 10.25, 20.125, 30.0])
-    np.testing.assert_allclose(cells.halves, [1e-3, 0.25, 0.125, 0.0], rtol=1e-9)
+    np.testing.assert_allclose(cells.halves, [0.0, 0.25, 0.125, 0.0], rtol=1e-9)
     assert cells.proxies == 4
     np.testing.assert_allclose(cells.offsets[1], 0.25 * np.cos((np.arange(4) + 0.5) * np.pi / 4), rtol=1e-9)
     np.testing.assert_allclose(cells.offsets[2, :2], [-0.125, 0.125])
     few = Cells(Line(), np.array([1.0, 2.0, 30.0]), 7.0, 15, lambda places: np.ones_like(places))
     assert few.proxies == 2
+
+
+@pytest.mark.parametrize("first", [2047, 2048, 2049, 4097])
+def test_no_weight_is_lost_between_chunks(first):
+    """Chunks of 2048 points that begin with a cell, behind its first point, or at its last."""
+    points = np.concatenate([np.linspace(0.0, 0.5, first), np.linspace(10.0, 10.5, 2500), [20.0, 20.1]])
+    logits = np.random.default_rng(first).normal(size=len(points))
+    cells = Cells(Line(), points, 7.0, 3, lambda places: np.ones_like(places))
+    gathered = cells.gather(logits)
+    masses = [np.exp(logits[points // 10.0 == cell]).sum() for cell in range(3)]
+    np.testing.assert_allclose(np.exp(gathered.log_mass), masses, rtol=1e-13)
+    np.testing.assert_allclose(np.exp(gathered.log_scale) * gathered.weights.sum(axis=1), masses, rtol=1e-12)
+    values = np.where(np.arange(4) < 2, [[1.0], [2.0], [3.0]], [[1.0], [2.0], [0.0]])  # of a constant on each cell
+    at = cells.spread(values)
+    found = np.concatenate([at(chunk, inner) for chunk, inner in cells.chunks()])
+    np.testing.assert_allclose(found, 1.0 + points // 10.0, rtol=1e-13)
 
 
 def test_memory_stays_at_a_dozen_arrays():

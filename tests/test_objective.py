@@ -188,7 +188,8 @@ def test_gradient_per_weight_overflows_to_infinity_without_a_word():
 @pytest.mark.parametrize("kind", [kind for kind in LINE_KERNELS if kind.tail == "compact"], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("where", [{}, {"circular": True}], ids=["line", "circle"])
 def test_uncovered_nodes_make_the_loss_infinite_and_are_listed(kind, where):
-    problem = Problem([-8.0, 3.0], target=(-10, 10), bins=4, kernel=kind.name, bandwidth=4.0, **where)
+    options = {"target": (-10, 10), "bins": 4, "kernel": kind.name, "bandwidth": 4.0, **where}
+    problem = Problem([-8.0, 3.0], **options)
     found = evaluate(problem, wrt=ALL)  # nodes -7.5, -2.5, 2.5, 7.5: the points reach [-12, -4] and [-1, 7]
     assert found.loss == math.inf
     assert found.kl == math.inf
@@ -197,6 +198,8 @@ def test_uncovered_nodes_make_the_loss_infinite_and_are_listed(kind, where):
     for numbers in (found.gradients.logits, found.gradients.per_weight, found.gradients.angles, found.responsibilities):
         assert np.isnan(numbers).all()
     assert math.isnan(found.gradients.log_bandwidth)
+    assert kg.loss([-8.0, 3.0], **options) == math.inf
+    assert np.isnan(kg.grad([-8.0, 3.0], **options)).all()
     remedied = evaluate(problem.replace(background=1e-9), wrt=ALL)
     assert remedied.is_finite
     assert len(remedied.diagnostics.uncovered) == 0

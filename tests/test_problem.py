@@ -19,7 +19,7 @@ import pytest
 import kdegrad as kg
 from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
 from kdegrad.domain import Circle, Line
-from kdegrad.magnitudes import Softmax
+from kdegrad.magnitudes import Magnitudes, Softmax
 from kdegrad.settings import CIRCUMFERENCE, OPTION_NAMES, Options, from_options
 
 TARGET = {"target": (-30, 30)}
@@ -119,6 +119,8 @@ POINTS_REFUSED = [
     ([1.0, 2.0], [0.0], "2 angles but 1 logits"),
     ([0.0, math.nan], None, "point 1: angle nan"),
     ([math.inf, 0.0], None, "point 0: angle inf"),
+    ([math.inf, -math.inf], None, "point 1: angle -inf"),
+    (np.ma.array([0.0, 1.0], mask=[True, False]), None, "masked values are no numbers"),
     ([0.0, 1.0], [0.0, math.inf], "point 1: logit inf"),
     ([0.0, 1.0], [math.nan, 0.0], "point 0: logit nan"),
     ([0.0, 1.0], [-math.inf, -math.inf], "all logits are -inf"),
@@ -127,8 +129,13 @@ POINTS_REFUSED = [
 
 @pytest.mark.parametrize(("angles", "logits", "words"), POINTS_REFUSED, ids=lambda part: str(part)[:20])
 def test_points_that_cannot_be_used_are_refused(angles, logits, words):
-    with pytest.raises(InputError, match=re.escape(words)):
+    with np.errstate(all="raise"), pytest.raises(InputError, match=re.escape(words)):
         Problem(angles, logits, **TARGET)
+
+
+def test_angles_may_be_as_large_as_numbers_go():
+    with np.errstate(all="raise"):
+        assert len(Problem([1.7e308, 1.7e308, 0.0], **TARGET).angles) == 3
 
 
 def test_labels_must_be_as_many_as_points():
@@ -256,6 +263,43 @@ def test_softmax_at_any_size():
     np.testing.assert_array_equal(Softmax(np.array([1e4, -1e4, -np.inf])).values, [1.0, 0.0, 0.0])
     np.testing.assert_array_equal(Softmax(np.array([1.5e308, -1.5e308])).logs, [0.0, -np.inf])
     np.testing.assert_allclose(Softmax(np.full(1000, -1e300)).logs, -math.log(1000.0), rtol=1e-15)
+
+
+@pytest.mark.parametrize("count", [1, 32_768, 32_769, 100_000])
+def test_softmax_of_many_points_is_formed_in_parts(count):
+    """Whoever asks first, and for whichever slices: the same numbers, formed once and not to be written to."""
+    logits = np.random.default_rng(count).normal(-700.0, 3.0, count)
+    peak = float(logits.max())
+    grown = np.exp(logits - peak)
+    cuts = [slice(0, count // 3), slice(count // 3, count)]
+    total = math.fsum(grown)
+    walked, asked, formed, logarithms = (Softmax(logits) for _ in range(4))
+    for _ in range(2):  # the first walk finds the total
+        parts = list(walked.parts(cuts))
+        assert list(map(len, parts)) == [count // 3, count - count // 3]
+        np.testing.assert_array_equal(np.concatenate(parts), grown)
+        assert walked.total == pytest.approx(total, rel=1e-14)
+    assert asked.total == pytest.approx(total, rel=1e-14)
+    for values in (formed.values, walked.values):
+        np.testing.assert_allclose(values, grown / total, rtol=1e-13)
+    for logs in (logarithms.logs, walked.logs):
+        np.testing.assert_allclose(logs, logits - peak - math.log(total), rtol=1e-13, atol=1e-13)
+    some = np.array([0, count - 1])
+    np.testing.assert_array_equal(asked.log_parts(some), logits[some] - peak)
+    for array in (formed.values, logarithms.logs):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 0.0
+
+
+def test_magnitudes_are_known_by_their_logarithms():
+    logs = np.array([-np.inf, -800.0, 0.0, 2.0, 800.0])
+    numbers = Magnitudes(logs)
+    assert numbers.total == 1.0
+    with np.errstate(over="ignore"):
+        np.testing.assert_array_equal(numbers.values, np.exp(logs))
+        parts = list(numbers.parts([slice(0, 2), slice(2, 5)]))
+    np.testing.assert_array_equal(np.concatenate(parts), numbers.values)
+    np.testing.assert_array_equal(numbers.log_parts(np.array([4, 0])), [800.0, -np.inf])
 
 
 def test_top_level_names():

@@ -34,7 +34,7 @@ class Breakpoints:
         self.is_even = _is_even(positions)
         self.buckets = count if self.is_even else _BUCKETS_PER_BREAKPOINT * count
         self.width = width = (high - low) / (count - 1 if self.is_even else self.buckets - 1)
-        self.per_unit = 1.0 / width if width > 0.0 and math.isfinite(1.0 / width) else 0.0
+        self.per_unit = _inverse(width)
         self.origin = low - (width if self.per_unit > 0.0 else 0.0)  # bucket 0 ends at s_0
         if not self.is_even:
             edges = self.origin + np.arange(self.buckets + 1) * width
@@ -92,8 +92,13 @@ class Breakpoints:
 def _is_even(positions: FloatArray) -> bool:
     """Return whether the positions are those of an even grid, up to the rounding of the grid itself."""
     count = len(positions)
-    if count < 2 or not positions[0] < positions[-1]:
+    width = float(positions[-1] - positions[0]) / max(count - 1, 1)
+    if _inverse(width) == 0.0:
         return False
-    width = (positions[-1] - positions[0]) / (count - 1)
     distance = np.abs(positions - (positions[0] + np.arange(count) * width)).max()
     return bool(distance <= _ROUNDING * np.abs(positions).max() < 0.25 * width)
+
+
+def _inverse(width: float) -> float:
+    """Return 1/width, or 0 where that is no float64."""
+    return 1.0 / width if width > 0.0 and math.isfinite(1.0 / width) else 0.0

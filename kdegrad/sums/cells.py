@@ -26,7 +26,6 @@ from kdegrad.sums.breakpoints import IntArray
 
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
 _FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points
-_ONLY_TINY: Final = 1e-3  # of the planned half width: narrower cells are widened to it, so that proxies differ
 
 
 class Gathered(NamedTuple):
@@ -85,8 +84,7 @@ class Cells:
         self.centres = 0.5 * (low + high)
         self.interpolated = self.counts > degree + 1
         self.proxies = degree + 1 if self.interpolated.any() else int(self.counts.max())
-        least = np.where(self.interpolated, _ONLY_TINY * planned_half_widths(self.centres), 0.0)
-        self.halves = np.maximum(np.maximum(high - self.centres, self.centres - low), least)
+        self.halves = np.maximum(high - self.centres, self.centres - low)
         self.cells = np.repeat(np.arange(len(self.starts), dtype=np.min_scalar_type(len(points))), self.counts)
         displacements -= self.centres[self.cells]
         self.from_centre = displacements

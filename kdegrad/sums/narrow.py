@@ -22,7 +22,7 @@ from kdegrad.sums.decay import running_total
 
 _WIDEST: Final = 150.0  # bandwidths: e^150 = 1e65
 _MOST: Final = 1e50  # of a number, and the inverse of the least: with e^±150 beside it, it stays within 1e±150
-_NONE: Final = np.zeros(1)
+_NONE: Final = (0.0,)
 
 
 @final

@@ -30,6 +30,7 @@ from kdegrad.kernels.circle import Geodesic, WrappedLaplace
 from kdegrad.kernels.line import Laplace
 from kdegrad.magnitudes import Magnitudes
 from kdegrad.sums.base import KernelSums, Shares
+from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.logs import common_log, cut_exp, log_sum
 from kdegrad.sums.narrow import are_moderate, are_moderate_logs
 from kdegrad.sums.placement import Placement
@@ -37,6 +38,7 @@ from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
 _SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
 _MOST_TURN: Final = {False: 1e12, True: 4e3}  # bandwidths of a whole turn: by all turns, by the shorter way
+_SLOPING_TURN: Final = 0.1  # bandwidths of a whole turn from which the slope is a difference that keeps its digits
 
 
 @final
@@ -124,7 +126,15 @@ class ScanSums(KernelSums):
             yield chunk, weight, share, ratio
 
     def slope_at_points(self, log_weights: FloatArray) -> Factored:
-        """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i): 1/h times what lies to the left less what lies to the right."""
+        """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i): 1/h times what lies to the left less what lies to the right.
+
+        By all turns of a circle that is small in bandwidths the two are all but equal: there every pair is summed.
+        """
+        if (
+            isinstance(self.kernel, WrappedLaplace)
+            and self.kernel.domain.measure < _SLOPING_TURN * self.kernel.bandwidth
+        ):
+            return DenseSums(self.kernel, self.points, self.nodes).slope_at_points(log_weights)
         charges = self.reach.charges(log_weights)
         sides = self.reach.running(charges, charges)
         tables = self._cell_tables(*sides)
