@@ -131,7 +131,8 @@ def _vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
     """Return `values` as a read-only float64 vector; of its own, if it is to be a copy."""
     try:
         given = np.asanyarray(values)
-        if given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
+        text = given.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in given.flat)
+        if text or given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
             raise TypeError("text, dates, complex numbers and masked values are no numbers here")
         array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
     except (TypeError, ValueError, OverflowError) as error:

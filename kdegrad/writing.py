@@ -46,11 +46,19 @@ def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
         folder = os.path.dirname(real if path.is_symlink() else path) or "."
         if not os.path.isdir(folder):
             raise SettingError(option, f"the folder {folder!r} does not exist: make it first", place)
-        if any(path.exists() and os.path.exists(source) and os.path.samefile(path, source) for source in inputs):
+        if path.is_file() and any(_is_same(path, source) for source in inputs):
             raise SettingError(option, f"{output!r} would overwrite the input: name another file", place)
         if real in taken and (path.is_file() or not path.exists()):
             raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file", place)
         taken[real] = option
+
+
+def _is_same(path: Path, source: str) -> bool:
+    """Return whether a file is the input `source`, or with ``-`` what standard input comes from."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(0) if source == "-" else os.stat(source))
+    except OSError:  # no such input; standard input is closed
+        return False
 
 
 def write_file(output: str, pieces: Iterable[str]) -> None:

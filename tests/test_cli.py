@@ -323,6 +323,22 @@ def test_kernels_lists_them_all(kdegrad) -> None:
     assert all(name in kdegrad("kernels").out for name in names)
 
 
+@pytest.mark.parametrize(
+    ("header", "said"),
+    [
+        ("angle,Logits", " (is column 'Logits' either?)"),
+        ("angle,x,weights", " (is column 'weights' either?)"),
+        ("angle,size", ""),
+    ],
+)
+def test_a_column_that_may_have_been_meant_for_weights_is_named(kdegrad, tmp_path, header, said):
+    points = tmp_path / "points.csv"
+    points.write_text(f"{header}\n" + ",".join("1" * len(header.split(","))) + "\n")
+    done = kdegrad("loss", points, "--target", "0", "9")
+    assert done.code == 0
+    assert f"has neither logits nor weights{said}: all points weigh the same" in done.err
+
+
 @pytest.mark.parametrize("flag", ["--help", "-h", "--version"])
 def test_help_and_version_need_neither_numpy_nor_rich(flag: str) -> None:
     done = subprocess.run(

@@ -258,6 +258,20 @@ def test_a_file_name_is_text_in_an_error_of_the_machine(kdegrad, monkeypatch: py
     assert "'\\x1b[31mred': Input/output error" in kdegrad("loss", TWO_SIDED).err
 
 
+def test_an_output_that_standard_input_comes_from_is_an_input(old: Path) -> None:
+    old.write_text("angle\n1\n")
+    for output in (old, old.parent / "link.csv"):
+        if output != old:
+            output.symlink_to(old)
+        with old.open() as stdin:
+            done = installed("loss", "-", "--target", "0", "9", "--output", output, stdin=stdin)
+        assert (done.returncode, old.read_text()) == (2, "angle\n1\n")
+        assert b"would overwrite the input" in done.stderr
+    other = old.parent / "other.csv"
+    with old.open() as stdin:
+        assert installed("loss", "-", "--target", "0", "9", "--output", other, stdin=stdin).returncode == 0
+
+
 # --- signals ---------------------------------------------------------------------------------------------------------
 
 LONG = {

@@ -125,7 +125,8 @@ class ProblemFlags:
         if content.table is not None:
             writing.check_outputs(outputs, content.table)
         if content.logits is None and not quiet:
-            say(f"note: {content.name} has neither logits nor weights: all points weigh the same")
+            known = "" if content.overlooked is None else f" (is column {grammar.shown(content.overlooked)} either?)"
+            say(f"note: {content.name} has neither logits nor weights{known}: all points weigh the same")
         return problem_of(content, given)
 
     def _settings(self) -> dict[str, Any]:

@@ -11,7 +11,7 @@ import numpy as np
 from kdegrad.domain import FloatArray
 from kdegrad.errors import InputError
 from kdegrad.grammar import shown
-from kdegrad.reading.points import Columns, Faults, Source, Table, source_of
+from kdegrad.reading.points import Columns, Faults, Source, Table, overlooked, source_of
 
 if TYPE_CHECKING:
     import pyarrow
@@ -58,9 +58,9 @@ def read_parquet(data: bytes, name: str, columns: Columns) -> Source:
         role: value for role, value in values.items() if value is not None and (role != "weight" or value.min() >= 0)
     }
     if len(clean) == len(values):
-        return source_of(name, clean, labels)
+        return overlooked(source_of(name, clean, labels), found)
     cells = {role: _texts(column, roles[role], name) for role, column in chosen.items()}
-    return Table(name, roles, cells, lambda _, row: (row + 1,)).source(Faults(name))
+    return overlooked(Table(name, roles, cells, lambda _, row: (row + 1,)).source(Faults(name)), found)
 
 
 def _plain(column: pyarrow.ChunkedArray) -> FloatArray | None:

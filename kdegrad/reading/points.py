@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from dataclasses import asdict, dataclass, field, fields, replace
 from typing import Final
 
 import numpy as np
@@ -107,6 +107,8 @@ class Source:
         Option name → ``file:line:column`` of its value, for the messages of those who check ranges.
     table
         The file that a YAML problem takes its points from, or None.
+    overlooked
+        The column that looks like logits or weights, where there are neither; or None.
     """
 
     name: str
@@ -116,6 +118,7 @@ class Source:
     settings: dict[str, object] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     table: str | None = None
+    overlooked: str | None = None
 
 
 class Faults:
@@ -214,6 +217,14 @@ def source_of(name: str, values: Mapping[str, FloatArray], labels: tuple[str, ..
     if logits is not None and not np.isfinite(logits).any():
         raise InputError(f"{name}: no point has a positive weight: let one logit be finite, or one weight above 0")
     return Source(name=name, angles=values["angle"], logits=logits, labels=labels)
+
+
+def overlooked(source: Source, found: Iterable[str]) -> Source:
+    """Return the source; if it has no weights, with the column of `found` that may have been meant for them."""
+    if source.logits is not None:
+        return source
+    likely = (name for name in found if name.strip().lower().removesuffix("s") in ("logit", "weight"))
+    return replace(source, overlooked=next(likely, None))
 
 
 def bare(text: str) -> str:

@@ -21,7 +21,7 @@ import numpy as np
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import is_number, shown, unguarded
 from kdegrad.reading.decimals import DIGITS_AND_SIGNS, plain_numbers
-from kdegrad.reading.points import Columns, Faults, Source, Table, bare, listed, place, source_of
+from kdegrad.reading.points import Columns, Faults, Source, Table, bare, listed, overlooked, place, source_of
 
 MARK_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
 
@@ -70,7 +70,7 @@ def read_table(data: bytes, name: str, columns: Columns, delimiter: str | None) 
     lines = _Lines(data)
     header = _read_header(lines, name, columns, delimiter)
     roles = columns.choose(header.names, place(name, header.line))
-    return _clean(data, name, header, roles) or _careful(lines, name, header, roles)
+    return overlooked(_clean(data, name, header, roles) or _careful(lines, name, header, roles), header.names)
 
 
 @dataclass(frozen=True)
