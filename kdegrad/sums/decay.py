@@ -4,7 +4,7 @@ For charges a_j at positions s_0 ≤ … ≤ s_{n-1}, with distances in bandwidt
 
     E_k = Σ_{j≤k} a_j exp(-(s_k - s_j)/h) = E_{k-1} exp(-(s_k - s_{k-1})/h) + a_k.
 
-Where all positions lie within 150 bandwidths and all charges within e^±150 (or are 0, for which e^-500 is taken),
+Where all positions lie within 150 bandwidths and all charges within e^±150 (or are 0),
 nothing can under- or overflow, and running totals of a_j exp((s_j - s_0)/h) are all it takes. Elsewhere the recursion
 as it stands would lose digits (one rounded factor to the power of n) and not vectorise. There the positions are cut
 into rows of about √n, and
@@ -29,10 +29,10 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.domain import FloatArray
+from kdegrad.kernels.base import log_or_minus_infinity
 from kdegrad.sums.logs import cut_exp
 
-_GENTLE: Final = 150.0  # products of e^±150 and e^±150 are far inside the range of a float64,
-_NOTHING: Final = -500.0  # and far above the e^-500 that stands for 0, which np.exp and np.log are slow at
+_GENTLE: Final = 150.0  # products of e^±150 and e^±150 are far inside the range of a float64
 _SHORT: Final = 512  # terms of a running total that needs no rows
 _FEWEST_COLUMNS: Final = 8
 _MOST_COLUMNS: Final = 1024
@@ -67,14 +67,14 @@ class DecayingSums:
     @staticmethod
     def _plain(from_left: FloatArray, from_right: FloatArray, grown: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the same where nothing can under- or overflow, with exp((s_k - s_0)/h) = `grown`."""
-        charges = np.exp(np.maximum(from_left, _NOTHING))
+        charges = np.exp(from_left)
         left = running_total(charges * grown)
         left /= grown
         if from_right is not from_left:
-            charges = np.exp(np.maximum(from_right, _NOTHING))
+            charges = np.exp(from_right)
         right = running_total((charges / grown)[::-1])[::-1]
         right *= grown
-        return np.log(left, out=left), np.log(right, out=right)
+        return log_or_minus_infinity(left), log_or_minus_infinity(right)
 
 
 @final
