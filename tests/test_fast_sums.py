@@ -455,6 +455,14 @@ def test_cells_are_those_of_a_search(seed, count, kind):
     assert np.array_equal(breakpoints.exact_cells(x, cells.astype(np.intp)), wanted)
 
 
+def test_a_grid_is_even_if_it_is_so_but_for_rounding():
+    even = [midpoint(-30, 30, count).nodes for count in (2, 3, 360)]
+    even += [1e12 + np.arange(4.0), np.array([0.0, 1e-300])]
+    uneven = [gauss(-30, 30, 9).nodes, np.array([0.0, 1.0, 2.0, 3.0001]), 1e16 + 2.0 * np.arange(4.0)]
+    uneven += [np.zeros(1), np.ones(3), np.array([0.0, 1e-310]), 1e12 + 1e-3 * np.arange(4.0)]
+    assert [Breakpoints(positions).is_even for positions in even + uneven] == [True] * 5 + [False] * 7
+
+
 @settings(deadline=None)
 @given(
     seed=st.integers(0, 2**32 - 1),
