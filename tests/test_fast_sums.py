@@ -236,6 +236,9 @@ HARD = {
     "nodes in no order": case(
         _spread(30, -20, 20), Rule("midpoint", np.array([-5.0, 7.0, 3.0, 12.0, -1.0]), np.full(5, 0.2)), 12.0
     ),
+    "nodes from right to left": case(
+        _spread(30, -20, 20), Rule("midpoint", np.array([12.0, 7.0, 3.0, -1.0, -5.0]), np.full(5, 0.2)), 12.0
+    ),
     "nodes that coincide": case(
         [-5.0, 3.0, 7.0, *_spread(30, -20, 20)],
         Rule("midpoint", np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)),
