@@ -236,6 +236,9 @@ HARD = {
     "nodes in no order": case(
         _spread(30, -20, 20), Rule("midpoint", np.array([-5.0, 7.0, 3.0, 12.0, -1.0]), np.full(5, 0.2)), 12.0
     ),
+    "nodes from right to left": case(
+        _spread(30, -20, 20), Rule("midpoint", np.array([12.0, 7.0, 3.0, -1.0, -5.0]), np.full(5, 0.2)), 12.0
+    ),
     "nodes that coincide": case(
         [-5.0, 3.0, 7.0, *_spread(30, -20, 20)],
         Rule("midpoint", np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)),
@@ -453,6 +456,14 @@ def test_cells_are_those_of_a_search(seed, count, kind):
     off = np.abs(positions[np.clip(np.minimum(cells, wanted).astype(np.intp), 0, count - 1)] - x)
     assert (off[cells != wanted] <= 1e-13 * 60.0).all()
     assert np.array_equal(breakpoints.exact_cells(x, cells.astype(np.intp)), wanted)
+
+
+def test_a_grid_is_even_if_it_is_so_but_for_rounding():
+    even = [midpoint(-30, 30, count).nodes for count in (2, 3, 360)]
+    even += [1e12 + np.arange(4.0), np.array([0.0, 1e-300])]
+    uneven = [gauss(-30, 30, 9).nodes, np.array([0.0, 1.0, 2.0, 3.0001]), 1e16 + 2.0 * np.arange(4.0)]
+    uneven += [np.zeros(1), np.ones(3), np.array([0.0, 1e-310]), 1e12 + 1e-3 * np.arange(4.0)]
+    assert [Breakpoints(positions).is_even for positions in even + uneven] == [True] * 5 + [False] * 7
 
 
 @settings(deadline=None)

@@ -13,7 +13,7 @@ import pytest
 import scipy.special
 from mpmath import mp, mpf
 
-from kdegrad import Problem, evaluate
+from kdegrad import Problem, evaluate, loss, loss_and_grad
 from kdegrad.domain import Circle, Line
 from kdegrad.kernels import make_kernel
 from kdegrad.magnitudes import Magnitudes
@@ -166,3 +166,12 @@ def test_an_evaluation_holds_a_few_vectors():
     """10⁵ points, 60 nodes, all gradients: the matrix of pairs would be 48 MB."""
     problem = Problem(np.linspace(-5.0, 5.0, 100_000), target=(-3, 3), bins=60)
     assert peak_megabytes(lambda: evaluate(problem, wrt=("logits", "angles", "bandwidth"))) < 2 * MEGABYTES
+
+
+@pytest.mark.parametrize("short", [loss, loss_and_grad])
+def test_loss_and_gradient_copy_nothing(short):
+    """Less than three vectors at once, where the points and logits alone are two, and weights and shares two more."""
+    x, z = np.random.default_rng(0).normal(0.0, 60.0, (2, 200_000))
+    options = {"target": (-30, 30), "bandwidth": 10.0, "bins": 360}
+    short(x[:10], z[:10], sums="fast", **options)  # loads what is loaded once
+    assert peak_megabytes(lambda: short(x, z, **options)) < 3 * x.nbytes / 2**20
