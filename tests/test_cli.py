@@ -206,6 +206,27 @@ def test_wrong_usage_is_one_clear_message_and_exit_2(kdegrad, points: str, flags
 
 
 @pytest.mark.parametrize(
+    ("arguments", "said", "helped"),
+    [
+        ("loss f.csv --target -30,30", "for example --target -30 30", "kdegrad loss"),
+        ("grad f.csv --target 0", "for example --target -30 30", "kdegrad grad"),
+        ("loss --bandwidth", "'--bandwidth' requires an argument", "kdegrad loss"),
+        ("data.csv --target 0 9", ": put the command first: kdegrad loss data.csv", "kdegrad"),
+        ("data.csv grad", ": put the command first: kdegrad grad data.csv", "kdegrad"),
+        ("--kernel laplace sweep", ": put the command first: kdegrad sweep --kernel", "kdegrad"),
+        ("los", "Did you mean 'loss'?", "kdegrad"),
+        ("nonsense", "No such command 'nonsense'.", "kdegrad"),
+    ],
+)
+def test_wrong_usage_says_what_to_write_and_whose_help_to_read(kdegrad, arguments: str, said: str, helped: str) -> None:
+    done = kdegrad(*arguments.split())
+    assert (done.code, done.out) == (2, "")
+    first, second = done.err.splitlines()
+    assert first.removesuffix(".").endswith(said.removesuffix("."))
+    assert second == f"Try '{helped} --help'."
+
+
+@pytest.mark.parametrize(
     "flags", ["--wrt logit", "--wrt", "--top 0", "--top x", "--top 3 --per-bin", "--per-bin --wrt angles"]
 )
 def test_wrong_options_of_grad_are_refused(kdegrad, flags: str) -> None:
