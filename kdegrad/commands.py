@@ -15,11 +15,13 @@ from kdegrad.errors import SettingError
 from kdegrad.flags import (
     REPORT,
     CheckFlags,
+    CheckProblemFlags,
     DescentFlags,
     PlotFlags,
     ProblemFlags,
     ReportFlags,
     SweepFlags,
+    SweepProblemFlags,
     VerdictReportFlags,
     count,
     names,
@@ -89,11 +91,11 @@ def grad(
     report: ReportFlags,
     figure: PlotFlags,
     wrt: Annotated[
-        str,
+        list[str] | None,
         option(
             "--wrt", GRADIENT, "logits, angles, bandwidth, by commas. [default: logits]", "NAMES", words="objective.WRT"
         ),
-    ] = "logits",
+    ] = None,
     per_bin: Annotated[
         bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel=GRADIENT)
     ] = False,
@@ -102,7 +104,7 @@ def grad(
     """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
 
-    rows, moving = None if top is None else count("top", top), names(wrt)
+    rows, moving = None if top is None else count("top", top), names(*wrt or ["logits"])
     if per_bin and (rows is not None or set(moving) != {"logits"}):
         raise SettingError(
             "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
@@ -124,7 +126,7 @@ def grad(
 
 
 @command("verify-props")
-def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
+def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
     """Check the note's claims, and what stands behind them.
 
     Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
@@ -148,7 +150,7 @@ def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: Plot
 
 
 @command("sweep")
-def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
+def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
     """Compute loss and gradient along one parameter.
 
     --over distance moves the points away from the target. --kernel may be repeated: each is taken along.

@@ -131,9 +131,22 @@ def test_wrong_sweeps_are_refused(kdegrad, flags: str, said: str) -> None:
     assert "Traceback" not in done.err
 
 
-def test_the_last_of_several_kernels_counts_where_one_is_wanted(kdegrad) -> None:
-    done = kdegrad("loss", TWO_SIDED, "--kernel", "gaussian", "--kernel", "cauchy", "--format", "json")
-    assert done.json["problem"]["kernel"] == "cauchy"
+def test_several_kernels_are_for_a_sweep_alone(kdegrad) -> None:
+    for command in ("loss", "grad", "descend", "verify-props"):
+        done = kdegrad(command, TWO_SIDED, "--kernel", "gaussian", "--kernel", "cauchy")
+        assert (done.code, done.out) == (2, "")
+        assert "--kernel: is given more than once" in done.err
+    assert "may be repeated" in kdegrad("sweep", "--help").out
+    assert "may be repeated" not in kdegrad("loss", "--help").out
+
+
+def test_names_go_by_commas_and_repeated(kdegrad) -> None:
+    for command in ("grad", "descend"):
+        both = kdegrad(command, TWO_SIDED, "--wrt", "logits,angles", "--format", "csv").out
+        assert kdegrad(command, TWO_SIDED, "--wrt", "logits", "--wrt", "angles", "--format", "csv").out == both
+    flags = ("verify-props", TWO_SIDED, "--cases", "0", "--format", "csv", "--only", "one-hot,zero-sum")
+    assert [row["property"] for row in kdegrad(*flags).rows] == ["one-hot", "zero-sum"]
+    assert "[default: all" in kdegrad("verify-props", "--help").out
 
 
 # --- descend ---------------------------------------------------------------------------------------------------------

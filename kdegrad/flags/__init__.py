@@ -6,7 +6,7 @@
 
 from kdegrad.flags.checks import CheckFlags
 from kdegrad.flags.families import DescentFlags, SweepFlags
-from kdegrad.flags.problem import PROBLEM, READING, ProblemFlags
+from kdegrad.flags.problem import PROBLEM, READING, CheckProblemFlags, ProblemFlags, SweepProblemFlags
 from kdegrad.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
 from kdegrad.flags.words import COMPLETING, count, flattened, names, option, placed
 
@@ -16,11 +16,13 @@ __all__ = [
     "READING",
     "REPORT",
     "CheckFlags",
+    "CheckProblemFlags",
     "DescentFlags",
     "PlotFlags",
     "ProblemFlags",
     "ReportFlags",
     "SweepFlags",
+    "SweepProblemFlags",
     "VerdictReportFlags",
     "count",
     "flattened",

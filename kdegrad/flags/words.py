@@ -67,9 +67,9 @@ def parsed(name: str, reads: Callable[[str], Any], text: str) -> Any:
         raise SettingError(name, str(error), f"--{name}") from None
 
 
-def names(text: str) -> list[str]:
-    """Return the names that a text lists, separated by commas."""
-    return [name.strip() for name in text.split(",")]
+def names(*texts: str) -> list[str]:
+    """Return the names that texts list, separated by commas, each once."""
+    return list(dict.fromkeys(name.strip() for text in texts for name in text.split(",")))
 
 
 def count(name: str, text: str, *, least: int = 1) -> int:
