@@ -26,7 +26,6 @@ from kdegrad.flags import (
     count,
     names,
     option,
-    placed,
 )
 from kdegrad.progress import ProgressBar, Working
 from kdegrad.reports import Format, Look, as_parquet
@@ -34,6 +33,7 @@ from kdegrad.reports import Format, Look, as_parquet
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep
     from kdegrad.problem import Problem
+    from kdegrad.sweeps import SweepStep
 
 DONE, PROPERTY_FAILED, NOT_FINITE = 0, 1, 3  # `cli.py` has the others
 GRADIENT = "Gradient"
@@ -160,10 +160,20 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
     values = along.values()
     start = _load(problem, report, figure)
     over = str(along.over)
-    with placed(**{over: f"--over {over}"}):
+    done = 0
+    try:
         total = len(sweeps.members(start, over, values, problem.kernel))
         with ProgressBar("sweep", total) as advance:
-            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
+
+            def watch(step: SweepStep) -> None:
+                nonlocal done
+                done += 1
+                advance(step)
+
+            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=watch)
+    except SettingError as error:  # a parameter is in range between two values that are: it left at an end
+        end = "--to" if done else "--from"
+        raise error.at(error.place or (end if error.name == over else f"--{error.name}")) from None
     deliver(report, reports.sweep(family, report.form, look_of(report)))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")

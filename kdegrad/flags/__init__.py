@@ -8,7 +8,7 @@ from kdegrad.flags.checks import CheckFlags
 from kdegrad.flags.families import DescentFlags, SweepFlags
 from kdegrad.flags.problem import PROBLEM, READING, CheckProblemFlags, ProblemFlags, SweepProblemFlags
 from kdegrad.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
-from kdegrad.flags.words import COMPLETING, count, flattened, names, option, placed
+from kdegrad.flags.words import COMPLETING, count, flattened, names, option
 
 __all__ = [
     "COMPLETING",
@@ -28,5 +28,4 @@ __all__ = [
     "flattened",
     "names",
     "option",
-    "placed",
 ]

@@ -162,7 +162,7 @@ class SweepProblemFlags(ProblemFlags):
         option(
             "--kernel",
             PROBLEM,
-            "As kernels lists; may be repeated. [default: laplace]",
+            "May be repeated. [default: laplace]",
             "NAME",
             words="kernels.BY_NAME",
         ),

@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -84,15 +83,6 @@ def count(name: str, text: str, *, least: int = 1) -> int:
     if value < least:
         raise SettingError(name, f"{value} is out of range: give {least} or more", f"--{name}")
     return value
-
-
-@contextmanager
-def placed(**places: str) -> Iterator[None]:
-    """Let an error about an option say which flag gave it: ``--name``, or what `places` has for the name."""
-    try:
-        yield
-    except SettingError as error:
-        raise error.at(error.place or places.get(error.name, f"--{error.name}")) from None
 
 
 def flattened(command: Callable[..., int]) -> Callable[..., int]:
