@@ -75,10 +75,9 @@ def loss(
     start = _load(problem, report, figure)
     with Working("summing"):
         evaluation = evaluate(start, wrt=())
-    compared = report.form is Format.table and evaluation.approximates_integral
-    if exact is None:
-        compared = compared and len(evaluation.weights) <= COMPARED_POINTS
-    integral = exact_loss(evaluation.problem) if compared and exact is not False else None
+    wanted = len(evaluation.weights) <= COMPARED_POINTS if exact is None else exact
+    compared = wanted and report.form is Format.table and evaluation.approximates_integral
+    integral = exact_loss(evaluation.problem) if compared else None
     deliver(report, reports.loss(evaluation, report.form, look_of(report), integral))
     if figure.plot is not None:
         plot.loss(evaluation, figure.plot)

@@ -136,8 +136,8 @@ def test_several_kernels_are_for_a_sweep_alone(kdegrad) -> None:
         done = kdegrad(command, TWO_SIDED, "--kernel", "gaussian", "--kernel", "cauchy")
         assert (done.code, done.out) == (2, "")
         assert "--kernel: is given more than once" in done.err
-    assert "may be repeated" in kdegrad("sweep", "--help").out
-    assert "may be repeated" not in kdegrad("loss", "--help").out
+    assert "May be repeated" in kdegrad("sweep", "--help").out
+    assert "May be repeated" not in kdegrad("loss", "--help").out
 
 
 def test_names_go_by_commas_and_repeated(kdegrad) -> None:
