@@ -88,7 +88,7 @@ def run(arguments: Sequence[str]) -> int:
         say("\n".join(f"error: {line}" for line in str(error).splitlines()))
         return WRONG_INPUT
     except _UsageError as error:
-        return _explain_usage(error)
+        return _explain_usage(error, arguments)
     except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
         return WRONG_INPUT if done.exit_code else DONE
     except BrokenPipeError:  # of --help and --version, which click prints
@@ -125,8 +125,23 @@ def _built_for(arguments: Sequence[str]) -> Any:
     return typer.main.get_command(app)
 
 
-def _explain_usage(error: Any) -> int:
-    """Say what is wrong with the command line, as click words it, and where help is."""
-    path = error.ctx.command_path if error.ctx is not None else "kdegrad"
-    say(f"error: {safe_text(error.format_message())}\nTry '{path} --help'.")
+def _explain_usage(error: Any, arguments: Sequence[str]) -> int:
+    """Say what is wrong with the command line, as click words it, what to write instead, and where help is."""
+    first = next(iter(arguments), "")
+    path = f"kdegrad {first}" if first in COMMANDS else "kdegrad"
+    said, remedy = safe_text(error.format_message()), _remedy(error, arguments)
+    say(f"error: {said.rstrip('.') + remedy if remedy else said}\nTry '{path} --help'.")
     return WRONG_INPUT
+
+
+def _remedy(error: Any, arguments: Sequence[str]) -> str:
+    """Return what to write instead, where click's words leave it open."""
+    if getattr(error, "option_name", None) == "--target":
+        return ": for example --target -30 30"
+    first, *rest = arguments
+    if first in COMMANDS or getattr(error, "possibilities", None):
+        return ""
+    named = next((word for word in rest if word in COMMANDS), None)
+    if named is None and not (first.startswith("-") or "." in first):
+        return ""
+    return f": put the command first: kdegrad {named or 'loss'} {safe_text(first)}"

@@ -15,16 +15,17 @@ from kdegrad.errors import SettingError
 from kdegrad.flags import (
     REPORT,
     CheckFlags,
+    CheckProblemFlags,
     DescentFlags,
     PlotFlags,
     ProblemFlags,
     ReportFlags,
     SweepFlags,
+    SweepProblemFlags,
     VerdictReportFlags,
     count,
     names,
     option,
-    placed,
 )
 from kdegrad.progress import ProgressBar, Working
 from kdegrad.reports import Format, Look, as_parquet
@@ -32,6 +33,7 @@ from kdegrad.reports import Format, Look, as_parquet
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep
     from kdegrad.problem import Problem
+    from kdegrad.sweeps import SweepStep
 
 DONE, PROPERTY_FAILED, NOT_FINITE = 0, 1, 3  # `cli.py` has the others
 GRADIENT = "Gradient"
@@ -73,10 +75,9 @@ def loss(
     start = _load(problem, report, figure)
     with Working("summing"):
         evaluation = evaluate(start, wrt=())
-    compared = report.form is Format.table and evaluation.approximates_integral
-    if exact is None:
-        compared = compared and len(evaluation.weights) <= COMPARED_POINTS
-    integral = exact_loss(evaluation.problem) if compared and exact is not False else None
+    wanted = len(evaluation.weights) <= COMPARED_POINTS if exact is None else exact
+    compared = wanted and report.form is Format.table and evaluation.approximates_integral
+    integral = exact_loss(evaluation.problem) if compared else None
     deliver(report, reports.loss(evaluation, report.form, look_of(report), integral))
     if figure.plot is not None:
         plot.loss(evaluation, figure.plot)
@@ -89,11 +90,11 @@ def grad(
     report: ReportFlags,
     figure: PlotFlags,
     wrt: Annotated[
-        str,
+        list[str] | None,
         option(
             "--wrt", GRADIENT, "logits, angles, bandwidth, by commas. [default: logits]", "NAMES", words="objective.WRT"
         ),
-    ] = "logits",
+    ] = None,
     per_bin: Annotated[
         bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel=GRADIENT)
     ] = False,
@@ -102,7 +103,7 @@ def grad(
     """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
 
-    rows, moving = None if top is None else count("top", top), names(wrt)
+    rows, moving = None if top is None else count("top", top), names(*wrt or ["logits"])
     if per_bin and (rows is not None or set(moving) != {"logits"}):
         raise SettingError(
             "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
@@ -124,7 +125,7 @@ def grad(
 
 
 @command("verify-props")
-def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
+def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
     """Check the note's claims, and what stands behind them.
 
     Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
@@ -148,7 +149,7 @@ def verify_props(problem: ProblemFlags, report: VerdictReportFlags, figure: Plot
 
 
 @command("sweep")
-def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
+def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
     """Compute loss and gradient along one parameter.
 
     --over distance moves the points away from the target. --kernel may be repeated: each is taken along.
@@ -158,10 +159,20 @@ def sweep(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, along: 
     values = along.values()
     start = _load(problem, report, figure)
     over = str(along.over)
-    with placed(**{over: f"--over {over}"}):
+    done = 0
+    try:
         total = len(sweeps.members(start, over, values, problem.kernel))
         with ProgressBar("sweep", total) as advance:
-            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
+
+            def watch(step: SweepStep) -> None:
+                nonlocal done
+                done += 1
+                advance(step)
+
+            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=watch)
+    except SettingError as error:  # a parameter is in range between two values that are: it left at an end
+        end = "--to" if done else "--from"
+        raise error.at(error.place or (end if error.name == over else f"--{error.name}")) from None
     deliver(report, reports.sweep(family, report.form, look_of(report)))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")

@@ -59,7 +59,8 @@ def integer(text: str) -> int:
     """
     stripped = text.strip()
     if not _INTEGER.fullmatch(stripped) or len(stripped) > _LONGEST:
-        raise ValueError(f"{shown(text)} is no whole number (write digits: 360)")
+        whole = is_number(stripped) and float(stripped).is_integer() and abs(float(stripped)) < 1e15
+        raise ValueError(f"{shown(text)} is no whole number (write digits: {int(float(stripped)) if whole else 12})")
     return int(stripped)
 
 
@@ -108,5 +109,5 @@ def unguarded(cell: str) -> str:
 def nearest(name: str, known: Iterable[str]) -> str:
     """Return ``; did you mean 'x' or 'y'?`` for the known names nearest to `name`, or an empty string."""
     by_lower = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower()[:100], by_lower, n=3, cutoff=0.5)
+    close = difflib.get_close_matches(name.lower()[:100], by_lower, n=3, cutoff=0.65)  # cvs is csv: 0.67
     return f"; did you mean {' or '.join(shown(by_lower[c]) for c in close)}?" if close else ""

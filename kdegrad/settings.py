@@ -94,9 +94,8 @@ class Settings:
             _require_positive("period", self.period)
         if str(self.circular) not in ("True", "False"):  # also NumPy's
             raise SettingError("circular", f"{self.circular!r} is neither true nor false")
-        _require_choice("unit", self.unit, tuple(CIRCUMFERENCE))
-        _require_choice("rule", self.rule, RULES)
-        _require_choice("sums", self.sums, SUMS)
+        for name, choices in (("unit", tuple(CIRCUMFERENCE)), ("rule", RULES), ("sums", SUMS)):
+            object.__setattr__(self, name, _choice(name, getattr(self, name), choices))
         self._check_background()
         self._check_node()
         self._check_bins()
@@ -188,6 +187,8 @@ def _require_positive(name: str, value: object) -> None:
         raise SettingError(name, f"{value!r} is out of range: give a finite number above 0")
 
 
-def _require_choice(name: str, value: object, choices: tuple[str, ...]) -> None:
-    if not isinstance(value, str) or value not in choices:
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+    """Return the choice that `value` is, in whatever case it is written."""
+    if not isinstance(value, str) or value.lower() not in choices:
         raise SettingError(name, f"unknown {value!r}: choose {', '.join(choices)}{nearest(str(value), choices)}")
+    return value.lower()

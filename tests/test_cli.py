@@ -181,6 +181,8 @@ def test_numbers_on_the_command_line_obey_the_grammar(kdegrad, points: str, text
         ("--target 0 9 --bins 10000001", "--bins"),
         ("--target 0 9 --bins 2.5", "--bins: '2.5' is no whole number"),
         ("--target 0 9 --bins 10001 --rule gauss", "10000 for the rule gauss"),
+        ("--target 0 9 --bins 1e3", "--bins: '1e3' is no whole number (write digits: 1000)"),
+        ("--target 0 9 --kernel lapalce", "did you mean 'laplace'? "),
         ("--target 0 9 --rule gaus", "did you mean 'gauss'"),
         ("--target 0 9 --scale 0", "--scale: 0.0"),
         ("--target 0 9 --background 1", "--background: 1.0"),
@@ -203,6 +205,27 @@ def test_wrong_usage_is_one_clear_message_and_exit_2(kdegrad, points: str, flags
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said", "helped"),
+    [
+        ("loss f.csv --target -30,30", "for example --target -30 30", "kdegrad loss"),
+        ("grad f.csv --target 0", "for example --target -30 30", "kdegrad grad"),
+        ("loss --bandwidth", "'--bandwidth' requires an argument", "kdegrad loss"),
+        ("data.csv --target 0 9", ": put the command first: kdegrad loss data.csv", "kdegrad"),
+        ("data.csv grad", ": put the command first: kdegrad grad data.csv", "kdegrad"),
+        ("--kernel laplace sweep", ": put the command first: kdegrad sweep --kernel", "kdegrad"),
+        ("los", "Did you mean 'loss'?", "kdegrad"),
+        ("nonsense", "No such command 'nonsense'.", "kdegrad"),
+    ],
+)
+def test_wrong_usage_says_what_to_write_and_whose_help_to_read(kdegrad, arguments: str, said: str, helped: str) -> None:
+    done = kdegrad(*arguments.split())
+    assert (done.code, done.out) == (2, "")
+    first, second = done.err.splitlines()
+    assert first.removesuffix(".").endswith(said.removesuffix("."))
+    assert second == f"Try '{helped} --help'."
 
 
 @pytest.mark.parametrize(
@@ -312,6 +335,30 @@ def test_tables_never_cut_a_number_and_name_what_they_drop(
         assert "not shown" in done.out
     if columns >= 60:
         assert max(map(len, done.out.splitlines())) <= columns
+
+
+def test_the_columns_left_out_are_named_in_the_table_s_order(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "60")
+    assert "not shown at 60 columns: logit, gradient per weight, bars (" in " ".join(
+        kdegrad("grad", TWO_SIDED).out.split()
+    )
+
+
+def test_a_gradient_of_rounding_has_neither_bar_nor_mark(kdegrad, tmp_path: Path) -> None:
+    path = tmp_path / "one.csv"
+    path.write_text("angle,logit\n10,0\n")
+    out = kdegrad("grad", path, "--target", "0", "360", "--circular").out
+    assert "█" not in out[out.index("pulled up") :]
+
+
+def test_names_are_taken_in_any_case_and_gauss_has_nodes(kdegrad, points: str) -> None:
+    target = ["--target", "-30", "30", "--bandwidth", "10"]
+    done = kdegrad(
+        "loss", points, *target, "--rule", "Exact", "--sums", "Fast", "--unit", "DEGREES", "--format", "json"
+    )
+    assert done.json["problem"]["rule"] == "exact"
+    assert "these nodes are off by" in kdegrad("loss", points, *target, "--rule", "GAUSS").out
+    assert "these bins are off by" in kdegrad("loss", points, *target).out
 
 
 def test_kernels_lists_them_all(kdegrad) -> None:

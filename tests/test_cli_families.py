@@ -110,9 +110,9 @@ def test_log_takes_values_at_equal_ratios_and_bins_are_whole(kdegrad) -> None:
         ("--over distance --from x --to 1", "--from: 'x' is no number"),
         ("--over distance --from 0 --to 9 --log", "--from: 0.0 has no logarithm"),
         ("--over distance --from 0 --to 9 --steps 0", "--steps: 0 is out of range"),
-        ("--over distance --from -50 --to 9", "--over distance: -50 would carry a point past the centre"),
-        ("--over bandwidth --from -1 --to 9", "--over bandwidth: -1.0 is out of range"),
-        ("--over background --from 0 --to 1", "--over background: 1.0 is outside [0, 1)"),
+        ("--over distance --from -50 --to 9", "--from: -50 would carry a point past the centre"),
+        ("--over bandwidth --from -1 --to 9", "--from: -1.0 is out of range"),
+        ("--over background --from 0 --to 1", "--to: 1.0 is outside [0, 1)"),
         ("--over bins --from 1 --to 9 --at 0", "--over: bins: one bin stands for all"),
         ("--over kernel --from 1", "--from: kernel has names"),
         ("--over kernel --log", "--log: kernel has names"),
@@ -131,9 +131,22 @@ def test_wrong_sweeps_are_refused(kdegrad, flags: str, said: str) -> None:
     assert "Traceback" not in done.err
 
 
-def test_the_last_of_several_kernels_counts_where_one_is_wanted(kdegrad) -> None:
-    done = kdegrad("loss", TWO_SIDED, "--kernel", "gaussian", "--kernel", "cauchy", "--format", "json")
-    assert done.json["problem"]["kernel"] == "cauchy"
+def test_several_kernels_are_for_a_sweep_alone(kdegrad) -> None:
+    for command in ("loss", "grad", "descend", "verify-props"):
+        done = kdegrad(command, TWO_SIDED, "--kernel", "gaussian", "--kernel", "cauchy")
+        assert (done.code, done.out) == (2, "")
+        assert "--kernel: is given more than once" in done.err
+    assert "May be repeated" in kdegrad("sweep", "--help").out
+    assert "May be repeated" not in kdegrad("loss", "--help").out
+
+
+def test_names_go_by_commas_and_repeated(kdegrad) -> None:
+    for command in ("grad", "descend"):
+        both = kdegrad(command, TWO_SIDED, "--wrt", "logits,angles", "--format", "csv").out
+        assert kdegrad(command, TWO_SIDED, "--wrt", "logits", "--wrt", "angles", "--format", "csv").out == both
+    flags = ("verify-props", TWO_SIDED, "--cases", "0", "--format", "csv", "--only", "one-hot,zero-sum")
+    assert [row["property"] for row in kdegrad(*flags).rows] == ["one-hot", "zero-sum"]
+    assert "[default: all" in kdegrad("verify-props", "--help").out
 
 
 # --- descend ---------------------------------------------------------------------------------------------------------

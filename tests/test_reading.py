@@ -338,7 +338,7 @@ def test_a_named_column_must_exist(write: Write) -> None:
         "name the right one with --angle-column",
         f"{path}:1: no column 'w' for the weights (columns found: 'angle', 'logit'): "
         "name the right one with --weight-column",
-        f"{path}:1: no column 'lable' for the labels (columns found: 'angle', 'logit'; did you mean 'angle'?): "
+        f"{path}:1: no column 'lable' for the labels (columns found: 'angle', 'logit'): "
         "name the right one with --label-column",
     ]
 
@@ -591,6 +591,10 @@ REFUSED_PROBLEMS = {
     ),
     "column-no-list": ("points: {angle: 1}", ["problem.yaml:1:17: points: angle: '1' where a list is wanted"]),
     "point-no-mapping": ("points:\n- {angle: 1}\n- 2\n", ["problem.yaml:3:3: points: '2' where a point is wanted"]),
+    "points-that-are-lists": (
+        "points: [[1, 2], [3, 4]]",
+        ["problem.yaml:1:10: points: a list where a point", "problem.yaml:1:18: points: a list where a point"],
+    ),
     "cell-a-list": ("points: [{angle: [1]}]", ["problem.yaml:1:18: points: angle: a list where one value"]),
     "unknown-key-of-a-point": (
         "points: [{angle: 1, logits: 2}]",

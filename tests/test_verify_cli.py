@@ -122,6 +122,34 @@ def test_nothing_checked_is_a_failure(capfd) -> None:
     assert "rotation was never checked" in out
 
 
+def test_nothing_checked_is_an_error_to_a_ci(capfd) -> None:
+    flags = [TWO_SIDED, "--only", "rotation", "--cases", "0", "--format"]
+    code, out, _ = run(capfd, *flags, "junit")
+    suites = ElementTree.fromstring(out)
+    assert (code, suites.get("errors"), suites.get("failures")) == (1, "1", "0")
+    assert int(suites.get("tests", "")) == len(suites.findall("testsuite/testcase"))
+    assert [error.get("message", "").endswith("nothing was checked") for error in suites.iter("error")] == [True]
+    code, out, _ = run(capfd, *flags, "github")
+    assert code == 1
+    assert out.startswith("::error title=kdegrad verify-props::0 checks passed")
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_the_table_fits_and_names_what_it_leaves_out(capfd, monkeypatch: pytest.MonkeyPatch, columns: int) -> None:
+    monkeypatch.setenv("COLUMNS", str(columns))
+    _, out, _ = run(capfd, TWO_SIDED, "--cases", "0")
+    table = out[: out.index("was never checked")].splitlines()[:-1]
+    assert max(map(len, table)) <= columns
+    assert all(i in out for i in IDS)
+    assert (columns < 80) <= ("not shown at" in out)
+
+
+def test_list_names_one_domain_s_kernels_together(capfd) -> None:
+    _, out, _ = run(capfd, "--list")
+    for name, on in (("far-field", "skipped: every kernel on the circle"), ("rotation", "holds: every kernel on the")):
+        assert on in " ".join(out[out.index(f"{name}  ") :].split()), name
+
+
 def test_a_tolerance_that_nothing_meets_fails(capfd) -> None:
     assert run(capfd, TWO_SIDED, "--cases", "0", "--tolerance", "1e-300")[0] == 1
 
@@ -151,7 +179,7 @@ def test_github_escapes_and_respects_the_cap() -> None:
     lines = "".join(verdicts.github(checks)).splitlines()
     assert sum(line.startswith("::error") for line in lines) == 10
     assert lines[0].startswith("::error title=kdegrad merge::case 0%0A::warning::x: 100%25")
-    assert "16 more" in lines[9]
+    assert lines[9].endswith("16 more checks failed (--format csv has all)")
     assert lines[-1] == "::notice title=kdegrad verify-props::0 checks passed, 25 failed, 0 skipped"
 
 

@@ -6,9 +6,9 @@
 
 from kdegrad.flags.checks import CheckFlags
 from kdegrad.flags.families import DescentFlags, SweepFlags
-from kdegrad.flags.problem import PROBLEM, READING, ProblemFlags
+from kdegrad.flags.problem import PROBLEM, READING, CheckProblemFlags, ProblemFlags, SweepProblemFlags
 from kdegrad.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
-from kdegrad.flags.words import COMPLETING, count, flattened, names, option, placed
+from kdegrad.flags.words import COMPLETING, count, flattened, names, option
 
 __all__ = [
     "COMPLETING",
@@ -16,15 +16,16 @@ __all__ = [
     "READING",
     "REPORT",
     "CheckFlags",
+    "CheckProblemFlags",
     "DescentFlags",
     "PlotFlags",
     "ProblemFlags",
     "ReportFlags",
     "SweepFlags",
+    "SweepProblemFlags",
     "VerdictReportFlags",
     "count",
     "flattened",
     "names",
     "option",
-    "placed",
 ]

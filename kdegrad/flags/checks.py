@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kdegrad import grammar
-from kdegrad.flags.words import count, option, parsed
+from kdegrad.flags.words import count, names, option, parsed
 
 CHECKS = "Checks"
 
@@ -20,7 +20,8 @@ class CheckFlags:
     cases: Annotated[str, option("--cases", CHECKS, "Random problems beside the input's. [default: 20]", "N")] = "20"
     seed: Annotated[str, option("--seed", CHECKS, "What they are drawn from. [default: 0]", "S")] = "0"
     only: Annotated[
-        list[str] | None, option("--only", CHECKS, "Only this property; may be repeated.", "ID", words="properties.IDS")
+        list[str] | None,
+        option("--only", CHECKS, "Only these properties, by commas or repeated.", "IDS", words="properties.IDS"),
     ] = None
     tolerance: Annotated[
         str | None, option("--tolerance", CHECKS, "What rounding may do. [default: each check's own estimate]", "T")
@@ -34,6 +35,6 @@ class CheckFlags:
         return {
             "cases": count("cases", self.cases, least=0),
             "seed": count("seed", self.seed, least=0),
-            "only": tuple(self.only or ()),
+            "only": tuple(names(*self.only or ())),
             "tolerance": self.tolerance and parsed("tolerance", grammar.number, self.tolerance),
         }

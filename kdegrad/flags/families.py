@@ -64,7 +64,7 @@ class DescentFlags:
     steps: Annotated[str | None, option("--steps", DESCENT, "The most steps to take. [default: 100]", "K")] = None
     rate: Annotated[str | None, option("--rate", DESCENT, "The length of a step. [default: 1]", "R")] = None
     wrt: Annotated[
-        str,
+        list[str] | None,
         option(
             "--wrt",
             DESCENT,
@@ -72,7 +72,7 @@ class DescentFlags:
             "NAMES",
             words="objective.WRT",
         ),
-    ] = "logits"
+    ] = None
     optimizer: Annotated[
         str, option("--optimizer", DESCENT, "gradient, em or adam. [default: gradient]", "NAME", words="movers.MOVERS")
     ] = "gradient"
@@ -96,4 +96,4 @@ class DescentFlags:
         keywords = {name: parsed(name, grammar.number, text) for name, text in numbers.items() if text is not None}
         if self.steps is not None:
             keywords["steps"] = parsed("steps", grammar.integer, self.steps)
-        return {**keywords, "wrt": names(self.wrt), "optimizer": self.optimizer}
+        return {**keywords, "wrt": names(*self.wrt or ["logits"]), "optimizer": self.optimizer}

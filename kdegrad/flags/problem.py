@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
 import typer
 
@@ -23,6 +23,7 @@ PROBLEM, READING = "Problem", "Reading"
 class ProblemFlags:
     """INPUT and the options of every computing command (SPEC section 6)."""
 
+    takes_kernels: ClassVar = False
     input_: Annotated[
         str | None,
         typer.Argument(
@@ -140,7 +141,9 @@ class ProblemFlags:
             low, high = self.target
             settings["target"] = (parsed("target", grammar.number, low), parsed("target", grammar.number, high))
         if self.kernel:
-            settings["kernel"] = self.kernel[-1]  # as with every option, the last one counts; sweep takes them all
+            if len(self.kernel) > 1 and not self.takes_kernels:
+                raise SettingError("kernel", "is given more than once: give one (sweep takes several)", "--kernel")
+            settings["kernel"] = self.kernel[-1]
         if self.circular is not None:
             settings["circular"] = self.circular
         if "at" in settings and (clash := {"bins", "rule"} & settings.keys()):
@@ -148,6 +151,38 @@ class ProblemFlags:
         if self.circular is False and self.period is not None:
             raise SettingError("period", "makes a circle, --no-circular a line: leave one out", "--period")
         return settings
+
+
+@dataclass(eq=False, repr=False)
+class SweepProblemFlags(ProblemFlags):
+    """The same for ``sweep``, which may take several kernels."""
+
+    takes_kernels: ClassVar = True
+    kernel: Annotated[
+        list[str] | None,
+        option(
+            "--kernel",
+            PROBLEM,
+            "May be repeated. [default: laplace]",
+            "NAME",
+            words="kernels.BY_NAME",
+        ),
+    ] = None
+
+
+@dataclass(eq=False, repr=False)
+class CheckProblemFlags(ProblemFlags):
+    """The same for ``verify-props``, which without INPUT takes all packaged examples."""
+
+    input_: Annotated[
+        str | None,
+        typer.Argument(
+            metavar="[INPUT]",
+            rich_help_panel="Arguments",
+            help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input. [default: all the examples]",
+            show_default=False,
+        ),
+    ] = None
 
 
 _READS: dict[str, Callable[[str], Any]] = {

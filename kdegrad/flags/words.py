@@ -7,8 +7,7 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from dataclasses import fields, is_dataclass
 from functools import cache
 from importlib import import_module
@@ -67,9 +66,9 @@ def parsed(name: str, reads: Callable[[str], Any], text: str) -> Any:
         raise SettingError(name, str(error), f"--{name}") from None
 
 
-def names(text: str) -> list[str]:
-    """Return the names that a text lists, separated by commas."""
-    return [name.strip() for name in text.split(",")]
+def names(*texts: str) -> list[str]:
+    """Return the names that texts list, separated by commas, each once."""
+    return list(dict.fromkeys(name.strip() for text in texts for name in text.split(",")))
 
 
 def count(name: str, text: str, *, least: int = 1) -> int:
@@ -84,15 +83,6 @@ def count(name: str, text: str, *, least: int = 1) -> int:
     if value < least:
         raise SettingError(name, f"{value} is out of range: give {least} or more", f"--{name}")
     return value
-
-
-@contextmanager
-def placed(**places: str) -> Iterator[None]:
-    """Let an error about an option say which flag gave it: ``--name``, or what `places` has for the name."""
-    try:
-        yield
-    except SettingError as error:
-        raise error.at(error.place or places.get(error.name, f"--{error.name}")) from None
 
 
 def flattened(command: Callable[..., int]) -> Callable[..., int]:

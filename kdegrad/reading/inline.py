@@ -42,7 +42,8 @@ def inline_points(points: Listing | Mapping, name: str, columns: Columns, faults
     names = {*ROLES, *columns.given().values()}
     cells = _by_point(points, names, faults) if isinstance(points, Listing) else _by_column(points, names, faults)
     if not any(cells.values()):
-        faults.add(points.where, f"points: is empty: write {POINTS_FORMS}")
+        if _is_empty(points):
+            faults.add(points.where, f"points: is empty: write {POINTS_FORMS}")
         faults.stop_if_any()
     try:
         roles = columns.choose(cells, place(name, *points.where))
@@ -52,6 +53,13 @@ def inline_points(points: Listing | Mapping, name: str, columns: Columns, faults
     scalars = {role: [_scalar(cell, role, column, faults) for cell in cells[column]] for role, column in roles.items()}
     texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
     return Table(name, roles, texts, lambda role, row: scalars[role][row].where).source(faults)
+
+
+def _is_empty(points: Listing | Mapping) -> bool:
+    """Return whether nothing is written in the points, not even something wrong."""
+    if isinstance(points, Listing):
+        return all(isinstance(item, Mapping) and not item.entries for item in points.items)
+    return all(isinstance(node, Listing) and not node.items for node in points.values().values())
 
 
 def _by_point(points: Listing, names: Collection[str], faults: Faults) -> dict[str, Sequence[_Cell]]:

@@ -31,7 +31,7 @@ from kdegrad.reports.facts import (
     sweep_rows,
 )
 from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import Column, bars, cell, fitted, number, printed, words
+from kdegrad.reports.tables import ROUNDING, Column, bars, cell, fitted, number, printed, words
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -43,13 +43,13 @@ LABEL_WIDTH = 20
 BOLD = "bold bright_blue"
 SWEEP_TITLES = {  # field → title, and how soon it goes where there is no room
     "loss": ("loss", 0),
-    "kl": ("KL", 3),
+    "kl": ("KL", 4),
     "l1": ("gradient\nl1", 1),
-    "l2": ("l2", 5),
-    "max": ("max", 4),
-    "gradient_per_weight_max": ("per weight\nlargest", 1),
-    "gradient_per_weight_min": ("per weight\nsmallest", 1),
-    "only_pushed_down": ("only\npushed down", 2),
+    "l2": ("l2", 6),
+    "max": ("max", 5),
+    "gradient_per_weight_max": ("per weight\nlargest", 2),
+    "gradient_per_weight_min": ("per weight\nsmallest", 2),
+    "only_pushed_down": ("only\npushed down", 3),
 }
 COURSE_TITLES = {"kl": "KL", "norm": "norm of\nthe gradient", "gap": "duality\ngap"}
 SWEEP_NOTE = "only pushed down: the weight of the points that no bin pulls up"
@@ -61,7 +61,8 @@ def loss(evaluation: Evaluation, look: Look, integral: float | None) -> Iterator
     yield from _headline(evaluation, look)
     error = evaluation.diagnostics.quadrature_error
     if integral is not None:
-        off = f"the integral is {integral:.12g}: these bins are off by {evaluation.loss - integral:.2g}"
+        nodes = "nodes" if evaluation.problem.settings.rule == "gauss" else "bins"
+        off = f"the integral is {integral:.12g}: these {nodes} are off by {evaluation.loss - integral:.2g}"
         yield from printed(look, Text(off, style="dim"))
     elif error is not None and evaluation.is_finite:
         yield from printed(look, Text(f"the integral, to about {error:.1g}", style="dim"))
@@ -95,7 +96,7 @@ def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
         Column(title, [cell(title, value) for value in values])
         for title, values in zip(BIN_COLUMNS, zip(*rows, strict=True), strict=True)
     ]
-    columns.append(bars([row[-1] for row in rows], look))
+    columns.append(bars([row[-1] for row in rows], look, ROUNDING * float(evaluation.weights.max())))
     yield from fitted(look, columns)
     total = len(evaluation.problem.angles) * evaluation.problem.rule.bins
     if total > ROWS_SHOWN:
@@ -291,5 +292,5 @@ def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[
         for name, dispensable in order.items()
         if name in values
     ]
-    columns.append(replace(bars(values["gradient"], look), dispensable=2))
+    columns.append(replace(bars(values["gradient"], look, ROUNDING * float(evaluation.weights.max())), dispensable=2))
     return columns

@@ -23,7 +23,7 @@ from kdegrad.domain import FloatArray
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.reports import Look
-from kdegrad.reports.tables import PULLED, PUSHED, printed
+from kdegrad.reports.tables import PULLED, PUSHED, ROUNDING, printed
 from kdegrad.view import curve, positions, span
 
 GUTTER: Final = 13
@@ -94,6 +94,7 @@ def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, Fl
         weights = cells.totals(where, evaluation.weights)
         yield "weight", weights / weights.max(), ""
         return
+    slopes = np.where(np.abs(slopes) > ROUNDING * evaluation.weights.max(), slopes, 0.0)
     pulled, pushed = (cells.totals(where, np.maximum(sign * slopes, 0.0)) for sign in (-1.0, 1.0))
     largest = max(float(pulled.max()), float(pushed.max())) or 1.0
     yield "pulled up", pulled / largest, PULLED

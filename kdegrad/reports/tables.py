@@ -20,6 +20,7 @@ from rich.text import Text
 
 from kdegrad.reports import Look
 
+ROUNDING = 1e-12  # of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
 PULLED, PUSHED = "bright_blue", "dark_orange"  # told apart without red and green
 
@@ -41,6 +42,12 @@ class Column:
     dispensable: int = 0
     right: bool = True
     widest: int | None = None
+    name: str = ""
+
+    @property
+    def spoken(self) -> str:
+        """What a sentence calls it: its name, or its title."""
+        return self.name or self.title.replace("\n", " ").strip()
 
 
 def number(value: float) -> str:
@@ -55,10 +62,15 @@ def cell(name: str, value: float | int) -> Text:
     return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else number(value))
 
 
-def bars(values: Sequence[float], look: Look) -> Column:
-    """Return a column of bars: to the left where the gradient pulls a logit up (< 0), to the right where down."""
-    largest = max((abs(value) for value in values), default=0.0) or 1.0
-    return Column("- 0 +".center(2 * BAR_HALF + 1), [_bar(value / largest, look) for value in values], right=False)
+def bars(values: Sequence[float], look: Look, least: float) -> Column:
+    """Return a column of bars: to the left where the gradient pulls a logit up (< 0), to the right where down.
+
+    What is not above `least` has none.
+    """
+    seen = [value if abs(value) > least else 0.0 for value in values]
+    largest = max(map(abs, seen), default=0.0) or 1.0
+    title = "- 0 +".center(2 * BAR_HALF + 1)
+    return Column(title, [_bar(value / largest, look) for value in seen], right=False, name="bars")
 
 
 def _bar(fraction: float, look: Look) -> Text:
@@ -76,13 +88,14 @@ def _bar(fraction: float, look: Look) -> Text:
 def fitted(look: Look, columns: list[Column]) -> Iterator[str]:
     """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named."""
     unfolded = [replace(column, widest=None) for column in columns]
-    kept, dropped = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded), []
+    kept = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded)
     while _measure(look, _table(look, kept)) > look.width and any(column.dispensable for column in kept):
         needless = max(kept, key=lambda column: column.dispensable)
         kept.remove(needless)
-        dropped.append(needless.title.replace("\n", " ").strip())
     table = _table(look, kept)
     yield from printed(replace(look, width=max(look.width, _measure(look, table))), table)
+    left = {column.title for column in kept}
+    dropped = [column.spoken for column in columns if column.title not in left]
     if dropped:
         note = f"not shown at {look.width} columns: {', '.join(dropped)} (widen the terminal, or --format csv)"
         yield from printed(look, Text(note, style="dim"))

@@ -26,6 +26,14 @@ STYLES: Final = {"pass": "bright_blue", "fail": "bold dark_orange", "skip": "dim
 FAILURES_SHOWN: Final = 10
 WIDE: Final = 130  # columns from which on the statements stand in the table
 STATEMENT: Final = {"statement": 50}
+DISPENSABLE: Final = {
+    "statement": 6,
+    "tolerance": 5,
+    "expected": 4,
+    "observed": 3,
+    "pass/\nskip": 2,
+    "worst\nresidual": 1,
+}
 
 
 def verdicts(checks: Sequence[Verdict], properties: Sequence[Property], look: Look) -> Iterator[str]:
@@ -74,7 +82,13 @@ def _columns(members: Sequence[Row], look: Look) -> list[Column]:
         del cells["statement"]
     texts = ("property", "statement", "expected", "observed")
     columns = [
-        Column(title, [words(look, text) for text in column], right=title not in texts, widest=STATEMENT.get(title))
+        Column(
+            title,
+            [words(look, text) for text in column],
+            DISPENSABLE.get(title, 0),
+            right=title not in texts,
+            widest=STATEMENT.get(title),
+        )
         for title, column in cells.items()
     ]
     columns.append(Column("", [Text(row.verdict, style=STYLES[row.verdict]) for row in members], right=False))
@@ -119,4 +133,8 @@ def _kernels_by_expectation(property_: Property) -> dict[str, str]:
 
 
 def _all_or_named(names: list[str]) -> str:
-    return "every kernel" if len(names) == len(KERNELS) else ", ".join(names)
+    """Return the names; ``every kernel`` where they are all of them, with the domain if it is one."""
+    domains = {name.partition(" on the ")[2] for name in names} - {""}
+    if len(names) < len(KERNELS) or len(domains) > 1:
+        return ", ".join(names)
+    return " on the ".join(["every kernel", *domains])

@@ -63,13 +63,18 @@ def summary(checks: Sequence[Verdict]) -> str:
     """Return the counts in a sentence."""
     number = counts(checks)
     tally = f"{number['passed']} checks passed, {number['failed']} failed, {number['skipped']} skipped"
-    return tally if number["passed"] or number["failed"] else f"{tally}: nothing was checked"
+    return f"{tally}: nothing was checked" if _nothing_checked(checks) else tally
+
+
+def _nothing_checked(checks: Sequence[Verdict]) -> bool:
+    return all(check.verdict == "skip" for check in checks)
 
 
 def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator[str]:
     """Yield JUnit XML: a testcase for each property and case, a testsuite for each family."""
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-    yield f'<testsuites name="kdegrad verify-props" {_tally(checks)}>\n'
+    unchecked = _nothing_checked(checks)
+    yield f'<testsuites name="kdegrad verify-props" {_tally(checks, errors=int(unchecked))}>\n'
     for family in dict.fromkeys(property_.family for property_ in properties):
         ids = {property_.id for property_ in properties if property_.family == family}
         members = [check for check in checks if check.property in ids]
@@ -77,12 +82,19 @@ def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator
         for check in members:
             yield from _testcase(check, family)
         yield "  </testsuite>\n"
+    if unchecked:
+        yield f'  <testsuite name="verify-props" {_tally([], errors=1)}>\n'
+        yield '    <testcase classname="kdegrad.verify-props" name="something was checked" time="0">\n'
+        yield f"      <error message={_attribute(summary(checks))}/>\n    </testcase>\n  </testsuite>\n"
     yield "</testsuites>\n"
 
 
-def _tally(checks: Sequence[Verdict]) -> str:
+def _tally(checks: Sequence[Verdict], errors: int = 0) -> str:
     number = counts(checks)
-    return f'tests="{len(checks)}" failures="{number["failed"]}" errors="0" skipped="{number["skipped"]}" time="0"'
+    return (
+        f'tests="{len(checks) + errors}" failures="{number["failed"]}" errors="{errors}" '
+        f'skipped="{number["skipped"]}" time="0"'
+    )
 
 
 def _testcase(check: Verdict, family: str) -> Iterator[str]:
@@ -112,15 +124,19 @@ def legal_xml(text: str) -> str:
 
 
 def github(checks: Sequence[Verdict]) -> Iterator[str]:
-    """Yield workflow commands: an error for a failed check, as many as GitHub shows, and a notice with the counts."""
+    """Yield workflow commands: an error for a failed check, as many as GitHub shows, and a notice with the counts.
+
+    Where nothing was checked, that is an error too.
+    """
     failed = [check for check in checks if check.verdict == "fail"]
     shown = failed if len(failed) <= GITHUB_CAP else failed[: GITHUB_CAP - 1]
     for check in shown:
         message = f"case {check.case}: {check.reason} ({check.reproduce})"
         yield f"::error title={_github_property(f'kdegrad {check.property}')}::{_github_text(message)}\n"
     if len(shown) < len(failed):
-        yield f"::error title=kdegrad::{len(failed) - len(shown)} more checks failed (--format table shows all)\n"
-    yield f"::notice title=kdegrad verify-props::{_github_text(summary(checks))}\n"
+        yield f"::error title=kdegrad::{len(failed) - len(shown)} more checks failed (--format csv has all)\n"
+    level = "error" if _nothing_checked(checks) else "notice"
+    yield f"::{level} title=kdegrad verify-props::{_github_text(summary(checks))}\n"
 
 
 def _github_text(text: str) -> str:
