@@ -32,6 +32,7 @@ from kdegrad.settings import Options
 from kdegrad.sums import KernelSums, make_sums
 
 WRT: Final = ("logits", "angles", "bandwidth")
+NOTICEABLE: Final = 1e-6  # of a lost share: beyond it a gradient says little, and proves nothing
 
 
 @final

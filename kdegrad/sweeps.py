@@ -83,11 +83,14 @@ class Sweep:
         The parameter: one of `OVER`.
     steps
         One for each kernel and value, the values of a kernel together.
+    lost_share
+        That `Evaluation.lost_share` of its problems which is farthest from 0.
     """
 
     problem: Problem
     over: str
     steps: tuple[SweepStep, ...]
+    lost_share: float = 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -133,12 +136,15 @@ def sweep(
     >>> [round(step.l1, 4) for step in family.steps]
     [0.4117, 0.4117, 0.3109, 0.0235]
     """
-    steps = []
+    steps, lost = [], 0.0
     for name, value in members(problem, over, values, kernels):
-        steps.append(measure(evaluate(member(problem, over, value, name)), value))
+        evaluation = evaluate(member(problem, over, value, name))
+        steps.append(measure(evaluation, value))
+        if evaluation.is_finite:
+            lost = max(lost, evaluation.lost_share, key=abs)
         if watch is not None:
             watch(steps[-1])
-    return Sweep(problem, over, tuple(steps))
+    return Sweep(problem, over, tuple(steps), lost)
 
 
 def members(
