@@ -37,6 +37,7 @@ from kdegrad.grammar import nearest
 from kdegrad.movers import MOVERS, Coordinates
 from kdegrad.objective import NOTICEABLE, WRT, Evaluation, evaluate
 from kdegrad.problem import Problem
+from kdegrad.settings import is_number, is_whole, listed, require_choice
 
 STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
 
@@ -151,7 +152,7 @@ def descend(
     *,
     steps: int = STEPS,
     rate: float = RATE,
-    wrt: Collection[str] = ("logits",),
+    wrt: str | Collection[str] = ("logits",),
     optimizer: str = "gradient",
     tolerance: float = TOLERANCE,
     watch: Callable[[DescentStep], object] | None = None,
@@ -216,7 +217,7 @@ def descend(
         if not evaluation.is_finite:
             end = _End(False, "the loss is infinite at the start", True)
             break
-        if not is_noise and (now.norm if gap is None else gap) <= tolerance:
+        if tolerance > 0.0 and not is_noise and (now.norm if gap is None else gap) <= tolerance:
             what = "norm of the gradient" if gap is None else "duality gap"
             end = _End(
                 True,
@@ -285,23 +286,22 @@ def _evaluated(coordinates: Coordinates, place: FloatArray, moving: Collection[s
     return evaluation if evaluation.is_finite else None
 
 
-def _checked(steps: int, rate: float, wrt: Collection[str], optimizer: str, tolerance: float) -> tuple[str, ...]:
+def _checked(steps: int, rate: float, wrt: str | Collection[str], optimizer: str, tolerance: float) -> tuple[str, ...]:
     """Return what moves, in the order of `WRT`, once all is known to be in its range."""
+    wrt = listed("wrt", wrt)
     for name in wrt:
         if name not in WRT:
-            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(name, WRT)}")
-    if optimizer not in MOVERS:
-        near = nearest(str(optimizer), MOVERS)
-        raise SettingError("optimizer", f"unknown {optimizer!r}: choose {', '.join(MOVERS)}{near}")
+            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
+    require_choice("optimizer", optimizer, tuple(MOVERS))
     moving = tuple(name for name in WRT if name in wrt)
     if not moving:
         raise SettingError("wrt", f"nothing moves: choose from {', '.join(WRT)}")
     if optimizer == "em" and moving != ("logits",):
         raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
-    if steps < 0:
-        raise SettingError("steps", f"{steps} is out of range: give 0 or more")
-    if not 0.0 < rate < math.inf:
+    if not (is_whole(steps) and steps >= 0):
+        raise SettingError("steps", f"{steps!r} is out of range: give a whole number, 0 or more")
+    if not (is_number(rate) and 0.0 < rate < math.inf):
         raise SettingError("rate", f"{rate!r} is out of range: give a finite number above 0")
-    if not 0.0 <= tolerance < math.inf:
+    if not (is_number(tolerance) and 0.0 <= tolerance < math.inf):
         raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number, 0 or more")
     return moving
