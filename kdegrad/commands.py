@@ -117,8 +117,7 @@ def grad(
     deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
     if figure.plot is not None:
         plot.gradient(evaluation, figure.plot, per_bin=per_bin)
-    if abs(excess := evaluation.lost_share) > 1e-6:
-        say(f"note: the responsibilities sum to 1 but for {excess:.2g}: so far out, float64 cannot tell them apart")
+    _warn_of_noise(evaluation.lost_share)
     if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
         say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
     return DONE
@@ -179,6 +178,7 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
         return NOT_FINITE
     if figure.plot is not None:
         plot.sweep(family, figure.plot, log=along.log)
+    _warn_of_noise(family.lost_share)
     return DONE
 
 
@@ -211,6 +211,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
         deliver(report, reports.descent(done, report.form, look_of(report)))
     if figure.plot is not None:
         plot.descent(done, figure.plot)
+    _warn_of_noise(done.lost_share)
     if "bandwidth" in done.wrt and report.form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
     if done.diverged:
@@ -224,6 +225,17 @@ def kernels(report: ReportFlags) -> int:
     writing.check_outputs(_outputs(report))
     deliver(report, reports.kernels(report.form, look_of(report)))
     return DONE
+
+
+def _warn_of_noise(lost_share: float) -> None:
+    """Say so where rounding has taken a noticeable share of the responsibilities."""
+    from kdegrad.objective import NOTICEABLE
+
+    if abs(lost_share) > NOTICEABLE:
+        say(
+            f"warning: the responsibilities sum to {1.0 - lost_share:.6g} instead of 1: "
+            "so far out these gradients are rounding noise"
+        )
 
 
 def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace: str | None = None) -> Problem:

@@ -35,8 +35,9 @@ from kdegrad.domain import FloatArray
 from kdegrad.errors import KdegradError, SettingError
 from kdegrad.grammar import nearest
 from kdegrad.movers import MOVERS, Coordinates
-from kdegrad.objective import WRT, Evaluation, evaluate
+from kdegrad.objective import NOTICEABLE, WRT, Evaluation, evaluate
 from kdegrad.problem import Problem
+from kdegrad.settings import choice, is_number, is_whole, listed
 
 STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
 
@@ -55,7 +56,8 @@ class DescentStep:
     norm
         The Euclidean norm of the gradient in the coordinates that move.
     gap
-        The duality gap, an upper bound of L - L*; None unless the weights alone move.
+        The duality gap, an upper bound of L - L*; None unless the weights alone move, and where rounding has taken a
+        noticeable share of the responsibilities: then it proves nothing.
     """
 
     step: int
@@ -129,8 +131,13 @@ class Descent:
 
     @property
     def gap(self) -> float | None:
-        """How far from the least loss it may have ended at the most; None unless the weights alone moved."""
+        """How far from the least loss it may have ended at the most; None as for `DescentStep`."""
         return self.course[-1].gap
+
+    @property
+    def lost_share(self) -> float:
+        """That `Evaluation.lost_share` of start and end which is farther from 0."""
+        return max(self.start.lost_share, self.end.lost_share, key=abs)
 
     @property
     def rises(self) -> int:
@@ -145,7 +152,7 @@ def descend(
     *,
     steps: int = STEPS,
     rate: float = RATE,
-    wrt: Collection[str] = ("logits",),
+    wrt: str | Collection[str] = ("logits",),
     optimizer: str = "gradient",
     tolerance: float = TOLERANCE,
     watch: Callable[[DescentStep], object] | None = None,
@@ -153,7 +160,8 @@ def descend(
     """Descend from the points of a problem.
 
     It stops after `steps` steps, or before: where the weights alone move, when the duality gap, which bounds how far
-    the loss is from the least, is at most `tolerance`; else when the norm of the gradient is.
+    the loss is from the least, is at most `tolerance`; else when the norm of the gradient is. Points so far out that
+    their gradients are rounding noise (`Evaluation.lost_share`) never stop it.
 
     A step to where the loss is infinite or a number overflows is not taken, and ends the descent; so does a start
     whose loss is infinite.
@@ -188,6 +196,7 @@ def descend(
     >>> done.converged, done.course[-1].gap <= 1e-8
     (True, True)
     """
+    optimizer = choice("optimizer", optimizer, tuple(MOVERS))
     moving = _checked(steps, rate, wrt, optimizer, tolerance)
     coordinates = Coordinates(problem, moving)
     free = ~np.isneginf(problem.logits)
@@ -196,10 +205,11 @@ def descend(
     place = coordinates.of(problem)
     course: list[CourseRow] = []
     path = _Path(len(free))
-    end = _End(False, f"all {steps} steps are taken", False)
+    end = _End(False, f"all {steps} steps are taken" if steps != 1 else "the 1 step is taken", False)
     for step in range(steps + 1):
         gradient = coordinates.gradient(evaluation)
-        gap = _gap(evaluation, free) if moving == ("logits",) else None
+        is_noise = abs(evaluation.lost_share) > NOTICEABLE
+        gap = _gap(evaluation, free) if moving == ("logits",) and not is_noise else None
         now = DescentStep(step, evaluation, float(np.linalg.norm(gradient)), gap)
         course.append(now.row())
         path.add(now)
@@ -208,9 +218,13 @@ def descend(
         if not evaluation.is_finite:
             end = _End(False, "the loss is infinite at the start", True)
             break
-        if (now.norm if gap is None else gap) <= tolerance:
+        if tolerance > 0.0 and not is_noise and (now.norm if gap is None else gap) <= tolerance:
             what = "norm of the gradient" if gap is None else "duality gap"
-            end = _End(True, f"converged after {step} steps: the {what} is at most {tolerance:g}", False)
+            end = _End(
+                True,
+                f"converged after {step} step{'' if step == 1 else 's'}: the {what} is at most {tolerance:g}",
+                False,
+            )
             break
         if step == steps:
             break
@@ -273,23 +287,21 @@ def _evaluated(coordinates: Coordinates, place: FloatArray, moving: Collection[s
     return evaluation if evaluation.is_finite else None
 
 
-def _checked(steps: int, rate: float, wrt: Collection[str], optimizer: str, tolerance: float) -> tuple[str, ...]:
+def _checked(steps: int, rate: float, wrt: str | Collection[str], optimizer: str, tolerance: float) -> tuple[str, ...]:
     """Return what moves, in the order of `WRT`, once all is known to be in its range."""
+    wrt = listed("wrt", wrt)
     for name in wrt:
         if name not in WRT:
-            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(name, WRT)}")
-    if optimizer not in MOVERS:
-        near = nearest(str(optimizer), MOVERS)
-        raise SettingError("optimizer", f"unknown {optimizer!r}: choose {', '.join(MOVERS)}{near}")
+            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
     moving = tuple(name for name in WRT if name in wrt)
     if not moving:
         raise SettingError("wrt", f"nothing moves: choose from {', '.join(WRT)}")
     if optimizer == "em" and moving != ("logits",):
         raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
-    if steps < 0:
-        raise SettingError("steps", f"{steps} is out of range: give 0 or more")
-    if not 0.0 < rate < math.inf:
+    if not (is_whole(steps) and steps >= 0):
+        raise SettingError("steps", f"{steps!r} is out of range: give a whole number, 0 or more")
+    if not (is_number(rate) and 0.0 < rate < math.inf):
         raise SettingError("rate", f"{rate!r} is out of range: give a finite number above 0")
-    if not 0.0 <= tolerance < math.inf:
+    if not (is_number(tolerance) and 0.0 <= tolerance < math.inf):
         raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number, 0 or more")
     return moving

@@ -131,7 +131,8 @@ class FixedPointMover(Mover):
         assert evaluation.responsibilities is not None  # the gradient was asked for
         with np.errstate(divide="ignore"):
             logs: FloatArray = np.log(evaluation.responsibilities)
-        return logs - math.log(evaluation.responsibilities.sum())
+            total = float(np.log(evaluation.responsibilities.sum()))
+        return logs - total
 
 
 MOVERS: Final[dict[str, type[Mover]]] = {"gradient": GradientMover, "em": FixedPointMover, "adam": AdamMover}

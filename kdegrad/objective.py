@@ -28,10 +28,11 @@ from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
 from kdegrad.kernels import Factored
 from kdegrad.problem import Problem
-from kdegrad.settings import Options
+from kdegrad.settings import Options, from_options, listed
 from kdegrad.sums import KernelSums, make_sums
 
 WRT: Final = ("logits", "angles", "bandwidth")
+NOTICEABLE: Final = 1e-6  # of a lost share: beyond it a gradient says little, and proves nothing
 
 
 @final
@@ -149,7 +150,7 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     SettingError
         For an unknown name in `wrt`.
     """
-    wrt = (wrt,) if isinstance(wrt, str) else tuple(wrt)
+    wrt = listed("wrt", wrt)
     for name in wrt:
         if name not in WRT:
             raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
@@ -159,7 +160,15 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         responsibilities, gradients = _gradients(problem, sums, log_density, wrt)
     elif wrt:
         undefined = np.full(len(problem.angles), np.nan)
-        responsibilities, gradients = undefined, Gradients(undefined, undefined, undefined, math.nan)
+        responsibilities, gradients = (
+            undefined,
+            Gradients(
+                undefined,
+                undefined,
+                angles=undefined if "angles" in wrt else None,
+                log_bandwidth=math.nan if "bandwidth" in wrt else None,
+            ),
+        )
     return Evaluation(
         problem=problem,
         loss=loss,
@@ -241,6 +250,13 @@ def _weighted(problem: Problem, sums: Factored) -> FloatArray:
     return sums.factor * np.exp(problem.log_weights + sums.log)
 
 
+def _problem(angles: ArrayLike, logits: ArrayLike | None, options: Options) -> Problem:
+    """Return the problem of the arrays as they are."""
+    if "copy" in options:
+        from_options(options)  # which knows no such option
+    return Problem(angles, logits, copy=False, **options)
+
+
 def loss(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> float:
     """Return the cross-entropy L of the target and the model's density, in nats; inf if the density is 0 at a node.
 
@@ -258,7 +274,7 @@ def loss(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[O
     KdegradError
         For points or options that cannot be used.
     """
-    return evaluate(Problem(angles, logits, copy=False, **options), wrt=()).loss
+    return evaluate(_problem(angles, logits, options), wrt=()).loss
 
 
 def grad(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> FloatArray:
@@ -271,7 +287,7 @@ def loss_and_grad(
     angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]
 ) -> tuple[float, FloatArray]:
     """Return the loss and the gradient of the logits in one pass. Parameters as for `loss`."""
-    problem = Problem(angles, logits, copy=False, **options)
+    problem = _problem(angles, logits, options)
     sums, log_density, loss = _forward(problem)
     if not math.isfinite(loss):
         return loss, np.full(len(problem.angles), np.nan)

@@ -95,7 +95,7 @@ class Settings:
         if str(self.circular) not in ("True", "False"):  # also NumPy's
             raise SettingError("circular", f"{self.circular!r} is neither true nor false")
         for name, choices in (("unit", tuple(CIRCUMFERENCE)), ("rule", RULES), ("sums", SUMS)):
-            object.__setattr__(self, name, _choice(name, getattr(self, name), choices))
+            object.__setattr__(self, name, choice(name, getattr(self, name), choices))
         self._check_background()
         self._check_node()
         self._check_bins()
@@ -110,13 +110,13 @@ class Settings:
         return CIRCUMFERENCE[self.unit] if self.circular else None
 
     def _check_background(self) -> None:
-        if not (_is_number(self.background) and 0.0 <= self.background < 1.0):
+        if not (is_number(self.background) and 0.0 <= self.background < 1.0):
             raise SettingError("background", f"{self.background!r} is outside [0, 1): 0 is no background")
         if self.background > 0.0 and self.target is None:
             raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
 
     def _check_node(self) -> None:
-        if self.at is not None and not (_is_number(self.at) and math.isfinite(self.at)):
+        if self.at is not None and not (is_number(self.at) and math.isfinite(self.at)):
             raise SettingError("at", f"{self.at!r} is no place: give a finite angle")
         if self.at is None and self.target is None:
             raise SettingError(
@@ -138,7 +138,7 @@ class Settings:
     def _checked_target(self, target: Any) -> tuple[float, float]:
         """Return the interval as two floats of its own, once they are one."""
         try:
-            low, high = (float(edge) if _is_number(edge) else math.nan for edge in target)
+            low, high = (float(edge) if is_number(edge) else math.nan for edge in target)
         except (TypeError, ValueError):
             low = high = math.nan
         if math.isnan(low) or math.isnan(high):
@@ -173,7 +173,23 @@ def from_options(options: Mapping[str, Any]) -> Settings:
     return Settings(**options)
 
 
-def _is_number(value: object) -> bool:
+def listed(name: str, value: Any) -> tuple[Any, ...]:
+    """Return what the option `name` lists; a text is one name, not its letters."""
+    if isinstance(value, str):
+        return (value,)
+    try:
+        return tuple(value)
+    except TypeError:
+        raise SettingError(name, f"{value!r} is no list: give one or more") from None
+
+
+def is_whole(value: object) -> bool:
+    """Return whether `value` is a whole number, of Python or NumPy."""
+    return is_number(value) and hasattr(value, "__index__")
+
+
+def is_number(value: object) -> bool:
+    """Return whether `value` is a number, infinite ones too."""
     if isinstance(value, (str, bool)) or not hasattr(value, "__float__") or getattr(value, "ndim", None):
         return False  # an array of one number was one to NumPy 1, with a warning
     try:
@@ -183,11 +199,11 @@ def _is_number(value: object) -> bool:
 
 
 def _require_positive(name: str, value: object) -> None:
-    if not (_is_number(value) and 0.0 < float(value) < math.inf):  # type: ignore[arg-type]  # checked to be a number
+    if not (is_number(value) and 0.0 < float(value) < math.inf):  # type: ignore[arg-type]  # checked to be a number
         raise SettingError(name, f"{value!r} is out of range: give a finite number above 0")
 
 
-def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return the choice that `value` is, in whatever case it is written."""
     if not isinstance(value, str) or value.lower() not in choices:
         raise SettingError(name, f"unknown {value!r}: choose {', '.join(choices)}{nearest(str(value), choices)}")

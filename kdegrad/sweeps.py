@@ -10,7 +10,7 @@ Laplace kernel takes the factor e^{-D/h} out of every K(c ⊖ x_i), and the grad
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -22,6 +22,7 @@ from kdegrad.grammar import nearest
 from kdegrad.kernels import KERNELS, LINE_KERNELS, make_kernel
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
+from kdegrad.settings import is_number, listed
 from kdegrad.sums import make_sums
 from kdegrad.view import centre
 
@@ -83,11 +84,14 @@ class Sweep:
         The parameter: one of `OVER`.
     steps
         One for each kernel and value, the values of a kernel together.
+    lost_share
+        That `Evaluation.lost_share` of its problems which is farthest from 0.
     """
 
     problem: Problem
     over: str
     steps: tuple[SweepStep, ...]
+    lost_share: float = 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -98,9 +102,9 @@ class Sweep:
 def sweep(
     problem: Problem,
     over: str,
-    values: Sequence[float] | FloatArray | None = None,
+    values: Iterable[float] | FloatArray | None = None,
     *,
-    kernels: Sequence[str] | None = None,
+    kernels: str | Sequence[str] | None = None,
     watch: Callable[[SweepStep], object] | None = None,
 ) -> Sweep:
     """Return loss and gradient for a family of problems along one parameter.
@@ -133,16 +137,19 @@ def sweep(
     >>> [round(step.l1, 4) for step in family.steps]
     [0.4117, 0.4117, 0.3109, 0.0235]
     """
-    steps = []
+    steps, lost = [], 0.0
     for name, value in members(problem, over, values, kernels):
-        steps.append(measure(evaluate(member(problem, over, value, name)), value))
+        evaluation = evaluate(member(problem, over, value, name))
+        steps.append(measure(evaluation, value))
+        if evaluation.is_finite:
+            lost = max(lost, evaluation.lost_share, key=abs)
         if watch is not None:
             watch(steps[-1])
-    return Sweep(problem, over, tuple(steps))
+    return Sweep(problem, over, tuple(steps), lost)
 
 
 def members(
-    problem: Problem, over: str, values: Sequence[float] | FloatArray | None, kernels: Sequence[str] | None
+    problem: Problem, over: str, values: Iterable[float] | FloatArray | None, kernels: str | Sequence[str] | None
 ) -> list[tuple[str, Value]]:
     """Return kernel and value of each problem of a family, the values of a kernel together. Parameters as for `sweep`.
 
@@ -157,9 +164,15 @@ def members(
             raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
         return [(name, name) for name in names]
     _check_over(problem, over)
-    if values is None or len(values) == 0:
+    given = () if values is None else listed(over, values)
+    if not given:
         raise SettingError("over", f"{over} needs values: give one or more")
-    numbers = [int(value) if over == "bins" else float(value) for value in values]
+    for value in given:
+        if not is_number(value):
+            raise SettingError(over, f"{value!r} is no number")
+        if over == "bins" and not float(value).is_integer():
+            raise SettingError(over, f"{value!r} is no whole number")
+    numbers = [int(value) if over == "bins" else float(value) for value in given]
     return [(name, value) for name in names for value in numbers]
 
 
@@ -266,11 +279,12 @@ def series(family: Sweep) -> Iterator[tuple[str, list[SweepStep]]]:
         yield name, [step for step in family.steps if step.kernel == name]
 
 
-def _kernel_names(problem: Problem, over: str, kernels: Sequence[str] | None) -> list[str]:
+def _kernel_names(problem: Problem, over: str, kernels: str | Sequence[str] | None) -> list[str]:
     """Return the kernels' own names, each once, in the order given."""
     if over not in OVER:
         raise SettingError("over", f"unknown {over!r}: choose {', '.join(OVER)}{nearest(str(over), OVER)}")
-    if kernels is None or len(kernels) == 0:
+    kernels = () if kernels is None else listed("kernel", kernels)
+    if not kernels:
         living = KERNELS if isinstance(problem.domain, Circle) else LINE_KERNELS
         return [kind.name for kind in living] if over == "kernel" else [problem.kernel.name]
     names = [

@@ -340,3 +340,14 @@ def test_a_step_on_a_real_terminal_vanishes_when_it_is_over() -> None:
 def test_nothing_but_data_reaches_a_pipe(kdegrad) -> None:
     assert kdegrad(*DISTANCE, "--format", "csv").err == ""
     assert os.linesep not in kdegrad("descend", TWO_SIDED, "--format", "csv").err
+
+
+@pytest.mark.parametrize(
+    "command", ["grad", "descend --steps 1", "sweep --over distance --from 1e18 --to 1e18 --steps 1 --kernel laplace"]
+)
+def test_rounding_noise_is_said(kdegrad, tmp_path: Path, command: str) -> None:
+    path = tmp_path / "far.csv"
+    path.write_text("angle\n-1e17\n-1.0001e17\n1.0005e17\n")
+    name, *flags = command.split()
+    said = kdegrad(name, path, "--target", "-30", "30", "--bandwidth", "10", *flags).err
+    assert "instead of 1: so far out these gradients are rounding noise" in said

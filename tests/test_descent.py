@@ -200,3 +200,13 @@ def test_the_path_is_thinned_evenly(points: int) -> None:
 def test_what_cannot_be_is_refused(options: dict, said: str) -> None:
     with pytest.raises(kg.SettingError, match=said):
         kg.descend(TWO_SIDED, **options)
+
+
+FAR = kg.Problem([-1e17, -1.0001e17, 1.0005e17], target=(-30, 30), bandwidth=10)
+
+
+@pytest.mark.parametrize("optimizer", ["em", "gradient"])
+def test_rounding_noise_proves_no_gap_and_no_convergence(optimizer: str) -> None:
+    done = kg.descend(FAR, optimizer=optimizer, steps=3)
+    assert abs(done.lost_share) > 1e-6
+    assert (done.converged, done.gap) == (False, None)

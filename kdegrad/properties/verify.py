@@ -25,7 +25,7 @@ from kdegrad.properties.base import (
     reference,
 )
 from kdegrad.properties.cases import input_case, random_cases
-from kdegrad.settings import Settings
+from kdegrad.settings import Settings, is_number, is_whole, listed
 
 PROPERTIES: Final[tuple[Property, ...]] = (
     claims.OneHot(),
@@ -62,7 +62,7 @@ def verify(
     *,
     cases: int = 20,
     seed: int = 0,
-    only: Collection[str] = (),
+    only: str | Collection[str] = (),
     tolerance: float | None = None,
     progress: Progress | None = None,
 ) -> list[Verdict]:
@@ -94,6 +94,7 @@ def verify(
     SettingError
         For an unknown id, a negative count or seed, a tolerance that is no positive number.
     """
+    only = listed("only", only)
     _check_options(cases, seed, only, tolerance)
     chosen = [p for p in PROPERTIES if not only or p.id in only]
     given = {"input": problem} if isinstance(problem, Problem) else problem or {}
@@ -214,9 +215,9 @@ def _check_options(cases: int, seed: int, only: Collection[str], tolerance: floa
     known = [p.id for p in PROPERTIES]
     for name in only:
         if name not in known:
-            raise SettingError("only", f"unknown property {name!r}{nearest(name, known)} (--list shows them)")
+            raise SettingError("only", f"unknown property {name!r}{nearest(str(name), known)} (--list shows them)")
     for option, value in (("cases", cases), ("seed", seed)):
-        if value < 0:
+        if not (is_whole(value) and value >= 0):
             raise SettingError(option, f"{value!r} is out of range: give a whole number from 0 on")
-    if tolerance is not None and not (0.0 < tolerance < math.inf):
+    if tolerance is not None and not (is_number(tolerance) and 0.0 < tolerance < math.inf):
         raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number above 0")
