@@ -1,12 +1,4 @@
-"""The command line: arguments → a command (`commands.py`) → an exit code, and what that means.
-
-0    done
-1    a property failed
-2    wrong usage or input
-3    the result is not finite
-4    the machine failed us, or an error of our own
-130  interrupted
-"""
+"""The command line: arguments → a command (`commands.py`) → an exit code (`exits.py`)."""
 
 from __future__ import annotations
 
@@ -18,13 +10,13 @@ import typer
 from typer.core import TyperCommand
 
 from kdegrad import __version__, writing
-from kdegrad.commands import COMMANDS, DONE
+from kdegrad.commands import COMMANDS
 from kdegrad.console import machine_error, say
 from kdegrad.errors import KdegradError, SettingError
+from kdegrad.exits import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT
 from kdegrad.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
 from kdegrad.grammar import safe_text
 
-WRONG_INPUT, MACHINE_FAILED, INTERRUPTED = 2, 4, 130  # `commands.py` has the others
 SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have
 
 # Typer 0.26 took click in as a private module; click's class of usage errors is reached through a public name.

@@ -12,6 +12,7 @@ import typer
 from kdegrad import plot, reports, writing
 from kdegrad.console import deliver, look_of, look_of_stdout, say
 from kdegrad.errors import SettingError
+from kdegrad.exits import DONE, NOT_FINITE, PROPERTY_FAILED
 from kdegrad.flags import (
     REPORT,
     CheckFlags,
@@ -35,7 +36,6 @@ if TYPE_CHECKING:
     from kdegrad.problem import Problem
     from kdegrad.sweeps import SweepStep
 
-DONE, PROPERTY_FAILED, NOT_FINITE = 0, 1, 3  # `cli.py` has the others
 GRADIENT = "Gradient"
 EXAMPLE = "two_sided.yaml"
 EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
