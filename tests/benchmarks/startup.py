@@ -31,7 +31,7 @@ def lines() -> Iterator[str]:
         two_points.write("angle,logit\n-75,0.4\n50,-0.2\n")
         two_points.flush()
         rows = [_row(*pair, two_points.name) for pair in PAIRS]
-    yield from table("Start-up of a process", ("command", "time", "beside", "time", "ratio", "limit"), rows)
+    yield from table("Start-up of a process", ("command", "time", "beside", "time", "ratio", "aim"), rows)
 
 
 def _row(name: str, arguments: list[str], imports: str, limit: float, two_points: str) -> tuple[str, ...]:
