@@ -20,12 +20,13 @@ def main() -> NoReturn:
     if heeded is _signal.default_int_handler:  # raised within a class that is being made, it becomes another error
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from kdegrad.cli import run
+    from kdegrad.exits import INTERRUPTED
 
     _signal.signal(_signal.SIGINT, heeded)
     try:
         code = run(sys.argv[1:])
     except KeyboardInterrupt:  # it came between two lines of `run`
-        code = 130
+        code = INTERRUPTED
     sys.exit(code)
 
 
