@@ -19,25 +19,29 @@ if TYPE_CHECKING:
 PROBLEM, READING = "Problem", "Reading"
 
 
+def _input(default: str) -> Any:
+    """Return the argument INPUT; `default` is what is taken without it."""
+    return typer.Argument(
+        metavar="[INPUT]",
+        rich_help_panel="Arguments",
+        help=f"A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input. [default: {default}]",
+        show_default=False,
+    )
+
+
+def _kernel(help_: str) -> Any:
+    """Return the option --kernel."""
+    return option("--kernel", PROBLEM, f"{help_} [default: laplace]", "NAME", words="kernels.BY_NAME")
+
+
 @dataclass(eq=False, repr=False)
 class ProblemFlags:
     """INPUT and the options of every computing command (SPEC section 6)."""
 
     takes_kernels: ClassVar = False
-    input_: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[INPUT]",
-            rich_help_panel="Arguments",
-            help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input. [default: a packaged example]",
-            show_default=False,
-        ),
-    ] = None
+    input_: Annotated[str | None, _input("a packaged example")] = None
     target: Annotated[tuple[str, str] | None, option("--target", PROBLEM, "The interval [a, b].", "LOW HIGH")] = None
-    kernel: Annotated[
-        list[str] | None,
-        option("--kernel", PROBLEM, "See kdegrad kernels. [default: laplace]", "NAME", words="kernels.BY_NAME"),
-    ] = None
+    kernel: Annotated[list[str] | None, _kernel("See kdegrad kernels.")] = None
     bandwidth: Annotated[
         str | None, option("--bandwidth", PROBLEM, "Its scale, in the angles' unit. [default: 1]", "H")
     ] = None
@@ -158,31 +162,14 @@ class SweepProblemFlags(ProblemFlags):
     """The same for ``sweep``, which may take several kernels."""
 
     takes_kernels: ClassVar = True
-    kernel: Annotated[
-        list[str] | None,
-        option(
-            "--kernel",
-            PROBLEM,
-            "May be repeated. [default: laplace]",
-            "NAME",
-            words="kernels.BY_NAME",
-        ),
-    ] = None
+    kernel: Annotated[list[str] | None, _kernel("May be repeated.")] = None
 
 
 @dataclass(eq=False, repr=False)
 class CheckProblemFlags(ProblemFlags):
     """The same for ``verify-props``, which without INPUT takes all packaged examples."""
 
-    input_: Annotated[
-        str | None,
-        typer.Argument(
-            metavar="[INPUT]",
-            rich_help_panel="Arguments",
-            help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input. [default: all the examples]",
-            show_default=False,
-        ),
-    ] = None
+    input_: Annotated[str | None, _input("all the examples")] = None
 
 
 _READS: dict[str, Callable[[str], Any]] = {
