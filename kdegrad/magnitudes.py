@@ -87,7 +87,7 @@ class Softmax(Magnitudes):
         values = np.empty_like(self.logits)
         for chunk, part in zip(self._chunks(), self.parts(self._chunks()), strict=True):
             values[chunk] = part
-        values /= self.total
+        values *= 1.0 / self.total
         values.flags.writeable = False
         return values
 

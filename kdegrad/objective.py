@@ -209,7 +209,10 @@ def _forward(problem: Problem) -> tuple[KernelSums, FloatArray, float]:
 
 def _log_pull(problem: Problem, log_density: FloatArray) -> FloatArray:
     """Return log((1-E) C w_m/p̃_m), shape (B,): how a node pulls at what reaches it."""
-    return np.log(problem.rule.weights) - log_density + problem.log_share
+    log_pull: FloatArray = np.log(problem.rule.weights)
+    log_pull -= log_density
+    log_pull += problem.log_share
+    return log_pull
 
 
 def _gradients(

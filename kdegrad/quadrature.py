@@ -37,7 +37,9 @@ class Rule:
 
 def midpoint(low: float, high: float, bins: int) -> Rule:
     """Return B equal bins, one node at each centre: t_m = a + (m + ½)(b - a)/B, w = 1/B. "Binning"."""
-    nodes = low + (np.arange(bins, dtype=np.float64) + 0.5) * ((high - low) / bins)
+    nodes = np.arange(0.5, bins)
+    nodes *= (high - low) / bins
+    nodes += low
     return Rule("midpoint", nodes, np.full(bins, 1.0 / bins))
 
 

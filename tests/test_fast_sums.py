@@ -36,7 +36,7 @@ from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.cells import Cells, _cell_starts, _fewest
 from kdegrad.sums.decay import DecayingSums
-from kdegrad.sums.narrow import NarrowLine, are_moderate, are_moderate_logs
+from kdegrad.sums.narrow import NarrowLine, are_moderate
 from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import LineReach
 from kdegrad.sums.scan import ScanSums
@@ -505,25 +505,32 @@ def test_sums_on_a_narrow_line_are_those_of_the_definition(count):
     is_left = references < nodes[:, np.newaxis]
     density = np.where(is_left, to_right, to_left) * reach
     np.testing.assert_allclose(line.density(to_left, to_right), density.sum(axis=1), rtol=1e-13)
-    from_left, from_right = line.tables(weights)
+    tables = line.tables(weights)
     pulls = weights[:, np.newaxis] * reach
-    np.testing.assert_allclose(from_left, np.where(is_left, 0.0, pulls).sum(axis=0), rtol=1e-13)
-    np.testing.assert_allclose(from_right, np.where(is_left, pulls, 0.0).sum(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(tables.real, np.where(is_left, 0.0, pulls).sum(axis=0), rtol=1e-13)
+    np.testing.assert_allclose(tables.imag, np.where(is_left, pulls, 0.0).sum(axis=0), rtol=1e-13)
 
 
-def test_a_line_is_narrow_and_numbers_are_moderate_up_to_their_limits():
+def test_a_line_is_narrow_and_weights_are_moderate_up_to_their_limits():
     assert NarrowLine.holds(np.array([-100.0, 0.0, 200.0]), 2.0)
     assert not NarrowLine.holds(np.array([-100.0, 0.0, 201.0]), 2.0)
-    for least, most, moderate in (
-        (1e-49, 9e49, True),
-        (1e-51, 1.0, False),
-        (1.0, 2e50, False),
-        (0.0, 1.0, True),
-        (1e-300, 1.0, False),
-    ):
-        assert are_moderate(np.array([least, 1.0, most])) == moderate
     for least, most, moderate in ((-115.0, 115.0, True), (-116.0, 0.0, False), (0.0, 116.0, False)):
-        assert are_moderate_logs(np.array([least, most])) == moderate
+        assert are_moderate(np.array([least, most])) == moderate
+
+
+@pytest.mark.parametrize("beyond", [-299.0, 0.0, 299.0, 301.0])
+@pytest.mark.parametrize("faint", [0.0, -229.0, -231.0, -800.0])
+def test_plain_numbers_bear_what_is_ordinary(beyond, faint):
+    """The widest narrow line, the farthest ordinary point and the least ordinary weight at once: no digit is lost."""
+    nodes = np.linspace(0.0, 150.0, 7)
+    points = np.array([beyond if beyond < 0.0 else 150.0 + beyond, 75.0, 149.0, -299.0])
+    for logits in (np.array([0.0, faint, faint, faint]), np.array([faint, faint, 0.0, faint])):
+        kernel, weights = make_kernel("laplace", 1.0, Line()), Softmax(logits)
+        fast, dense = ScanSums(kernel, points, nodes), DenseSums(kernel, points, nodes)
+        wanted = dense.at_nodes(weights)
+        np.testing.assert_allclose(fast.at_nodes(weights), wanted, rtol=1e-13, atol=1e-12)
+        for got, right in zip(fast.shares(weights, -wanted), dense.shares(weights, -wanted), strict=True):
+            np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-300)
 
 
 @pytest.mark.parametrize("count", [1, 16_384, 16_385, 40_000])

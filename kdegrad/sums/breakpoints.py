@@ -13,12 +13,8 @@ from functools import cached_property
 from typing import Final, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kdegrad.domain import FloatArray
-
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.intp]
+from kdegrad.domain import FloatArray, IntArray
 
 _BUCKETS_PER_BREAKPOINT: Final = 2
 _ROUNDING: Final = 4.0 * np.finfo(np.float64).eps
@@ -95,8 +91,11 @@ def _is_even(positions: FloatArray) -> bool:
     width = float(positions[-1] - positions[0]) / max(count - 1, 1)
     if _inverse(width) == 0.0:
         return False
-    distance = np.abs(positions - (positions[0] + np.arange(count) * width)).max()
-    return bool(distance <= _ROUNDING * np.abs(positions).max() < 0.25 * width)
+    distance = np.arange(count) * width
+    distance += positions[0]
+    distance -= positions
+    rounding = _ROUNDING * max(abs(float(positions[0])), abs(float(positions[-1])))
+    return bool(-distance.min() <= rounding >= distance.max() and rounding < 0.25 * width)
 
 
 def _inverse(width: float) -> float:

@@ -20,9 +20,8 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 
-from kdegrad.domain import Domain, FloatArray
+from kdegrad.domain import Domain, FloatArray, IntArray
 from kdegrad.kernels.base import log_or_minus_infinity
-from kdegrad.sums.breakpoints import IntArray
 
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
 _FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points

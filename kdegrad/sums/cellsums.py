@@ -20,12 +20,11 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import Circle, FloatArray
+from kdegrad.domain import BoolArray, Circle, FloatArray, IntArray
 from kdegrad.kernels import Factored, Kernel
 from kdegrad.kernels.base import log_or_minus_infinity
 from kdegrad.magnitudes import Magnitudes
 from kdegrad.sums.base import KernelSums
-from kdegrad.sums.breakpoints import BoolArray, IntArray
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.dense import Terms, blocked_sum
 from kdegrad.sums.smoothness import MOST_FALL, Smoothness, smoothness

@@ -24,9 +24,10 @@ from __future__ import annotations
 
 import math
 from functools import cached_property
-from typing import Final, final
+from typing import Final, TypeVar, final
 
 import numpy as np
+from numpy.typing import NDArray
 
 from kdegrad.domain import FloatArray
 from kdegrad.kernels.base import log_or_minus_infinity
@@ -36,6 +37,8 @@ _GENTLE: Final = 150.0  # products of e^±150 and e^±150 are far inside the ran
 _SHORT: Final = 512  # terms of a running total that needs no rows
 _FEWEST_COLUMNS: Final = 8
 _MOST_COLUMNS: Final = 1024
+
+_Number = TypeVar("_Number", np.float64, np.complex128)
 
 
 @final
@@ -139,7 +142,7 @@ def is_gentle(logs: FloatArray) -> bool:
     return bool(np.abs(logs.max()) <= _GENTLE and np.where(np.isneginf(logs), 0.0, logs).min() >= -_GENTLE)
 
 
-def running_total(terms: FloatArray) -> FloatArray:
+def running_total(terms: NDArray[_Number]) -> NDArray[_Number]:
     """Return the running totals; long ones in rows of √n, so that the error is of √n roundings."""
     if len(terms) <= _SHORT:
         return np.cumsum(terms)

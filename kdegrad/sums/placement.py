@@ -84,5 +84,6 @@ class Placement:
             self.far[chunk] = np.abs(v) > _FARTHEST
             v[self.far[chunk]] = 0.0
         np.exp(v, out=growth)
-        self._cells[chunk] = located
-        return located.astype(np.intp, copy=False)
+        cells = located.astype(np.intp, copy=False)
+        self._cells[chunk] = cells
+        return cells

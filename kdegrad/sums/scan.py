@@ -10,7 +10,7 @@ point by two numbers of its cell. With v = (x - c)/h from a reference c in the c
 
 Differences of places go into exponentials, never places. e^v is formed once for each point and serves every pass
 (`placement.py`). Points and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights or table entries between
-1e-150 and its inverse, where products neither under- nor overflow, and extreme ones (far away, steep logits), which go
+1e-100 and its inverse, where products neither under- nor overflow, and extreme ones (far away, steep logits), which go
 by logarithms throughout, a cell's largest exponent taken out first. The running sums too go by logarithms
 (`decay.py`), but on a line with nodes close together (`narrow.py`).
 """
@@ -23,7 +23,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import BoolArray, FloatArray, IntArray
+from kdegrad.domain import BoolArray, ComplexArray, FloatArray, IntArray
 from kdegrad.kernels import Factored, Kernel
 from kdegrad.kernels.base import log_or_minus_infinity
 from kdegrad.kernels.circle import Geodesic, WrappedLaplace
@@ -32,11 +32,11 @@ from kdegrad.magnitudes import Magnitudes
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.logs import common_log, cut_exp, log_sum
-from kdegrad.sums.narrow import are_moderate, are_moderate_logs
+from kdegrad.sums.narrow import are_moderate
 from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
 
-_SMALL: Final = 1e-150  # the least of an ordinary weight or table entry; times e^-300 it is still far above underflow
+_SMALL: Final = 1e-100  # the least of an ordinary weight or table entry; times e^-450 it is still above underflow
 _MOST_TURN: Final = {False: 1e12, True: 4e3}  # bandwidths of a whole turn: by all turns, by the shorter way
 _SLOPING_TURN: Final = 0.1  # bandwidths of a whole turn from which the slope is a difference that keeps its digits
 
@@ -73,7 +73,7 @@ class ScanSums(KernelSums):
         """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
         to_left, to_right, extremes = self._cell_sums(weights)
         narrow = self.reach.narrow
-        if narrow is not None and not extremes and are_moderate(to_left) and are_moderate(to_right):
+        if narrow is not None and not extremes:
             at_breakpoints = log_or_minus_infinity(narrow.density(to_left, to_right))
         else:
             log_sides = self._log_sides(to_left, to_right, weights, extremes)
@@ -108,15 +108,16 @@ class ScanSums(KernelSums):
     ) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray]]:
         """Yield chunks of the points with S_i, R_i and ρ_i; the last lies where the growth was."""
         tables = self._tables(log_pulls)
+        per_total = 1.0 / weights.total
         parts = weights.parts(self.placement.chunks())
         for (chunk, cells, ratio), weight in zip(self.placement.walk(), parts, strict=True):
             extreme = self._extreme(chunk, weight, None if tables.extreme is None else tables.extreme[cells])
-            weight /= weights.total
-            left, right = (table.take(cells, mode="clip") for table in tables.values)
-            left /= ratio
-            right *= ratio
-            np.add(left, right, out=ratio)
-            share = weight * ratio
+            weight *= per_total
+            sides = tables.values.take(cells, mode="clip")
+            left = sides.real / ratio
+            ratio *= sides.imag
+            ratio += left
+            share = np.multiply(weight, ratio, out=left)
             if len(extreme) > 0:
                 which = extreme + chunk.start
                 log_ratio = log_sum(*self._terms(tables.logs, which, cells[extreme]))
@@ -199,7 +200,7 @@ class ScanSums(KernelSums):
         narrow = self.reach.narrow
         if narrow is not None:
             logs = log_weights - self.reach.log_norm
-            if are_moderate_logs(logs):
+            if are_moderate(logs):
                 return _Tables(values=narrow.tables(np.exp(logs, out=logs)))
         charges = self.reach.charges(log_weights)
         return _Tables(logs=self._cell_tables(*self.reach.running(charges, charges)))
@@ -268,7 +269,7 @@ class _Tables:
     logs
         The logarithms of both.
     values
-        Both as numbers, 0 in cells that are extreme.
+        Both as numbers, the real and the imaginary part of one; 0 in cells that are extreme.
     extreme
         The cells where one of the numbers might lose digits in a product, (n+1,); None where none is.
     """
@@ -276,13 +277,15 @@ class _Tables:
     def __init__(
         self,
         logs: tuple[FloatArray, FloatArray] | None = None,
-        values: tuple[FloatArray, FloatArray] | None = None,
+        values: ComplexArray | None = None,
     ) -> None:
         self.extreme: BoolArray | None = None
         if values is None:
             assert logs is not None  # one of the two is given
             extreme = is_extreme(logs[0]) | is_extreme(logs[1])
-            values = np.exp(np.where(extreme, -np.inf, logs[0])), np.exp(np.where(extreme, -np.inf, logs[1]))
+            values = np.empty(len(extreme), dtype=np.complex128)
+            for part, log in zip((values.real, values.imag), logs, strict=True):
+                np.exp(np.where(extreme, -np.inf, log), out=part)
             self.extreme = extreme if extreme.any() else None
         self.values, self._logs = values, logs
 
@@ -290,7 +293,7 @@ class _Tables:
     def logs(self) -> tuple[FloatArray, FloatArray]:
         """The logarithms."""
         if self._logs is None:
-            self._logs = log_or_minus_infinity(self.values[0]), log_or_minus_infinity(self.values[1])
+            self._logs = log_or_minus_infinity(self.values.real), log_or_minus_infinity(self.values.imag)
         return self._logs
 
 
