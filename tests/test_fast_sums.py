@@ -36,6 +36,7 @@ from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.cells import Cells, _cell_starts, _fewest
 from kdegrad.sums.decay import DecayingSums
+from kdegrad.sums.logs import cut_exp, log_sum
 from kdegrad.sums.narrow import NarrowLine, are_moderate, are_moderate_logs
 from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import LineReach
@@ -672,6 +673,16 @@ def test_a_cell_may_be_as_wide_as_the_tightest_of_its_limits():
     np.testing.assert_allclose(rule.half_widths(nearest, farthest), [3.0 / 4.1, 5.0 / 4.1, 2.0])
     rule = kdegrad.sums.smoothness.Smoothness(15, widest=7.0, curvature=0.08, flattest=10.0)
     np.testing.assert_allclose(rule.half_widths(nearest, farthest), [7.0, 4.0, 2.0])
+
+
+def test_logarithms_are_added_and_exponentials_are_cut():
+    a, b = np.array([-math.inf, -math.inf, 2.0, 0.0, 900.0]), np.array([-math.inf, 3.0, 2.0, -1e9, 0.0])
+    with np.errstate(all="raise", under="ignore"):
+        np.testing.assert_allclose(
+            log_sum(a, b), [-math.inf, 3.0, 2.0 + math.log(2.0), 0.0, 900.0], rtol=1e-15, atol=1e-300
+        )
+        cut = cut_exp(np.array([-math.inf, -701.0, 1.0, 701.0, 1e9]))
+    np.testing.assert_allclose(np.log(cut), [-700.0, -700.0, 1.0, 700.0, 700.0], rtol=1e-15)
 
 
 def test_how_far_places_are_from_a_stretch():
