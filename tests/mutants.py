@@ -2,6 +2,7 @@
 
 `python -m tests.mutants [WORD …]` makes every mutant of the files in `SCOPE` (those with a WORD in their path), runs
 against each the tests that reach its line, the quick and deadly ones first, and prints the survivors and the score.
+`--tests=sums,fast_sums` runs the tests of those modules alone: a first look, as others may kill what they leave.
 A survivor is in order if `mutants.txt` beside this file says why; any other makes the exit code 1.
 
 A mutant is a node of the syntax tree replaced by another: an operator, a comparison, a sign, a condition, a number, a
@@ -346,8 +347,10 @@ def explained() -> set[str]:
 def main(words: list[str]) -> int:
     """Hunt, print the score, and return the exit code."""
     settings.register_profile("mutants", derandomize=True, database=None, phases=(Phase.explicit, Phase.generate))
-    hunt = Hunt(words)
-    files = [str(ROOT / "tests" / f"test_{name}.py") for name in TESTS] + [str(ROOT / "tests" / "properties")]
+    chosen = [word.removeprefix("--tests=").split(",") for word in words if word.startswith("--tests=")]
+    hunt = Hunt([word for word in words if not word.startswith("--")])
+    files = [str(ROOT / "tests" / f"test_{name}.py") for name in (chosen[0] if chosen else TESTS)]
+    files += [] if chosen else [str(ROOT / "tests" / "properties")]
     options = ["-o", "addopts=", "-p", "no:terminal", "-p", "no:cacheprovider", "--hypothesis-profile=mutants"]
     options += ["-W", "ignore::pytest.PytestAssertRewriteWarning"]  # hypothesis is there already
     pytest.main([*files, *options], plugins=[hunt])

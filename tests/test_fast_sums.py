@@ -36,6 +36,7 @@ from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.cells import Cells, _cell_starts, _fewest
 from kdegrad.sums.decay import DecayingSums
+from kdegrad.sums.logs import cut_exp, log_sum
 from kdegrad.sums.narrow import NarrowLine, are_moderate
 from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import LineReach
@@ -630,6 +631,79 @@ def test_no_weight_is_lost_between_chunks(first):
     at = cells.spread(values)
     found = np.concatenate([at(chunk, inner) for chunk, inner in cells.chunks()])
     np.testing.assert_allclose(found, 1.0 + points // 10.0, rtol=1e-13)
+
+
+RADIAN = 180.0 / math.pi
+RULES = [  # kernel, period, bandwidth; widest, pole, curvature, flattest, kinks, for df = 4
+    ("gaussian", None, 3.0, (2.1, math.inf, 1 / 9, math.inf, ())),
+    ("cauchy", None, 3.0, (math.inf, 3.0, 0.0, math.inf, ())),
+    ("student-t", None, 3.0, (2.1, 6.0, 5 / 36, 3.0, ())),
+    ("logistic", None, 3.0, (2.1, 3.0 * math.pi, 0.0, math.inf, ())),
+    ("sigmoid", None, 3.0, (2.1, 1.5 * math.pi, 0.0, math.inf, ())),
+    ("biweight", None, 3.0, (0.375, math.inf, 0.0, math.inf, (3.0,))),
+    ("triangular", None, 3.0, (0.375, math.inf, 0.0, math.inf, (0.0, 3.0))),
+    ("tricube", 360.0, 3.0, (0.375, math.inf, 0.0, math.inf, (0.0, 3.0, 180.0))),
+    ("gaussian", 360.0, 3.0, (2.1, math.inf, 1 / 9, math.inf, (180.0,))),
+    ("wrapped-cauchy", 360.0, 3.0, (math.inf, 3.0, 0.0, math.inf, ())),
+    ("wrapped-gaussian", 360.0, 3.0, (2.1, math.inf, 1 / 9, math.inf, ())),
+    ("wrapped-gaussian", 360.0, 100.0, (0.7 * RADIAN, math.inf, 1e-4, math.inf, ())),
+    ("von-mises", 360.0, 3.0, (2.1, math.inf, 1 / 9, RADIAN, ())),
+    ("von-mises", 360.0, 100.0, (0.7 * RADIAN, math.inf, 1e-4, RADIAN, ())),
+]
+
+
+@pytest.mark.parametrize(("name", "period", "bandwidth", "wanted"), RULES)
+def test_the_rule_of_each_kernel_is_that_of_its_pole_or_its_slope(name, period, bandwidth, wanted):
+    """And |k'| is nowhere above what a rule with a curvature allows."""
+    kernel = make_kernel(name, bandwidth, Line() if period is None else Circle(period), 4.0)
+    rule = kdegrad.sums.smoothness.smoothness(kernel)
+    assert (rule.widest, rule.pole, rule.curvature, rule.flattest) == pytest.approx(wanted[:4], rel=1e-14)
+    assert rule.kinks == wanted[4]
+    if rule.curvature > 0.0:
+        d = np.linspace(1e-3, 10.0 * bandwidth if period is None else 179.0, 500)
+        slope = kernel.slope(d)
+        steepness = np.abs(slope.factor * np.exp(slope.log - kernel.log_shape(d)))
+        assert (steepness <= rule.curvature * np.minimum(d, rule.flattest) * (1.0 + 1e-9)).all()
+
+
+def test_a_piece_of_polynomial_takes_as_many_proxies_as_coefficients():
+    degrees = {"epanechnikov": 2, "biweight": 4, "triweight": 6, "tricube": 9, "triangular": 1, "uniform": 0}
+    for name, degree in {**degrees, "cosine": 9, "gaussian": 15, "cauchy": 15}.items():
+        assert kdegrad.sums.smoothness.smoothness(make_kernel(name, 3.0, Line())).degree == degree
+
+
+def test_a_cell_may_be_as_wide_as_the_tightest_of_its_limits():
+    nearest, farthest = np.array([0.0, 4.0, 40.0]), np.array([0.0, 5.0, 50.0])
+    rule = kdegrad.sums.smoothness.Smoothness(15)
+    np.testing.assert_array_equal(rule.half_widths(nearest, farthest), math.inf)
+    rule = kdegrad.sums.smoothness.Smoothness(15, widest=2.0, pole=3.0)
+    np.testing.assert_allclose(rule.half_widths(nearest, farthest), [3.0 / 4.1, 5.0 / 4.1, 2.0])
+    rule = kdegrad.sums.smoothness.Smoothness(15, widest=7.0, curvature=0.08, flattest=10.0)
+    np.testing.assert_allclose(rule.half_widths(nearest, farthest), [7.0, 4.0, 2.0])
+
+
+def test_logarithms_are_added_and_exponentials_are_cut():
+    a, b = np.array([-math.inf, -math.inf, 2.0, 0.0, 900.0]), np.array([-math.inf, 3.0, 2.0, -1e9, 0.0])
+    with np.errstate(all="raise", under="ignore"):
+        np.testing.assert_allclose(
+            log_sum(a, b), [-math.inf, 3.0, 2.0 + math.log(2.0), 0.0, 900.0], rtol=1e-15, atol=1e-300
+        )
+        cut = cut_exp(np.array([-math.inf, -701.0, 1.0, 701.0, 1e9]))
+    np.testing.assert_allclose(np.log(cut), [-700.0, -700.0, 1.0, 700.0, 700.0], rtol=1e-15)
+
+
+def test_how_far_places_are_from_a_stretch():
+    assert kdegrad.sums.cellsums._stretch(np.array([3.0, -1.0, 2.0])) == (-1.0, 3.0)
+    distances = kdegrad.sums.cellsums._distances(np.array([-5.0, -1.0, 0.5, 3.0, 10.0]), (-1.0, 3.0))
+    np.testing.assert_array_equal(distances, [4.0, 0.0, 0.0, 0.0, 7.0])
+
+
+@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (10, 10**6), (10, 20_000), (200_000, 1), (100, 65_536)])
+def test_blocks_of_rows_cover_the_table_and_stay_in_cache(rows, columns):
+    blocks = list(kdegrad.sums.cellsums._row_blocks(rows, columns))
+    assert [row for block in blocks for row in range(block.start, block.stop)] == list(range(rows))
+    sizes = [block.stop - block.start for block in blocks]
+    assert max(sizes) == min(rows, max(1, 65_536 // columns))
 
 
 def test_memory_stays_at_a_dozen_arrays():

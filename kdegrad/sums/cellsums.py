@@ -129,7 +129,7 @@ class CellSums(KernelSums):
     ) -> Iterator[tuple[IntArray, FloatArray, FloatArray]]:
         """Yield for stretches of targets their indices and Σ_j exp(l_j) · factor(d) · exp(log(d) - log_norm)."""
         gathered = sources.gather(log_weights)
-        peaks = np.full(len(targets.starts), -np.inf)
+        peaks = np.empty(len(targets.starts))
         totals = np.zeros((len(targets.starts), targets.proxies))
         directs = None
         for rows in _row_blocks(len(targets.starts), len(sources.starts)):
@@ -215,7 +215,7 @@ class _Pairs:
         target_offsets, source_offsets, source_weights = (
             np.ascontiguousarray(table.T) for table in (self.targets.offsets[rows], self.sources.offsets, weights)
         )
-        step = max(1, _PAIR_TERMS // (self.targets.proxies * self.sources.proxies))
+        step = _PAIR_TERMS // (self.targets.proxies * self.sources.proxies)
         for start in range(0, len(i), step):
             a, b = i[start : start + step], j[start : start + step]
             # (P of the target, P of the source, pairs): the longest axis last, which is the one that NumPy runs along
@@ -256,7 +256,7 @@ def _runs(marked: BoolArray) -> Iterator[tuple[int, slice]]:
     rows, columns = marked.shape
     padded = np.zeros((rows, columns + 2), dtype=np.int8)
     padded[:, 1:-1] = marked
-    edges = np.diff(padded, axis=1)
+    edges = np.diff(padded)
     begins, ends = np.nonzero(edges == 1), np.nonzero(edges == -1)
     for row, begin, end in zip(begins[0].tolist(), begins[1].tolist(), ends[1].tolist(), strict=True):
         yield row, slice(begin, end)

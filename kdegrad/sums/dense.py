@@ -61,7 +61,7 @@ def blocked_sum(
 ) -> Factored:
     """Return Σ_j exp(l_j) · factor(d) · exp(log(d)) for (log, factor) = terms(d), d = t_m ⊖ s_j: no log_norm yet."""
     columns = min(len(sources), _BLOCK_COLUMNS)
-    rows = max(1, _BLOCK_PAIRS // columns)
+    rows = _BLOCK_PAIRS // columns
     peaks = np.full(len(targets), -np.inf)
     totals = np.zeros(len(targets))
     for top in range(0, len(targets), rows):
