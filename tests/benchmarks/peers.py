@@ -69,7 +69,7 @@ def kernels_against_dense() -> Iterator[str]:
                 "fast": partial(kg.loss_and_grad, angles, logits, **options),
                 "dense": partial(kg.loss_and_grad, angles, logits, **options, sums="dense"),
             }
-            if find_spec("torch") and bins == 360 and name in TORCH_KERNELS:
+            if find_spec("torch") and bins == 360:
                 tasks["torch"] = partial(torch_autograd, angles, logits, name)
             taken = medians(tasks, 3)
             torch_ratio = f"{taken['torch'] / taken['fast']:.0f}" if "torch" in taken else "-"
@@ -129,11 +129,16 @@ def textbook(angles: np.ndarray, logits: np.ndarray, bins: int = 360) -> tuple[f
     return -log_density.mean(), np.exp(log_weights) - responsibilities.mean(axis=0)
 
 
+KAPPA = math.degrees(1.0 / BANDWIDTH) ** 2
+I0E = float(np.i0(KAPPA)) * math.exp(-KAPPA)
 TORCH_KERNELS = {
     "laplace": lambda u: -u.abs() - math.log(2.0),
     "gaussian": lambda u: -0.5 * u * u - 0.5 * math.log(2.0 * math.pi),
     "cauchy": lambda u: -(u * u).log1p() - math.log(math.pi),
     "logistic": lambda u: -u.abs() - 2.0 * (-u.abs()).exp().log1p(),
+    "epanechnikov": lambda u: (0.75 * (1.0 - u * u).clamp(min=0.0)).log(),
+    # u is in bandwidths of 1/√κ radians
+    "von-mises": lambda u: KAPPA * ((u / math.sqrt(KAPPA)).cos() - 1.0) - math.log(2.0 * math.pi * I0E * KAPPA**0.5),
 }
 
 
