@@ -492,11 +492,16 @@ def test_running_sums_are_those_of_the_definition(seed, count, width, size, stee
         assert (np.abs(sums[~nothing] - wanted[~nothing]) <= 1e-12 + 4 * EPS * (width + 5 * size)).all()
 
 
-def test_a_faint_charge_that_stands_alone_is_not_lost():
-    """Beside one charge of 1, the others are e^-700: their sums are what they are, and not the smallest float64."""
-    s, charges = np.array([0.0, 50.0, 140.0]), np.array([-700.0, -700.0, 0.0])
-    to_right, _ = DecayingSums(s, 1.0)(charges, charges)
-    np.testing.assert_allclose(to_right, [-700.0, -700.0, 0.0], rtol=1e-14, atol=1e-14)
+@pytest.mark.parametrize(
+    ("charges", "to_right"),
+    [
+        ([-700.0, -math.inf, 0.0], [-700.0, -760.0, 0.0]),  # in plain numbers e^-760 is 0
+        ([0.0, -60.0, 700.0], [0.0, math.log(2.0) - 60.0, 700.0]),  # and e^840 infinite
+    ],
+)
+def test_a_charge_far_from_the_others_is_not_lost(charges, to_right):
+    logs = np.array(charges)
+    np.testing.assert_allclose(DecayingSums(np.array([0.0, 60.0, 140.0]), 1.0)(logs, logs)[0], to_right, rtol=1e-14)
 
 
 def test_long_running_totals_lose_as_many_roundings_as_they_have_rows():

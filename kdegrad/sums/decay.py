@@ -123,7 +123,7 @@ class _Rows:
     @staticmethod
     def _run(exponents: FloatArray, handed_on: FloatArray) -> FloatArray:
         """Return log Σ exp over the columns up to each, the value handed on being the term before the first."""
-        peaks = np.maximum.accumulate(np.concatenate([handed_on[np.newaxis], exponents]), axis=0)
+        peaks = np.maximum.accumulate(np.concatenate([handed_on[np.newaxis], exponents]))
         shifts = np.where(np.isneginf(peaks), 0.0, peaks)
         fades = cut_exp(peaks[:-1] - shifts[1:])
         exponents -= shifts[1:]
