@@ -121,7 +121,7 @@ POINTS_REFUSED = [
     ([math.inf, 0.0], None, "point 0: angle inf"),
     ([math.inf, -math.inf], None, "point 1: angle -inf"),
     (np.ma.array([0.0, 1.0], mask=[True, False]), None, "masked values are no numbers"),
-    (np.array(["1", "2"], dtype=object), None, "text, dates"),
+    (np.array([1.0, "2"], dtype=object), None, "text, dates"),
     ([0.0, 1.0], [0.0, math.inf], "point 1: logit inf"),
     ([0.0, 1.0], [math.nan, 0.0], "point 0: logit nan"),
     ([0.0, 1.0], [-math.inf, -math.inf], "all logits are -inf"),
