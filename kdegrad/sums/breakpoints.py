@@ -47,7 +47,7 @@ class Breakpoints:
     @property
     def references(self) -> FloatArray:
         """The reference places of all cells, (n+1,)."""
-        return self.references_of(np.arange(len(self.positions) + 1))
+        return self.references_of(np.arange(len(self.positions) + 1.0)) if self.is_even else self.middles
 
     def references_of(self, cells: FloatArray | IntArray) -> FloatArray:
         """Return the middles of some cells: by a formula on an even grid, as a table would have to be fetched."""
@@ -91,7 +91,8 @@ def _is_even(positions: FloatArray) -> bool:
     width = float(positions[-1] - positions[0]) / max(count - 1, 1)
     if _inverse(width) == 0.0:
         return False
-    distance = np.arange(count) * width
+    distance = np.arange(float(count))
+    distance *= width
     distance += positions[0]
     distance -= positions
     rounding = _ROUNDING * max(abs(float(positions[0])), abs(float(positions[-1])))
