@@ -110,6 +110,11 @@ class Comparison:
         difference = self._differences()
         return float(difference.max()) if difference.size else 0.0
 
+    @property
+    def subject(self) -> str:
+        """What they are, without where."""
+        return self.what.partition(" at ")[0]
+
     def tolerance(self, override: float | None) -> float:
         """Return what the residual may be, with `override` in place of the round-off."""
         return self.limit + (self.roundoff if override is None else override)

@@ -25,6 +25,7 @@ from kdegrad.properties.base import (
     reference,
 )
 from kdegrad.properties.cases import input_case, random_cases
+from kdegrad.properties.reference import picture
 from kdegrad.settings import Settings, is_number, is_whole, listed
 
 PROPERTIES: Final[tuple[Property, ...]] = (
@@ -125,6 +126,7 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
         if theory.startswith(SKIPPED):
             raise Unmet(theory.removeprefix(SKIPPED))
         _require_range(case.problem)
+        _require_reach(case.problem)
         if theory == "holds":
             return _judge_holding(property_, case, tolerance)
         return _judge_breaking(property_, case, tolerance)
@@ -141,11 +143,12 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
 def _judge_holding(property_: Property, case: Case, tolerance: float | None) -> Verdict:
     """Judge a statement that theory says holds."""
     comparisons = list(property_.measure(case, production))
+    if not comparisons:
+        raise Unmet("nothing to compare")
     telling = [c for c in comparisons if tolerance is not None or not c.is_blunt or c.excess(tolerance) > 1.0]
-    if not telling:
-        raise Unmet(
-            "nothing to compare" if not comparisons else f"rounding alone may move {comparisons[0].what} too far"
-        )
+    for comparison in comparisons:
+        if not any(c.subject == comparison.subject for c in telling):
+            raise Unmet(f"rounding alone may move {comparison.what} too far")
     worst = _worst(telling, tolerance)
     if worst.excess(tolerance) <= 1.0:
         reason = f"{worst.what} is the worst of {len(telling)} comparisons"
@@ -175,6 +178,13 @@ def _require_range(problem: Problem) -> None:
     widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
     if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):
         raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of a float64 on such lengths")
+
+
+def _require_reach(problem: Problem) -> None:
+    """Raise `Unmet` where a background is all there is at the nodes: nothing that has no gradient can break."""
+    seen = picture(problem)
+    if seen.uncovered == 0 and not seen.reading.responsibilities.any():
+        raise Unmet("no point reaches a node: all gradients are 0")
 
 
 def _worst(comparisons: list[Comparison], tolerance: float | None) -> Comparison:
