@@ -72,6 +72,8 @@ def loss(
     """Compute the loss, the cross-entropy of target and density."""
     from kdegrad.objective import evaluate, exact_loss
 
+    if exact and report.form is not Format.table:
+        raise SettingError("exact", f"is for the table, and not for {report.form}: leave it out", "--exact")
     start = _load(problem, report, figure)
     with Working("summing"):
         evaluation = evaluate(start, wrt=())
@@ -134,6 +136,8 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
 
     look = look_of(report)
     if checks.list_:
+        if figure.plot is not None:
+            raise SettingError("plot", "draws what came of checks, and --list runs none: leave one out", "--plot")
         writing.check_outputs(_outputs(report))
         deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
         return DONE

@@ -199,6 +199,7 @@ def test_list_says_what_to_expect_of_every_kernel(capfd) -> None:
     _, out, _ = run(capfd, "--list")
     assert all(property_.id in out for property_ in PROPERTIES)
     assert run(capfd, "--list", "--format", "junit")[0] == 2
+    assert run(capfd, "--list", "--plot", "checks.png")[0] == 2
     _, out, _ = run(capfd, "--list", "--format", "csv")
     assert len(list(csv.DictReader(io.StringIO(out)))) == len(IDS)
 

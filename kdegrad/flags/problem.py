@@ -114,7 +114,7 @@ class ProblemFlags:
         outputs
             Option → file that will be written; None where the option is not given.
         quiet
-            Whether to pass over it in silence that all points weigh the same.
+            Whether to leave out the notes: that all points weigh the same, that an option does nothing.
 
         Raises
         ------
@@ -132,7 +132,10 @@ class ProblemFlags:
         if content.logits is None and not quiet:
             known = "" if content.overlooked is None else f" (is column {grammar.shown(content.overlooked)} either?)"
             say(f"note: {content.name} has neither logits nor weights{known}: all points weigh the same")
-        return problem_of(content, given)
+        made = problem_of(content, given)
+        if "df" in given and made.kernel.name != "student-t" and not (quiet or self.takes_kernels):
+            say(f"note: --df is for student-t: {made.kernel.name} does without")
+        return made
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings that the flags give, by name, as Python values."""

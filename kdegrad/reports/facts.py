@@ -133,7 +133,7 @@ def descent_facts(done: Descent) -> dict[str, Any]:
         "rate": None if done.optimizer == "em" else done.rate,
         "wrt": list(done.wrt),
         "tolerance": done.tolerance,
-        "problem": problem_facts(done.end.problem),
+        "problem": problem_facts(done.end.problem) | {"sums": done.end.diagnostics.sums},
     }
 
 
