@@ -44,7 +44,18 @@ SCOPE = (
     "quadrature.py",
     "magnitudes.py",
 )
-TESTS = ("kernels", "sums", "fast_sums", "objective", "quadrature", "exact", "exact_rule", "accuracy", "problem")
+TESTS = (
+    "kernels",
+    "sums",
+    "fast_sums",
+    "cellsums",
+    "objective",
+    "quadrature",
+    "exact",
+    "exact_rule",
+    "accuracy",
+    "problem",
+)
 EXPLAINED = Path(__file__).with_suffix(".txt")
 MOST_SECONDS = 10.0  # of tests against one mutant: what survives them is called a survivor
 MEMORY = 4 << 30
