@@ -139,6 +139,14 @@ def test_what_cannot_be_told_is_skipped_with_its_reason(
     assert reason in verdict.reason
 
 
+@pytest.mark.parametrize("turns", [0.99, 1.0, 1.01, 3.0])
+@pytest.mark.parametrize("kernel", CIRCLE_NAMES)
+def test_the_slow_twin_agrees_where_a_bandwidth_is_a_whole_turn(kernel: str, turns: float) -> None:
+    """There the wrapped gaussian's twin goes over from images to waves."""
+    verdicts = verify(sample(kernel, bandwidth=360.0 * turns), cases=0, only=["sums-agree", "derivative"])
+    assert [v.verdict for v in verdicts] == ["pass", "pass"]
+
+
 @pytest.mark.parametrize("far", [1e15, 1e18])
 def test_nothing_passes_on_the_loss_alone_where_gradients_cannot_be_told(far: float) -> None:
     """So far away the loss is told to its last digits, and a gradient may be anything."""
