@@ -56,7 +56,7 @@ def sums_of(kernel: Kernel, count: int = 300, bins: int = 60) -> CellSums:
     ],
 )
 @pytest.mark.parametrize(("spread", "span"), [(300.0, 60.0), (2.0, 50.0), (40.0, 1.0)])
-@pytest.mark.parametrize(("count", "bins"), [(10, 5), (3_000, 30), (20_000, 500), (100_000, 3_000)])
+@pytest.mark.parametrize(("count", "bins"), [(10, 5), (3_000, 30), (20_000, 200), (20_000, 500), (100_000, 3_000)])
 def test_cells_beside_kinks_are_as_wide_as_costs_least(name, h, period, felt, spread, span, count, bins):
     kernel = kernel_of(name, h, period)
     points, nodes = np.linspace(0.0, spread, count), np.linspace(0.0, span, bins)
