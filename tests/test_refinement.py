@@ -1,0 +1,148 @@
+"""How the rule `exact` finds its panels: each decision of `exact/refinement.py` beside a plain twin, panel by panel.
+
+That the integrals come out right is for `test_exact.py` and `test_exact_rule.py`; a panel that is halved in vain, or
+accepted by luck, is noticed here.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+import pytest
+
+from kdegrad import Problem
+from kdegrad.exact import refinement
+from kdegrad.exact.kinks import breakpoints
+from kdegrad.exact.panels import panel_rule
+from kdegrad.exact.refinement import Panels, Refinement
+
+EPS = np.finfo(np.float64).eps
+PROBLEMS = {
+    "laplace": {"kernel": "laplace", "bandwidth": 3.0},
+    "steep": {"kernel": "gaussian", "bandwidth": 0.3},
+    "far": {"kernel": "gaussian", "bandwidth": 1e-3},
+    "smooth": {"kernel": "cauchy", "bandwidth": 40.0},
+    "gaps": {"kernel": "epanechnikov", "bandwidth": 6.0},
+    "background": {"kernel": "tricube", "bandwidth": 9.0, "background": 0.1, "scale": 7.0},
+    "circle": {"kernel": "gaussian", "bandwidth": 60.0, "circular": True},
+}
+
+
+def refinement_of(name: str) -> Refinement:
+    rng = np.random.default_rng(7)
+    angles, logits = rng.uniform(-45.0, 45.0, 9), rng.normal(size=9) * 4.0
+    return Refinement(Problem(angles, logits, target=(-30.0, 30.0), rule="exact", **PROBLEMS[name]))
+
+
+def panels_of(made: Refinement) -> Panels:
+    """Return the panels between breakpoints and their quarters, some with a unit that is larger than their own."""
+    cuts = breakpoints(made.problem)
+    cuts = cuts[np.diff(cuts, prepend=-np.inf) > 1e3 * made.unit]
+    whole = Panels(cuts[:-1], cuts[1:], np.where(np.arange(len(cuts) - 1) % 3 == 0, 5.0, -1e308))
+    quarters = whole.halves().halves()
+    both = [
+        np.concatenate(pair)
+        for pair in ((whole.left, quarters.left), (whole.right, quarters.right), (whole.log_unit, quarters.log_unit))
+    ]
+    return Panels(*both)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+@pytest.mark.parametrize("order", [4, 8, 16])
+@pytest.mark.parametrize("last", [False, True])
+def test_panels_are_sifted_as_the_rules_say(monkeypatch, name, order, last):
+    made = refinement_of(name)
+    panels, rule = panels_of(made), panel_rule(order)
+    taken = []
+    monkeypatch.setattr(made, "accept", lambda *arguments: taken.append(arguments))
+    left_over = made.sift(panels, order, last=last)
+    (empty, of_empty, no_error), (known, of_known, errors) = taken
+    assert of_empty is panel_rule(1)
+    assert of_known is rule
+    assert not no_error.any()
+
+    log_density, log_v = made.values(panels.at(rule.places))
+    inner = log_density[:, 1:-1]
+    nothing = np.array([all(np.isneginf(row)) for row in inner])
+    full = panels.those(~nothing)
+    units = np.array([max(unit, *row) for unit, row in zip(panels.log_unit, log_v, strict=True)])[~nothing]
+    judged = zip(
+        full.left,
+        full.width,
+        units,
+        inner[~nothing],
+        made.noise(full, inner[~nothing], rule),
+        *rule.judge(log_density[~nothing]),
+        *rule.judge(np.exp(log_v[~nothing] - units[:, np.newaxis])),
+        strict=True,
+    )
+    wanted = {"empty": [(left, 0.0) for left in panels.left[nothing]], "known": [], "left over": []}
+    for left, width, unit, row, noise, e, tail, e_v, tail_v in judged:
+        settled = (e <= 1e-15 or tail <= noise) and (e_v <= 1e-15 or tail_v <= noise)
+        if settled or width <= 2048.0 * made.unit or last or nothing.any():
+            wanted["known"].append((left, min(e, max(row) - min(row)) + noise / 32.0))
+        else:
+            wanted["left over"].append((left, unit))
+    for which, got, numbers in (
+        ("empty", empty, no_error),
+        ("known", known, errors),
+        ("left over", left_over, left_over.log_unit),
+    ):
+        assert got.left.tolist() == [place for place, _ in wanted[which]], which
+        np.testing.assert_allclose(numbers, [number for _, number in wanted[which]], rtol=1e-12)
+    if name == "gaps":
+        assert len(empty) > 0
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
+def test_noise_is_that_of_the_terms_and_of_places_where_they_are_steep(name):
+    made, rule = refinement_of(name), panel_rule(8)
+    panels = panels_of(made)
+    log_density = made.values(panels.at(rule.nodes))[0]
+    covered = np.isfinite(log_density).all(axis=1)
+    panels, log_density = panels.those(covered), log_density[covered]
+    kernel = made.problem.kernel
+    settings = made.problem.settings
+    constants = abs(kernel.log_norm) + abs(math.log((1.0 - settings.background) * settings.scale)) + 1.0
+    nodes = panels.at(rule.nodes)
+    for i in range(len(panels)):
+        slopes = [abs(log_density[i, k + 1] - log_density[i, k]) / (nodes[i, k + 1] - nodes[i, k]) for k in range(7)]
+        of_terms = EPS * (np.abs(log_density[i]).max() + constants)
+        of_places = made.unit * (max(slopes) + 1.0 / kernel.bandwidth)
+        [got] = made.noise(panels.those(np.arange(len(panels)) == i), log_density[i : i + 1], rule)
+        assert got == pytest.approx(32.0 * (of_terms + of_places), rel=1e-6)
+
+
+@pytest.mark.parametrize(("pieces", "enough"), [(16, 1024), (17, 544), (1, 512)])
+def test_a_doubt_that_spreads_is_taken_for_noise(monkeypatch, pieces, enough):
+    """Panels that are never settled are halved while they are no more than 16 (n + 16)."""
+    made = refinement_of("smooth")
+    monkeypatch.setattr(refinement, "breakpoints", lambda _: np.linspace(-30.0, 30.0, pieces + 1))
+    seen = []
+
+    def never(panels: Panels, order: int, last: bool = False) -> Panels:
+        seen.append((len(panels), order, last))
+        assert len(seen) < 20
+        if last:
+            made.accept(panels, panel_rule(1), np.zeros(len(panels)))
+        return panels.those(np.full(len(panels), not last))
+
+    monkeypatch.setattr(made, "sift", never)
+    rule = made.run()
+    assert [order for _, order, _ in seen[:3]] == [4, 8, 16]
+    assert all(size == pieces for size, _, _ in seen[:3])
+    sizes = [size for size, _, _ in seen[3:]]
+    assert sizes == [pieces * 2**k for k in range(1, len(sizes) + 1)]
+    assert [last for _, _, last in seen] == [False] * (len(seen) - 1) + [True]
+    assert sizes[-1] == 2 * enough or sizes[-2] == enough
+    assert sizes[-2] > 16 * (pieces + 16) >= sizes[-3]
+    np.testing.assert_allclose(rule.weights.sum(), 1.0)
+
+
+def test_where_the_loss_is_infinite_nothing_is_refined():
+    """Four nodes a panel and one where nothing reaches: no digit of an infinite loss is worth more."""
+    made = refinement_of("gaps")
+    rule = made.run()
+    panels = len(breakpoints(made.problem)) - 1
+    assert panels < len(rule.nodes) < 4 * panels
