@@ -96,6 +96,19 @@ def test_panels_are_sifted_as_the_rules_say(monkeypatch, name, order, last):
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
+def test_values_are_log_p_and_the_log_of_the_probe_s_share(name):
+    made = refinement_of(name)
+    problem, places = made.problem, np.linspace(-29.0, 29.0, 12).reshape(3, 4)
+    log_density, log_v = made.values(places)
+    log_k = problem.kernel.log_density(problem.domain.difference(places[..., np.newaxis], problem.angles))
+    log_p = problem.log_mixture(np.logaddexp.reduce(problem.log_weights + log_k, axis=-1))
+    np.testing.assert_allclose(log_density, log_p, rtol=1e-12)
+    covered = np.isfinite(log_p)
+    probe = np.logaddexp.reduce(made.probe.logs + log_k, axis=-1)
+    np.testing.assert_allclose(log_v[covered], probe[covered] - log_p[covered], rtol=1e-9, atol=1e-12)
+
+
+@pytest.mark.parametrize("name", PROBLEMS)
 def test_noise_is_that_of_the_terms_and_of_places_where_they_are_steep(name):
     made, rule = refinement_of(name), panel_rule(8)
     panels = panels_of(made)

@@ -151,7 +151,7 @@ class Refinement:
         """Return by how much rounding may move log p or log v: of their terms, and of t where they are steep."""
         constants = abs(self.problem.kernel.log_norm) + abs(self.problem.log_share) + 1.0
         apart = 0.5 * np.diff(rule.nodes) * panels.width[:, np.newaxis]
-        steepest: FloatArray = np.max(np.abs(np.diff(log_density, axis=1)) / apart, axis=1)
+        steepest: FloatArray = np.max(np.abs(np.diff(log_density)) / apart, axis=1)
         of_terms = _EPS * (np.abs(log_density).max(axis=1) + constants)
         of_places = self.unit * (steepest + 1.0 / self.problem.kernel.bandwidth)
         noise: FloatArray = _NOISE * (of_terms + of_places)
