@@ -118,13 +118,12 @@ def test_noise_is_that_of_the_terms_and_of_places_where_they_are_steep(name):
     kernel = made.problem.kernel
     settings = made.problem.settings
     constants = abs(kernel.log_norm) + abs(math.log((1.0 - settings.background) * settings.scale)) + 1.0
-    nodes = panels.at(rule.nodes)
-    for i in range(len(panels)):
-        slopes = [abs(log_density[i, k + 1] - log_density[i, k]) / (nodes[i, k + 1] - nodes[i, k]) for k in range(7)]
-        of_terms = EPS * (np.abs(log_density[i]).max() + constants)
-        of_places = made.unit * (max(slopes) + 1.0 / kernel.bandwidth)
-        [got] = made.noise(panels.those(np.arange(len(panels)) == i), log_density[i : i + 1], rule)
-        assert got == pytest.approx(32.0 * (of_terms + of_places), rel=1e-6)
+    wanted = []
+    for nodes, row in zip(panels.at(rule.nodes), log_density, strict=True):
+        slopes = [abs(row[k + 1] - row[k]) / (nodes[k + 1] - nodes[k]) for k in range(7)]
+        of_terms = EPS * (max(abs(row)) + constants)
+        wanted.append(32.0 * (of_terms + made.unit * (max(slopes) + 1.0 / kernel.bandwidth)))
+    np.testing.assert_allclose(made.noise(panels, log_density, rule), wanted, rtol=1e-6)
 
 
 @pytest.mark.parametrize(("pieces", "enough"), [(16, 1024), (17, 544), (1, 512)])
