@@ -127,12 +127,18 @@ class FixedPointMover(Mover):
     """The exact step for the weights: S_i ← R_i/Σ_j R_j, as z_i = log R_i - log Σ_j R_j; it has no rate."""
 
     def step(self, place: FloatArray, gradient: FloatArray, evaluation: Evaluation) -> FloatArray:
-        """Return log R_i - log Σ_j R_j; -inf where R_i is 0: no bin then owes that point anything."""
+        """Return log R_i - log Σ_j R_j; -inf where R_i is 0: no bin then owes that point anything.
+
+        Where all are 0, beside a background, no bin owes any point anything, and all stay.
+        """
         assert evaluation.responsibilities is not None  # the gradient was asked for
+        total = float(evaluation.responsibilities.sum())
+        if total == 0.0:
+            return place
         with np.errstate(divide="ignore"):
             logs: FloatArray = np.log(evaluation.responsibilities)
-            total = float(np.log(evaluation.responsibilities.sum()))
-        return logs - total
+        logs -= math.log(total)
+        return logs
 
 
 MOVERS: Final[dict[str, type[Mover]]] = {"gradient": GradientMover, "em": FixedPointMover, "adam": AdamMover}

@@ -70,6 +70,18 @@ def test_the_gap_is_tight_at_the_least_loss() -> None:
     assert done.gap <= 1e-12
 
 
+@pytest.mark.parametrize("tolerance", [0.0, 1e-8])
+def test_em_stays_where_no_point_reaches_the_target(tolerance: float) -> None:
+    """Beside a background all R are 0: there is nothing to share out, and the loss is at its least already."""
+    problem = kg.Problem(
+        [0.0, 1.0], [0.0, -1.0], target=(-30, -29), kernel="gaussian", bandwidth=0.5, bins=1, background=0.3
+    )
+    done = kg.descend(problem, optimizer="em", steps=3, tolerance=tolerance)
+    assert done.converged == (tolerance > 0.0)
+    np.testing.assert_array_equal(done.end.problem.logits, problem.logits)
+    assert {row.loss for row in done.course} == {done.start.loss}
+
+
 def test_em_is_the_fixed_point_step() -> None:
     for background in (0.0, 0.2):
         problem = TWO_SIDED.replace(background=background)
