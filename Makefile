@@ -34,7 +34,7 @@ demo: .venv/stamp
 	$(BIN)/kdegrad grad $(SAMPLE) --top 8
 
 test: .venv/stamp
-	$(BIN)/python -m pytest
+	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 check: .venv/stamp
 	$(BIN)/ruff format --check .

@@ -49,12 +49,15 @@ TESTS = (
     "sums",
     "fast_sums",
     "cellsums",
+    "refinement",
     "objective",
     "quadrature",
     "exact",
     "exact_rule",
     "accuracy",
     "problem",
+    "options",
+    "descent",
 )
 EXPLAINED = Path(__file__).with_suffix(".txt")
 MOST_SECONDS = 10.0  # of tests against one mutant: what survives them is called a survivor

@@ -382,9 +382,11 @@ def test_a_missing_file(tmp_path: Path, write: Write) -> None:
     assert "did you mean 'swarm.csv'?" in refusal(tmp_path / "swarm.cvs")
 
 
-def test_a_missing_folder(tmp_path: Path) -> None:
-    message = refusal(tmp_path / "a" / "b" / "swarm.csv")
-    assert f"its folder '{tmp_path}/a/b' does not exist (the nearest that does: '{tmp_path}')" in message
+def test_a_missing_folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path)
+    message = refusal(Path("a/b/c/swarm.csv"))
+    assert "its folder 'a/b/c' does not exist (the nearest that does: 'a')" in message
 
 
 def test_a_folder(tmp_path: Path) -> None:
