@@ -9,7 +9,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kdegrad.reports import decimals
+from kdegrad.reports import as_csv, decimals
 
 
 def written(values: list[float] | np.ndarray) -> list[str]:
@@ -43,3 +43,25 @@ def test_the_layout_is_that_of_repr(value: float) -> None:
 
 def test_columns_stand_side_by_side() -> None:
     assert decimals.rows([np.array([1.0, 2.5]), np.array([-0.25, 1e-9])]) == b"1.0,-0.25\n2.5,1e-09\n"
+
+
+@pytest.mark.parametrize("count", [20_000, 20_001, 130_003])
+@pytest.mark.parametrize("processors", [1, 3, None])
+def test_many_rows_keep_their_order_however_many_threads_form_them(
+    count: int, processors: int | None, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The text is that of one piece, whatever the number of processors, which may be unknown."""
+    monkeypatch.setattr("os.cpu_count", lambda: processors)
+    columns = {"angle": np.arange(float(count)), "weight": np.random.default_rng(0).normal(size=count)}
+    header, _, body = "".join(as_csv.columns_table(columns)).partition("\n")
+    assert header == "angle,weight"
+    assert body == decimals.rows(list(columns.values())).decode("ascii")
+
+
+def test_a_piece_that_fails_fails_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
+    def fail(columns: object) -> bytes:
+        raise MemoryError
+
+    monkeypatch.setattr(decimals, "rows", fail)
+    with pytest.raises(MemoryError):
+        list(as_csv.columns_table({"angle": np.zeros(100_000)}))

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import csv
+import os
+from collections import deque
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import asdict
 from itertools import islice
@@ -29,6 +31,8 @@ if TYPE_CHECKING:
     from kdegrad.sweeps import Sweep
 
 _ROWS_A_PIECE = 10_000
+_NUMERIC_ROWS_A_PIECE = 20_000
+_MOST_THREADS = 4  # more than these wait for each other
 
 
 def loss(evaluation: Evaluation) -> Iterator[str]:
@@ -65,9 +69,30 @@ def columns_table(columns: dict[str, NDArray[Any]]) -> Iterator[str]:
         yield from table(columns, zip(*(column.tolist() for column in cells), strict=True))
         return
     yield from table(columns, [])
-    for start in range(0, len(columns["angle"]), _ROWS_A_PIECE):
-        piece = [column[start : start + _ROWS_A_PIECE] for column in columns.values()]
-        yield decimals.rows(piece).decode("ascii")
+    yield from _rows_of_numbers(list(columns.values()))
+
+
+def _rows_of_numbers(columns: list[NDArray[np.float64]]) -> Iterator[str]:
+    """Yield the rows in pieces; if they are many, formed by threads, as NumPy lets go of the interpreter."""
+
+    def piece(start: int) -> str:
+        return decimals.rows([column[start : start + _NUMERIC_ROWS_A_PIECE] for column in columns]).decode("ascii")
+
+    starts = range(0, len(columns[0]), _NUMERIC_ROWS_A_PIECE)
+    if len(starts) == 1:
+        yield piece(0)
+        return
+    from concurrent.futures import Future, ThreadPoolExecutor  # it takes a while to load
+
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    ahead: deque[Future[str]] = deque()  # a few pieces, and not all: memory is short
+    with ThreadPoolExecutor(threads) as pool:
+        for start in starts:
+            ahead.append(pool.submit(piece, start))
+            if len(ahead) > threads:
+                yield ahead.popleft().result()
+        while ahead:
+            yield ahead.popleft().result()
 
 
 def _or_none(column: NDArray[Any]) -> NDArray[Any]:
