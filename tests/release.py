@@ -60,6 +60,7 @@ kg.loss([1.0], target=(0, 1), bandwith=3)
 """
 # The outer part of the suite: the command, files, reports, figures; what a dependency's version may change.
 OUTER = ["cli", "cli_families", "faults", "objective", "parquet", "plot", "problem", "reading", "readme", "verify_cli"]
+CORES = ("--numprocesses", "auto", "--dist", "loadfile")
 
 
 def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]:
@@ -182,7 +183,7 @@ def matrix() -> None:
                 ]
                 whole = resolution == "lowest-direct" and version == min(pythons())
                 files = [] if whole else [f"tests/test_{part}.py" for part in OUTER]
-                done = run(python, "-m", "pytest", "-p", "no:cacheprovider", *files, cwd=ROOT)
+                done = run(python, "-m", "pytest", *CORES, "-p", "no:cacheprovider", *files, cwd=ROOT)
                 last = done.stdout.splitlines()[-1]
                 print(f"{'.'.join(map(str, version))} {resolution}: {', '.join(shown)}: {last}", flush=True)
                 if done.returncode:
