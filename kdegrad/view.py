@@ -13,6 +13,7 @@ from kdegrad.sums import make_sums
 _MARGIN: Final = 0.07  # of the range, beyond the outermost point
 _POINTS_IN_CURVE: Final = 2_000
 _LARGEST_LOG: Final = 700.0  # exp of it is a number still
+_FARTHEST: Final = 8e307  # that a range goes: its width is a float64 still
 
 
 def centre(problem: Problem) -> float:
@@ -32,7 +33,21 @@ def span(problem: Problem) -> tuple[float, float]:
     ends = [middle, *(problem.target or ()), float(problem.angles.min()), float(problem.angles.max())]
     low, high = min(ends), max(ends)
     margin = max(_MARGIN * (high - low), 1e-9 * abs(middle)) or problem.kernel.bandwidth
-    return low - margin, high + margin
+    return max(low - margin, -_FARTHEST), min(high + margin, _FARTHEST)
+
+
+def target_parts(problem: Problem) -> list[tuple[float, float]]:
+    """Return the stretches of `span` that the target covers: two where it leaves the turn about a node at its end."""
+    if problem.target is None or problem.width is None:
+        return []
+    low, high = problem.target
+    period = problem.settings.circumference
+    if period is None or problem.settings.at is None:  # the turn is the one about the target's centre
+        return [(low, high)]
+    start, end = span(problem)
+    low = float(problem.domain.unrolled(np.asarray(low), start))
+    high = low + problem.width
+    return [(low, high)] if high <= end else [(low, end), (start, high - period)]
 
 
 def positions(problem: Problem) -> FloatArray:
@@ -46,13 +61,12 @@ def positions(problem: Problem) -> FloatArray:
 @np.errstate(over="ignore")  # of places so far away that the density is 0 in a float64
 def density(problem: Problem, places: FloatArray) -> FloatArray:
     """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j), and on the target E/(b-a) more, at each place x."""
-    settings = problem.settings
-    sums = make_sums(settings.sums, problem.kernel, problem.angles, places)
+    sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, places)
     logs = sums.at_nodes(problem.weights) + problem.log_share
     values = np.exp(np.minimum(logs, _LARGEST_LOG))
-    if settings.background > 0.0 and problem.target is not None and problem.width is not None:
-        low, high = problem.target
-        values += np.where((places >= low) & (places <= high), settings.background / problem.width, 0.0)
+    if problem.settings.background > 0.0 and problem.width is not None:
+        within = np.any([(places >= low) & (places <= high) for low, high in target_parts(problem)], axis=0)
+        values += np.where(within, problem.settings.background / problem.width, 0.0)
     return np.asarray(values)
 
 
@@ -62,9 +76,10 @@ def curve(problem: Problem, count: int) -> tuple[FloatArray, FloatArray]:
     parts = [np.linspace(low, high, count)]
     if len(problem.angles) <= _POINTS_IN_CURVE:  # narrow peaks stand on points, and many points leave no gap
         parts.append(positions(problem))
-    if problem.target is not None and problem.settings.background > 0.0:
-        edges = np.asarray(problem.target, dtype=np.float64)
-        parts += [edges, np.nextafter(edges, [-np.inf, np.inf])]
+    if problem.settings.background > 0.0:
+        for edges in map(np.array, target_parts(problem)):
+            parts += [edges, np.nextafter(edges, [-np.inf, np.inf])]
     places = np.sort(np.concatenate(parts))
+    places = places[(places >= low) & (places <= high)]
     places = places[np.append(True, np.diff(places) > 0.0)]  # not np.unique, which loads numpy.ma
     return places, density(problem, places)

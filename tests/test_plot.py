@@ -125,6 +125,7 @@ def test_labels_are_data(tmp_path: Path) -> None:
         kg.Problem([0, 1e9], [0, -np.inf], target=(0, 1), kernel="gaussian", bandwidth=1e-3, background=0.5),
         kg.Problem([350, 10], target=(-10, 350), circular=True, scale=1e300, bandwidth=1e-9),
         kg.Problem([1.0, 2.0], target=(0, 4), period=12, kernel="wrapped-gaussian"),
+        kg.Problem([1e308, -1e308], target=(0, 30), bandwidth=1e306),
         kg.Problem(np.linspace(-50, 50, 3001), target=(0, 10), rule="gauss", bins=3),
         kg.Problem(np.linspace(0, 300, 1001), target=(0, 10), circular=True, bins=900),
     ],
@@ -139,7 +140,7 @@ def test_odd_problems_are_drawn(tmp_path: Path, problem: kg.Problem) -> None:
     assert file.stat().st_size < 3_000_000
     plot.descent(kg.descend(problem, steps=2), str(file))
     plot.descent(kg.descend(problem, steps=0), str(file))
-    plot.sweep(kg.sweep(problem, "scale", [1, 2]), str(file), log=True)
+    plot.sweep(kg.sweep(problem, "scale", [1e-300, 1e300]), str(file), log=True)
     plot.sweep(kg.sweep(problem, "scale", [1]), str(file))
     drawn(file)
 

@@ -8,7 +8,7 @@ import pytest
 import kdegrad as kg
 from kdegrad.reports import Look
 from kdegrad.reports.sketch import DENSITY_ROWS, FEWEST_CELLS, GUTTER, sketch
-from kdegrad.view import curve, density, positions, span
+from kdegrad.view import curve, density, positions, span, target_parts
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -63,6 +63,9 @@ def test_target_and_points_stand_where_they_are() -> None:
         kg.Problem([0, 10], target=(0, 360), circular=True, kernel="uniform", bandwidth=1),
         kg.Problem([350, 10], target=(-10, 350), circular=True, scale=1e300, bandwidth=1e-9),
         kg.Problem([7], at=7, circular=True, scale=1e-300),
+        kg.Problem([7], at=200, target=(0, 30), circular=True, background=0.5),
+        kg.Problem([1e308, -1e308], target=(0, 30)),
+        kg.Problem([1.7e308, -1.7e308], target=(-1e307, 1.6e308), kernel="cauchy"),
     ],
 )
 def test_odd_problems_are_drawn(problem: kg.Problem) -> None:
@@ -90,3 +93,21 @@ def test_the_range_holds_target_and_points() -> None:
     places, values = curve(wind, 100)
     assert (np.diff(places) > 0).all()
     assert places.shape == values.shape
+
+
+@pytest.mark.parametrize("at", [350.0, 200.0, 0.0, -700.0, 195.0])
+@pytest.mark.parametrize("target", [(0.0, 30.0), (-10.0, 20.0), (350.0, 371.0), (0.0, 360.0)])
+def test_the_target_is_shown_in_the_turn_about_a_node(at: float, target: tuple[float, float]) -> None:
+    """Its parts lie in the range shown, and a place is in one of them if it is in the target, some turns away."""
+    problem = kg.Problem([7.0, 100.0], target=target, at=at, circular=True, background=0.9)
+    low, high = span(problem)
+    places = np.linspace(low, high, 1001)[:-1] + 0.1234
+    turns = 360.0 * np.arange(-3, 4)
+    within = ((places + turns[:, np.newaxis] >= target[0]) & (places + turns[:, np.newaxis] <= target[1])).any(axis=0)
+    parts = target_parts(problem)
+    assert all(low <= first < last <= high for first, last in parts)
+    np.testing.assert_array_equal(np.any([(places >= a) & (places <= b) for a, b in parts], axis=0), within)
+    assert (density(problem, places) >= 0.9 / problem.width).tolist() == within.tolist()
+    drawn, _ = curve(problem, 100)
+    assert drawn.min() >= low
+    assert drawn.max() <= high

@@ -99,12 +99,13 @@ def verdicts(checks: Sequence[VerdictLike], file: str) -> None:
 def _write(file: str, draw: Callable[[], Figure]) -> None:
     """Write what `draw` returns, in the house's style."""
     import matplotlib
+    import numpy as np
 
     from kdegrad.plot.style import SETTINGS
 
     form = _suffix(file)[1:]
     data = io.BytesIO()
-    with matplotlib.rc_context(), warnings.catch_warnings():
+    with matplotlib.rc_context(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label in a script that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)

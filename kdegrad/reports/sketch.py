@@ -24,7 +24,7 @@ from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.reports import Look
 from kdegrad.reports.tables import PULLED, PUSHED, ROUNDING, printed
-from kdegrad.view import curve, positions, span
+from kdegrad.view import curve, positions, span, target_parts
 
 GUTTER: Final = 13
 FEWEST_CELLS, MOST_CELLS = 24, 88
@@ -44,8 +44,9 @@ class _Cells:
 
     def index(self, places: FloatArray) -> np.typing.NDArray[np.intp]:
         """Return the cell of each place; what lies outside goes to the nearest."""
-        cells = np.floor((places - self.low) / (self.high - self.low) * self.count)
-        return np.clip(cells, 0, self.count - 1).astype(np.intp)
+        within = np.clip(places, self.low, self.high) - self.low
+        cells = np.floor(within / (self.high - self.low) * self.count)
+        return np.minimum(cells, self.count - 1).astype(np.intp)
 
     def of(self, place: float) -> int:
         """Return the cell of one place."""
@@ -117,8 +118,8 @@ def _axis(problem: Problem, cells: _Cells, look: Look) -> tuple[str, str]:
     """Return the axis with the target, or the bin where there is one alone, and its style."""
     thin, thick, mark = AXIS[look.unicode]
     axis = [thin] * cells.count
-    if problem.target is not None:
-        first, last = (cells.of(edge) for edge in problem.target)
+    for part in target_parts(problem):
+        first, last = (cells.of(edge) for edge in part)
         axis[first : last + 1] = thick * (last + 1 - first)
     if problem.settings.at is not None:
         axis[cells.of(problem.settings.at)] = mark
@@ -127,7 +128,8 @@ def _axis(problem: Problem, cells: _Cells, look: Look) -> tuple[str, str]:
 
 def _ticks(problem: Problem, cells: _Cells) -> str:
     """Return the numbers below the axis: the target's edges, then the ends, where there is room."""
-    middle = [*(problem.target or ()), *([] if problem.settings.at is None else [problem.settings.at])]
+    middle = [edge for part in target_parts(problem) for edge in part]
+    middle += [] if problem.settings.at is None else [problem.settings.at]
     if problem.settings.circumference is None:
         ends: Sequence[float] = (float(problem.angles.min()), float(problem.angles.max()))
     else:
