@@ -34,7 +34,7 @@ from kdegrad.reports import Format, Look, as_parquet
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep
     from kdegrad.problem import Problem
-    from kdegrad.sweeps import SweepStep
+    from kdegrad.sweeps import Value
 
 GRADIENT = "Gradient"
 EXAMPLE = "two_sided.yaml"
@@ -74,9 +74,11 @@ def loss(
 
     if exact and report.form is not Format.table:
         raise SettingError("exact", f"is for the table, and not for {report.form}: leave it out", "--exact")
-    start = _load(problem, report, figure)
+    loaded = _load(problem, report, figure)
+    if exact and (loaded.settings.at is not None or loaded.settings.rule == "exact"):
+        raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out", "--exact")
     with Working("summing"):
-        evaluation = evaluate(start, wrt=())
+        evaluation = evaluate(loaded, wrt=())
     wanted = len(evaluation.weights) <= COMPARED_POINTS if exact is None else exact
     compared = wanted and report.form is Format.table and evaluation.approximates_integral
     integral = exact_loss(evaluation.problem) if compared else None
@@ -110,9 +112,9 @@ def grad(
         raise SettingError(
             "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
         )
-    start = _load(problem, report, figure)
+    loaded = _load(problem, report, figure)
     with Working("summing"):
-        evaluation = evaluate(start, wrt=moving)
+        evaluation = evaluate(loaded, wrt=moving)
     if not evaluation.is_finite:
         say(f"error: {reports.not_finite(evaluation)}")
         return NOT_FINITE
@@ -139,7 +141,9 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
         if figure.plot is not None:
             raise SettingError("plot", "draws what came of checks, and --list runs none: leave one out", "--plot")
         writing.check_outputs(_outputs(report))
-        deliver(report, verdicts.listing(properties.PROPERTIES, report.form, look))
+        if problem.input_ is not None:
+            say("note: --list checks nothing: INPUT is not read")
+        deliver(report, verdicts.listing(properties.chosen(checks.options()["only"]), report.form, look))
         return DONE
     cases = _load_cases(problem, report, figure)
     with ProgressBar("checks") as advance:
@@ -162,20 +166,13 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
     values = along.values()
     start = _load(problem, report, figure)
     over = str(along.over)
-    done = 0
-    try:
-        total = len(sweeps.members(start, over, values, problem.kernel))
-        with ProgressBar("sweep", total) as advance:
-
-            def watch(step: SweepStep) -> None:
-                nonlocal done
-                done += 1
-                advance(step)
-
-            family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=watch)
-    except SettingError as error:  # a parameter is in range between two values that are: it left at an end
-        end = "--to" if done else "--from"
-        raise error.at(error.place or (end if error.name == over else f"--{error.name}")) from None
+    members = sweeps.members(start, over, values, problem.kernel)
+    _check_ends(start, over, members)
+    if over != "kernel" and getattr(problem, over, None) is not None:
+        say(f"note: --{over} is what the sweep runs over: the one given is not used")
+    problem.note_unused_df(dict(members))
+    with ProgressBar("sweep", len(members)) as advance:
+        family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
     deliver(report, reports.sweep(family, report.form, look_of(report)))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
@@ -231,6 +228,21 @@ def kernels(report: ReportFlags) -> int:
     return DONE
 
 
+def _check_ends(start: Problem, over: str, members: list[tuple[str, Value]]) -> None:
+    """Refuse a range that leaves its parameter's; between two values that are in range, all are."""
+    from kdegrad.sweeps import member
+
+    if over == "kernel":
+        return
+    ends = {members[-1][1]: "--to", members[0][1]: "--from"}
+    for kernel, value in members:
+        if value in ends:
+            try:
+                member(start, over, kernel, value)
+            except SettingError as error:
+                raise error.at(error.place or (ends[value] if error.name == over else f"--{error.name}")) from None
+
+
 def _warn_of_noise(lost_share: float) -> None:
     """Say so where rounding has taken a noticeable share of the responsibilities."""
     from kdegrad.objective import NOTICEABLE
@@ -259,14 +271,17 @@ def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFla
     if flags.input_ is not None:
         return {"input": flags.problem(flags.input_, outputs)}
     say("note: no INPUT: the packaged examples are checked")
-    cases, misfit = {}, None
+    cases: dict[str, Problem] = {}
+    misfits: dict[str, SettingError] = {}
     for name in EXAMPLES:
         try:
             cases[name] = flags.problem(_example(name), outputs, quiet=True)
         except SettingError as error:  # a kernel of the circle does not fit an example on the line
-            misfit = error
-    if misfit is not None and not cases:
-        raise misfit
+            misfits[name] = error
+    if not cases:
+        raise misfits[EXAMPLES[-1]]
+    for name, misfit in misfits.items():
+        say(f"note: {name} is left out: {misfit}")
     return cases
 
 

@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 
 from kdegrad.domain import FloatArray
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.grammar import nearest
+from kdegrad.magnitudes import euclidean_norm
 from kdegrad.movers import MOVERS, Coordinates
-from kdegrad.objective import NOTICEABLE, WRT, Evaluation, evaluate
+from kdegrad.objective import NOTICEABLE, WRT, Evaluation, checked_wrt, evaluate
 from kdegrad.problem import Problem
-from kdegrad.settings import choice, is_number, is_whole, listed
+from kdegrad.settings import choice, is_number, is_whole
 
 STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
 
@@ -147,6 +147,7 @@ class Descent:
         return sum(after > before + slack for before, after in itertools.pairwise(losses))
 
 
+@np.errstate(over="ignore", invalid="ignore")  # what overflows ends a descent
 def descend(
     problem: Problem,
     *,
@@ -210,7 +211,7 @@ def descend(
         gradient = coordinates.gradient(evaluation)
         is_noise = abs(evaluation.lost_share) > NOTICEABLE
         gap = _gap(evaluation, free) if moving == ("logits",) and not is_noise else None
-        now = DescentStep(step, evaluation, float(np.linalg.norm(gradient)), gap)
+        now = DescentStep(step, evaluation, euclidean_norm(gradient), gap)
         course.append(now.row())
         path.add(now)
         if watch is not None:
@@ -231,10 +232,21 @@ def descend(
         place = mover.step(place, gradient, evaluation)
         following = _evaluated(coordinates, place, moving)
         if following is None:
-            end = _End(False, f"step {step + 1} leads to where the loss is infinite: a smaller rate may not", True)
+            reason = f"step {step + 1} leads to where the loss or a number is infinite: a smaller rate may not"
+            end = _End(False, reason, True)
             break
         evaluation = following
-    return Descent(start, evaluation, moving, optimizer, rate, tolerance, tuple(course), path.whole(), *end)
+    return Descent(
+        start=start,
+        end=evaluation,
+        wrt=moving,
+        optimizer=optimizer,
+        rate=rate,
+        tolerance=tolerance,
+        course=tuple(course),
+        path=path.whole(),
+        **end._asdict(),
+    )
 
 
 @final
@@ -288,12 +300,8 @@ def _evaluated(coordinates: Coordinates, place: FloatArray, moving: Collection[s
 
 
 def _checked(steps: int, rate: float, wrt: str | Collection[str], optimizer: str, tolerance: float) -> tuple[str, ...]:
-    """Return what moves, in the order of `WRT`, once all is known to be in its range."""
-    wrt = listed("wrt", wrt)
-    for name in wrt:
-        if name not in WRT:
-            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
-    moving = tuple(name for name in WRT if name in wrt)
+    """Return what moves, once all is known to be in its range."""
+    moving = checked_wrt(wrt)
     if not moving:
         raise SettingError("wrt", f"nothing moves: choose from {', '.join(WRT)}")
     if optimizer == "em" and moving != ("logits",):

@@ -111,3 +111,11 @@ class Softmax(Magnitudes):
     def _chunks(self) -> Iterator[slice]:
         for start in range(0, len(self.logits), _CHUNK):
             yield slice(start, start + _CHUNK)
+
+
+def euclidean_norm(values: FloatArray) -> float:
+    """Return √Σ_i v_i² of values (N,) as m √Σ_i (v_i/m)², m = max_i |v_i|: no square is too small or too large."""
+    largest = float(np.abs(values).max())
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    return largest * float(np.linalg.norm(values / largest))

@@ -150,10 +150,7 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     SettingError
         For an unknown name in `wrt`.
     """
-    wrt = listed("wrt", wrt)
-    for name in wrt:
-        if name not in WRT:
-            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
+    wrt = checked_wrt(wrt)
     sums, log_density, loss = _forward(problem)
     responsibilities, gradients = None, Gradients()
     if wrt and math.isfinite(loss):
@@ -183,6 +180,21 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
             sums=sums.name,
         ),
     )
+
+
+def checked_wrt(wrt: str | Iterable[str]) -> tuple[str, ...]:
+    """Return the names of `WRT` that `wrt` lists, in their order.
+
+    Raises
+    ------
+    SettingError
+        For an unknown name.
+    """
+    given = listed("wrt", wrt)
+    for name in given:
+        if name not in WRT:
+            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
+    return tuple(name for name in WRT if name in given)
 
 
 def exact_loss(problem: Problem) -> float:

@@ -130,9 +130,10 @@ class Settings:
             whole = False
         if not whole:
             raise SettingError("bins", f"{self.bins!r} is no whole number: give 1 to {MOST_BINS}")
-        most = MOST_GAUSS_BINS if self.rule == "gauss" else MOST_BINS
-        if self.at is None and not 1 <= self.bins <= most:
-            of_rule = " for the rule gauss" if self.rule == "gauss" else ""
+        is_gauss = self.rule == "gauss" and self.at is None
+        most = MOST_GAUSS_BINS if is_gauss else MOST_BINS
+        if not 1 <= self.bins <= most:
+            of_rule = " for the rule gauss" if is_gauss else ""
             raise SettingError("bins", f"{self.bins} is out of range: give 1 to {most}{of_rule}")
 
     def _checked_target(self, target: Any) -> tuple[float, float]:

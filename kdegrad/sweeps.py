@@ -20,6 +20,7 @@ from kdegrad.domain import Circle, FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
 from kdegrad.kernels import KERNELS, LINE_KERNELS, make_kernel
+from kdegrad.magnitudes import euclidean_norm
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
 from kdegrad.settings import is_number, listed
@@ -29,9 +30,7 @@ from kdegrad.view import centre
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
 STEPS: Final = 11
 _BLOCK_PAIRS: Final = 65_536
-_ROUNDINGS: Final = 64 * float(
-    np.finfo(np.float64).eps
-)  # what two ways to the same logarithm may differ by, relatively
+_ROUND_OFF: Final = 64 * float(np.finfo(np.float64).eps)  # relative, between two ways to the same logarithm
 
 Value = float | int | str
 
@@ -139,7 +138,7 @@ def sweep(
     """
     steps, lost = [], 0.0
     for name, value in members(problem, over, values, kernels):
-        evaluation = evaluate(member(problem, over, value, name))
+        evaluation = evaluate(member(problem, over, name, value))
         steps.append(measure(evaluation, value))
         if evaluation.is_finite:
             lost = max(lost, evaluation.lost_share, key=abs)
@@ -182,8 +181,10 @@ def spaced(over: str, start: float, stop: float, steps: int, *, log: bool = Fals
     Raises
     ------
     SettingError
-        For equal ratios from or to a value that is not above 0.
+        For equal ratios from or to a value that is not above 0; for one step between two different ends.
     """
+    if steps == 1 and start != stop:
+        raise SettingError("steps", "1 is one value, and the range has two ends: give 2 or more, or equal ends")
     if log:
         for name, value in (("from", start), ("to", stop)):
             if value <= 0.0:
@@ -196,8 +197,8 @@ def spaced(over: str, start: float, stop: float, steps: int, *, log: bool = Fals
     return list(dict.fromkeys(values.tolist()))
 
 
-def member(problem: Problem, over: str, value: Value, kernel: str) -> Problem:
-    """Return the problem of a family: `problem` with `kernel`, and with `value` for the parameter `over`."""
+def member(problem: Problem, over: str, kernel: str, value: Value) -> Problem:
+    """Return one problem of a family: `problem` with `kernel`, and with `value` for the parameter `over`."""
     if over == "kernel":
         return problem.replace(kernel=kernel)
     if over == "distance":
@@ -217,15 +218,22 @@ def moved_away(problem: Problem, distance: float) -> FloatArray:
     reach = np.abs(offsets)
     closest, farthest = float(reach.min()), float(reach.max())
     if distance < -closest:
-        raise SettingError("distance", f"{distance:g} would carry a point past the centre: give {-closest:g} or more")
+        raise SettingError(
+            "distance", f"{_exactly(distance)} would carry a point past the centre: give {_exactly(-closest)} or more"
+        )
     if distance > 0.0 and isinstance(problem.domain, Circle) and farthest + distance > 0.5 * problem.domain.period:
         most = 0.5 * problem.domain.period - farthest
         raise SettingError(
             "distance",
-            f"{distance:g} would carry a point past the antipode of the target's centre, where away becomes toward: "
-            f"give {most:g} at most",
+            f"{_exactly(distance)} would carry a point past the antipode of the target's centre, where away is toward: "
+            f"give {_exactly(most)} at most",
         )
     return np.asarray(problem.angles + distance * np.sign(offsets))
+
+
+def _exactly(value: float) -> str:
+    """Return a number as it reads back: 12 or 0.1, as one would write it."""
+    return repr(float(value)).removesuffix(".0")
 
 
 def measure(evaluation: Evaluation, value: Value) -> SweepStep:
@@ -243,7 +251,7 @@ def measure(evaluation: Evaluation, value: Value) -> SweepStep:
         loss=evaluation.loss,
         kl=evaluation.kl,
         l1=float(size.sum()),
-        l2=float(np.linalg.norm(gradient)),
+        l2=euclidean_norm(gradient),
         max=float(size.max()),
         gradient_per_weight_max=float(per_weight.max()),
         gradient_per_weight_min=float(per_weight.min()),
@@ -251,6 +259,7 @@ def measure(evaluation: Evaluation, value: Value) -> SweepStep:
     )
 
 
+@np.errstate(invalid="ignore")  # where no point reaches a node, it neither pulls nor pushes: -inf - -inf is neither
 def only_pushed_down(evaluation: Evaluation) -> float:
     """Return the share of weight of the points that no bin pulls up and at least one pushes down.
 
@@ -261,7 +270,7 @@ def only_pushed_down(evaluation: Evaluation) -> float:
     problem = evaluation.problem
     nodes = problem.rule.nodes
     log_means = make_sums(problem.settings.sums, problem.kernel, problem.angles, nodes).at_nodes(problem.weights)
-    slack = _ROUNDINGS * (1.0 + np.abs(log_means))
+    slack = _ROUND_OFF * (1.0 + np.abs(log_means))
     pulled = np.zeros(len(problem.angles), dtype=bool)
     pushed = np.zeros(len(problem.angles), dtype=bool)
     rows = max(1, _BLOCK_PAIRS // len(problem.angles))

@@ -8,6 +8,7 @@ import json
 import math
 import os
 import pty
+import re
 import subprocess
 import sys
 import threading
@@ -112,6 +113,8 @@ def test_log_takes_values_at_equal_ratios_and_bins_are_whole(kdegrad) -> None:
         ("--over distance --from 0 --to 9 --steps 0", "--steps: 0 is out of range"),
         ("--over distance --from -50 --to 9", "--from: -50 would carry a point past the centre"),
         ("--over bandwidth --from -1 --to 9", "--from: -1.0 is out of range"),
+        ("--over bandwidth --from 1 --to -3 --steps 3", "--to: -3.0 is out of range"),
+        ("--over distance --from 0 --to 9 --steps 1", "--steps: 1 is one value"),
         ("--over background --from 0 --to 1", "--to: 1.0 is outside [0, 1)"),
         ("--over bins --from 1 --to 9 --at 0", "--over: bins: one bin stands for all"),
         ("--over kernel --from 1", "--from: kernel has names"),
@@ -129,6 +132,70 @@ def test_wrong_sweeps_are_refused(kdegrad, flags: str, said: str) -> None:
     assert (done.code, done.out) == (2, "")
     assert said in done.err
     assert "Traceback" not in done.err
+
+
+def test_the_remedy_for_a_range_is_in_range(kdegrad, tmp_path: Path) -> None:
+    """What a message says to give is taken, to the last digit."""
+    points = tmp_path / "points.csv"
+    points.write_text("angle\n27.3456789\n-100\n")
+    for circle, ends in ((), "--from {} --to 1"), (("--circular",), "--from 0 --to {}"):
+        flags = ["sweep", str(points), "--target", "0", "30", "--over", "distance", *circle]
+        refused = kdegrad(*flags, *ends.format(-20 if not circle else 100).split())
+        most = re.search("give (\\S+) (or more|at most)", refused.err)[1]
+        assert kdegrad(*flags, *ends.format(most).split()).code == 0
+
+
+@pytest.mark.parametrize(
+    ("flags", "notes"),
+    [
+        ("--over bandwidth --from 1 --to 2 --bandwidth 7", ["note: --bandwidth is what the sweep runs over"]),
+        ("--over scale --from 1 --to 2 --df 3 --kernel cauchy --kernel t", []),
+        ("--over scale --from 1 --to 2 --df 3 --kernel cauchy", ["note: --df is for student-t: cauchy does without"]),
+        ("--over scale --from 1 --to 2 --df 3 --kernel cauchy --kernel gaussian", ["cauchy, gaussian do without"]),
+        ("--over kernel --df 2 --bandwidth 3", []),
+    ],
+)
+def test_flags_that_a_sweep_has_no_use_for_are_said(kdegrad, flags: str, notes: list[str]) -> None:
+    done = kdegrad("sweep", TWO_SIDED, *flags.split())
+    assert done.code == 0
+    assert len(done.err.splitlines()) == len(notes)
+    assert all(note in done.err for note in notes)
+
+
+def test_a_sweep_of_several_kernels_starts_from_the_first(kdegrad) -> None:
+    done = kdegrad(*DISTANCE, "--kernel", "gaussian", "--kernel", "cauchy", "--format", "json")
+    assert done.json["problem"]["kernel"] == "gaussian"
+
+
+def test_nodes_that_nothing_but_the_background_reaches_neither_pull_nor_push(kdegrad) -> None:
+    flags = ["--kernel", "epanechnikov", "--bandwidth", "60", "--background", "0.1"]
+    done = kdegrad(*DISTANCE, *flags, "--format", "csv")
+    assert (done.code, done.err) == (0, "")
+    assert [row["only_pushed_down"] for row in done.rows[1:]] == ["0.0", "0.0"]
+
+
+@pytest.mark.parametrize("wrt", ["angles", "bandwidth"])
+def test_a_step_that_overflows_is_not_taken(kdegrad, wrt: str) -> None:
+    done = kdegrad("descend", TWO_SIDED, "--wrt", wrt, "--rate", "1e308", "--format", "json")
+    assert (done.code, done.json["steps"]) == (3, 0)
+    assert done.err.splitlines()[-1] == (
+        "error: step 1 leads to where the loss or a number is infinite: a smaller rate may not"
+    )
+
+
+def test_a_trace_is_csv(kdegrad, tmp_path: Path) -> None:
+    done = kdegrad("descend", TWO_SIDED, "--trace", str(tmp_path / "trace.parquet"))
+    assert (done.code, done.out) == (2, "")
+    assert "--trace: is written as CSV" in done.err
+
+
+def test_what_is_not_shown_of_a_course_is_where_the_table_says(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("COLUMNS", "40")
+    flags = ["descend", TWO_SIDED, "--steps", "3", "--wrt", "logits,angles,bandwidth"]
+    out = kdegrad(*flags).out
+    assert "not shown at 40 columns: bandwidth\n(widen the terminal, or --format json)" in out
+    assert "not shown at 40 columns: angle, weight\n(widen the terminal)" in out
+    assert "bandwidth" in kdegrad(*flags, "--format", "json").json["course"][0]
 
 
 def test_several_kernels_are_for_a_sweep_alone(kdegrad) -> None:

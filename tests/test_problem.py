@@ -19,7 +19,7 @@ import pytest
 import kdegrad as kg
 from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
 from kdegrad.domain import Circle, Line
-from kdegrad.magnitudes import Magnitudes, Softmax
+from kdegrad.magnitudes import Magnitudes, Softmax, euclidean_norm
 from kdegrad.settings import CIRCUMFERENCE, OPTION_NAMES, Options, from_options
 
 TARGET = {"target": (-30, 30)}
@@ -86,7 +86,9 @@ def test_settings_that_need_each_other():
     with pytest.raises(SettingError, match="--circular or --period") as caught:
         Problem([0.0], **TARGET, kernel="von-mises")
     assert caught.value.name == "kernel"
-    assert Settings(at=3.0, bins=0).bins == 0  # bins are not read where a node is given
+    with pytest.raises(SettingError, match="1 to 10000000"):
+        Settings(at=3.0, bins=0)
+    assert Settings(at=3.0, rule="gauss", bins=10_001).rule == "gauss"  # of which a single node has no use
 
 
 def test_the_ends_of_the_ranges_are_in():
@@ -307,3 +309,15 @@ def test_top_level_names():
     assert set(kg.__all__) <= set(dir(kg))
     with pytest.raises(AttributeError, match="no attribute 'losss'"):
         kg.losss  # noqa: B018  # asking is the test
+
+
+@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e200, 3e307])
+def test_the_euclidean_norm_is_right_at_any_size(scale):
+    assert euclidean_norm(scale * np.array([3.0, -4.0, 0.0])) == pytest.approx(5.0 * scale, rel=1e-3, abs=0.0)
+    assert euclidean_norm(np.array([3.0, -4.0])) == pytest.approx(5.0, rel=1e-15)
+
+
+def test_the_euclidean_norm_of_nothing_and_of_what_overflowed():
+    assert euclidean_norm(np.zeros(3)) == 0.0
+    assert euclidean_norm(np.array([1.0, -np.inf])) == np.inf
+    assert np.isnan(euclidean_norm(np.array([1.0, np.nan])))

@@ -73,7 +73,7 @@ def test_a_step_is_the_evaluation_of_the_changed_problem() -> None:
     gradient = evaluation.gradients.logits
     assert (last.loss, last.kl) == (evaluation.loss, evaluation.kl)
     assert last.l1 == np.abs(gradient).sum()
-    assert last.l2 == np.linalg.norm(gradient)
+    assert last.l2 == pytest.approx(np.linalg.norm(gradient), rel=1e-15)
     assert last.max == np.abs(gradient).max()
     assert last.gradient_per_weight_max == evaluation.gradients.per_weight.max()
     assert last.gradient_per_weight_min == evaluation.gradients.per_weight.min()
@@ -135,7 +135,9 @@ def test_values_are_equally_far_apart_or_at_equal_ratios() -> None:
     assert spaced("distance", 0, 10, 3) == [0, 5, 10]
     np.testing.assert_allclose(spaced("scale", 1, 100, 3, log=True), [1, 10, 100])
     assert spaced("bins", 1, 4, 10) == [1, 2, 3, 4]
-    assert spaced("distance", 7, 9, 1) == [7]
+    assert spaced("distance", 7, 7, 1) == [7]
+    with pytest.raises(kg.SettingError, match="steps: 1 is one value"):
+        spaced("distance", 7, 9, 1)
 
 
 def test_a_point_in_the_centre_stays_and_the_others_move_away() -> None:

@@ -9,6 +9,7 @@ import typer
 
 from kdegrad import grammar
 from kdegrad.errors import SettingError
+from kdegrad.flags.report import PARQUET
 from kdegrad.flags.words import count, names, option, parsed
 
 SWEEP, DESCENT = "Sweep", "Descent"
@@ -88,8 +89,10 @@ class DescentFlags:
         Raises
         ------
         SettingError
-            For a text that is no number, and for a rate where there is none.
+            For a text that is no number, for a rate where there is none, and for a trace that would be no CSV.
         """
+        if self.trace is not None and self.trace.lower().endswith(PARQUET):
+            raise SettingError("trace", "is written as CSV: name a .csv", "--trace")
         if self.optimizer == "em" and self.rate is not None:
             raise SettingError("rate", "em has none, its step is exact: leave it out", "--rate")
         numbers = {"rate": self.rate, "tolerance": self.tolerance}

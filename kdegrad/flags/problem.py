@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Any, ClassVar
 
@@ -133,9 +133,22 @@ class ProblemFlags:
             known = "" if content.overlooked is None else f" (is column {grammar.shown(content.overlooked)} either?)"
             say(f"note: {content.name} has neither logits nor weights{known}: all points weigh the same")
         made = problem_of(content, given)
-        if "df" in given and made.kernel.name != "student-t" and not (quiet or self.takes_kernels):
-            say(f"note: --df is for student-t: {made.kernel.name} does without")
+        if not quiet:
+            self._note_unused(made)
         return made
+
+    def _note_unused(self, made: Problem) -> None:
+        """Say which flags do nothing for the problem."""
+        if not self.takes_kernels:
+            self.note_unused_df([made.kernel.name])
+        if self.bins is not None and made.settings.rule == "exact":
+            say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
+
+    def note_unused_df(self, kernels: Collection[str]) -> None:
+        """Say so if there are degrees of freedom and none of the kernels has any."""
+        if self.df is not None and "student-t" not in kernels:
+            does = "does" if len(kernels) == 1 else "do"
+            say(f"note: --df is for student-t: {', '.join(kernels)} {does} without")
 
     def _settings(self) -> dict[str, Any]:
         """Return the settings that the flags give, by name, as Python values."""
@@ -150,7 +163,7 @@ class ProblemFlags:
         if self.kernel:
             if len(self.kernel) > 1 and not self.takes_kernels:
                 raise SettingError("kernel", "is given more than once: give one (sweep takes several)", "--kernel")
-            settings["kernel"] = self.kernel[-1]
+            settings["kernel"] = self.kernel[0]
         if self.circular is not None:
             settings["circular"] = self.circular
         if "at" in settings and (clash := {"bins", "rule"} & settings.keys()):

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from kdegrad.domain import FloatArray
 from kdegrad.kernels import CIRCLE_KERNELS, KERNELS
+from kdegrad.magnitudes import euclidean_norm
 from kdegrad.objective import Evaluation, responsibilities_by_bin
 from kdegrad.problem import Problem
 
@@ -63,7 +64,7 @@ def gradient_facts(evaluation: Evaluation) -> dict[str, Any]:
     size = np.abs(gradient)
     facts: dict[str, Any] = {
         "sum": float(gradient.sum()),
-        "norms": {"l1": float(size.sum()), "l2": float(np.linalg.norm(gradient)), "max": float(size.max())},
+        "norms": {"l1": float(size.sum()), "l2": euclidean_norm(gradient), "max": float(size.max())},
     }
     if evaluation.gradients.log_bandwidth is not None:
         facts["gradient_log_bandwidth"] = evaluation.gradients.log_bandwidth
