@@ -17,6 +17,7 @@ from kdegrad.exits import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT
 from kdegrad.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
 from kdegrad.grammar import safe_text
 
+TARGET_FORM = ": for example --target -30 30"
 SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have
 
 # Typer 0.26 took click in as a private module; click's class of usage errors is reached through a public name.
@@ -122,14 +123,22 @@ def _explain_usage(error: Any, arguments: Sequence[str]) -> int:
     first = next(iter(arguments), "")
     path = f"kdegrad {first}" if first in COMMANDS else "kdegrad"
     said, remedy = safe_text(error.format_message()), _remedy(error, arguments)
+    if _lacks_high(arguments):  # click took the next option for HIGH, and stumbled over what stands behind it
+        said, remedy = "Option '--target' requires 2 arguments", TARGET_FORM
     say(f"error: {said.rstrip('.') + remedy if remedy else said}\nTry '{path} --help'.")
     return WRONG_INPUT
+
+
+def _lacks_high(arguments: Sequence[str]) -> bool:
+    """Return whether --target is followed by another option where HIGH should be."""
+    behind = list(arguments)[list(arguments).index("--target") + 1 :] if "--target" in arguments else []
+    return len(behind) > 1 and behind[1].startswith("--")
 
 
 def _remedy(error: Any, arguments: Sequence[str]) -> str:
     """Return what to write instead, where click's words leave it open."""
     if getattr(error, "option_name", None) == "--target":
-        return ": for example --target -30 30"
+        return TARGET_FORM
     first, *rest = arguments
     if first in COMMANDS or getattr(error, "possibilities", None):
         return ""

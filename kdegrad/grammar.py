@@ -72,9 +72,9 @@ def _remedy(stripped: str) -> str:
         return f"a decimal comma: write a point, {stripped.replace(',', '.')}"
     bare = stripped.lstrip("+-.").lower()
     if bare in ("inf", "infinity"):
-        return "it is infinite: only a logit may be, and only -inf, which masks its point"
+        return "it is infinite: write a finite number, or -inf for a logit, which masks its point"
     if bare == "nan":
-        return "a missing value: fill it in or leave the point out"
+        return "a missing value: write one, or leave its point out"
     return "write digits, a point, an exponent: 12, -0.5, 1e-3"
 
 

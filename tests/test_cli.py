@@ -198,6 +198,8 @@ def test_numbers_on_the_command_line_obey_the_grammar(kdegrad, points: str, text
         ("--bandwith 3", "--bandwidth"),
         ("--target 0 9 --format xml", "--format"),
         ("--target 0 9 --exact --format json", "--exact: is for the table"),
+        ("--at 0 --exact", "--exact: compares bins with the integral"),
+        ("--target 0 9 --rule exact --exact", "--exact: compares bins with the integral"),
         ("--target 0 9 --angle-column direction", "direction"),
     ],
 )
@@ -215,11 +217,44 @@ def test_degrees_of_freedom_without_a_student_t_are_said_to_do_nothing(kdegrad) 
     assert kdegrad("loss", TWO_SIDED, "--df", "2", "--kernel", "t").err == ""
 
 
+def test_bins_beside_the_exact_rule_are_said_to_do_nothing(kdegrad) -> None:
+    noted = kdegrad("loss", TWO_SIDED, "--rule", "exact", "--bins", "10")
+    assert (noted.code, noted.err.count("note: --bins is for midpoint and gauss")) == (0, 1)
+    assert noted.out == kdegrad("loss", TWO_SIDED, "--rule", "exact").out
+
+
+def test_a_problem_in_yaml_on_standard_input_is_told_of_its_format(kdegrad, tmp_path: Path) -> None:
+    problem = tmp_path / "problem.csv"
+    problem.write_text("target: [0, 1]\npoints: swarm.csv\n")
+    assert "or say --input-format yaml" in kdegrad("loss", problem).err
+    problem.write_text("direction\n3\n")
+    assert "or what parts the columns with --delimiter" in kdegrad("loss", problem).err
+
+
+@pytest.mark.parametrize("flags", ["--bandwidth 1e-300", "--kernel gaussian --bandwidth 0.4 --background 0.5"])
+def test_the_norm_of_large_and_small_gradients_is_a_number(kdegrad, flags: str) -> None:
+    norms = kdegrad("grad", TWO_SIDED, *flags.split(), "--format", "json").json["norms"]
+    assert 0.0 < norms["max"] <= norms["l2"] <= norms["l1"]
+    assert not 1e-150 < norms["max"] < 1e150  # the square is no float64
+
+
+@pytest.mark.parametrize("command", ["grad", "grad --per-bin --bins 2"])
+def test_a_narrow_table_folds_its_labels_and_drops_columns(
+    kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, command: str
+) -> None:
+    points = tmp_path / "points.csv"
+    points.write_text("angle,logit,label\n-123.456,0.25,a label of very many letters\n23.456789,-1.5,b\n")
+    monkeypatch.setenv("COLUMNS", "40")
+    done = kdegrad(*command.split(), str(points), "--target", "-30", "30", "--bandwidth", "10")
+    assert max(map(len, done.out.splitlines())) <= 40
+
+
 @pytest.mark.parametrize(
     ("arguments", "said", "helped"),
     [
         ("loss f.csv --target -30,30", "for example --target -30 30", "kdegrad loss"),
         ("grad f.csv --target 0", "for example --target -30 30", "kdegrad grad"),
+        ("grad f.csv --target 0 --format csv", "requires 2 arguments: for example --target -30 30", "kdegrad grad"),
         ("loss --bandwidth", "'--bandwidth' requires an argument", "kdegrad loss"),
         ("data.csv --target 0 9", ": put the command first: kdegrad loss data.csv", "kdegrad"),
         ("data.csv grad", ": put the command first: kdegrad grad data.csv", "kdegrad"),

@@ -12,6 +12,7 @@ import pytest
 
 import kdegrad as kg
 from kdegrad import cli
+from kdegrad.reading import read
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -112,6 +113,20 @@ def test_a_report_in_parquet_holds_the_same_float64(tmp_path: Path) -> None:
     assert table["gradient"].to_pylist() == evaluation.gradients.logits.tolist()
     assert table["label"].to_pylist() == list(evaluation.problem.labels)
     assert cli.run(["loss", str(output), "--logit-column", "logit", "--target", "-30", "30"]) == 0
+
+
+def test_numbers_that_are_not_there_are_numbers_all_the_same(tmp_path: Path) -> None:
+    """The type of a column does not hang on whether any of its cells is filled."""
+    output = tmp_path / "out.parquet"
+    assert cli.run(["loss", str(SAMPLES / "two_sided.csv"), "--at", "0", "--output", str(output)]) == 0
+    table = pyarrow.parquet.read_table(output)
+    for name in ("kl", "low", "high"):
+        assert (table[name].type, table[name].to_pylist()) == (pyarrow.float64(), [None])
+
+
+def test_there_is_nothing_to_part_in_parquet(tmp_path: Path) -> None:
+    with pytest.raises(kg.SettingError, match=r"delimiter: .*is Parquet"):
+        read(tmp_path / "swarm.parquet", delimiter=",")
 
 
 def test_json_does_not_go_into_parquet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

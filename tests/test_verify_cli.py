@@ -92,6 +92,25 @@ def test_only_may_be_repeated_and_an_unknown_one_is_refused(capfd) -> None:
     assert "did you mean 'merge'" in err
 
 
+def test_a_list_is_of_the_properties_that_are_chosen(capfd) -> None:
+    code, out, err = run(capfd, "--list", "--only", "merge,unit", "--format", "json")
+    assert (code, err) == (0, "")
+    assert [item["property"] for item in json.loads(out)["properties"]] == ["merge", "unit"]
+    code, out, err = run(capfd, "--list", "--only", "nonsense")
+    assert (code, out) == (2, "")
+    assert "unknown property 'nonsense'" in err
+    code, out, err = run(capfd, "nofile.yaml", "--list")
+    assert (code, err) == (0, "note: --list checks nothing: INPUT is not read\n")
+
+
+def test_examples_that_do_not_fit_the_flags_are_named(capfd) -> None:
+    code, _, err = run(capfd, "--kernel", "von-mises", "--only", "merge", "--cases", "0")
+    assert code == 0
+    assert err.splitlines()[1:] == [
+        "note: two_sided.yaml is left out: kernel: von-mises lives on a circle: add --circular or --period P"
+    ]
+
+
 @pytest.mark.parametrize(
     "flags", ["--cases -1", "--cases x", "--seed 1.5", "--tolerance 0", "--tolerance nan", "--format xml"]
 )

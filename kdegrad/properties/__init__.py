@@ -8,8 +8,8 @@ twenty, `cases.py` draws problems, `verify.py` judges. `reference.py` is a secon
 from __future__ import annotations
 
 from kdegrad.properties.base import Case, Comparison, Property, Verdict
-from kdegrad.properties.verify import PROPERTIES, judge, passed, verify
+from kdegrad.properties.verify import PROPERTIES, chosen, judge, passed, verify
 
 IDS = tuple(property_.id for property_ in PROPERTIES)
 
-__all__ = ["IDS", "PROPERTIES", "Case", "Comparison", "Property", "Verdict", "judge", "passed", "verify"]
+__all__ = ["IDS", "PROPERTIES", "Case", "Comparison", "Property", "Verdict", "chosen", "judge", "passed", "verify"]

@@ -95,20 +95,35 @@ def verify(
     SettingError
         For an unknown id, a negative count or seed, a tolerance that is no positive number.
     """
-    only = listed("only", only)
-    _check_options(cases, seed, only, tolerance)
-    chosen = [p for p in PROPERTIES if not only or p.id in only]
+    properties = chosen(only)
+    _check_options(cases, seed, tolerance)
     given = {"input": problem} if isinstance(problem, Problem) else problem or {}
     like = next((p.settings for p in given.values()), Settings(target=(0.0, 1.0)))
     drawn = [input_case(p, seed, name) for name, p in given.items()]
     drawn += random_cases(like, cases, seed)
     verdicts: list[Verdict] = []
     for case in drawn:
-        for chosen_property in chosen:
-            verdicts.append(judge(chosen_property, case, tolerance))
+        for property_ in properties:
+            verdicts.append(judge(property_, case, tolerance))
             if progress is not None:
-                progress(len(verdicts), len(drawn) * len(chosen))
+                progress(len(verdicts), len(drawn) * len(properties))
     return verdicts
+
+
+def chosen(only: str | Collection[str] = ()) -> list[Property]:
+    """Return the properties of the ids in `only`, in the order of `PROPERTIES`; all if it is empty.
+
+    Raises
+    ------
+    SettingError
+        For an unknown id.
+    """
+    only = listed("only", only)
+    known = [p.id for p in PROPERTIES]
+    for name in only:
+        if name not in known:
+            raise SettingError("only", f"unknown property {name!r}{nearest(str(name), known)} (--list shows them)")
+    return [p for p in PROPERTIES if not only or p.id in only]
 
 
 def passed(verdicts: Iterable[Verdict]) -> bool:
@@ -221,11 +236,7 @@ def _verdict(
     )
 
 
-def _check_options(cases: int, seed: int, only: Collection[str], tolerance: float | None) -> None:
-    known = [p.id for p in PROPERTIES]
-    for name in only:
-        if name not in known:
-            raise SettingError("only", f"unknown property {name!r}{nearest(str(name), known)} (--list shows them)")
+def _check_options(cases: int, seed: int, tolerance: float | None) -> None:
     for option, value in (("cases", cases), ("seed", seed)):
         if not (is_whole(value) and value >= 0):
             raise SettingError(option, f"{value!r} is out of range: give a whole number from 0 on")

@@ -69,6 +69,8 @@ def read(
     if chosen == "parquet":
         from kdegrad.reading import columnar  # imports pyarrow, which few have
 
+        if mark is not None:
+            raise SettingError("delimiter", f"{name} is Parquet, no table is to be parted: leave it out")
         return columnar.read_parquet(files.raw(path), name, columns)
     data = files.contents(path)
     if chosen in ("yaml", "yml"):

@@ -15,7 +15,11 @@ from kdegrad.reading.inline import POINTS_FORMS, inline_points
 from kdegrad.reading.nodes import Listing, Mapping, Node, NodeError, Scalar, is_blank, kind, tree
 from kdegrad.reading.points import ROLES, Columns, Faults, Source, place
 
-_FLAGS_ONLY: Final = ("output", "plot", "format", "debug", "input-format", "wrt", "per-bin", "top", "cases", "seed")
+_FLAGS_ONLY: Final = (
+    *("output", "plot", "format", "debug", "input-format", "exact", "wrt", "per-bin", "top"),  # loss and grad
+    *("cases", "seed", "only", "tolerance", "list"),  # verify-props
+    *("over", "from", "to", "steps", "log", "rate", "optimizer", "trace"),  # sweep and descend
+)
 _Value = TypeVar("_Value")
 
 

@@ -47,7 +47,7 @@ class Columns:
         """Return role → column for all roles, whether such a column exists or not."""
         return {role: role for role in ROLES} | self.given()
 
-    def choose(self, found: Collection[str], place: str) -> dict[str, str]:
+    def choose(self, found: Collection[str], place: str, hint: str = "") -> dict[str, str]:
         """Return the column of each role that the points have: ``{"angle": "theta", "logit": "logit"}``.
 
         Parameters
@@ -56,6 +56,8 @@ class Columns:
             The names of the columns that there are.
         place
             Where they are named, for the message.
+        hint
+            What else may mend a missing column, as the end of a sentence.
 
         Raises
         ------
@@ -65,8 +67,7 @@ class Columns:
         names, given = self.names(), self.given()
         missing = [
             f"{place}: no column {shown(column)} for the {role}s (columns found: {listed(found)}"
-            f"{nearest(column, found)}): name the right one with --{role}-column"
-            + (", or what parts the columns with --delimiter" if len(found) == 1 else "")
+            f"{nearest(column, found)}): name the right one with --{role}-column{hint}"
             for role, column in names.items()
             if column not in found and (role == "angle" or role in given)
         ]

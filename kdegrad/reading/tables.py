@@ -69,8 +69,15 @@ def read_table(data: bytes, name: str, columns: Columns, delimiter: str | None) 
     """
     lines = _Lines(data)
     header = _read_header(lines, name, columns, delimiter)
-    roles = columns.choose(header.names, place(name, header.line))
+    roles = columns.choose(header.names, place(name, header.line), _hint(header.names))
     return overlooked(_clean(data, name, header, roles) or _careful(lines, name, header, roles), header.names)
+
+
+def _hint(names: Sequence[str]) -> str:
+    """Return what else may be amiss with a header: that it is none, that it is not parted."""
+    if re.search(r":\s|:$", names[0]):
+        return ", or say --input-format yaml"
+    return ", or what parts the columns with --delimiter" if len(names) == 1 else ""
 
 
 @dataclass(frozen=True)

@@ -35,6 +35,8 @@ def write(pieces: Iterable[str], stream: IO[bytes]) -> None:
         convert_options=pyarrow.csv.ConvertOptions(column_types={"label": pyarrow.string()}),
     )
     for index, field in enumerate(table.schema):
+        if field.type == pyarrow.null():  # numbers, had there been any
+            table = table.set_column(index, field.name, table.column(index).cast(pyarrow.float64()))
         if field.type == pyarrow.string():
             cells = pyarrow.array(map(unguarded, table.column(index).to_pylist()), pyarrow.string())
             table = table.set_column(index, field, cells)

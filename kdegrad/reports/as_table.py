@@ -93,10 +93,11 @@ def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
     yield from _headline(evaluation, look)
     rows = list(islice(bin_rows(evaluation), ROWS_SHOWN))
     columns = [
-        Column(title, [cell(title, value) for value in values])
-        for title, values in zip(BIN_COLUMNS, zip(*rows, strict=True), strict=True)
+        Column(title, [cell(title, value) for value in values], dispensable)
+        for title, dispensable, values in zip(BIN_COLUMNS, (3, 0, 0, 2, 1, 0), zip(*rows, strict=True), strict=True)
     ]
-    columns.append(bars([row[-1] for row in rows], look, ROUNDING * float(evaluation.weights.max())))
+    least = ROUNDING * float(evaluation.weights.max())
+    columns.append(replace(bars([row[-1] for row in rows], look, least), dispensable=4))
     yield from fitted(look, columns)
     total = len(evaluation.problem.angles) * evaluation.problem.rule.bins
     if total > ROWS_SHOWN:
@@ -144,14 +145,14 @@ def descent(done: Descent, look: Look) -> Iterator[str]:
         Column(COURSE_TITLES.get(name, name), [Text(_number_or(getattr(row, name), "")) for row in rows], dispensable)
         for name, dispensable in shown.items()
     ]
-    yield from fitted(look, columns)
+    yield from fitted(look, columns, elsewhere="--format json")
     yield from printed(look, Text(facts["stopped"]))
     if facts["gap"] is not None:
         text = f"the loss is at most {number(facts['gap'])} above the least that any weights of these points can reach"
         yield from printed(look, Text(text))
     if facts["rises"]:
         yield from printed(look, Text(f"the loss rose in {facts['rises']} of these steps: try a smaller --rate"))
-    yield from fitted(look, _end_columns(done))
+    yield from fitted(look, _end_columns(done), elsewhere="")
     count = len(done.end.weights)
     if count > ROWS_SHOWN:
         yield from printed(look, Text(f"the {ROWS_SHOWN} heaviest of {count} points (--format csv has all)", "dim"))

@@ -22,6 +22,7 @@ from kdegrad.reports import Look
 
 ROUNDING = 1e-12  # of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
+_NARROWEST = 6  # letters of a column that is folded
 PULLED, PUSHED = "bright_blue", "dark_orange"  # told apart without red and green
 
 ASCII_WORDS = {
@@ -85,19 +86,26 @@ def _bar(fraction: float, look: Look) -> Text:
     return Text(" " * BAR_HALF).append(middle, style="dim").append(right, style=PUSHED)
 
 
-def fitted(look: Look, columns: list[Column]) -> Iterator[str]:
-    """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named."""
+def fitted(look: Look, columns: list[Column], elsewhere: str = "--format csv") -> Iterator[str]:
+    """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named.
+
+    `elsewhere` has what is left out too.
+    """
     unfolded = [replace(column, widest=None) for column in columns]
     kept = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded)
     while _measure(look, _table(look, kept)) > look.width and any(column.dispensable for column in kept):
         needless = max(kept, key=lambda column: column.dispensable)
         kept.remove(needless)
+    excess = _measure(look, _table(look, kept)) - look.width
+    if excess > 0:
+        kept = [c if c.widest is None else replace(c, widest=max(c.widest - excess, _NARROWEST)) for c in kept]
     table = _table(look, kept)
     yield from printed(replace(look, width=max(look.width, _measure(look, table))), table)
     left = {column.title for column in kept}
     dropped = [column.spoken for column in columns if column.title not in left]
     if dropped:
-        note = f"not shown at {look.width} columns: {', '.join(dropped)} (widen the terminal, or --format csv)"
+        remedy = f"widen the terminal, or {elsewhere}" if elsewhere else "widen the terminal"
+        note = f"not shown at {look.width} columns: {', '.join(dropped)} ({remedy})"
         yield from printed(look, Text(note, style="dim"))
 
 
