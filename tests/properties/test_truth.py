@@ -19,7 +19,8 @@ import kdegrad.properties.convergence
 from kdegrad.errors import SettingError
 from kdegrad.kernels import CIRCLE_KERNELS, KERNELS, LINE_KERNELS
 from kdegrad.problem import Problem
-from kdegrad.properties import PROPERTIES, Verdict, passed, verify
+from kdegrad.properties import PROPERTIES, Property, Verdict, judge, passed, verify
+from kdegrad.properties.cases import input_case
 
 ALL_IDS = [p.id for p in PROPERTIES]
 LINE_NAMES = [kernel.name for kernel in LINE_KERNELS]
@@ -298,6 +299,18 @@ def test_a_tolerance_stands_in_for_the_estimate_of_rounding() -> None:
     (narrow,) = verify(sample("laplace"), cases=0, only=["translation"], tolerance=1e-300)
     assert (wide.verdict, wide.tolerance) == ("pass", 1e-3)
     assert (narrow.verdict, narrow.tolerance) == ("fail", 1e-300)
+
+
+def test_a_statement_that_has_nothing_to_compare_is_skipped() -> None:
+    class Silent(Property):
+        id, family, statement = "silent", "ground", "nothing"
+
+        def measure(self, case, read):
+            return iter(())
+
+    verdict = judge(Silent(), input_case(Problem([-40.0, 50.0], target=(-30, 30), bandwidth=10), 0, "input"))
+    assert (verdict.verdict, verdict.reason) == ("skip", "nothing to compare")
+    assert not passed([verdict])
 
 
 def test_nothing_checked_is_not_passed() -> None:
