@@ -11,7 +11,7 @@ help:
 	@echo "make test      set up .venv and run the tests"
 	@echo "make check     lint, types, the README's commands, and verify-props on every sample and kernel"
 	@echo "make coverage  list the lines and branches that no test reaches"
-	@echo "make mutants   break the mathematics at 2,500 places and list what no test notices (half an hour)"
+	@echo "make mutants   break the mathematics at 2,500 places and list what no test notices (up to an hour)"
 	@echo "make bench     measure speed, as ratios side by side"
 	@echo "make dist      build wheel and sdist into dist/, and try each in a bare environment"
 	@echo "make matrix    test on every Python here, with the lowest and the newest dependencies (needs uv)"

@@ -292,9 +292,9 @@ def _outputs(
     drawn = None if figure is None else figure.plot
     if drawn is not None:
         plot.check(drawn)
+    report.require_form_for_output(report.format_)
     if report.is_parquet:
         as_parquet.check()
-        report.rendered(report.format_)
     return {"output": report.output, "plot": drawn, "trace": trace}
 
 

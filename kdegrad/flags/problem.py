@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Annotated, Any, ClassVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import typer
 
@@ -17,6 +17,18 @@ if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
 PROBLEM, READING = "Problem", "Reading"
+_READS: Final[Mapping[str, Callable[[str], Any]]] = {  # what the text of a setting becomes
+    "bandwidth": grammar.number,
+    "df": grammar.number,
+    "bins": grammar.integer,
+    "rule": str,
+    "at": grammar.number,
+    "scale": grammar.number,
+    "background": grammar.number,
+    "period": grammar.number,
+    "unit": str,
+    "sums": str,
+}
 
 
 def _input(default: str) -> Any:
@@ -153,7 +165,7 @@ class ProblemFlags:
     def _settings(self) -> dict[str, Any]:
         """Return the settings that the flags give, by name, as Python values."""
         settings = {
-            name: text if reads is str else parsed(name, reads, text)
+            name: parsed(name, reads, text)
             for name, reads in _READS.items()
             if (text := getattr(self, name)) is not None
         }
@@ -186,17 +198,3 @@ class CheckProblemFlags(ProblemFlags):
     """The same for ``verify-props``, which without INPUT takes all packaged examples."""
 
     input_: Annotated[str | None, _input("all the examples")] = None
-
-
-_READS: dict[str, Callable[[str], Any]] = {
-    "bandwidth": grammar.number,
-    "df": grammar.number,
-    "bins": grammar.integer,
-    "rule": str,
-    "at": grammar.number,
-    "scale": grammar.number,
-    "background": grammar.number,
-    "period": grammar.number,
-    "unit": str,
-    "sums": str,
-}

@@ -36,17 +36,16 @@ class _OutputFlags:
         """Whether the output is a Parquet file, by its suffix."""
         return self.output is not None and self.output.lower().endswith(PARQUET)
 
-    def rendered(self, form: str) -> str:
-        """Return the form to render for a ``--format``: for Parquet CSV, whose columns it has.
+    def require_form_for_output(self, form: str) -> None:
+        """Refuse a ``--format`` that the output's suffix contradicts.
 
         Raises
         ------
         SettingError
-            For another form than these in a Parquet file.
+            For another form than a table's in a Parquet file.
         """
         if self.is_parquet and form not in ("table", "csv"):
             raise SettingError("format", f"{form} does not go into a {PARQUET} file: leave --format out", "--format")
-        return "csv" if self.is_parquet else form
 
 
 @dataclass(eq=False, repr=False)
@@ -57,8 +56,8 @@ class ReportFlags(_OutputFlags):
 
     @property
     def form(self) -> Format:
-        """The form to render."""
-        return Format(self.rendered(self.format_))
+        """The form to render: for Parquet CSV, whose columns it has."""
+        return Format.csv if self.is_parquet else self.format_
 
 
 @dataclass(eq=False, repr=False)
@@ -69,8 +68,8 @@ class VerdictReportFlags(_OutputFlags):
 
     @property
     def form(self) -> VerdictFormat:
-        """The form to render."""
-        return VerdictFormat(self.rendered(self.format_))
+        """The form to render: for Parquet CSV, whose columns it has."""
+        return VerdictFormat.csv if self.is_parquet else self.format_
 
 
 @dataclass(eq=False, repr=False)

@@ -1,7 +1,8 @@
 """What a person or a program reads. A renderer takes a result and returns text, in pieces; it computes nothing.
 
-One file a form: `as_table.py` for people, `as_json.py` and `as_csv.py` for programs; `verdicts.py` has the forms of
-``verify-props``. Here the form is chosen; each is imported only when it is asked for: JSON does not wait for rich.
+One file a form: `as_table.py` for people, `as_json.py` and `as_csv.py` for programs, `as_parquet.py` for what the CSV
+holds; `verdicts.py` has the forms of ``verify-props``. Here the form is chosen; each is imported only when it is asked
+for, as JSON does not wait for rich. `not_finite` is the sentence that a result without numbers comes with.
 """
 
 from __future__ import annotations
