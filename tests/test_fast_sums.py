@@ -618,6 +618,32 @@ def test_many_points_share_a_cell_few_need_not():
     assert [_fewest(points, 16) for points in (1, 63, 64, 640, 1024, 10**6)] == [1, 1, 1, 10, 16, 16]
 
 
+@pytest.mark.parametrize(
+    ("kernel", "target", "options"),
+    [
+        ("cauchy", (-305_000.0, 695_000.0), {}),
+        ("student-t", (-30_500.0, 69_500.0), {"df": 2.5}),
+        ("cauchy", (-1.8, 358.2), {"circular": True}),
+        ("wrapped-cauchy", (-1.8, 358.2), {"circular": True}),
+    ],
+)
+def test_a_wide_target_leaves_near_points_their_digits(kernel, target, options):
+    """A node at 0 lies among points whose coordinates are far smaller than the middle of the nodes.
+
+    A heavy tail is so flat that the large coordinates of the far nodes ask for no tolerance.
+    """
+    x = np.random.default_rng(0).uniform(-3e-6, 3e-6, 2000)
+    width = (target[1] - target[0]) / 101
+    nearest = min(target[0] + (np.arange(101) + 0.5) * width, key=abs)
+    problem = Problem(
+        x, target=(target[0] - nearest, target[1] - nearest), kernel=kernel, bandwidth=1e-6, bins=101, **options
+    )
+    dense, fast = (evaluate(problem.replace(sums=sums)) for sums in ("dense", "fast"))
+    assert fast.diagnostics.sums == "cells"
+    assert abs(fast.loss - dense.loss) < 2e-12
+    np.testing.assert_allclose(fast.responsibilities, dense.responsibilities, rtol=2e-12)
+
+
 def test_a_cell_reaches_over_its_points():
     """Of more than P points the proxies are Chebyshev's nodes; of fewer, the points themselves."""
     clusters = [np.zeros(5), 10.0 + np.linspace(0.0, 0.5, 9), [20.0, 20.25], [30.0]]
@@ -625,7 +651,7 @@ def test_a_cell_reaches_over_its_points():
     cells = Cells(Line(), points, 7.0, 3, lambda places: np.ones_like(places))
     np.testing.assert_array_equal(cells.counts, [5, 9, 2, 1])
     np.testing.assert_array_equal(cells.interpolated, [True, True, False, False])
-    np.testing.assert_allclose(cells.centres + 7.0, [0.0, 10.25, 20.125, 30.0])
+    np.testing.assert_allclose(cells.centres, [0.0, 10.25, 20.125, 30.0])
     np.testing.assert_allclose(cells.halves, [0.0, 0.25, 0.125, 0.0], rtol=1e-9)
     assert cells.proxies == 4
     np.testing.assert_allclose(cells.offsets[1], 0.25 * np.cos((np.arange(4) + 0.5) * np.pi / 4), rtol=1e-9)

@@ -49,6 +49,9 @@ class Gathered(NamedTuple):
 class Cells:
     """Points (N,) sorted into C cells of P proxies each.
 
+    They are sorted by their displacements from `origin`; those that enter a kernel are formed anew from the points
+    themselves, so that no rounding of a far origin is left in them.
+
     Attributes
     ----------
     order
@@ -56,7 +59,7 @@ class Cells:
     starts, counts
         Where each cell begins in that order and how many points it has, (C,).
     centres, halves
-        The middle of each cell, as a displacement from `origin`, and its half width, (C,).
+        The middle of each cell, as an angle, and its half width, (C,).
     interpolated
         Whether the proxies are Chebyshev's nodes, (C,).
     offsets
@@ -79,14 +82,17 @@ class Cells:
         del order  # twice the size
         self.starts = _cell_starts(displacements, planned_half_widths, _fewest(len(points), degree + 1))
         self.counts = np.diff(self.starts, append=len(points))
-        low, high = displacements[self.starts], displacements[self.starts + self.counts - 1]
-        self.centres = 0.5 * (low + high)
+        widths = displacements[self.starts + self.counts - 1] - displacements[self.starts]
+        self.centres = self.ordered(points, self.starts) + 0.5 * widths
         self.interpolated = self.counts > degree + 1
         self.proxies = degree + 1 if self.interpolated.any() else int(self.counts.max())
-        self.halves = np.maximum(high - self.centres, self.centres - low)
         self.cells = np.repeat(np.arange(len(self.starts), dtype=np.min_scalar_type(len(points))), self.counts)
-        displacements -= self.centres[self.cells]
         self.from_centre = displacements
+        for chunk, cells in self.chunks():
+            self.from_centre[chunk] = domain.difference(self.ordered(points, chunk), self.centres[cells])
+        self.halves = np.maximum(
+            np.maximum.reduceat(self.from_centre, self.starts), -np.minimum.reduceat(self.from_centre, self.starts)
+        )
         angles = (np.arange(self.proxies) + 0.5) * (np.pi / self.proxies)
         self.offsets = np.where(self.interpolated, self.halves, 0.0)[:, np.newaxis] * np.cos(angles)
         for chunk, cells in self.chunks():
@@ -99,8 +105,8 @@ class Cells:
         """Return where the points of some consecutive cells are, in cell order."""
         return slice(int(self.starts[cells.start]), int(self.starts[cells.stop - 1] + self.counts[cells.stop - 1]))
 
-    def ordered(self, values: FloatArray, members: slice) -> FloatArray:
-        """Return those of the points' values, (N,), that belong to a stretch of the points in cell order."""
+    def ordered(self, values: FloatArray, members: slice | IntArray) -> FloatArray:
+        """Return those of the points' values, (N,), that belong to some of the points in cell order."""
         return values[self.order[members].astype(np.intp)]
 
     def chunks(self) -> Iterator[tuple[slice, IntArray]]:
