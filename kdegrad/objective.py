@@ -28,7 +28,7 @@ from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
 from kdegrad.kernels import Factored
 from kdegrad.problem import Problem
-from kdegrad.settings import Options, from_options, listed
+from kdegrad.settings import Options, listed, require_known
 from kdegrad.sums import KernelSums, make_sums
 
 WRT: Final = ("logits", "angles", "bandwidth")
@@ -134,7 +134,7 @@ class Evaluation:
         return 1.0 - float(self.responsibilities.sum())
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as not finite, not warned of
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # it is reported as not finite, not warned of
 def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evaluation:
     """Return the loss of `problem` and its gradients with respect to what `wrt` names.
 
@@ -267,8 +267,7 @@ def _weighted(problem: Problem, sums: Factored) -> FloatArray:
 
 def _problem(angles: ArrayLike, logits: ArrayLike | None, options: Options) -> Problem:
     """Return the problem of the arrays as they are."""
-    if "copy" in options:
-        from_options(options)  # which knows no such option
+    require_known({"copy", "labels"} & options.keys())  # which are no options, but keywords of a Problem
     return Problem(angles, logits, copy=False, **options)
 
 
@@ -297,7 +296,7 @@ def grad(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[O
     return loss_and_grad(angles, logits, **options)[1]
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(over="ignore", invalid="ignore", divide="ignore")
 def loss_and_grad(
     angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]
 ) -> tuple[float, FloatArray]:

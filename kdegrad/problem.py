@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Unpack, final
@@ -57,7 +57,7 @@ class Problem:
         self,
         angles: ArrayLike,
         logits: ArrayLike | None = None,
-        labels: Sequence[str] | None = None,
+        labels: Iterable[str] | None = None,
         *,
         copy: bool = True,
         **options: Unpack[Options],
@@ -66,13 +66,14 @@ class Problem:
         points = _vector("angles", angles, copy)
         values = _vector("logits", np.zeros_like(points) if logits is None else logits, copy)
         weights = Softmax(values)
-        _check_points(points, weights, labels)
+        names = None if labels is None else _names(labels)
+        _check_points(points, weights, names)
         period = settings.circumference
         domain = Line() if period is None else Circle(period)
         parts: dict[str, Any] = {
             "angles": points,
             "logits": values,
-            "labels": None if labels is None else tuple(labels),
+            "labels": names,
             "weights": weights,
             "settings": settings,
             "domain": domain,
@@ -141,6 +142,13 @@ def _vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
         raise InputError(f"{name}: shape {array.shape}, where one number for each of N ≥ 1 points is wanted")
     array.flags.writeable = False
     return array
+
+
+def _names(labels: Iterable[str]) -> tuple[str, ...]:
+    try:
+        return tuple(labels)
+    except TypeError:
+        raise InputError(f"labels: {labels!r} is no list of names: give one for each angle") from None
 
 
 def _check_points(angles: FloatArray, weights: Softmax, labels: Sequence[str] | None) -> None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass, fields
 from typing import Any, Final, TypedDict
 
@@ -92,7 +92,7 @@ class Settings:
             _require_positive(name, getattr(self, name))
         if self.period is not None:
             _require_positive("period", self.period)
-        if str(self.circular) not in ("True", "False"):  # also NumPy's
+        if isinstance(self.circular, str) or str(self.circular) not in ("True", "False"):  # also NumPy's
             raise SettingError("circular", f"{self.circular!r} is neither true nor false")
         for name, choices in (("unit", tuple(CIRCUMFERENCE)), ("rule", RULES), ("sums", SUMS)):
             object.__setattr__(self, name, choice(name, getattr(self, name), choices))
@@ -101,6 +101,7 @@ class Settings:
         self._check_bins()
         if self.target is not None:
             object.__setattr__(self, "target", self._checked_target(self.target))
+        self._keep_plain_values()
 
     @property
     def circumference(self) -> float | None:
@@ -108,6 +109,16 @@ class Settings:
         if self.period is not None:
             return float(self.period)
         return CIRCUMFERENCE[self.unit] if self.circular else None
+
+    def _keep_plain_values(self) -> None:
+        """Keep numbers of Python's: what NumPy gives for one may be an array that changes."""
+        plain: dict[str, Any] = {
+            name: float(getattr(self, name)) for name in ("bandwidth", "df", "scale", "background")
+        }
+        plain |= {name: float(x) for name in ("at", "period") if (x := getattr(self, name)) is not None}
+        plain |= {"bins": operator.index(self.bins), "circular": bool(self.circular)}
+        for name, value in plain.items():
+            object.__setattr__(self, name, value)
 
     def _check_background(self) -> None:
         if not (is_number(self.background) and 0.0 <= self.background < 1.0):
@@ -138,6 +149,8 @@ class Settings:
 
     def _checked_target(self, target: Any) -> tuple[float, float]:
         """Return the interval as two floats of its own, once they are one."""
+        if isinstance(target, (Set, Mapping)):  # which have no order, no values
+            raise SettingError("target", f"{target!r} is no interval: give two numbers, low and high")
         try:
             low, high = (float(edge) if is_number(edge) else math.nan for edge in target)
         except (TypeError, ValueError):
@@ -168,10 +181,15 @@ OPTION_NAMES: Final = tuple(field.name for field in fields(Settings))
 
 def from_options(options: Mapping[str, Any]) -> Settings:
     """Return the settings that `options` give; an unknown name is answered with the nearest ones."""
+    require_known(options)
+    return Settings(**options)
+
+
+def require_known(options: Iterable[str]) -> None:
+    """Refuse a name that no option has; the nearest ones are offered."""
     for name in options:
         if name not in OPTION_NAMES:
             raise SettingError(name, f"unknown option{nearest(name, OPTION_NAMES)}")
-    return Settings(**options)
 
 
 def listed(name: str, value: Any) -> tuple[Any, ...]:
@@ -190,12 +208,15 @@ def is_whole(value: object) -> bool:
 
 
 def is_number(value: object) -> bool:
-    """Return whether `value` is a number, infinite ones too."""
-    if isinstance(value, (str, bool)) or not hasattr(value, "__float__") or getattr(value, "ndim", None):
+    """Return whether `value` is a real number, of Python or NumPy, infinite ones too."""
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of NumPy: no truth, no text, nothing complex
+    if isinstance(value, (str, bool)) or kind not in "iuf" or not hasattr(value, "__float__"):
+        return False
+    if getattr(value, "ndim", None):
         return False  # an array of one number was one to NumPy 1, with a warning
     try:
         return not math.isnan(float(value))
-    except (TypeError, OverflowError):  # an array; an integer beyond the floats
+    except (TypeError, ValueError, OverflowError):  # an array; a signalling NaN; an integer beyond the floats
         return False
 
 

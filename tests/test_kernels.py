@@ -365,6 +365,27 @@ def test_a_heavy_tail_holds_where_squares_overflow(name, domain):
     )
 
 
+@pytest.mark.parametrize("turns", [1e-3, 0.4, 3.0, 6.0, 40.0])
+def test_a_wide_wrapped_cauchy_keeps_the_digits_of_its_bandwidth_slope(turns):
+    """γ (coth γ - sinh γ/(cosh γ - cos θ)) is next to nothing where a kernel fills its circle: -2γ e^-γ cos θ or so."""
+    d = np.array([0.0, 1e-4, 0.05, 0.2, 0.3, 0.5])
+    found = make_kernel("wrapped-cauchy", turns, Circle(1.0)).log_bandwidth_slope(d)
+    with mp.workdps(150):
+        gamma = 2 * mp.pi * mpf(turns)
+        for place, slope in zip(d, found, strict=True):
+            exact = gamma * (mp.coth(gamma) - mp.sinh(gamma) / (mp.cosh(gamma) - mp.cos(2 * mp.pi * mpf(place))))
+            size = 1 if gamma < 1 else 2 * gamma * mp.exp(-gamma)
+            assert (
+                abs(mpf(slope) - exact) < ROUNDINGS * (1 + gamma) * size
+            )  # γ is rounded, and e^-γ has its error γ times
+
+
+@pytest.mark.parametrize("df", [1e308, 1e300])
+def test_a_heavy_tail_of_any_degrees_of_freedom_has_a_slope(df):
+    kernel = make_kernel("student-t", 1e-10, Line(), df)
+    np.testing.assert_allclose(kernel.log_slope(np.array([0.5, -0.5])), [-5e19, 5e19], rtol=1e-14)
+
+
 def test_where_each_kernel_is_not_smooth():
     """At 0; at an edge that is nearer than the antipode; else at the antipode, where the shorter way turns."""
     assert {kind.name for kind in KERNELS if kind.kinked} == {"laplace", "tricube", "triangular", "wrapped-laplace"}

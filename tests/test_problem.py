@@ -321,3 +321,63 @@ def test_the_euclidean_norm_of_nothing_and_of_what_overflowed():
     assert euclidean_norm(np.zeros(3)) == 0.0
     assert euclidean_norm(np.array([1.0, -np.inf])) == np.inf
     assert np.isnan(euclidean_norm(np.array([1.0, np.nan])))
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"circular": "False"},
+        {"circular": "True"},
+        {"bandwidth": np.complex128(3 + 4j)},
+        {"bandwidth": np.True_},
+        {"bandwidth": np.bytes_(b"10")},
+        {"bandwidth": np.array("x")},
+        {"bandwidth": Decimal("sNaN")},
+        {"target": {-30, 30}},
+        {"target": {-30: 0, 30: 1}},
+        {"bins": np.array([5])},
+    ],
+)
+def test_what_is_no_setting_is_refused_whatever_it_turns_into(options):
+    with pytest.raises(SettingError) as caught:
+        Settings(**TARGET | options)
+    assert caught.value.name == next(iter(options))
+
+
+def test_settings_are_frozen_though_numpy_s_arrays_are_not():
+    """A number given as an array without dimensions is kept as it was."""
+    given = {"bandwidth": 10.0, "background": 0.5, "scale": 2.0, "df": 4.0, "at": 3.0, "period": 360.0, "bins": 5}
+    arrays = {name: np.array(value) for name, value in given.items()}
+    settings = Settings(**TARGET, **arrays)
+    for array in arrays.values():
+        array[...] = -7
+    assert settings == Settings(**TARGET, **given)
+    assert all(type(getattr(settings, name)) is type(value) for name, value in given.items())
+
+
+@pytest.mark.parametrize("labels", [5, object()])
+def test_labels_that_are_no_list_are_refused(labels):
+    with pytest.raises(InputError, match=r"labels: .* is no list of names"):
+        Problem([1.0, 2.0], labels=labels, **TARGET)
+
+
+def test_labels_may_come_one_by_one():
+    assert Problem([1.0, 2.0], labels=(name for name in "ab"), **TARGET).labels == ("a", "b")
+
+
+@pytest.mark.parametrize("name", ["labels", "copy"])
+def test_keywords_of_a_problem_are_no_options_of_the_shortcuts(name):
+    with pytest.raises(SettingError, match="unknown option"):
+        kg.loss([1.0, 2.0], **TARGET, **{name: None})
+
+
+def test_no_warning_comes_of_a_narrow_kernel_or_a_wide_circle():
+    """Warnings are errors here."""
+    x = np.random.default_rng(0).uniform(-1, 1, 3000)
+    assert kg.loss(x, target=(-1, 1), kernel="gaussian", bandwidth=1e-160, bins=1000, sums="fast") > 0.0
+    assert np.isfinite(kg.loss([0.0, 1.0], target=(0, 1), kernel="gaussian", period=1e160))
+
+
+def test_a_target_of_one_rounding_has_gradients():
+    problem = Problem([0.3, 0.7], target=(1.0, 1.0 + 2.0**-52), rule="exact", kernel="epanechnikov", bandwidth=2)
+    assert np.isfinite(kg.evaluate(problem, wrt="angles").gradients.angles).all()

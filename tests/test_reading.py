@@ -928,3 +928,15 @@ def test_random_yaml_without_libyaml(pieces: list[str]) -> None:
     with pytest.MonkeyPatch.context() as patch:
         patch.delattr(yaml, "CSafeLoader", raising=False)
         survives(("points: {angle: [1]}\n" + "".join(pieces)).encode(), "yaml")
+
+
+@pytest.mark.parametrize("path", [b"points.csv", None, 5])
+def test_what_is_no_path_is_refused(path: object) -> None:
+    with pytest.raises(InputError, match="is no path"):
+        load(path)  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("name", ["labels", "angles", "bandwith"])
+def test_what_is_no_option_is_refused_before_a_file_is_read(name: str) -> None:
+    with pytest.raises(SettingError, match="unknown option"):
+        load("nowhere.yaml", **{name: [1.0]})

@@ -95,7 +95,7 @@ def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> Edge
     assert problem.width is not None
     cuts = breakpoints(problem)
     middles = 0.5 * (cuts[:-1] + cuts[1:])
-    stretch = np.searchsorted(cuts, problem.rule.nodes) - 1
+    stretch = np.maximum(np.searchsorted(cuts, problem.rule.nodes) - 1, 0)  # a node may be rounded onto the first cut
     halved = np.bincount(stretch, minlength=len(middles)) > HIGHEST_ORDER
     if not halved.any():
         return EdgeTerms(np.zeros(len(problem.angles)), 0.0)

@@ -36,7 +36,8 @@ class Geodesic(Kernel):
         self.half_period = 0.5 * circle.period
         mass = line.mass(self.half_period / line.bandwidth)
         self.log_norm = line.log_norm + math.log(mass)
-        at_antipode = float(line.log_density(np.array([self.half_period]))[0])
+        with np.errstate(over="ignore"):  # so far out that log K is no float64: the slope is 0
+            at_antipode = float(line.log_density(np.array([self.half_period]))[0])
         self.log_mass_slope = -circle.period * math.exp(at_antipode) / mass
         self.kinked, self.jumps = line.kinked, line.jumps
         if line.edge is not None and line.edge < self.half_period:
@@ -202,12 +203,14 @@ class WrappedCauchy(NativeCircleKernel):
     def log_bandwidth_slope(self, d: FloatArray) -> FloatArray:
         """Return γ (coth γ - sinh γ/(cosh γ - cos θ)).
 
-        As 1/tanh γ - (1/tanh(γ/2))/(1 + chord²), since sinh γ/(cosh γ - 1) = 1/tanh(γ/2).
+        As γ (x coth γ - 1/sinh γ)/(1 + x) with x = chord², since sinh γ/(cosh γ - 1) = coth γ + 1/sinh γ: for a wide
+        kernel both terms are small, where those above are all but equal.
         """
         chord = self.chord(d)
-        with np.errstate(over="ignore"):
-            inverse_shape = 1.0 + chord * chord
-        return self.gamma * (1.0 / math.tanh(self.gamma) - 1.0 / math.tanh(0.5 * self.gamma) / inverse_shape)
+        inverse_sine = 2.0 * self.rho / -math.expm1(-2.0 * self.gamma)
+        with np.errstate(over="ignore", divide="ignore"):
+            x = chord * chord
+            return self.gamma * (1.0 / math.tanh(self.gamma) / (1.0 + 1.0 / x) - inverse_sine / (1.0 + x))
 
 
 @final

@@ -416,7 +416,7 @@ def one_minus_cube(remainder: FloatArray) -> FloatArray:
 
 
 def _heavy_log_slope(d: FloatArray, bandwidth: float, df: float) -> FloatArray:
-    """Return -(ν+1) u / (h (ν + u²)) = -(ν+1) / (h (ν/u + u)), where no square overflows."""
+    """Return -(ν+1) u / (h (ν + u²)) = -(ν+1) / (ν/u + u) / h, where no square overflows."""
     u = d / bandwidth
     with np.errstate(over="ignore", divide="ignore"):
-        return -(df + 1.0) / bandwidth / (df / u + u)
+        return -(df + 1.0) / (df / u + u) / bandwidth

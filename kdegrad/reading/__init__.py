@@ -27,6 +27,7 @@ from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import nearest, shown
 from kdegrad.reading import files, tables
 from kdegrad.reading.points import Columns, Source
+from kdegrad.settings import require_known
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -63,6 +64,8 @@ def read(
     SettingError
         For an `input_format` or `delimiter` that cannot be used.
     """
+    if not isinstance(path, (str, os.PathLike)):
+        raise InputError(f"{path!r} is no path: give the name of a file")
     name = files.display_name(path)
     chosen = _format_of(path, name, input_format)
     mark = None if delimiter is None else tables.delimiter_mark(delimiter)
@@ -100,6 +103,7 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Problem:
     --------
     >>> load("points.yaml", bandwidth=5)  # doctest: +SKIP
     """
+    require_known(overrides)
     return problem_of(read(path), overrides)
 
 
