@@ -234,6 +234,7 @@ def production(problem: Problem) -> Reading:
     responsibilities, gradients = e.responsibilities, e.gradients
     assert responsibilities is not None  # it was asked for, as were the gradients
     assert gradients.logits is not None
+    assert gradients.per_weight is not None
     assert gradients.angles is not None
     assert gradients.log_bandwidth is not None
     return Reading(
@@ -242,6 +243,7 @@ def production(problem: Problem) -> Reading:
         weights=e.weights,
         responsibilities=responsibilities,
         logits=gradients.logits,
+        per_weight=gradients.per_weight,
         angles=problem.settings.bandwidth * gradients.angles,
         log_bandwidth=gradients.log_bandwidth,
     )
@@ -302,6 +304,11 @@ def same(
 def compared(what: str, got: ArrayLike, want: ArrayLike, roundoff: float, limit: float = 0.0) -> Comparison:
     """Return the comparison of numbers or arrays."""
     return Comparison(what, np.asarray(got, dtype=np.float64), np.asarray(want, dtype=np.float64), roundoff, limit)
+
+
+def rates_compared(what: str, got: FloatArray, want: FloatArray, roundoff: float) -> Comparison:
+    """Return the comparison of ∂L/∂z_i / S_i by arctan: what is huge counts by its digits, what overflowed as π/2."""
+    return compared(what, np.arctan(got), np.arctan(want), roundoff)
 
 
 def _require_density(problem: Problem) -> Picture:

@@ -9,7 +9,17 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Case, Comparison, Evaluator, LaplaceProperty, Property, Unmet, compared, roundoff
+from kdegrad.properties.base import (
+    Case,
+    Comparison,
+    Evaluator,
+    LaplaceProperty,
+    Property,
+    Unmet,
+    compared,
+    rates_compared,
+    roundoff,
+)
 from kdegrad.properties.geometry import at_centre, offsets, require_clear_jumps, with_distances
 from kdegrad.properties.reference import picture, softmax
 from kdegrad.properties.reference_kernels import formula_of
@@ -126,7 +136,7 @@ class EqualDistance(Property):
     precondition = "a positive density at the bin (the check mirrors every point in it)"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare each point's gradient with its companion's, at the ratio of their weights."""
+        """Compare each point's gradient with its companion's, at the ratio of their weights and per weight."""
         problem = case.problem
         nodes = problem.rule.nodes
         t = float(nodes[len(nodes) // 3])
@@ -141,6 +151,8 @@ class EqualDistance(Property):
         seen, allowed = read(mirrored), roundoff(mirrored)
         own, companion = np.split(seen.logits, 2)
         yield compared("∂L/∂z of the mirror image", companion, np.exp(-drop) * own, allowed)
+        rate, companion_rate = np.split(seen.per_weight, 2)
+        yield rates_compared("∂L/∂z / S of the mirror image", companion_rate, rate, allowed)
 
 
 @final

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -11,13 +12,15 @@ import numpy as np
 
 from kdegrad.domain import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Case, Comparison, Evaluator, Property, Unmet, compared, roundoff
+from kdegrad.properties.base import ROUNDINGS, Case, Comparison, Evaluator, Property, Unmet, compared, roundoff
 from kdegrad.properties.geometry import over_target
-from kdegrad.properties.reference import log_densities
+from kdegrad.properties.reference import EPSILON, Reading, log_densities, target_condition
 from kdegrad.properties.reference_kernels import formula_of, panel_nodes
 
 _BINS: Final = (16, 128, 1024)
 _MOST_POINTS: Final = 2_000
+_HIGHEST_MOMENT: Final = 40
+_STEP: Final = 1e-3  # of a logit, a bandwidth, a log bandwidth
 _MOST_HALVINGS: Final = 40
 _MOST_PANELS: Final = 3_000  # open at once; steep places need some 10 at a time
 _SMALL: Final = 1e-3  # of the target: a panel narrower than this may be off by as much as one that wide
@@ -37,12 +40,13 @@ class Quadrature(Property):
     family = "ground"
     statement = (
         "B bins converge to the integral at order 2 at least: |L_B - L| ≤ H² V(f')/(8(b-a)), f = log p, H = (b-a)/B, "
-        "V the total variation (order 1 where K jumps: H V(f)/(2(b-a)))"
+        "V the total variation (order 1 where K jumps: H V(f)/(2(b-a))); B Gauss nodes integrate polynomials of degree "
+        "2B - 1 exactly"
     )
     precondition = "a target, a positive density all over it, at most 2000 points"
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare ever more bins with the panels; the exact rule too, where it was asked for."""
+        """Compare ever more bins with the panels; the rules exact and gauss too, where they were asked for."""
         problem = over_target(case.problem)
         if len(problem.angles) > _MOST_POINTS:
             raise Unmet(f"{len(problem.angles)} points are too many for an integral written out plainly")
@@ -56,6 +60,69 @@ class Quadrature(Property):
             yield compared(f"the loss by {bins} bins", read(binned).loss, fine.loss, allowed, _SAMPLED * limit / width)
         if case.exact:
             yield compared("the exact loss", read(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
+        if problem.settings.rule == "gauss":
+            yield from _moments(problem)
+
+
+def _moments(problem: Problem) -> Iterator[Comparison]:
+    """Yield that Σ_m w_m P_k(u_m) is the mean of P_k over [-1, 1]: 1 for k = 0, else 0.
+
+    u_m are the nodes brought to [-1, 1], and P_k Legendre's polynomials, (k+1) P_{k+1} = (2k+1) u P_k - k P_{k-1}. A
+    node that is a rounding off moves P_k by up to k(k+1)/2 of it.
+    """
+    rule, (low, high) = problem.rule, problem.target or (math.nan, math.nan)
+    u = (2.0 * rule.nodes - low - high) / (high - low)
+    most = min(2 * rule.bins - 1, _HIGHEST_MOMENT)
+    before, polynomial = np.zeros_like(u), np.ones_like(u)
+    moments = [rule.weights @ polynomial]
+    for k in range(most):
+        before, polynomial = polynomial, ((2 * k + 1) * u * polynomial - k * before) / (k + 1)
+        moments.append(rule.weights @ polynomial)
+    allowed = ROUNDINGS * EPSILON * (1.0 + target_condition(problem)) * (1.0 + 0.5 * most * (most + 1))
+    yield compared("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
+
+
+def integral_slopes(problem: Problem, seen: Reading) -> Iterator[Comparison]:
+    """Yield that gradients are the derivatives of the integral, for the two points that have most of the target.
+
+    They are had by Richardson's differences of step δ, where the integral can be had,
+
+        (4 D(δ) - D(2δ))/3,   D(δ) = (L(+δ) - L(-δ))/(2δ);   4 |D(δ) - D(2δ)| is how far they may be off.
+    """
+    h = problem.settings.bandwidth
+    length = min(h, problem.width or h)
+    if formula_of(problem).is_compact and _nearest_edges(problem) < 4.0 * _STEP * h:
+        return  # where edges meet, or one meets an end of the target, L may have no derivative, or change it in a step
+
+    def moved(values: FloatArray, point: int, unit: float) -> Callable[[float], FloatArray]:
+        return lambda step: np.where(np.arange(len(values)) == point, values + unit * step, values)
+
+    changes: list[tuple[str, float, str, Callable[[float], object]]] = [
+        ("∂L/∂log h", seen.log_bandwidth, "bandwidth", lambda step: h * math.exp(step))
+    ]
+    for point in np.argsort(-seen.responsibilities)[:2].tolist():
+        changes.append(("∂L/∂z", float(seen.logits[point]), "logits", moved(problem.logits, point, 1.0)))
+        slope = float(seen.angles[point] * (length / h))  # per `length`
+        changes.append(("∂L/∂x", slope, "angles", moved(problem.angles, point, length)))
+
+    def difference(name: str, at: Callable[[float], object], step: float) -> float:
+        above, below = (integrate(problem.replace(**{name: at(sign * step)})).loss for sign in (1.0, -1.0))
+        return (above - below) / (2.0 * step)
+
+    with suppress(Unmet):
+        for what, slope, name, at in changes:
+            coarse, fine = (difference(name, at, step) for step in (2.0 * _STEP, _STEP))
+            want, off = (4.0 * fine - coarse) / 3.0, 4.0 * abs(fine - coarse)
+            yield compared(f"{what} by the rule exact", slope, want, roundoff(problem) / _STEP, off)
+
+
+def _nearest_edges(problem: Problem) -> float:
+    """Return the least distance between two of the places where kernels end and the target's ends."""
+    formula, h = formula_of(problem), problem.settings.bandwidth
+    places = np.concatenate([problem.angles - h, problem.angles + h, problem.target or ()])
+    apart = np.abs(formula.difference(places[:, np.newaxis], places))
+    np.fill_diagonal(apart, np.inf)
+    return float(apart.min())
 
 
 @dataclass(frozen=True)

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import asdict
 from itertools import islice
 from typing import Final, final
 
 import numpy as np
 
-from kdegrad.objective import evaluate, responsibilities_by_bin
+from kdegrad.objective import evaluate, loss_and_grad, responsibilities_by_bin
 from kdegrad.properties.base import (
     SKIPPED,
     Case,
@@ -17,10 +18,12 @@ from kdegrad.properties.base import (
     Evaluator,
     Property,
     compared,
+    rates_compared,
     reference,
     roundoff,
     same,
 )
+from kdegrad.properties.convergence import integral_slopes
 from kdegrad.properties.geometry import mapped, require_clear_jumps
 from kdegrad.properties.reference import derivative, target_condition
 
@@ -48,7 +51,10 @@ class ZeroSum(Property):
 
     id = "zero-sum"
     family = "ground"
-    statement = "Σ_i ∂L/∂z_i = 0, and Σ_i r_i(x) = 1 at every node (with a background: 1 - E/((b-a) p̃(x)))"
+    statement = (
+        "Σ_i ∂L/∂z_i = 0, and Σ_i r_i(x) = 1 at every node (with a background: 1 - E/((b-a) p̃(x))); Σ_m w_m r_i(t_m) "
+        "= R_i"
+    )
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare the sums; p̃ is the reference's."""
@@ -61,10 +67,17 @@ class ZeroSum(Property):
         if background > 0.0:
             shares -= background / (problem.width or math.nan) * np.exp(-plain.log_density)
         yield compared("Σ R", seen.responsibilities.sum(), problem.rule.weights @ shares, allowed)
-        by_bin = [(r.sum(), g.sum()) for r, g in islice(responsibilities_by_bin(evaluate(problem)), _MOST_NODES)]
-        r_sums, gradient_sums = np.array(by_bin).T
+        sums, means = [], np.zeros((2, len(problem.angles)))
+        by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)
+        for w, of_bin in islice(by_bin, _MOST_NODES):
+            sums.append([numbers.sum() for numbers in of_bin])
+            means += w * np.array(of_bin)
+        r_sums, gradient_sums = np.array(sums).T
         yield compared("Σ r at the nodes", r_sums, shares[:_MOST_NODES], allowed)
         yield compared("Σ ∂L/∂z at the nodes", gradient_sums, np.zeros(len(gradient_sums)), allowed)
+        if problem.rule.bins <= _MOST_NODES:
+            yield compared("the mean of r over the nodes", means[0], plain.responsibilities, allowed)
+            yield compared("the mean of ∂L/∂z over the nodes", means[1], plain.logits, allowed)
 
 
 @final
@@ -76,7 +89,10 @@ class Derivative(Property):
 
     id = "derivative"
     family = "ground"
-    statement = "∂L/∂z, ∂L/∂x and ∂L/∂log h are the derivatives of L: complex steps of the loss written out"
+    statement = (
+        "∂L/∂z, ∂L/∂x and ∂L/∂log h are the derivatives of L: complex steps of the loss written out (by the rule "
+        "exact: differences of the integral too)"
+    )
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare single coordinates, and for many points random directions too."""
@@ -93,6 +109,8 @@ class Derivative(Property):
         by_angles = [derivative(problem, still, v, 0.0) for v in directions]
         yield compared("h ∂L/∂x", directions @ seen.angles, by_angles, slopes_allowed)
         yield compared("∂L/∂log h", seen.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
+        if case.exact and problem.settings.at is None:
+            yield from integral_slopes(problem, read(problem.replace(rule="exact")))
 
 
 @final
@@ -217,15 +235,25 @@ class SumsAgree(Property):
 
     id = "sums-agree"
     family = "ground"
-    statement = "The sums in use agree with a plain dense one: log p̃ at the nodes, L, R and all gradients"
+    statement = (
+        "The sums in use agree with a plain dense one, and so does the other scheme, dense or fast: log p̃ at the "
+        "nodes, L, R and all gradients"
+    )
 
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare every number with the reference's."""
-        seen, plain = read(case.problem), reference(case.problem)
+        """Compare every number by every scheme with the reference's, and those of `kdegrad.loss_and_grad`."""
+        plain = reference(case.problem)
         allowed, slopes_allowed = roundoff(case.problem), roundoff(case.problem, slopes=True)
-        yield compared("log p̃ at the nodes", seen.log_density, plain.log_density, allowed)
-        yield compared("the loss", seen.loss, plain.loss, allowed)
-        yield compared("R", seen.responsibilities, plain.responsibilities, allowed)
-        yield compared("∂L/∂z", seen.logits, plain.logits, allowed)
-        yield compared("h ∂L/∂x", seen.angles, plain.angles, slopes_allowed)
-        yield compared("∂L/∂log h", seen.log_bandwidth, plain.log_bandwidth, slopes_allowed)
+        for sums in ("dense", "fast"):  # one of them is in use
+            problem, by = case.problem.replace(sums=sums), f"by {sums} sums"
+            seen = read(problem)
+            yield compared(f"log p̃ {by} at the nodes", seen.log_density, plain.log_density, allowed)
+            yield compared(f"the loss {by}", seen.loss, plain.loss, allowed)
+            yield compared(f"R {by}", seen.responsibilities, plain.responsibilities, allowed)
+            yield compared(f"∂L/∂z {by}", seen.logits, plain.logits, allowed)
+            yield rates_compared(f"∂L/∂z / S {by}", seen.per_weight, plain.per_weight, allowed)
+            yield compared(f"h ∂L/∂x {by}", seen.angles, plain.angles, slopes_allowed)
+            yield compared(f"∂L/∂log h {by}", seen.log_bandwidth, plain.log_bandwidth, slopes_allowed)
+            loss, gradient = loss_and_grad(problem.angles, problem.logits, **asdict(problem.settings))
+            yield compared(f"the loss of loss_and_grad {by}", loss, plain.loss, allowed)
+            yield compared(f"the gradient of loss_and_grad {by}", gradient, plain.logits, allowed)

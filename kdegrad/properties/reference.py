@@ -39,6 +39,8 @@ class Reading:
         S_i and R_i, shape (N,).
     logits
         ∂L/∂z_i, shape (N,).
+    per_weight
+        ∂L/∂z_i / S_i, shape (N,), of a point of weight 0 too; infinite where it overflows.
     angles
         h ∂L/∂x_i, shape (N,).
     log_bandwidth
@@ -50,6 +52,7 @@ class Reading:
     weights: FloatArray
     responsibilities: FloatArray
     logits: FloatArray
+    per_weight: FloatArray
     angles: FloatArray
     log_bandwidth: float
 
@@ -95,13 +98,15 @@ def picture(problem: Problem) -> Picture:
     nodes, node_weights = problem.rule.nodes, problem.rule.weights
     log_weights: FloatArray = _log_softmax(problem.logits + 0j).real.astype(np.float64)
     log_density = np.empty(len(nodes))
-    total, slopes, bandwidth_slope = np.zeros(len(problem.angles)), np.zeros(len(problem.angles)), 0.0
+    total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))
+    bandwidth_slope = 0.0
     condition, steepness, bend, clearance = 0.0, 0.0, 0.0, math.inf
     for block, d in _blocks(problem, nodes):
         pairs = _Pairs(problem, log_weights, nodes[block], d)
         log_density[block] = pairs.log_density
         w = node_weights[block]
         total += w @ pairs.shares
+        ratios += w @ pairs.ratios
         slopes += w @ pairs.slopes
         bandwidth_slope -= float(w @ pairs.bandwidth_slopes.sum(axis=1))
         condition = max(condition, pairs.condition())
@@ -114,7 +119,16 @@ def picture(problem: Problem) -> Picture:
     weights = np.exp(log_weights)
     all_shares = 1.0 if problem.settings.background == 0.0 else total.sum()
     loss = math.inf if uncovered else -float(node_weights @ log_density)
-    reading = Reading(loss, log_density, weights, total, weights * all_shares - total, slopes, bandwidth_slope)
+    reading = Reading(
+        loss=loss,
+        log_density=log_density,
+        weights=weights,
+        responsibilities=total,
+        logits=weights * all_shares - total,
+        per_weight=all_shares - ratios,
+        angles=slopes,
+        log_bandwidth=bandwidth_slope,
+    )
     return Picture(reading, uncovered, condition, steepness, bend, clearance)
 
 
@@ -167,8 +181,11 @@ class _Pairs:
         self.log_density = _log_mixture(problem, _log_sum(log_weights + self.log_k + 0j)).real
         share = math.log1p(-problem.settings.background) + math.log(problem.settings.scale)
         covered = np.where(np.isneginf(self.log_density), 0.0, self.log_density)  # an uncovered node has no shares
-        self.log_shares = log_weights + share - covered[:, np.newaxis]
+        per_density = share - covered[:, np.newaxis]
+        self.log_shares = log_weights + per_density
         self.shares = np.exp(self.log_shares + self.log_k)
+        with np.errstate(over="ignore"):  # of a point of next to no weight
+            self.ratios = np.exp(self.log_k + per_density)
         self.slopes = np.exp(self.log_shares + by_distance).imag / _STEP  # r h k', also where K = 0
         self.bandwidth_slopes = np.exp(self.log_shares + by_bandwidth).imag / _STEP
         self.log_slopes = np.where(self.shares > 0.0, by_distance.imag / _STEP, 0.0)  # h k'

@@ -168,7 +168,7 @@ def _judge_holding(property_: Property, case: Case, tolerance: float | None) -> 
     if worst.excess(tolerance) <= 1.0:
         reason = f"{worst.what} is the worst of {len(telling)} comparisons"
         return _verdict(property_, case, "holds", "holds", "pass", reason, worst, tolerance)
-    return _verdict(property_, case, "holds", _observed(worst), "fail", worst.values(), worst, tolerance)
+    return _verdict(property_, case, "holds", _observed(worst, tolerance), "fail", worst.values(), worst, tolerance)
 
 
 def _judge_breaking(property_: Property, case: Case, tolerance: float | None) -> Verdict:
@@ -183,7 +183,8 @@ def _judge_breaking(property_: Property, case: Case, tolerance: float | None) ->
     says = f"{worst.what} moves by {worst.residual:.6g}, predicted {predicted.residual:.6g}"
     if math.isfinite(worst.residual) and worst.excess(tolerance) > SHOWN_BREAK:
         return _verdict(property_, case, "breaks", "breaks", "pass", says, worst, tolerance)
-    return _verdict(property_, case, "breaks", _observed(worst), "fail", f"{says}; {worst.values()}", worst, tolerance)
+    seen, reason = _observed(worst, tolerance), f"{says}; {worst.values()}"
+    return _verdict(property_, case, "breaks", seen, "fail", reason, worst, tolerance)
 
 
 def _require_range(problem: Problem) -> None:
@@ -206,11 +207,11 @@ def _worst(comparisons: list[Comparison], tolerance: float | None) -> Comparison
     return max(comparisons, key=lambda comparison: comparison.excess(tolerance))
 
 
-def _observed(worst: Comparison) -> str:
+def _observed(worst: Comparison, tolerance: float | None) -> str:
     """Return what a failed comparison shows."""
     if not math.isfinite(worst.residual):
         return "error: not a number"
-    return "breaks" if worst.residual > worst.roundoff + worst.limit else "holds"
+    return "breaks" if worst.residual > worst.tolerance(tolerance) else "holds"
 
 
 def _verdict(

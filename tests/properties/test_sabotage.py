@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -23,12 +23,14 @@ import kdegrad.quadrature
 from kdegrad.domain import Circle, FloatArray
 from kdegrad.kernels.line import Laplace
 from kdegrad.magnitudes import Magnitudes, Softmax
-from kdegrad.objective import Evaluation, Gradients, evaluate
+from kdegrad.objective import Evaluation, Gradients, evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, passed, verify
 from kdegrad.properties.geometry import centre, offsets
 from kdegrad.quadrature import Rule
-from kdegrad.sums import DenseSums
+from kdegrad.sums import DenseSums, KernelSums
+from kdegrad.sums.cells import Cells
+from kdegrad.sums.scan import ScanSums
 
 CASES = 9  # of random problems: each kind on the line and on the circle that the properties need
 
@@ -97,6 +99,15 @@ def dropping_the_last(self: DenseSums, weights: Magnitudes) -> FloatArray:
     return TRUE_SUM(self, Magnitudes(kept))
 
 
+TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ScanSums.at_nodes, KernelSums.excess, kdegrad.quadrature.gauss
+
+
+def squeezed(rule: Rule) -> Rule:
+    """Return the rule with its nodes a little nearer to their middle."""
+    middle = 0.5 * (rule.nodes[0] + rule.nodes[-1])
+    return replace(rule, nodes=middle + (1.0 - 1e-6) * (rule.nodes - middle))
+
+
 def middle_bin_only(e: Evaluation) -> Evaluation:
     if e.problem.target is None or e.gradients.logits is None:
         return e
@@ -111,10 +122,11 @@ def single_precision(e: Evaluation) -> Evaluation:
 
 @dataclass(frozen=True)
 class Sabotage:
-    """One way to break the code, and the properties that must see it."""
+    """One way to break the code, the properties that must see it, and options of a problem that meets it."""
 
     lie: Lie
     seen_by: str
+    options: dict[str, Any] = field(default_factory=dict)
 
 
 SABOTAGES = {
@@ -178,16 +190,49 @@ SABOTAGES = {
     "nodes at the left edges of the bins": Sabotage(
         in_place_of(kdegrad.quadrature, "midpoint", left_edges), "reflection quadrature"
     ),
+    "rates with the wrong sign": Sabotage(with_gradients(lambda g, p: {"per_weight": -g.per_weight}), "sums-agree"),
+    "rates that grow with the number of the point": Sabotage(
+        with_gradients(lambda g, p: {"per_weight": g.per_weight * np.arange(1.0, len(g.per_weight) + 1.0)}),
+        "equal-distance sums-agree",
+    ),
+    "responsibilities by bin of another point": Sabotage(
+        in_place_of(
+            kdegrad.properties.ground,
+            "responsibilities_by_bin",
+            lambda e: ((np.roll(r, 1), np.roll(g, 1)) for r, g in responsibilities_by_bin(e)),
+        ),
+        "zero-sum",
+    ),
+    "a slip in the sums that are not in use": Sabotage(
+        in_place_of(ScanSums, "at_nodes", lambda self, weights: TRUE_SCAN(self, weights) + 1e-9), "sums-agree"
+    ),
+    "a slip in the way that needs one pass": Sabotage(
+        in_place_of(KernelSums, "excess", lambda self, weights, pulls: -TRUE_EXCESS(self, weights, pulls)), "sums-agree"
+    ),
+    "Gauss weights all alike": Sabotage(
+        in_place_of(
+            kdegrad.quadrature,
+            "gauss",
+            lambda low, high, bins: replace(TRUE_GAUSS(low, high, bins), weights=np.full(bins, 1.0 / bins)),
+        ),
+        "quadrature",
+        {"rule": "gauss"},
+    ),
+    "Gauss nodes a little off": Sabotage(
+        in_place_of(kdegrad.quadrature, "gauss", lambda low, high, bins: squeezed(TRUE_GAUSS(low, high, bins))),
+        "quadrature",
+        {"rule": "gauss"},
+    ),
     "a shift past the edge in the check itself": Sabotage(
         in_place_of(kdegrad.properties.sharper, "beyond_edge", lambda p: np.abs(offsets(p))), "laplace-shift-target"
     ),
 }
 
 
-def run(only: list[str] | None = None) -> list[Verdict]:
-    """Return the verdicts of one problem and some random ones, by the dense sums that the rows tamper with."""
-    problem = Problem([-75, 50, -40], [0.4, -0.2, 0.0], target=(-30, 30), bandwidth=10.0, scale=2.0, sums="dense")
-    return verify(problem, cases=CASES, only=only or [])
+def run(only: list[str] | None = None, **options: Any) -> list[Verdict]:
+    """Return the verdicts of one problem and some random ones, by the dense sums that most rows tamper with."""
+    usual = {"target": (-30, 30), "bandwidth": 10.0, "scale": 2.0, "sums": "dense"}
+    return verify(Problem([-75, 50, -40], [0.4, -0.2, 0.0], **usual | options), cases=CASES, only=only or [])
 
 
 def failed(verdicts: list[Verdict]) -> set[str]:
@@ -202,7 +247,7 @@ def test_the_unspoilt_code_passes() -> None:
 def test_a_sabotage_is_seen_by_the_properties_that_should(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     sabotage = SABOTAGES[name]
     sabotage.lie(monkeypatch)
-    verdicts = run(sabotage.seen_by.split())
+    verdicts = run(sabotage.seen_by.split(), **sabotage.options)
     assert failed(verdicts) == set(sabotage.seen_by.split())
     assert not passed(verdicts)
     assert all(v.reason and v.reproduce for v in verdicts)
@@ -211,6 +256,34 @@ def test_a_sabotage_is_seen_by_the_properties_that_should(name: str, monkeypatch
 def test_every_property_sees_some_sabotage() -> None:
     seen = {name for sabotage in SABOTAGES.values() for name in sabotage.seen_by.split()}
     assert seen == {p.id for p in PROPERTIES}
+
+
+@pytest.mark.parametrize("kernel", ["uniform", "epanechnikov", "laplace"])
+@pytest.mark.parametrize("spoilt", ["logits", "angles", "log_bandwidth"])
+def test_gradients_of_the_exact_rule_are_checked(kernel: str, spoilt: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A lie about the rule exact alone is seen, though the other checks are made with bins."""
+
+    def lying(problem: Problem, wrt: Any = ("logits",)) -> Evaluation:
+        e = evaluate(problem, wrt)
+        if problem.settings.rule != "exact" or e.gradients.logits is None:
+            return e
+        return replace(e, gradients=replace(e.gradients, **{spoilt: 1.01 * getattr(e.gradients, spoilt)}))
+
+    options = {"kernel": kernel, "bandwidth": 77.0, "rule": "exact"}
+    assert failed(run(["derivative"], **options)) == set()
+    monkeypatch.setattr(kdegrad.properties.base, "evaluate", lying)
+    assert failed(run(["derivative"], **options)) == {"derivative"}
+
+
+def test_cells_are_checked_though_no_small_problem_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
+    """310 points make cells of more points than proxies; by themselves they are summed pair by pair."""
+    angles = np.random.default_rng(0).normal(size=310)
+    problem = Problem(angles, target=(-1, 2), kernel="gaussian", bandwidth=0.5, bins=90)
+    assert evaluate(problem).diagnostics.sums == "dense"
+    assert failed(verify(problem, cases=0)) == set()
+    true = Cells.spread
+    monkeypatch.setattr(Cells, "spread", lambda self, values: true(self, values + 1e-9 * np.abs(values).max()))
+    assert failed(verify(problem, cases=0)) == {"sums-agree"}
 
 
 @pytest.mark.parametrize("part", ["loss", "logits"])

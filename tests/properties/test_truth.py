@@ -156,7 +156,7 @@ def test_nothing_passes_on_the_loss_alone_where_gradients_cannot_be_told(far: fl
     # these put points of their own near the target, or speak of the loss
     assert ids_with(verdicts, "pass") == {"one-hot", "equal-distance-moved", "quadrature"}
     [reason] = {v.reason for v in verdicts if v.property == "sums-agree"}
-    assert reason == "rounding alone may move R too far"
+    assert reason == "rounding alone may move R by dense sums too far"
 
 
 def test_nothing_passes_because_all_gradients_are_0() -> None:
