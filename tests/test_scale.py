@@ -29,14 +29,24 @@ def test_any_problem_is_finite_or_uncovered_and_stands_on_its_ground(problem):
     assert fault(problem) == ""
 
 
-@settings(max_examples=100 * MANY, deadline=None)
-@given(drawn(small=True))
-def test_any_problem_is_as_accurate_as_promised(problem):
-    ratios = accuracy(problem)
-    assert isinstance(ratios, str) or max(ratios.values()) <= 1.0, ratios
+def test_any_problem_is_as_accurate_as_promised():
+    measured = []
+
+    @settings(max_examples=100 * MANY, deadline=None)
+    @given(drawn(small=True))
+    def look(problem):
+        ratios = accuracy(problem)
+        measured.append(not isinstance(ratios, str))
+        assert isinstance(ratios, str) or max(ratios.values()) <= 1.0, ratios
+
+    look()
+    assert sum(measured) > 0.7 * len(measured)  # some have too many nodes, or a bound that leaves few digits
 
 
-@pytest.mark.parametrize("seed", range(12))
+SEEDS = range(30, 50)
+
+
+@pytest.mark.parametrize("seed", SEEDS)
 def test_the_command_says_the_same_or_ends_with_3(seed, kdegrad, tmp_path):
     problem = by_seed(seed)
     rows = zip(problem.angles.tolist(), problem.logits.tolist(), strict=True)
@@ -50,5 +60,16 @@ def test_the_command_says_the_same_or_ends_with_3(seed, kdegrad, tmp_path):
     ran = kdegrad("grad", points, *options, "--wrt", ",".join(WRT), "--format", "csv")
     found = evaluate(problem, wrt=WRT)
     assert ran.code == (0 if found.is_finite else 3), ran.err
-    gradient = np.array([float(row["gradient"]) for row in ran.rows])
-    np.testing.assert_array_equal(gradient, found.gradients.logits if found.is_finite else [])
+    assert len(ran.rows) == (len(problem.angles) if found.is_finite else 0)
+    for column, values in (
+        ("responsibility", found.responsibilities),
+        ("gradient", found.gradients.logits),
+        ("gradient_per_weight", found.gradients.per_weight),
+        ("gradient_angle", found.gradients.angles),
+    ):
+        read = [float(row[column] or "nan") for row in ran.rows]  # what overflowed is an empty cell
+        np.testing.assert_array_equal(read, np.where(np.isfinite(values), values, np.nan)[: len(read)])
+
+
+def test_some_of_these_have_no_gradient():
+    assert {evaluate(by_seed(seed), wrt=WRT).is_finite for seed in SEEDS} == {True, False}

@@ -265,7 +265,9 @@ def _headline(evaluation: Evaluation, look: Look) -> Iterator[str]:
     for name, value in (("loss ", evaluation.loss), ("KL ", evaluation.kl)):
         if value is not None:
             large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
-    yield from _framed(look, large, describe(evaluation.problem))
+    sums = evaluation.diagnostics.sums
+    by = "" if sums == "dense" else f" · sums by {sums}"
+    yield from _framed(look, large, describe(evaluation.problem) + by)
     if not evaluation.is_finite:
         yield from printed(look, Text(not_finite(evaluation), style="bold"))
 

@@ -27,7 +27,7 @@ LINE_NAMES = [kernel.name for kernel in LINE_KERNELS]
 CIRCLE_NAMES = [kernel.name for kernel in CIRCLE_KERNELS]
 FEWEST_CONTROLS = 3  # ids that must have been seen to break in a default run
 
-# SPEC section 5's own example of points: all outside the target, on both sides
+# All outside the target, on both sides of it.
 ANGLES, LOGITS, TARGET, BANDWIDTH = [-75.0, 50.0, -40.0], [0.4, -0.2, 0.0], (-30.0, 30.0), 10.0
 
 
@@ -246,7 +246,7 @@ def test_a_symmetric_pair_does_not_break_even_past_the_edge() -> None:
 
 
 def test_the_break_past_the_edge_is_as_large_as_the_integral_says() -> None:
-    """At 1-based distances 5h, 6h of equal logits and a target of 3h each way, by hand: R = 1/(1 + e^((d2-d1)...))."""
+    """Two points of equal logits at -5h and 6h, a target of 3h each way: r = 1/(1 + e^(|t - x_1| - |t - x_2|))."""
     problem = Problem([-5.0, 6.0], target=(-3.0, 3.0), bandwidth=1.0, bins=20_000)
     (verdict,) = verify(problem, cases=0, only=["laplace-shift-past-edge"])
 
