@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from functools import partial
 
 import numpy as np
@@ -16,6 +16,8 @@ from tests.benchmarks.timing import medians
 
 SIZES = ((1_000, 360), (10_000, 360), (100_000, 360), (1_000_000, 36), (1_000_000, 360), (1_000_000, 10_000),
          (1_000_000, 100_000), (4_000_000, 360), (10_000_000, 360))  # fmt: skip
+
+ROUNDS = 15
 
 _PEAK = """
 import sys, tracemalloc
@@ -40,23 +42,26 @@ def lines() -> Iterator[str]:
 
 
 def growth() -> Iterator[str]:
-    """Yield times of the loss and all logit gradients with Laplace as N and B grow."""
+    """Yield times of the loss and all logit gradients with Laplace as N and B grow, all sizes in turns."""
+    swarms = {count: swarm(count) for count, _ in SIZES}
+    tasks: dict[tuple[object, ...], Callable[[], object]] = {
+        (count, bins): partial(kg.loss_and_grad, *swarms[count], target=TARGET, bandwidth=BANDWIDTH, bins=bins)
+        for count, bins in SIZES
+    }
+    for count, (angles, logits) in swarms.items():
+        tasks[count, "add"] = partial(np.add, angles, logits)
+        tasks[count, "exp"] = partial(np.exp, logits)
+    taken = medians(tasks, ROUNDS)
     rows = []
     for count, bins in SIZES:
-        angles, logits = swarm(count)
-        taken = medians(
-            {
-                "ours": partial(kg.loss_and_grad, angles, logits, target=TARGET, bandwidth=BANDWIDTH, bins=bins),
-                "add": partial(np.add, angles, logits),
-                "exp": partial(np.exp, logits),
-            },
-            5 if count <= 1_000_000 else 3,
-        )
-        ours = taken["ours"]
-        ratios = (f"{ours / taken['exp']:.1f}", f"{ours / taken['add']:.1f}")
+        ours = taken[count, bins]
+        ratios = (f"{ours / taken[count, limit]:.1f}" for limit in ("exp", "add"))
         rows.append((f"{count:,}", f"{bins:,}", seconds(ours), f"{ours / count * 1e9:.1f}", *ratios))
     header = ("points", "bins", "time", "ns a point", "in np.exp", "in np.add")
     yield from table("Growth: loss and all logit gradients, Laplace", header, rows)
+    pairs = (((1_000_000, 100_000), (1_000_000, 360)), ((10_000_000, 360), (1_000_000, 360)))
+    rows = [(*(f"{n:,} × {b:,}" for n, b in pair), f"{taken[pair[0]] / taken[pair[1]]:.2f}") for pair in pairs]
+    yield from table("Of these, points × bins beside points × bins", ("", "beside", "ratio"), rows)
 
 
 def memory() -> Iterator[str]:

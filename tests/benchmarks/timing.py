@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import statistics
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Hashable, Mapping
+from typing import TypeVar
 
-SHORTEST = 0.01  # seconds: a shorter task is repeated, as timeit does
+Name = TypeVar("Name", bound=Hashable)
+SHORTEST = 0.05  # seconds: a shorter task is repeated, as timeit does, so that each finds its own arrays in cache
 
 
-def medians(tasks: Mapping[str, Callable[[], object]], rounds: int) -> dict[str, float]:
+def medians(tasks: Mapping[Name, Callable[[], object]], rounds: int) -> dict[Name, float]:
     """Return the median seconds of each task over `rounds`, in each of which every task has its turn."""
-    taken: dict[str, list[float]] = {name: [] for name in tasks}
+    taken: dict[Name, list[float]] = {name: [] for name in tasks}
     repeats = {name: 1 + int(SHORTEST / max(_seconds(task, 1), 1e-6)) for name, task in tasks.items()}
     for _ in range(rounds):
         for name, task in tasks.items():
