@@ -677,7 +677,7 @@ def test_no_weight_is_lost_between_chunks(first):
 
 
 RADIAN = 180.0 / math.pi
-RULES = [  # kernel, period, bandwidth; widest, pole, curvature, flattest, kinks, for df = 4
+RULES = [  # kernel, period, bandwidth; widest, pole, curvature, steepest, kinks, for df = 4
     ("gaussian", None, 3.0, (2.1, math.inf, 1 / 9, math.inf, ())),
     ("cauchy", None, 3.0, (math.inf, 3.0, 0.0, math.inf, ())),
     ("student-t", None, 3.0, (2.1, 6.0, 5 / 36, 3.0, ())),
@@ -700,13 +700,13 @@ def test_the_rule_of_each_kernel_is_that_of_its_pole_or_its_slope(name, period, 
     """And |k'| is nowhere above what a rule with a curvature allows."""
     kernel = make_kernel(name, bandwidth, Line() if period is None else Circle(period), 4.0)
     rule = kdegrad.sums.smoothness.smoothness(kernel)
-    assert (rule.widest, rule.pole, rule.curvature, rule.flattest) == pytest.approx(wanted[:4], rel=1e-14)
+    assert (rule.widest, rule.pole, rule.curvature, rule.steepest) == pytest.approx(wanted[:4], rel=1e-14)
     assert rule.kinks == wanted[4]
     if rule.curvature > 0.0:
         d = np.linspace(1e-3, 10.0 * bandwidth if period is None else 179.0, 500)
         slope = kernel.slope(d)
         steepness = np.abs(slope.factor * np.exp(slope.log - kernel.log_shape(d)))
-        assert (steepness <= rule.curvature * np.minimum(d, rule.flattest) * (1.0 + 1e-9)).all()
+        assert (steepness <= rule.curvature * np.minimum(d, rule.steepest) * (1.0 + 1e-9)).all()
 
 
 def test_a_piece_of_polynomial_takes_as_many_proxies_as_coefficients():
@@ -721,7 +721,7 @@ def test_a_cell_may_be_as_wide_as_the_tightest_of_its_limits():
     np.testing.assert_array_equal(rule.half_widths(nearest, farthest), math.inf)
     rule = kdegrad.sums.smoothness.Smoothness(15, widest=2.0, pole=3.0)
     np.testing.assert_allclose(rule.half_widths(nearest, farthest), [3.0 / 4.1, 5.0 / 4.1, 2.0])
-    rule = kdegrad.sums.smoothness.Smoothness(15, widest=7.0, curvature=0.08, flattest=10.0)
+    rule = kdegrad.sums.smoothness.Smoothness(15, widest=7.0, curvature=0.08, steepest=10.0)
     np.testing.assert_allclose(rule.half_widths(nearest, farthest), [7.0, 4.0, 2.0])
 
 

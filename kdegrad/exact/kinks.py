@@ -1,9 +1,9 @@
 """Where an integral over the target is split: the places at which p is not smooth, and a few to start from.
 
-p = Σ_j S_j K_h(x ⊖ x_j) inherits the kinks of K: at x_j itself (laplace, triangular, tricube), at the edges x_j ± h of
-a compact kernel, and at the antipode x_j + P/2 where the geodesic distance turns back. Between them p is analytic. A
-kernel that is smooth everywhere needs no split; but a narrow bump must be met to be seen, so that there the points
-themselves, thinned to one a bandwidth, are the places to start a refinement from.
+p = Σ_j S_j K_h(x ⊖ x_j) inherits the kinks of K: at x_j itself (laplace and wrapped-laplace, triangular, tricube), at
+the edges x_j ± h of a compact kernel, and at the antipode x_j + P/2 where the geodesic distance turns back. Between
+them p is analytic. A kernel that is smooth everywhere needs no split; but a narrow bump must be met to be seen, so that
+there the points themselves, thinned to one a bandwidth, are the places to start a refinement from.
 """
 
 from __future__ import annotations

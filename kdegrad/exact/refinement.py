@@ -45,7 +45,7 @@ _TOLERANCE: Final = 1e-15  # on e, which overstates: a panel that just passes is
 _NOISE: Final = 32.0  # roundings by which an interpolant may be off where it is carried to an end
 _NARROWEST: Final = 2048.0  # rounding units: the nodes of its halves would run into its ends
 _SLIVER: Final = 64.0  # rounding units: between breakpoints so close, one node is as good as any
-_CROWD: Final = 16  # if more panels a breakpoint than this want halving, the doubt is noise
+_CROWD: Final = 16  # if more panels than so many for each first one, and some, want halving, the doubt is noise
 
 
 @final

@@ -32,7 +32,8 @@ np.empty((32 << 20) - (64 << 10), dtype=np.uint8)
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
     """Return the sums between points (N,) and nodes (B,) by the scheme of `choice`: ``auto``, ``dense`` or ``fast``.
 
-    Every kernel has a fast scheme. It is not taken, for ``fast`` either, at a bandwidth where its rounding would show.
+    Every kernel has a fast scheme. Running sums are not taken, for ``fast`` either, at a bandwidth where their rounding
+    would show.
     """
     pairs, each = len(points) * len(nodes), len(points) + len(nodes)
     if choice == "dense" or (choice == "auto" and pairs <= min(_SCAN_SET_UP.values())):

@@ -3,7 +3,7 @@
 Breakpoints s_0 ≤ … ≤ s_{n-1} cut the line into cells 0 … n: cell c holds the x with s_{c-1} ≤ x < s_c. A grid of
 equal buckets laid over the breakpoints gives a first guess by a multiplication. For evenly spaced breakpoints the grid
 is the breakpoints and the guess is right up to the rounding of the multiplication; for others the guess is the first
-cell of the bucket, and moves on while a breakpoint is at or below x.
+cell of the bucket, which moves on, or is searched for, where a breakpoint is at or below x.
 """
 
 from __future__ import annotations

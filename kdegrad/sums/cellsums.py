@@ -2,8 +2,8 @@
 
 A pair of cells (i of the targets, j of the sources), with displacements between d_min and d_max, is
 
-- dropped, if it adds less than e^-40 of what is there: mass_j K(d_min) against the largest mass_j' K(d_max) over all j'
-  (K falls with |d|); with a compact kernel out of reach that is 0 exactly;
+- dropped, if all such together add less than e^-40 of what is there: mass_j K(d_min) against e^-40/C of the largest
+  mass_j' K(d_max) over all C cells j' (K falls with |d|); with a compact kernel out of reach that is 0 exactly;
 - taken through the proxies, P × P terms for all its points, where the kernel is smooth on it (`smoothness.py`);
 - summed point by point, as in `dense.py`, otherwise: across an edge or a kink, or where K is too steep for its width.
 

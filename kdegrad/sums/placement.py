@@ -42,7 +42,10 @@ class Placement:
             yield slice(start, min(start + _CHUNK, len(self.points)))
 
     def walk(self) -> Iterator[tuple[slice, IntArray, FloatArray]]:
-        """Yield chunks of the points with their cells and their growth, which is the walker's to overwrite."""
+        """Yield chunks of the points with their cells and their growth.
+
+        The growth is kept for the next walk. Whoever overwrites it takes it away with `give_away` when it is walked.
+        """
         known = self._growth is not None
         growth = np.empty(len(self.points)) if self._growth is None else self._growth
         for chunk in self.chunks():

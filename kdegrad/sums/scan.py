@@ -9,10 +9,10 @@ point by two numbers of its cell. With v = (x - c)/h from a reference c in the c
     at a point        ρ = e^(log F - λ - v) + e^(log G - μ + v),  F = left[q], G = right[q] at the cell's ends.
 
 Differences of places go into exponentials, never places. e^v is formed once for each point and serves every pass
-(`placement.py`). Points and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights or table entries between
-1e-100 and its inverse, where products neither under- nor overflow, and extreme ones (far away, steep logits), which go
-by logarithms throughout, a cell's largest exponent taken out first. The running sums too go by logarithms
-(`decay.py`), but on a line with nodes close together (`narrow.py`).
+(`placement.py`). Points and cells are of two sorts: ordinary ones, |v| ≤ 300 with weights of 1e-100 at least or table
+entries between that and its inverse, where products neither under- nor overflow, and extreme ones (far away, steep
+logits), which go by logarithms throughout, a cell's largest exponent taken out first. The running sums too go by
+logarithms (`decay.py`), but on a line with nodes close together (`narrow.py`).
 """
 
 from __future__ import annotations

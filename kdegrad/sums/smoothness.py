@@ -57,8 +57,8 @@ class Smoothness:
         The distance of the nearest pole from the real axis, at d = 0; infinite for none.
     curvature
         c, if |k'(d)| may be as large as c·d.
-    flattest
-        The distance from which on |k'| grows no more.
+    steepest
+        The distance at which the bound c·d meets the largest |k'| there is; infinite where |k'| grows on.
     kinks
         The |d| at which the kernel is not smooth.
     """
@@ -67,7 +67,7 @@ class Smoothness:
     widest: float = math.inf
     pole: float = math.inf
     curvature: float = 0.0
-    flattest: float = math.inf
+    steepest: float = math.inf
     kinks: tuple[float, ...] = ()
 
     def half_widths(self, nearest: FloatArray, farthest: FloatArray) -> FloatArray:
@@ -76,7 +76,7 @@ class Smoothness:
         if self.pole < math.inf:
             np.minimum(widths, np.hypot(self.pole, nearest) / _POLE_DISTANCES, out=widths)
         if self.curvature > 0.0:
-            slope = self.curvature * np.minimum(farthest, self.flattest)
+            slope = self.curvature * np.minimum(farthest, self.steepest)
             np.minimum(widths, _SLOPE / np.maximum(slope, 1e-300), out=widths)
         return widths
 
@@ -105,6 +105,6 @@ def smoothness(kernel: Kernel) -> Smoothness | None:
         return Smoothness(_DEGREE, _CURVATURE * h, curvature=1.0 / h / h)
     if isinstance(kernel, (native.VonMises, native.WrappedGaussian)):
         radian = 1.0 / kernel.radians
-        flattest = radian if isinstance(kernel, native.VonMises) else math.inf
-        return Smoothness(_DEGREE, _CURVATURE * min(h, radian), curvature=1.0 / h / h, flattest=flattest)
+        steepest = radian if isinstance(kernel, native.VonMises) else math.inf
+        return Smoothness(_DEGREE, _CURVATURE * min(h, radian), curvature=1.0 / h / h, steepest=steepest)
     return None
