@@ -644,6 +644,17 @@ def test_a_wide_target_leaves_near_points_their_digits(kernel, target, options):
     np.testing.assert_allclose(fast.responsibilities, dense.responsibilities, rtol=2e-12)
 
 
+@pytest.mark.parametrize("bins", [1, 7])
+@pytest.mark.parametrize("h", [5e-324, 1e-300, 1.0, 1e300])
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "student-t", "epanechnikov"])
+def test_numbers_at_the_ends_of_the_range_are_summed_as_by_all_pairs(kernel, h, bins):
+    """A distance of more than a float64, a bandwidth of less: what is not finite is so by both."""
+    for x, target in (([1e308, -1e308], (-1e308, -0.9e308)), ([1e308], (-1e308, -0.9e308)), ([0.0, 1.0], (0.0, 1.0))):
+        problem = Problem(x, target=target, kernel=kernel, bandwidth=h, bins=bins)
+        dense, fast = (evaluate(problem.replace(sums=sums)).loss for sums in ("dense", "fast"))
+        assert fast == pytest.approx(dense, rel=1e-12)
+
+
 def test_a_cell_reaches_over_its_points():
     """Of more than P points the proxies are Chebyshev's nodes; of fewer, the points themselves."""
     clusters = [np.zeros(5), 10.0 + np.linspace(0.0, 0.5, 9), [20.0, 20.25], [30.0]]

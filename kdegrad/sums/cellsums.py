@@ -57,8 +57,8 @@ class CellSums(KernelSums):
 
     @classmethod
     def serves(cls, kernel: Kernel) -> bool:
-        """Return whether a rule says where the kernel is smooth."""
-        return smoothness(kernel) is not None
+        """Return whether a rule says where the kernel is smooth, and the widths that it gives are float64."""
+        return smoothness(kernel) is not None and 1.0 / kernel.bandwidth / kernel.bandwidth < math.inf
 
     def at_nodes(self, weights: Magnitudes) -> FloatArray:
         """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
