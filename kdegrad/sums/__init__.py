@@ -23,7 +23,7 @@ _SCAN_EACH: Final = 3
 _CELLS_SET_UP: Final = 800_000
 _CELLS_EACH: Final = 15
 
-_WIDEST: Final = 1e300  # that places may be apart for a fast scheme
+_WIDEST: Final = 1e300  # that places may be apart for cells
 
 # glibc's malloc keeps freed memory for the next array up to the size of the largest block that was freed, 32 MiB at the
 # most. What it does not keep goes back to the system and comes again page by page, which can take longer than the sums.
@@ -34,8 +34,8 @@ np.empty((32 << 20) - (64 << 10), dtype=np.uint8)
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
     """Return the sums between points (N,) and nodes (B,) by the scheme of `choice`: ``auto``, ``dense`` or ``fast``.
 
-    Every kernel has a fast scheme. It is not taken, for ``fast`` either, where its rounding would show, or the lengths
-    that it works with come to the ends of the range of a float64.
+    Every kernel has a fast scheme. It is not taken, for ``fast`` either, where its rounding would show, or lengths that
+    it works with come to the ends of the range of a float64.
     """
     pairs, each = len(points) * len(nodes), len(points) + len(nodes)
     if choice == "dense" or (choice == "auto" and pairs <= min(_SCAN_SET_UP.values())):
@@ -48,9 +48,11 @@ def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray
         scheme, cost = ScanSums, _SCAN_SET_UP[isinstance(kernel.domain, Circle)] + _SCAN_EACH * each
     elif CellSums.serves(kernel):
         scheme, cost = CellSums, _CELLS_SET_UP + _CELLS_EACH * each
-    if scheme is not None and (choice == "fast" or cost < pairs) and _spread(points, nodes) < _WIDEST:
-        return scheme(kernel, points, nodes)
-    return DenseSums(kernel, points, nodes)
+    if scheme is None or (choice == "auto" and cost >= pairs):
+        return DenseSums(kernel, points, nodes)
+    if scheme is CellSums and _spread(points, nodes) > _WIDEST:
+        return DenseSums(kernel, points, nodes)
+    return scheme(kernel, points, nodes)
 
 
 def _spread(points: FloatArray, nodes: FloatArray) -> float:

@@ -62,8 +62,8 @@ class Breakpoints:
 
         A point within rounding of a breakpoint may be found on its other side.
         """
-        place = x - self.origin
         with np.errstate(over="ignore"):  # infinitely many cells away is far enough
+            place = x - self.origin if self.per_unit > 0.0 else np.zeros_like(x)
             place *= self.per_unit
         np.clip(place, 0.0, self.buckets, out=place)
         cells = (
