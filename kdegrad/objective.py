@@ -134,7 +134,7 @@ class Evaluation:
         return 1.0 - float(self.responsibilities.sum())
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # it is reported as not finite, not warned of
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as not finite, not warned of
 def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evaluation:
     """Return the loss of `problem` and its gradients with respect to what `wrt` names.
 
@@ -296,7 +296,7 @@ def grad(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[O
     return loss_and_grad(angles, logits, **options)[1]
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")
+@np.errstate(over="ignore", invalid="ignore")
 def loss_and_grad(
     angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]
 ) -> tuple[float, FloatArray]:
