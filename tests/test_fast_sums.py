@@ -655,6 +655,16 @@ def test_numbers_at_the_ends_of_the_range_are_no_error(kernel, h, bins):
         assert fast == pytest.approx(dense, rel=1e-12) or (kernel == "laplace" and not np.isfinite(fast))
 
 
+@pytest.mark.parametrize(("nearest", "farthest"), [(-2e-13, 3e-13), (-5e-13, 1e-13)])
+def test_a_cell_reaches_over_points_that_a_far_origin_cannot_tell_apart(nearest, farthest):
+    """From 10⁵ all points are one; the cell's centre is the first of them, and its half width the farthest's way."""
+    points = np.array([0.0, nearest, *np.linspace(nearest, farthest, 40), farthest])
+    cells = Cells(Line(), points, 1e5, 3, lambda places: np.ones_like(places))
+    np.testing.assert_array_equal(cells.counts, [43])
+    np.testing.assert_array_equal(cells.halves, [max(-nearest, farthest)])
+    np.testing.assert_array_equal(np.sort(cells.from_centre), np.sort(points))
+
+
 def test_a_cell_reaches_over_its_points():
     """Of more than P points the proxies are Chebyshev's nodes; of fewer, the points themselves."""
     clusters = [np.zeros(5), 10.0 + np.linspace(0.0, 0.5, 9), [20.0, 20.25], [30.0]]

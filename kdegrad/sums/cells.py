@@ -24,6 +24,7 @@ from kdegrad.domain import Domain, FloatArray, IntArray
 from kdegrad.kernels.base import log_or_minus_infinity
 
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
+_NARROWEST: Final = 1e-300  # width of a cell
 _FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points
 
 
@@ -193,7 +194,7 @@ def _cell_starts(
     for start in range(0, len(steps) - 1, _CHUNK):
         here = displacements[start : start + _CHUNK + 1]
         widths = planned_half_widths(here)
-        gaps = np.diff(here) / (2.0 * np.minimum(widths[1:], widths[:-1]))
+        gaps = np.diff(here) / np.maximum(2.0 * np.minimum(widths[1:], widths[:-1]), _NARROWEST)
         np.minimum(gaps, 1.0, out=steps[start : start + len(gaps)])
     capped = np.minimum(steps, 1.0 / fewest)
     cells = _whole_steps(capped)

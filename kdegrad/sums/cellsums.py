@@ -88,7 +88,7 @@ class CellSums(KernelSums):
         if not kinks or spread == 0.0 or span == 0.0:
             return math.inf
         halves = min(kinks) * np.geomspace(1e-4, 1.0, 50)
-        terms = spread * span / (4.0 * halves * halves) * (rule.degree + 1) ** 2
+        terms = (0.5 * spread / halves) * (0.5 * span / halves) * (rule.degree + 1) ** 2
         runs = span / halves * _RUN + len(self.points) * len(self.nodes) * np.minimum(12.0 * halves / spread, 1.0)
         return float(halves[np.argmin(terms + runs)])
 
