@@ -665,6 +665,14 @@ def test_a_cell_reaches_over_points_that_a_far_origin_cannot_tell_apart(nearest,
     np.testing.assert_array_equal(np.sort(cells.from_centre), np.sort(points))
 
 
+@pytest.mark.parametrize(
+    ("points", "nodes", "spread"),
+    [([1, 5, 2], [3, 4], 4), ([3, 4], [1, 9], 8), ([3, 4], [1, 2], 3), ([1, 2], [3, 4], 3)],
+)
+def test_the_spread_is_that_of_points_and_nodes_together(points, nodes, spread):
+    assert kdegrad.sums._spread(np.array(points), np.array(nodes)) == spread
+
+
 def test_a_cell_reaches_over_its_points():
     """Of more than P points the proxies are Chebyshev's nodes; of fewer, the points themselves."""
     clusters = [np.zeros(5), 10.0 + np.linspace(0.0, 0.5, 9), [20.0, 20.25], [30.0]]
