@@ -48,8 +48,6 @@ class Quadrature(Property):
     def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
         """Compare ever more bins with the panels; the rules exact and gauss too, where they were asked for."""
         problem = over_target(case.problem)
-        if len(problem.angles) > _MOST_POINTS:
-            raise Unmet(f"{len(problem.angles)} points are too many for an integral written out plainly")
         fine = integrate(problem)
         width = problem.width or math.nan
         for bins in _BINS:
@@ -118,11 +116,12 @@ def integral_slopes(problem: Problem, seen: Reading) -> Iterator[Comparison]:
 
 def _nearest_edges(problem: Problem) -> float:
     """Return the least distance between two of the places where kernels end and the target's ends."""
-    formula, h = formula_of(problem), problem.settings.bandwidth
+    period, h = formula_of(problem).period, problem.settings.bandwidth
     places = np.concatenate([problem.angles - h, problem.angles + h, problem.target or ()])
-    apart = np.abs(formula.difference(places[:, np.newaxis], places))
-    np.fill_diagonal(apart, np.inf)
-    return float(apart.min())
+    if period is None:
+        return float(np.diff(np.sort(places)).min())
+    turn = np.sort(np.mod(places, period))
+    return float(np.diff(turn, append=turn[0] + period).min())
 
 
 @dataclass(frozen=True)
@@ -140,9 +139,11 @@ def integrate(problem: Problem) -> Integral:
     Raises
     ------
     Unmet
-        Where the density is 0 inside [a, b], or so near to it that the panels do not settle.
+        For too many points; where the density is 0 inside [a, b], or so near to it that the panels do not settle.
     """
     assert problem.target is not None  # over_target saw to it
+    if len(problem.angles) > _MOST_POINTS:
+        raise Unmet(f"{len(problem.angles)} points are too many for an integral written out plainly")
     width = problem.width or math.nan
     settled: list[FloatArray] = []
     total, open_panels, allowed = 0.0, _split_at_kinks(problem), roundoff(problem) / 8.0

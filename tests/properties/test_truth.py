@@ -313,6 +313,26 @@ def test_a_statement_that_has_nothing_to_compare_is_skipped() -> None:
     assert not passed([verdict])
 
 
+@pytest.mark.parametrize("kernel", ["epanechnikov", "laplace"])
+def test_an_integral_of_many_points_is_not_waited_for(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its gradients go unchecked, as the integral does; the table of all pairs of edges would take 300 GB."""
+    monkeypatch.setattr(kdegrad.properties.convergence, "_panel_integrals", None)
+    angles = np.random.default_rng(0).uniform(-60, 60, 100_000)
+    problem = Problem(angles, target=TARGET, kernel=kernel, bandwidth=BANDWIDTH, rule="exact")
+    monkeypatch.setattr("kdegrad.properties.ground.Derivative.measure", _slopes_of_the_integral)
+    (verdict,) = verify(problem, cases=0, only=["derivative"])
+    assert (verdict.verdict, verdict.reason) == ("skip", "nothing to compare")
+    (verdict,) = verify(problem, cases=0, only=["quadrature"])
+    assert (verdict.verdict, verdict.reason) == (
+        "skip",
+        "100000 points are too many for an integral written out plainly",
+    )
+
+
+def _slopes_of_the_integral(self, case, read):
+    return kdegrad.properties.convergence.integral_slopes(case.problem, read(case.problem))
+
+
 def test_nothing_checked_is_not_passed() -> None:
     assert not passed([])
     assert not passed(verify(sample("laplace"), cases=0, only=["rotation"]))
