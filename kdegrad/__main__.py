@@ -19,8 +19,8 @@ def main() -> NoReturn:
     heeded = _signal.getsignal(_signal.SIGINT)
     if heeded is _signal.default_int_handler:  # raised within a class that is being made, it becomes another error
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
-    from kdegrad.cli import run
-    from kdegrad.exits import INTERRUPTED
+    from kdegrad.cli.app import run
+    from kdegrad.cli.exits import INTERRUPTED
 
     _signal.signal(_signal.SIGINT, heeded)
     try:

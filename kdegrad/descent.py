@@ -33,11 +33,11 @@ from numpy.typing import NDArray
 
 from kdegrad.domain import FloatArray
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.magnitudes import euclidean_norm
 from kdegrad.movers import MOVERS, Coordinates
 from kdegrad.objective import NOTICEABLE, WRT, Evaluation, checked_wrt, evaluate
 from kdegrad.problem import Problem
 from kdegrad.settings import choice, is_number, is_whole
+from kdegrad.weights import euclidean_norm
 
 STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
 

@@ -26,7 +26,7 @@ from numpy.typing import ArrayLike
 from kdegrad.domain import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
-from kdegrad.kernels import Factored
+from kdegrad.kernel import Factored
 from kdegrad.problem import Problem
 from kdegrad.settings import Options, listed, require_known
 from kdegrad.sums import KernelSums, make_sums

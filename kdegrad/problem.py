@@ -13,10 +13,10 @@ from numpy.typing import ArrayLike, NDArray
 
 from kdegrad.domain import Circle, Domain, FloatArray, Line
 from kdegrad.errors import InputError
-from kdegrad.kernels import Kernel, make_kernel
-from kdegrad.magnitudes import Softmax
+from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, make_rule
 from kdegrad.settings import Options, Settings, from_options
+from kdegrad.weights import Softmax
 
 
 @final

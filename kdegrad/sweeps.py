@@ -19,13 +19,13 @@ import numpy as np
 from kdegrad.domain import Circle, FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
-from kdegrad.kernels import KERNELS, LINE_KERNELS, make_kernel
-from kdegrad.magnitudes import euclidean_norm
+from kdegrad.kernel import KERNELS, LINE_KERNELS, make_kernel
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
 from kdegrad.settings import is_number, listed
 from kdegrad.sums import make_sums
 from kdegrad.view import centre
+from kdegrad.weights import euclidean_norm
 
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
 STEPS: Final = 11

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 from hypothesis import settings
 
-from kdegrad import cli
+from kdegrad.cli import app
 
 settings.register_profile("steady", derandomize=True)
 if not os.environ.get("KDEGRAD_EXPLORE"):
@@ -38,7 +38,7 @@ class Run:
 
     def __init__(self, capfd: pytest.CaptureFixture[str], *arguments: object) -> None:
         capfd.readouterr()
-        self.code = cli.run([str(argument) for argument in arguments])
+        self.code = app.run([str(argument) for argument in arguments])
         self.out, self.err = capfd.readouterr()
 
     @property

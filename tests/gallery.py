@@ -28,9 +28,9 @@ class Picture:
 
     def draw(self, file: str) -> int:
         """Draw the picture to another file, and return the exit code."""
-        from kdegrad import cli
+        from kdegrad.cli import app
 
-        return cli.run([file if argument == self.file else argument for argument in self.arguments])
+        return app.run([file if argument == self.file else argument for argument in self.arguments])
 
 
 def pictures() -> list[Picture]:

@@ -22,7 +22,7 @@ import numpy as np
 from mpmath import mp, mpf
 
 from kdegrad import Problem
-from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS
+from kdegrad.kernel import CIRCLE_KERNELS, LINE_KERNELS
 from tests.oracle import COMPACT, displacement, kernel, softmax
 
 STORE = Path(__file__).parent / "integrals.json"

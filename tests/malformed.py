@@ -25,7 +25,7 @@ from typing import NamedTuple
 import yaml
 from hypothesis import HealthCheck, settings
 
-from kdegrad import cli
+from kdegrad.cli import app
 
 SECONDS, MEGABYTES = 5.0, 500  # that one file may take, of a processor and of memory
 ARGUMENTS = ("--at", "0", "--format", "json")  # a report that holds the points as they were read, and a loss by hand
@@ -281,7 +281,7 @@ def _wide(first: bytes, other: bytes) -> bytes:
 
 _PROBE = """
 import sys, time
-from kdegrad.cli import run
+from kdegrad.cli.app import run
 code = run(sys.argv[1:])
 peak = [line.split()[1] for line in open("/proc/self/status") if line.startswith("VmHWM")]
 print(time.process_time(), *peak, file=sys.stderr)
@@ -325,7 +325,7 @@ def main(folder: Path) -> None:
         path.write_bytes(data)
         start = time.process_time()
         with contextlib.redirect_stdout(io.TextIOWrapper(io.BytesIO())), contextlib.redirect_stderr(io.StringIO()):
-            code = cli.run(["grad", str(path), *ARGUMENTS])
+            code = app.run(["grad", str(path), *ARGUMENTS])
         slowest = max(slowest, (time.process_time() - start, f"{rule} of {name}"))
         ends.setdefault(rule, Counter())[code] += 1
     for rule, count in ends.items():

@@ -35,14 +35,15 @@ from hypothesis import Phase, settings
 
 ROOT = Path(__file__).parent.parent
 SCOPE = (
-    "kernels/*.py",
+    "kernel/*.py",
     "sums/*.py",
     "exact/*.py",
     "objective.py",
     "problem.py",
     "domain.py",
     "quadrature.py",
-    "magnitudes.py",
+    "weights.py",
+    "logs.py",
 )
 TESTS = (
     "kernels",

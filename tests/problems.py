@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 
 from kdegrad import Problem
-from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS
+from kdegrad.kernel import CIRCLE_KERNELS, LINE_KERNELS
 
 SAMPLES = Path(__file__).parent.parent / "sample_inputs"
 

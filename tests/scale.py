@@ -20,7 +20,7 @@ import numpy as np
 
 from kdegrad import KdegradError, Problem, evaluate
 from kdegrad.properties.cases import input_case
-from kdegrad.properties.verify import PROPERTIES, judge
+from kdegrad.properties.judge import PROPERTIES, judge
 from tests import problems
 from tests.measure import measure
 from tests.oracle import COMPACT

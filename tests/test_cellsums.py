@@ -13,12 +13,12 @@ import numpy as np
 import pytest
 
 from kdegrad.domain import Circle, Line
-from kdegrad.kernels import Kernel, make_kernel
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.sums import DenseSums, cellsums
 from kdegrad.sums.cells import _cell_starts
 from kdegrad.sums.cellsums import CellSums, _added, _Pairs
 from kdegrad.sums.smoothness import MOST_FALL, smoothness
+from kdegrad.weights import Magnitudes
 
 KERNELS = [
     ("gaussian", 0.05, None),

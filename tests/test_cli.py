@@ -405,7 +405,7 @@ def test_names_are_taken_in_any_case_and_gauss_has_nodes(kdegrad, points: str) -
 
 
 def test_kernels_lists_them_all(kdegrad) -> None:
-    from kdegrad.kernels import KERNELS
+    from kdegrad.kernel import KERNELS
 
     names = [kind.name for kind in KERNELS]
     assert [kernel["name"] for kernel in kdegrad("kernels", "--format", "json").json["kernels"]] == names
@@ -479,11 +479,11 @@ COMPLETED = {
 ASK = """
 import os, sys
 os.environ["_KDEGRAD_COMPLETE"] = "complete_bash"
-from kdegrad import cli
+from kdegrad.cli import app
 for typed in sys.argv[1:]:
     os.environ |= {"COMP_WORDS": "kdegrad " + typed, "COMP_CWORD": str(1 + typed.count(" "))}
     try:
-        cli.run([])
+        app.run([])
     except SystemExit as end:
         print(end.code, "end")
 """

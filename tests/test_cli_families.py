@@ -20,7 +20,7 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad.progress import ProgressBar, Working
+from kdegrad.cli.progress import ProgressBar, Working
 from tests.conftest import COMMAND
 from tests.readme import ROOT
 
@@ -350,7 +350,7 @@ def test_a_bar_is_for_terminals_and_work_over_a_second(
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
     start, ticks = time.monotonic(), iter(np.arange(100) * seconds)
-    monkeypatch.setattr("kdegrad.progress.time.monotonic", lambda: start + next(ticks))
+    monkeypatch.setattr("kdegrad.cli.progress.time.monotonic", lambda: start + next(ticks))
     with ProgressBar("sweep", 2) as advance:
         advance()
         advance()
@@ -366,7 +366,7 @@ def test_a_step_is_named_on_a_terminal_unless_the_step_writes_there_itself(
     stream = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("kdegrad.progress.PATIENCE", 0.0)
+    monkeypatch.setattr("kdegrad.cli.progress.PATIENCE", 0.0)
     with Working("summing", shown=wanted):
         deadline = time.monotonic() + (30 if shown else 0.05)
         while "summing" not in stream.getvalue() and time.monotonic() < deadline:

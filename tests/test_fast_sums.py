@@ -28,19 +28,19 @@ import kdegrad.sums.scan
 import kdegrad.sums.smoothness
 from kdegrad import Problem
 from kdegrad.domain import Circle, Line
-from kdegrad.kernels import CIRCLE_KERNELS, LINE_KERNELS, Kernel, make_kernel
-from kdegrad.magnitudes import Magnitudes, Softmax
+from kdegrad.kernel import CIRCLE_KERNELS, LINE_KERNELS, Kernel, make_kernel
+from kdegrad.logs import cut_exp, log_sum
 from kdegrad.objective import evaluate
 from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.sums import DenseSums, KernelSums, make_sums
-from kdegrad.sums.breakpoints import Breakpoints
 from kdegrad.sums.cells import Cells, _cell_starts, _fewest
 from kdegrad.sums.decay import DecayingSums, running_total
-from kdegrad.sums.logs import cut_exp, log_sum
+from kdegrad.sums.locate import Breakpoints
 from kdegrad.sums.narrow import NarrowLine, are_moderate
 from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import LineReach
 from kdegrad.sums.scan import ScanSums
+from kdegrad.weights import Magnitudes, Softmax
 
 EPS = np.finfo(np.float64).eps
 ABSOLUTE = 1e-12  # SPEC section 4

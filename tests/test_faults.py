@@ -282,7 +282,7 @@ LONG = {
     "verify-props": ("kdegrad.properties.verify", ["verify-props", TWO_SIDED, "--cases", "1000"]),
     "sweep": ("kdegrad.sweeps.sweep", [*COMMANDS["sweep"], "--steps", "10000"]),
     "descend": ("kdegrad.descent.descend", ["descend", TWO_SIDED, "--steps", "1000000", "--tolerance", "0"]),
-    "plot": ("kdegrad.plot._write", [*COMMANDS["loss"], "--plot", "figure.svg"]),
+    "plot": ("kdegrad.figures._write", [*COMMANDS["loss"], "--plot", "figure.svg"]),
 }
 
 
@@ -491,7 +491,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
     ("stage", "command"),
     [
         ("kdegrad.reading.files.raw", "loss"),
-        ("kdegrad.reading.tables.read_table", "loss"),
+        ("kdegrad.reading.delimited.read_table", "loss"),
         ("kdegrad.objective.evaluate", "loss"),
         ("kdegrad.objective.evaluate", "grad"),
         ("kdegrad.reports.gradient", "grad --format json"),
@@ -516,7 +516,7 @@ def test_out_of_memory_is_no_failed_property(kdegrad, monkeypatch: pytest.Monkey
     def measure(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(import_module("kdegrad.properties.verify"), "_judge_holding", measure)
+    monkeypatch.setattr(import_module("kdegrad.properties.judge"), "_judge_holding", measure)
     done = kdegrad(*COMMANDS["verify-props"])
     assert (done.code, done.out, done.err) == (4, "", OUT_OF_MEMORY)
 
@@ -640,8 +640,8 @@ def watch(event, arguments):
     if event == "open" and isinstance(arguments[0], (str, bytes)) and arguments[2] & (os.O_WRONLY | os.O_RDWR):
         seen.append("open " + os.fsdecode(arguments[0]))
 sys.addaudithook(watch)
-from kdegrad import cli
-codes = [cli.run(line) for line in json.loads(sys.argv[1])]
+from kdegrad.cli import app
+codes = [app.run(line) for line in json.loads(sys.argv[1])]
 print(json.dumps([codes, seen]), file=sys.stderr)
 """
 

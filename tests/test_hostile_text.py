@@ -19,9 +19,9 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from kdegrad import grammar, writing
-from kdegrad.console import machine_error, say
-from kdegrad.plot.line import LABELLED
+from kdegrad import grammar, output
+from kdegrad.cli.terminal import machine_error, say
+from kdegrad.figures.line import LABELLED
 from kdegrad.properties import PROPERTIES, Verdict
 from kdegrad.reading import Columns, read
 from kdegrad.reports import Look, VerdictFormat, verdicts
@@ -236,7 +236,7 @@ class Terminal(io.TextIOWrapper):
 def test_data_on_a_terminal_is_shown_without_its_escapes(monkeypatch: pytest.MonkeyPatch, text: str) -> None:
     held = io.BytesIO()
     monkeypatch.setattr("sys.stdout", Terminal(held, encoding="utf-8"))
-    writing.write_stdout([f"1,{text}\n"], for_people=False)
+    output.write_stdout([f"1,{text}\n"], for_people=False)
     assert not acts(held.getvalue().decode().replace("\t", ""))
 
 

@@ -19,8 +19,8 @@ from mpmath import mp, mpf
 
 from kdegrad import SettingError
 from kdegrad.domain import Circle, Line
-from kdegrad.kernels import BY_NAME, CIRCLE_KERNELS, KERNELS, LINE_KERNELS, make_kernel, special
-from kdegrad.kernels.base import log1p_square
+from kdegrad.kernel import BY_NAME, CIRCLE_KERNELS, KERNELS, LINE_KERNELS, make_kernel, special
+from kdegrad.kernel.base import log1p_square
 from tests import oracle, problems
 
 PERIOD = 360.0

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import kdegrad as kg
 from kdegrad import Problem, SettingError, evaluate
-from kdegrad.kernels import LINE_KERNELS
+from kdegrad.kernel import LINE_KERNELS
 from kdegrad.objective import responsibilities_by_bin
 from tests import problems
 from tests.problems import Case

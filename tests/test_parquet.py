@@ -11,7 +11,7 @@ import pyarrow.parquet
 import pytest
 
 import kdegrad as kg
-from kdegrad import cli
+from kdegrad.cli import app
 from kdegrad.reading import read
 from tests.readme import ROOT
 
@@ -97,7 +97,7 @@ def test_what_is_no_parquet_is_refused(tmp_path: Path) -> None:
 
 def test_a_report_in_parquet_holds_the_same_float64(tmp_path: Path) -> None:
     output = tmp_path / "out.parquet"
-    assert cli.run(["grad", str(SAMPLES / "two_sided.yaml"), "--wrt", "angles", "--output", str(output)]) == 0
+    assert app.run(["grad", str(SAMPLES / "two_sided.yaml"), "--wrt", "angles", "--output", str(output)]) == 0
     table = pyarrow.parquet.read_table(output)
     evaluation = kg.evaluate(kg.load(SAMPLES / "two_sided.yaml"), wrt=("logits", "angles"))
     assert table.column_names == [
@@ -112,13 +112,13 @@ def test_a_report_in_parquet_holds_the_same_float64(tmp_path: Path) -> None:
     ]
     assert table["gradient"].to_pylist() == evaluation.gradients.logits.tolist()
     assert table["label"].to_pylist() == list(evaluation.problem.labels)
-    assert cli.run(["loss", str(output), "--logit-column", "logit", "--target", "-30", "30"]) == 0
+    assert app.run(["loss", str(output), "--logit-column", "logit", "--target", "-30", "30"]) == 0
 
 
 def test_numbers_that_are_not_there_are_numbers_all_the_same(tmp_path: Path) -> None:
     """The type of a column does not hang on whether any of its cells is filled."""
     output = tmp_path / "out.parquet"
-    assert cli.run(["loss", str(SAMPLES / "two_sided.csv"), "--at", "0", "--output", str(output)]) == 0
+    assert app.run(["loss", str(SAMPLES / "two_sided.csv"), "--at", "0", "--output", str(output)]) == 0
     table = pyarrow.parquet.read_table(output)
     for name in ("kl", "low", "high"):
         assert (table[name].type, table[name].to_pylist()) == (pyarrow.float64(), [None])
@@ -131,7 +131,7 @@ def test_there_is_nothing_to_part_in_parquet(tmp_path: Path) -> None:
 
 def test_json_does_not_go_into_parquet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
     output = tmp_path / "out.parquet"
-    assert cli.run(["grad", str(SAMPLES / "two_sided.yaml"), "--format", "json", "--output", str(output)]) == 2
+    assert app.run(["grad", str(SAMPLES / "two_sided.yaml"), "--format", "json", "--output", str(output)]) == 2
     assert "--format" in capfd.readouterr().err
     assert not output.exists()
 
@@ -145,5 +145,5 @@ def test_without_pyarrow_the_extra_is_named(
     monkeypatch.setitem(sys.modules, "pyarrow", None)
     assert "kdegrad[parquet]" in refusal(path)
     monkeypatch.setattr("kdegrad.reports.as_parquet.find_spec", lambda _: None)
-    assert cli.run(["grad", str(SAMPLES / "two_sided.yaml"), "--output", str(tmp_path / "out.parquet")]) == 2
+    assert app.run(["grad", str(SAMPLES / "two_sided.yaml"), "--output", str(tmp_path / "out.parquet")]) == 2
     assert "kdegrad[parquet]" in capfd.readouterr().err

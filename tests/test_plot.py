@@ -13,8 +13,8 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad import plot
-from kdegrad.plot.style import SETTINGS, power, short
+from kdegrad import figures
+from kdegrad.figures.style import SETTINGS, power, short
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -75,7 +75,7 @@ def test_every_command_draws_every_sample(kdegrad, tmp_path: Path, command: str,
     assert [path.name for path in tmp_path.iterdir()] == ["figure.svg"]
 
 
-@pytest.mark.parametrize("suffix", plot.SUFFIXES)
+@pytest.mark.parametrize("suffix", figures.SUFFIXES)
 @pytest.mark.parametrize("command", ["grad", "sweep", "em"])
 def test_every_suffix_is_what_it_says(kdegrad, tmp_path: Path, command: str, suffix: str) -> None:
     name, *flags = COMMANDS[command]
@@ -84,15 +84,15 @@ def test_every_suffix_is_what_it_says(kdegrad, tmp_path: Path, command: str, suf
     assert len(drawn(file)) > 1000
 
 
-@pytest.mark.parametrize("suffix", plot.SUFFIXES)
+@pytest.mark.parametrize("suffix", figures.SUFFIXES)
 def test_the_same_result_makes_the_same_bytes_whatever_the_user_s_style(tmp_path: Path, suffix: str) -> None:
     import matplotlib
 
     evaluation = kg.evaluate(kg.load(TWO_SIDED))
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
-    plot.gradient(evaluation, str(first))
+    figures.gradient(evaluation, str(first))
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9}):
-        plot.gradient(evaluation, str(second))
+        figures.gradient(evaluation, str(second))
         assert matplotlib.rcParams["font.size"] == 30
     assert first.read_bytes() == second.read_bytes()
     if suffix == ".svg":
@@ -102,13 +102,13 @@ def test_the_same_result_makes_the_same_bytes_whatever_the_user_s_style(tmp_path
 def test_labels_are_data(tmp_path: Path) -> None:
     problem = kg.Problem(np.linspace(-90, 90, len(HOSTILE)), None, HOSTILE, target=(-30, 30), bandwidth=20, bins=9)
     evaluation, done = kg.evaluate(problem), kg.descend(problem, steps=3, wrt=("angles",))
-    for suffix in plot.SUFFIXES:
+    for suffix in figures.SUFFIXES:
         file = tmp_path / f"figure{suffix}"
         for draw in (
-            lambda file: plot.gradient(evaluation, file),
-            lambda file: plot.gradient(evaluation, file, per_bin=True),
-            lambda file: plot.loss(evaluation, file),
-            lambda file: plot.descent(done, file),
+            lambda file: figures.gradient(evaluation, file),
+            lambda file: figures.gradient(evaluation, file, per_bin=True),
+            lambda file: figures.loss(evaluation, file),
+            lambda file: figures.descent(done, file),
         ):
             draw(str(file))
             drawn(file)
@@ -133,15 +133,15 @@ def test_labels_are_data(tmp_path: Path) -> None:
 def test_odd_problems_are_drawn(tmp_path: Path, problem: kg.Problem) -> None:
     evaluation = kg.evaluate(problem)
     file = tmp_path / "figure.svg"
-    plot.loss(evaluation, str(file))
-    plot.gradient(evaluation, str(file))
-    plot.gradient(evaluation, str(file), per_bin=True)
+    figures.loss(evaluation, str(file))
+    figures.gradient(evaluation, str(file))
+    figures.gradient(evaluation, str(file), per_bin=True)
     drawn(file)
     assert file.stat().st_size < 3_000_000
-    plot.descent(kg.descend(problem, steps=2), str(file))
-    plot.descent(kg.descend(problem, steps=0), str(file))
-    plot.sweep(kg.sweep(problem, "scale", [1e-300, 1e300]), str(file), log=True)
-    plot.sweep(kg.sweep(problem, "scale", [1]), str(file))
+    figures.descent(kg.descend(problem, steps=2), str(file))
+    figures.descent(kg.descend(problem, steps=0), str(file))
+    figures.sweep(kg.sweep(problem, "scale", [1e-300, 1e300]), str(file), log=True)
+    figures.sweep(kg.sweep(problem, "scale", [1]), str(file))
     drawn(file)
 
 
@@ -166,7 +166,7 @@ def test_verdicts_are_drawn_whatever_they_say(tmp_path: Path) -> None:
         Check("</svg>$", "input", 0.0, 0.0, "pass"),
     ]
     for some in (checks, checks[:1], []):
-        plot.verdicts(some, str(tmp_path / "figure.svg"))
+        figures.verdicts(some, str(tmp_path / "figure.svg"))
         drawn(tmp_path / "figure.svg")
 
 
@@ -206,7 +206,7 @@ def test_without_matplotlib_the_remedy_is_said(kdegrad, tmp_path: Path, monkeypa
 def test_a_failed_drawing_leaves_the_old_file_alone(kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "figure.svg"
     file.write_text("old")
-    monkeypatch.setattr("kdegrad.plot.line.weights", lambda _: 1 / 0)
+    monkeypatch.setattr("kdegrad.figures.line.weights", lambda _: 1 / 0)
     assert kdegrad("loss", TWO_SIDED, "--plot", file).code == 4
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["figure.svg"]
@@ -215,7 +215,7 @@ def test_a_failed_drawing_leaves_the_old_file_alone(kdegrad, tmp_path: Path, mon
 def test_matplotlib_is_imported_for_figures_alone_and_pyplot_never(tmp_path: Path) -> None:
     for flags, imported in ([], set()), (["--plot", str(tmp_path / "figure.png")], {"matplotlib"}):
         code = (
-            "import sys; from kdegrad import cli; cli.run(sys.argv[1:]); "
+            "import sys; from kdegrad.cli import app; app.run(sys.argv[1:]); "
             "print({'matplotlib', 'matplotlib.pyplot'} & sys.modules.keys(), file=sys.stderr)"
         )
         done = subprocess.run(
@@ -236,7 +236,7 @@ def test_no_text_is_read_as_mathematics(tmp_path: Path) -> None:
     """Tick labels of a logarithmic axis once showed as TeX source, of a default font and a power of ten."""
     assert SETTINGS["text.parse_math"] is False
     file = tmp_path / "figure.svg"
-    plot.sweep(kg.sweep(kg.load(TWO_SIDED), "distance", [1, 1e3, 1e6]), str(file), log=True)
+    figures.sweep(kg.sweep(kg.load(TWO_SIDED), "distance", [1, 1e3, 1e6]), str(file), log=True)
     comments = re.findall(r"<!-- (.*?) -->", file.read_text())
     assert comments
     assert not [comment for comment in comments if "$" in comment]

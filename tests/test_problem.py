@@ -19,8 +19,8 @@ import pytest
 import kdegrad as kg
 from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
 from kdegrad.domain import Circle, Line
-from kdegrad.magnitudes import Magnitudes, Softmax, euclidean_norm
 from kdegrad.settings import CIRCUMFERENCE, OPTION_NAMES, Options, from_options
+from kdegrad.weights import Magnitudes, Softmax, euclidean_norm
 
 TARGET = {"target": (-30, 30)}
 BEYOND_FLOATS = 10**400

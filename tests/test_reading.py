@@ -5,8 +5,8 @@ Pinned here:
 - every form of a table and of a YAML problem that is accepted, with exact values;
 - every refusal of SPEC section 8 that concerns files: its message names the file, the line, the column, the value
   and the remedy;
-- the two roads through a table (`tables._clean`, fast, and `tables._careful`, strict) agree, and so do the fast and the
-  strict reader of numbers;
+- the two roads through a table (`delimited._clean`, fast, and `delimited._careful`, strict) agree, and so do the fast
+  and the strict reader of numbers;
 - whatever bytes come, nothing but a KdegradError comes out.
 """
 
@@ -28,7 +28,7 @@ from hypothesis import strategies as st
 
 from kdegrad import grammar
 from kdegrad.errors import InputError, KdegradError, SettingError
-from kdegrad.reading import Columns, Source, load, read, tables
+from kdegrad.reading import Columns, Source, delimited, load, read
 from kdegrad.reading.decimals import plain_numbers
 from tests.malformed import FUZZ
 
@@ -834,14 +834,14 @@ def both_roads(data: bytes) -> tuple[object, object]:
 
     def outcome() -> object:
         try:
-            source = tables.read_table(data, "swarm.csv", Columns(), None)
+            source = delimited.read_table(data, "swarm.csv", Columns(), None)
         except KdegradError as error:
             return str(error)
         return source.angles.tolist(), None if source.logits is None else source.logits.tolist(), source.labels
 
     with pytest.MonkeyPatch.context() as patch:
         whole = outcome()
-        patch.setattr(tables, "_clean", lambda *_: None)
+        patch.setattr(delimited, "_clean", lambda *_: None)
         return whole, outcome()
 
 
@@ -867,10 +867,10 @@ def test_the_two_roads_agree_on_the_tables_above(text: str) -> None:
 
 
 def test_a_clean_table_takes_the_fast_road(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(tables, "_careful", lambda *_: pytest.fail("the careful road was taken"))
+    monkeypatch.setattr(delimited, "_careful", lambda *_: pytest.fail("the careful road was taken"))
     for name in ("plain", "no-last-line-end", "crlf", "semicolons", "tabs", "comments-above", "spaces-after-commas",
                  "exponents", "leading-zeros", "extra-numbers"):  # fmt: skip
-        tables.read_table(TWO_POINTS[name].encode(), name, Columns(), None)
+        delimited.read_table(TWO_POINTS[name].encode(), name, Columns(), None)
 
 
 # Whatever comes, only a KdegradError comes out

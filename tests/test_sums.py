@@ -15,9 +15,9 @@ from mpmath import mp, mpf
 
 from kdegrad import Problem, evaluate, loss, loss_and_grad
 from kdegrad.domain import Circle, Line
-from kdegrad.kernels import make_kernel
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.kernel import make_kernel
 from kdegrad.sums import DenseSums, log_kernel_sum, make_sums
+from kdegrad.weights import Magnitudes
 from tests import oracle, problems
 
 # Both sum N positive terms of like size; each is off by some √N roundings of the exponents (up to 10³ here).

@@ -11,7 +11,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from kdegrad import cli
+from kdegrad.cli import app
 from kdegrad.objective import Gradients
 from kdegrad.properties import PROPERTIES
 from kdegrad.properties.base import Verdict
@@ -24,7 +24,7 @@ IDS = [property_.id for property_ in PROPERTIES]
 
 def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, str]:
     capfd.readouterr()
-    code = cli.run(["verify-props", *arguments])
+    code = app.run(["verify-props", *arguments])
     return code, *capfd.readouterr()
 
 

@@ -32,9 +32,9 @@ import numpy as np
 from kdegrad.domain import BoolArray, FloatArray, IntArray
 from kdegrad.exact.kinks import breakpoints, places_apart
 from kdegrad.exact.refinement import HIGHEST_ORDER
-from kdegrad.kernels.base import log_or_minus_infinity
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.kernel.base import log_or_minus_infinity
 from kdegrad.sums import make_sums
+from kdegrad.weights import Magnitudes
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem

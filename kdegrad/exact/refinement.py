@@ -30,9 +30,9 @@ import numpy as np
 from kdegrad.domain import BoolArray, FloatArray
 from kdegrad.exact.kinks import breakpoints, rounding_unit
 from kdegrad.exact.panels import PanelRule, panel_rule
-from kdegrad.magnitudes import Magnitudes
 from kdegrad.quadrature import Rule
 from kdegrad.sums import make_sums
+from kdegrad.weights import Magnitudes
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem

@@ -8,7 +8,7 @@ twenty, `cases.py` draws problems, `verify.py` judges. `reference.py` is a secon
 from __future__ import annotations
 
 from kdegrad.properties.base import Case, Comparison, Property, Verdict
-from kdegrad.properties.verify import PROPERTIES, chosen, judge, passed, verify
+from kdegrad.properties.judge import PROPERTIES, chosen, judge, passed, verify
 
 IDS = tuple(property_.id for property_ in PROPERTIES)
 

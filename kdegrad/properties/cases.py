@@ -15,7 +15,7 @@ from typing import Any, Final
 import numpy as np
 
 from kdegrad.domain import FloatArray
-from kdegrad.kernels import BY_NAME
+from kdegrad.kernel import BY_NAME
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case
 from kdegrad.properties.reference_kernels import COMPACT, NATIVE

@@ -1,6 +1,6 @@
 """The loss and its gradients a second time: every pair written out, on the formulas of `reference_kernels`.
 
-It shares nothing with `kdegrad.objective`, `kdegrad.sums` and `kdegrad.kernels` but the numbers that come in: angles,
+It shares nothing with `kdegrad.objective`, `kdegrad.sums` and `kdegrad.kernel` but the numbers that come in: angles,
 logits, settings, and the nodes and weights of the rule. It is what the measured values are compared with where no
 closed form is at hand, what predicts how far a control breaks, and what tells how large round-off may be.
 """

@@ -1,6 +1,6 @@
 """The room where files become points and settings; every message about a bad file is made here.
 
-    path → files.contents → tables.read_table (CSV, TSV) or documents.read_document (YAML) → Source
+    path → files.contents → delimited.read_table (CSV, TSV) or document.read_document (YAML) → Source
 
 The files of the room, in the order in which data passes them:
 
@@ -25,7 +25,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import nearest, shown
-from kdegrad.reading import files, tables
+from kdegrad.reading import delimited, files
 from kdegrad.reading.points import Columns, Source
 from kdegrad.settings import require_known
 
@@ -68,20 +68,20 @@ def read(
         raise InputError(f"{path!r} is no path: give the name of a file")
     name = files.display_name(path)
     chosen = _format_of(path, name, input_format)
-    mark = None if delimiter is None else tables.delimiter_mark(delimiter)
+    mark = None if delimiter is None else delimited.delimiter_mark(delimiter)
     if chosen == "parquet":
-        from kdegrad.reading import columnar  # imports pyarrow, which few have
+        from kdegrad.reading import parquet  # imports pyarrow, which few have
 
         if mark is not None:
             raise SettingError("delimiter", f"{name} is Parquet, no table is to be parted: leave it out")
-        return columnar.read_parquet(files.raw(path), name, columns)
+        return parquet.read_parquet(files.raw(path), name, columns)
     data = files.contents(path)
     if chosen in ("yaml", "yml"):
-        from kdegrad.reading import documents  # imports yaml, which a table need not pay for
+        from kdegrad.reading import document  # imports yaml, which a table need not pay for
 
         folder = "" if files.is_standard_input(path) else os.path.dirname(os.fspath(path))
-        return documents.read_document(data, name, folder, columns, mark)
-    return tables.read_table(data, name, columns, mark or tables.MARK_OF_FORMAT[chosen])
+        return document.read_document(data, name, folder, columns, mark)
+    return delimited.read_table(data, name, columns, mark or delimited.MARK_OF_FORMAT[chosen])
 
 
 def load(path: str | os.PathLike[str], **overrides: Any) -> Problem:

@@ -10,10 +10,10 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdegrad.domain import FloatArray
-from kdegrad.kernels import CIRCLE_KERNELS, KERNELS
-from kdegrad.magnitudes import euclidean_norm
+from kdegrad.kernel import CIRCLE_KERNELS, KERNELS
 from kdegrad.objective import Evaluation, responsibilities_by_bin
 from kdegrad.problem import Problem
+from kdegrad.weights import euclidean_norm
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent

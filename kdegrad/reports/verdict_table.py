@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from kdegrad.grammar import safe_text
-from kdegrad.kernels import KERNELS
+from kdegrad.kernel import KERNELS
 from kdegrad.reports import Look
 from kdegrad.reports.tables import Column, fitted, number, printed, words
 from kdegrad.reports.verdicts import Row, counts, expectations, rows, summary

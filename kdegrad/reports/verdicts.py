@@ -230,7 +230,7 @@ def listing(properties: Sequence[Property], form: VerdictFormat, look: Look) -> 
 
 def expectations(property_: Property) -> dict[str, str]:
     """Return what to expect of each kernel on each domain that it lives on, by ``kernel, domain``."""
-    from kdegrad.kernels import CIRCLE_KERNELS, KERNELS
+    from kdegrad.kernel import CIRCLE_KERNELS, KERNELS
 
     return {
         f"{kind.name}, {domain}": property_.expectation_for(kind.name, domain)

@@ -12,7 +12,7 @@ from typing import Final
 import numpy as np
 
 from kdegrad.domain import Circle, FloatArray
-from kdegrad.kernels import Kernel
+from kdegrad.kernel import Kernel
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.dense import DenseSums, log_kernel_sum
 

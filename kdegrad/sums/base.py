@@ -8,8 +8,8 @@ from typing import NamedTuple
 import numpy as np
 
 from kdegrad.domain import FloatArray
-from kdegrad.kernels import Factored, Kernel
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.kernel import Factored, Kernel
+from kdegrad.weights import Magnitudes
 
 
 class Shares(NamedTuple):

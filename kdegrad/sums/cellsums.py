@@ -21,13 +21,13 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.domain import BoolArray, Circle, FloatArray, IntArray
-from kdegrad.kernels import Factored, Kernel
-from kdegrad.kernels.base import log_or_minus_infinity
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.kernel import Factored, Kernel
+from kdegrad.kernel.base import log_or_minus_infinity
 from kdegrad.sums.base import KernelSums
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.dense import Terms, blocked_sum
 from kdegrad.sums.smoothness import MOST_FALL, Smoothness, smoothness
+from kdegrad.weights import Magnitudes
 
 _NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
 _RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40

@@ -14,10 +14,10 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.domain import FloatArray
-from kdegrad.kernels import Factored, Kernel
-from kdegrad.kernels.base import log_or_minus_infinity
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.kernel import Factored, Kernel
+from kdegrad.kernel.base import log_or_minus_infinity
 from kdegrad.sums.base import KernelSums
+from kdegrad.weights import Magnitudes
 
 _BLOCK_PAIRS: Final = 16_384  # 128 KiB an array: a handful of temporaries stay in the second-level cache
 _BLOCK_COLUMNS: Final = 2_048

@@ -25,9 +25,9 @@ from typing import final
 import numpy as np
 
 from kdegrad.domain import Circle, FloatArray, IntArray
-from kdegrad.kernels.base import Kernel, log_or_minus_infinity
-from kdegrad.sums.breakpoints import Breakpoints
+from kdegrad.kernel.base import Kernel, log_or_minus_infinity
 from kdegrad.sums.decay import DecayingSums
+from kdegrad.sums.locate import Breakpoints
 from kdegrad.sums.narrow import NarrowLine
 
 

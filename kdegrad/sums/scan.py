@@ -24,17 +24,17 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.domain import BoolArray, ComplexArray, FloatArray, IntArray
-from kdegrad.kernels import Factored, Kernel
-from kdegrad.kernels.base import log_or_minus_infinity
-from kdegrad.kernels.circle import Geodesic, WrappedLaplace
-from kdegrad.kernels.line import Laplace
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.kernel import Factored, Kernel
+from kdegrad.kernel.base import log_or_minus_infinity
+from kdegrad.kernel.circle import Geodesic, WrappedLaplace
+from kdegrad.kernel.line import Laplace
+from kdegrad.logs import common_log, cut_exp, log_sum
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.dense import DenseSums
-from kdegrad.sums.logs import common_log, cut_exp, log_sum
 from kdegrad.sums.narrow import are_moderate
 from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
+from kdegrad.weights import Magnitudes
 
 _SMALL: Final = 1e-100  # the least of an ordinary weight or table entry; times e^-450 it is still above underflow
 _MOST_TURN: Final = {False: 1e12, True: 4e3}  # bandwidths of a whole turn: by all turns, by the shorter way

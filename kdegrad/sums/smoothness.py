@@ -21,9 +21,9 @@ from typing import Final
 import numpy as np
 
 from kdegrad.domain import FloatArray
-from kdegrad.kernels import CompactKernel, Kernel, line
-from kdegrad.kernels import circle as native
-from kdegrad.kernels.circle import Geodesic
+from kdegrad.kernel import CompactKernel, Kernel, line
+from kdegrad.kernel import circle as native
+from kdegrad.kernel.circle import Geodesic
 
 MOST_FALL: Final = 8.0  # of log K over a pair of cells
 _DEGREE: Final = 15

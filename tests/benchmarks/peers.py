@@ -13,7 +13,7 @@ from importlib.util import find_spec
 import numpy as np
 
 import kdegrad as kg
-from kdegrad.magnitudes import Magnitudes
+from kdegrad.weights import Magnitudes
 from tests.benchmarks.table import seconds, table
 from tests.benchmarks.timing import medians
 
@@ -110,7 +110,7 @@ def density_estimators() -> Iterator[str]:
 
 def _log_density(angles: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     from kdegrad.domain import Line
-    from kdegrad.kernels import make_kernel
+    from kdegrad.kernel import make_kernel
     from kdegrad.sums import make_sums
 
     kernel = make_kernel("gaussian", BANDWIDTH, Line())

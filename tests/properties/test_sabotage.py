@@ -21,8 +21,7 @@ import kdegrad.properties.ground
 import kdegrad.properties.sharper
 import kdegrad.quadrature
 from kdegrad.domain import Circle, FloatArray
-from kdegrad.kernels.line import Laplace
-from kdegrad.magnitudes import Magnitudes, Softmax
+from kdegrad.kernel.line import Laplace
 from kdegrad.objective import Evaluation, Gradients, evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, passed, verify
@@ -31,6 +30,7 @@ from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, KernelSums
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.scan import ScanSums
+from kdegrad.weights import Magnitudes, Softmax
 
 CASES = 9  # of random problems: each kind on the line and on the circle that the properties need
 

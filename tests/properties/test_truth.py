@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import kdegrad.properties.convergence
 from kdegrad.errors import SettingError
-from kdegrad.kernels import CIRCLE_KERNELS, KERNELS, LINE_KERNELS
+from kdegrad.kernel import CIRCLE_KERNELS, KERNELS, LINE_KERNELS
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Property, Verdict, judge, passed, verify
 from kdegrad.properties.cases import input_case

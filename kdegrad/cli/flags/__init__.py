@@ -4,11 +4,11 @@
 `families` what ``sweep`` and ``descend`` add, `checks` what ``verify-props`` does.
 """
 
-from kdegrad.flags.checks import CheckFlags
-from kdegrad.flags.families import DescentFlags, SweepFlags
-from kdegrad.flags.problem import PROBLEM, READING, CheckProblemFlags, ProblemFlags, SweepProblemFlags
-from kdegrad.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
-from kdegrad.flags.words import COMPLETING, count, flattened, names, option
+from kdegrad.cli.flags.checks import CheckFlags
+from kdegrad.cli.flags.families import DescentFlags, SweepFlags
+from kdegrad.cli.flags.problem import PROBLEM, READING, CheckProblemFlags, ProblemFlags, SweepProblemFlags
+from kdegrad.cli.flags.report import REPORT, PlotFlags, ReportFlags, VerdictReportFlags
+from kdegrad.cli.flags.words import COMPLETING, count, flattened, names, option
 
 __all__ = [
     "COMPLETING",

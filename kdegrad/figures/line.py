@@ -10,8 +10,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
 from kdegrad.domain import FloatArray
-from kdegrad.objective import Evaluation
-from kdegrad.plot.style import (
+from kdegrad.figures.style import (
     BAND,
     FAINT,
     INK,
@@ -24,6 +23,7 @@ from kdegrad.plot.style import (
     legend_below,
     short,
 )
+from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.reports.facts import largest_first
 from kdegrad.view import curve, positions, span

@@ -9,13 +9,13 @@ from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
-from kdegrad import writing
+from kdegrad import output
+from kdegrad.cli.progress import Working
 from kdegrad.grammar import safe_text
-from kdegrad.progress import Working
 from kdegrad.reports import Look, as_parquet
 
 if TYPE_CHECKING:
-    from kdegrad.flags import ReportFlags, VerdictReportFlags
+    from kdegrad.cli.flags import ReportFlags, VerdictReportFlags
 
 NARROWEST, WIDEST = 40, 1_000  # columns: below, the terminal folds what a table cannot
 
@@ -58,12 +58,12 @@ def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> 
     on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
     with Working("writing", shown=not on_terminal):
         if report.output is None:
-            writing.write_stdout(pieces, for_people=report.form == "table")
+            output.write_stdout(pieces, for_people=report.form == "table")
         elif report.is_parquet:
-            with writing.replacing(report.output) as stream:
+            with output.replacing(report.output) as stream:
                 as_parquet.write(pieces, stream)
         else:
-            writing.write_file(report.output, pieces)
+            output.write_file(report.output, pieces)
 
 
 def machine_error(error: Exception) -> str:

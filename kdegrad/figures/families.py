@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kdegrad.descent import Descent
 from kdegrad.domain import FloatArray
-from kdegrad.plot.style import (
+from kdegrad.figures.style import (
     BAND,
     CURVES,
     DASHES,

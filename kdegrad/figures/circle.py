@@ -10,9 +10,8 @@ from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
 from kdegrad.domain import FloatArray
-from kdegrad.objective import Evaluation
-from kdegrad.plot.line import ALL, BY_SIGN, STEMS, Groups, separate_lines, title_of
-from kdegrad.plot.style import (
+from kdegrad.figures.line import ALL, BY_SIGN, STEMS, Groups, separate_lines, title_of
+from kdegrad.figures.style import (
     BAND,
     FAINT,
     INK,
@@ -20,6 +19,7 @@ from kdegrad.plot.style import (
     figure,
     legend_below,
 )
+from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.reports.facts import largest_first
 from kdegrad.view import curve

@@ -9,11 +9,9 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from kdegrad import plot, reports, writing
-from kdegrad.console import deliver, look_of, look_of_stdout, say
-from kdegrad.errors import SettingError
-from kdegrad.exits import DONE, NOT_FINITE, PROPERTY_FAILED
-from kdegrad.flags import (
+from kdegrad import figures, output, reports
+from kdegrad.cli.exits import DONE, NOT_FINITE, PROPERTY_FAILED
+from kdegrad.cli.flags import (
     REPORT,
     CheckFlags,
     CheckProblemFlags,
@@ -28,7 +26,9 @@ from kdegrad.flags import (
     names,
     option,
 )
-from kdegrad.progress import ProgressBar, Working
+from kdegrad.cli.progress import ProgressBar, Working
+from kdegrad.cli.terminal import deliver, look_of, look_of_stdout, say
+from kdegrad.errors import SettingError
 from kdegrad.reports import Format, Look, as_parquet
 
 if TYPE_CHECKING:
@@ -84,7 +84,7 @@ def loss(
     integral = exact_loss(evaluation.problem) if compared else None
     deliver(report, reports.loss(evaluation, report.form, look_of(report), integral))
     if figure.plot is not None:
-        plot.loss(evaluation, figure.plot)
+        figures.loss(evaluation, figure.plot)
     return DONE if evaluation.is_finite else NOT_FINITE
 
 
@@ -120,7 +120,7 @@ def grad(
         return NOT_FINITE
     deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
     if figure.plot is not None:
-        plot.gradient(evaluation, figure.plot, per_bin=per_bin)
+        figures.gradient(evaluation, figure.plot, per_bin=per_bin)
     _warn_of_noise(evaluation.lost_share)
     if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
         say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
@@ -140,7 +140,7 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
     if checks.list_:
         if figure.plot is not None:
             raise SettingError("plot", "draws what came of checks, and --list runs none: leave one out", "--plot")
-        writing.check_outputs(_outputs(report))
+        output.check_outputs(_outputs(report))
         if problem.input_ is not None:
             say("note: --list checks nothing: INPUT is not read")
         deliver(report, verdicts.listing(properties.chosen(checks.options()["only"]), report.form, look))
@@ -151,7 +151,7 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
     passed = properties.passed(done)
     deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.form, look))
     if figure.plot is not None:
-        plot.verdicts(done, figure.plot)
+        figures.verdicts(done, figure.plot)
     return DONE if passed else PROPERTY_FAILED
 
 
@@ -178,7 +178,7 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
         return NOT_FINITE
     if figure.plot is not None:
-        plot.sweep(family, figure.plot, log=along.log)
+        figures.sweep(family, figure.plot, log=along.log)
     _warn_of_noise(family.lost_share)
     return DONE
 
@@ -206,12 +206,12 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
         say(f"error: {reports.not_finite(done.start)}")
         return NOT_FINITE
     if report.output is not None and report.form is Format.table:
-        writing.write_file(report.output, reports.descent(done, Format.csv, Look()))
-        writing.write_stdout(reports.descent(done, Format.table, look_of_stdout()), for_people=True)
+        output.write_file(report.output, reports.descent(done, Format.csv, Look()))
+        output.write_stdout(reports.descent(done, Format.table, look_of_stdout()), for_people=True)
     else:
         deliver(report, reports.descent(done, report.form, look_of(report)))
     if figure.plot is not None:
-        plot.descent(done, figure.plot)
+        figures.descent(done, figure.plot)
     _warn_of_noise(done.lost_share)
     if "bandwidth" in done.wrt and report.form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
@@ -223,7 +223,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
 @command("kernels")
 def kernels(report: ReportFlags) -> int:
     """List the kernels, and which claims hold for each."""
-    writing.check_outputs(_outputs(report))
+    output.check_outputs(_outputs(report))
     deliver(report, reports.kernels(report.form, look_of(report)))
     return DONE
 
@@ -291,7 +291,7 @@ def _outputs(
     """Return the files to write by option, once a figure and Parquet are known to be possible."""
     drawn = None if figure is None else figure.plot
     if drawn is not None:
-        plot.check(drawn)
+        figures.check(drawn)
     report.require_form_for_output(report.format_)
     if report.is_parquet:
         as_parquet.check()
@@ -304,7 +304,7 @@ def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
     if file is None:
         yield lambda _: None
         return
-    with writing.replacing(file) as stream:
+    with output.replacing(file) as stream:
         write = reports.tracer(stream)
 
         def keep(now: DescentStep) -> None:
@@ -316,6 +316,6 @@ def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
 
 def _example(name: str) -> str:
     """Return the path of a packaged example: in the package once installed, beside it in a checkout."""
-    package = Path(__file__).parent
+    package = Path(__file__).parents[1]
     packaged, checkout = (folder / "sample_inputs" / name for folder in (package, package.parent))
     return str(packaged if packaged.exists() else checkout)

@@ -8,9 +8,9 @@ from typing import Annotated, Any
 import typer
 
 from kdegrad import grammar
+from kdegrad.cli.flags.report import PARQUET
+from kdegrad.cli.flags.words import count, names, option, parsed
 from kdegrad.errors import SettingError
-from kdegrad.flags.report import PARQUET
-from kdegrad.flags.words import count, names, option, parsed
 
 SWEEP, DESCENT = "Sweep", "Descent"
 

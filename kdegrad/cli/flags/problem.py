@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Final
 
 import typer
 
-from kdegrad import grammar, writing
-from kdegrad.console import say
+from kdegrad import grammar, output
+from kdegrad.cli.flags.words import option, parsed
+from kdegrad.cli.terminal import say
 from kdegrad.errors import SettingError
-from kdegrad.flags.words import option, parsed
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -43,7 +43,7 @@ def _input(default: str) -> Any:
 
 def _kernel(help_: str) -> Any:
     """Return the option --kernel."""
-    return option("--kernel", PROBLEM, f"{help_} [default: laplace]", "NAME", words="kernels.BY_NAME")
+    return option("--kernel", PROBLEM, f"{help_} [default: laplace]", "NAME", words="kernel.BY_NAME")
 
 
 @dataclass(eq=False, repr=False)
@@ -136,11 +136,11 @@ class ProblemFlags:
         from kdegrad.reading import Columns, problem_of, read
 
         given = self._settings()
-        writing.check_outputs(outputs, source)
+        output.check_outputs(outputs, source)
         columns = Columns(self.angle_column, self.logit_column, self.weight_column, self.label_column)
         content = read(source, input_format=self.input_format, columns=columns, delimiter=self.delimiter)
         if content.table is not None:
-            writing.check_outputs(outputs, content.table)
+            output.check_outputs(outputs, content.table)
         if content.logits is None and not quiet:
             known = "" if content.overlooked is None else f" (is column {grammar.shown(content.overlooked)} either?)"
             say(f"note: {content.name} has neither logits nor weights{known}: all points weigh the same")

@@ -14,8 +14,8 @@ from typing import final
 import numpy as np
 
 from kdegrad.domain import Circle, FloatArray
-from kdegrad.kernels.base import Factored, Kernel, LineKernel, log1p_square
-from kdegrad.kernels.special import log_i0e, two_kappa_one_minus_bessel_ratio
+from kdegrad.kernel.base import Factored, Kernel, LineKernel, log1p_square
+from kdegrad.kernel.special import log_i0e, two_kappa_one_minus_bessel_ratio
 
 _NEGLIGIBLE = 45.0  # e^-45 = 3e-20 of the largest term is below the rounding of a sum
 

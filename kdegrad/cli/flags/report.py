@@ -7,8 +7,8 @@ from typing import Annotated, Any
 
 import typer
 
+from kdegrad.cli.flags.words import option
 from kdegrad.errors import SettingError
-from kdegrad.flags.words import option
 from kdegrad.reports import Format, VerdictFormat
 
 REPORT = "Report"

@@ -10,10 +10,10 @@ from typing import Final, TypeVar
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import integer, nearest, number, shown
-from kdegrad.reading import files, tables
+from kdegrad.reading import delimited, files
 from kdegrad.reading.inline import POINTS_FORMS, inline_points
-from kdegrad.reading.nodes import Listing, Mapping, Node, NodeError, Scalar, is_blank, kind, tree
 from kdegrad.reading.points import ROLES, Columns, Faults, Source, place
+from kdegrad.reading.tree import Listing, Mapping, Node, NodeError, Scalar, is_blank, kind, tree
 
 _FLAGS_ONLY: Final = (
     *("output", "plot", "format", "debug", "input-format", "exact", "wrt", "per-bin", "top"),  # loss and grad
@@ -77,15 +77,15 @@ def _points_of_file(node: Scalar, name: str, folder: str, columns: Columns, deli
     """Return the points of the table that `node` names."""
     here = f"{place(name, *node.where)}: points"
     ending = files.ending(node.text)
-    if ending not in tables.MARK_OF_FORMAT:
+    if ending not in delimited.MARK_OF_FORMAT:
         raise InputError(f"{here}: {shown(node.text)} is no table that is read: write {POINTS_FORMS}")
     path = os.path.join(folder, node.text)
     try:
         data = files.contents(path)
     except InputError as error:
         raise InputError(f"{here}: {error}") from None
-    mark = delimiter or tables.MARK_OF_FORMAT[ending]
-    return replace(tables.read_table(data, files.display_name(path), columns, mark), table=path)
+    mark = delimiter or delimited.MARK_OF_FORMAT[ending]
+    return replace(delimited.read_table(data, files.display_name(path), columns, mark), table=path)
 
 
 def _options(root: Mapping, faults: Faults) -> dict[str, Node]:
@@ -184,7 +184,7 @@ def _target(node: Node) -> tuple[float, float]:
 def _delimiter(node: Node) -> str:
     text = node.text if isinstance(node, Scalar) else _text(node)  # a tab is blank, but a value here
     try:
-        return tables.delimiter_mark(text)
+        return delimited.delimiter_mark(text)
     except SettingError as error:
         raise NodeError(node, error.problem) from None
 

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from kdegrad import grammar
-from kdegrad.flags.words import count, names, option, parsed
+from kdegrad.cli.flags.words import count, names, option, parsed
 
 CHECKS = "Checks"
 

@@ -8,8 +8,8 @@ from typing import final
 import numpy as np
 
 from kdegrad.domain import Domain, FloatArray
-from kdegrad.kernels.base import CompactKernel, UnboundedKernel, log1p_square, log_or_minus_infinity
-from kdegrad.kernels.special import log_gamma_half_step, student_t_mass
+from kdegrad.kernel.base import CompactKernel, UnboundedKernel, log1p_square, log_or_minus_infinity
+from kdegrad.kernel.special import log_gamma_half_step, student_t_mass
 
 
 @final

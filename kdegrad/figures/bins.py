@@ -9,9 +9,9 @@ from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
 from kdegrad.domain import FloatArray
+from kdegrad.figures.line import title_of
+from kdegrad.figures.style import PULLED, PUSHED, figure, short
 from kdegrad.objective import Evaluation, responsibilities_by_bin
-from kdegrad.plot.line import title_of
-from kdegrad.plot.style import PULLED, PUSHED, figure, short
 from kdegrad.view import positions
 
 MOST_NODES, MOST_POINTS, NAMED_POINTS = 720, 360, 24

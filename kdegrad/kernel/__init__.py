@@ -7,8 +7,8 @@ from typing import Final
 from kdegrad.domain import Circle, Domain
 from kdegrad.errors import SettingError
 from kdegrad.grammar import nearest
-from kdegrad.kernels import circle, line
-from kdegrad.kernels.base import CompactKernel, Factored, Kernel, LineKernel, UnboundedKernel
+from kdegrad.kernel import circle, line
+from kdegrad.kernel.base import CompactKernel, Factored, Kernel, LineKernel, UnboundedKernel
 
 LINE_KERNELS: Final[tuple[type[LineKernel], ...]] = (
     line.Gaussian,

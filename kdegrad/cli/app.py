@@ -9,12 +9,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from kdegrad import __version__, writing
-from kdegrad.commands import COMMANDS
-from kdegrad.console import machine_error, say
+from kdegrad import __version__, output
+from kdegrad.cli.commands import COMMANDS
+from kdegrad.cli.exits import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT
+from kdegrad.cli.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
+from kdegrad.cli.terminal import machine_error, say
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.exits import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT
-from kdegrad.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
 from kdegrad.grammar import safe_text
 
 TARGET_FORM = ": for example --target -30 30"
@@ -85,7 +85,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
         return WRONG_INPUT if done.exit_code else DONE
     except BrokenPipeError:  # of --help and --version, which click prints
-        writing.let_go_of_stdout()
+        output.let_go_of_stdout()
         return DONE
     except KeyboardInterrupt:
         say("interrupted")

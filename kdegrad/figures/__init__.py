@@ -13,7 +13,7 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from typing import TYPE_CHECKING, Final
 
-from kdegrad import writing
+from kdegrad import output
 from kdegrad.errors import SettingError
 from kdegrad.grammar import shown
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kdegrad.descent import Descent
+    from kdegrad.figures.checks import VerdictLike
     from kdegrad.objective import Evaluation
-    from kdegrad.plot.checks import VerdictLike
     from kdegrad.sweeps import Sweep
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
@@ -60,7 +60,7 @@ def find_matplotlib() -> object | None:
 
 def loss(evaluation: Evaluation, file: str) -> None:
     """Draw target, density, and the points as stems by weight; on a circle as a rose."""
-    from kdegrad.plot import circle, line
+    from kdegrad.figures import circle, line
 
     on_circle = evaluation.problem.settings.circumference is not None
     _write(file, lambda: (circle if on_circle else line).weights(evaluation))
@@ -68,7 +68,7 @@ def loss(evaluation: Evaluation, file: str) -> None:
 
 def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> None:
     """Draw the gradient of each point at its angle below the density; with `per_bin` a map of points and bins."""
-    from kdegrad.plot import bins, circle, line
+    from kdegrad.figures import bins, circle, line
 
     on_circle = evaluation.problem.settings.circumference is not None
     draw = bins.gradient if per_bin else (circle if on_circle else line).gradient
@@ -77,21 +77,21 @@ def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> Non
 
 def sweep(family: Sweep, file: str, *, log: bool = False) -> None:
     """Draw KL, gradient and gradient per weight along the parameter, a curve for each kernel."""
-    from kdegrad.plot import families
+    from kdegrad.figures import families
 
     _write(file, lambda: families.sweep(family, log=log))
 
 
 def descent(done: Descent, file: str) -> None:
     """Draw the course of the loss, how near the end it was, and the way of the points."""
-    from kdegrad.plot import families
+    from kdegrad.figures import families
 
     _write(file, lambda: families.descent(done))
 
 
 def verdicts(checks: Sequence[VerdictLike], file: str) -> None:
     """Draw the residual of each check over its tolerance, a row for each property."""
-    from kdegrad.plot.checks import residuals
+    from kdegrad.figures.checks import residuals
 
     _write(file, lambda: residuals(checks))
 
@@ -101,7 +101,7 @@ def _write(file: str, draw: Callable[[], Figure]) -> None:
     import matplotlib
     import numpy as np
 
-    from kdegrad.plot.style import SETTINGS
+    from kdegrad.figures.style import SETTINGS
 
     form = _suffix(file)[1:]
     data = io.BytesIO()
@@ -110,7 +110,7 @@ def _write(file: str, draw: Callable[[], Figure]) -> None:
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
         draw().savefig(data, format=form, metadata=_METADATA[form])
-    with writing.replacing(file) as stream:
+    with output.replacing(file) as stream:
         stream.write(data.getvalue())
 
 
