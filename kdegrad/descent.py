@@ -31,13 +31,12 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.errors import KdegradError, SettingError
 from kdegrad.movers import MOVERS, Coordinates
 from kdegrad.objective import NOTICEABLE, WRT, Evaluation, checked_wrt, evaluate
 from kdegrad.problem import Problem
-from kdegrad.settings import choice, is_number, is_whole
-from kdegrad.weights import euclidean_norm
+from kdegrad.settings import choice, is_real, is_whole
 
 STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
 
@@ -308,8 +307,8 @@ def _checked(steps: int, rate: float, wrt: str | Collection[str], optimizer: str
         raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
     if not (is_whole(steps) and steps >= 0):
         raise SettingError("steps", f"{steps!r} is out of range: give a whole number, 0 or more")
-    if not (is_number(rate) and 0.0 < rate < math.inf):
+    if not (is_real(rate) and 0.0 < rate < math.inf):
         raise SettingError("rate", f"{rate!r} is out of range: give a finite number above 0")
-    if not (is_number(tolerance) and 0.0 <= tolerance < math.inf):
+    if not (is_real(tolerance) and 0.0 <= tolerance < math.inf):
         raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number, 0 or more")
     return moving

@@ -8,12 +8,8 @@ from dataclasses import dataclass
 from typing import ClassVar, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-FloatArray = NDArray[np.float64]
-BoolArray = NDArray[np.bool_]
-IntArray = NDArray[np.intp]
-ComplexArray = NDArray[np.complex128]
+from kdegrad.arrays import FloatArray
 
 
 class Domain(ABC):

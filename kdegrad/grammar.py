@@ -1,4 +1,4 @@
-"""The one grammar of numbers that files and the command line share, and how text of data is shown without acting.
+"""The grammar of numbers that files and the command line share, and of cells that a spreadsheet takes for formulas.
 
     number  = [sign] (digits ["." digits*] | "." digits) [("e" | "E") [sign] digits]
 
@@ -8,15 +8,14 @@ A logit may also be ``-inf`` (YAML's ``-.inf`` means the same): a point of weigh
 
 from __future__ import annotations
 
-import difflib
 import math
 import re
-from collections.abc import Iterable
+
+from kdegrad.text import shown
 
 _NUMBER = re.compile(r"[+-]?(?:[0-9]+(?:\.[0-9]*)?|\.[0-9]+)(?:[eE][+-]?[0-9]+)?")
 _MINUS_INFINITY = re.compile(r"-\.?inf", re.IGNORECASE | re.ASCII)
 _INTEGER = re.compile(r"[+-]?[0-9]+")
-_UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters to Unicode, blanks to the eye
 _FORMULA = re.compile(r"'*[=+\-@\t\r\n＝＋－＠]")
 _LONGEST = 400  # characters of a number that are worth reading: a float64 written out in full has fewer
 
@@ -40,7 +39,7 @@ def number(text: str, *, minus_infinity: bool = False) -> float:
     return value
 
 
-def is_number(text: str, *, minus_infinity: bool = False) -> bool:
+def reads_as_number(text: str, *, minus_infinity: bool = False) -> bool:
     """Return whether `number` reads `text`."""
     try:
         number(text, minus_infinity=minus_infinity)
@@ -59,7 +58,7 @@ def integer(text: str) -> int:
     """
     stripped = text.strip()
     if not _INTEGER.fullmatch(stripped) or len(stripped) > _LONGEST:
-        whole = is_number(stripped) and float(stripped).is_integer() and abs(float(stripped)) < 1e15
+        whole = reads_as_number(stripped) and float(stripped).is_integer() and abs(float(stripped)) < 1e15
         raise ValueError(f"{shown(text)} is no whole number (write digits: {int(float(stripped)) if whole else 12})")
     return int(stripped)
 
@@ -78,36 +77,14 @@ def _remedy(stripped: str) -> str:
     return "write digits, a point, an exponent: 12, -0.5, 1e-3"
 
 
-def shown(text: str, longest: int = 60) -> str:
-    """Return `text` quoted on one line for a message: control characters escaped, a long one shortened."""
-    if len(text) > longest:
-        return f"{text[:longest]!r}... ({len(text)} characters)"
-    return repr(text)
-
-
-def safe_text(text: str, kept: str = "") -> str:
-    """Return `text` with every control, format, invisible and unassigned character but the `kept` as an escape."""
-    return "".join(
-        c if c in kept or (c.isprintable() and c not in _UNSEEN) else c.encode("unicode_escape").decode("ascii")
-        for c in text
-    )
-
-
 def guarded(text: str) -> str:
     """Return `text` as a cell that no spreadsheet takes for a formula: behind a ' if it begins as one does.
 
     A text that writes a number is one in a spreadsheet too, and stays.
     """
-    return f"'{text}" if _FORMULA.match(text) and not is_number(text) else text
+    return f"'{text}" if _FORMULA.match(text) and not reads_as_number(text) else text
 
 
 def unguarded(cell: str) -> str:
     """Return the text that `guarded` made `cell` of."""
     return cell[1:] if cell.startswith("'") and _FORMULA.match(cell) else cell
-
-
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x' or 'y'?`` for the known names nearest to `name`, or an empty string."""
-    by_lower = {candidate.lower(): candidate for candidate in known}
-    close = difflib.get_close_matches(name.lower()[:100], by_lower, n=3, cutoff=0.65)  # cvs is csv: 0.67
-    return f"; did you mean {' or '.join(shown(by_lower[c]) for c in close)}?" if close else ""

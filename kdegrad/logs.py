@@ -7,13 +7,20 @@ nothing.
 
 from __future__ import annotations
 
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 
 _DEEPEST: Final = 700.0
+
+
+class Scaled(NamedTuple):
+    """A signed quantity factor · exp(log), element by element."""
+
+    log: FloatArray
+    factor: FloatArray
 
 
 def cut_exp(exponents: FloatArray) -> FloatArray:
@@ -40,3 +47,35 @@ def common_log(*logs: FloatArray) -> tuple[FloatArray, list[FloatArray]]:
     peak = np.maximum.reduce(logs)
     shift = np.where(np.isneginf(peak), 0.0, peak)
     return peak, [np.exp(log - shift) for log in logs]
+
+
+def scaled_sum(
+    log_a: FloatArray, factor_a: FloatArray, log_b: FloatArray, factor_b: FloatArray
+) -> tuple[FloatArray, FloatArray]:
+    """Return the sum of two signed quantities factor · exp(log), in units of the larger exponential."""
+    log = np.maximum(log_a, log_b)
+    shift = np.where(np.isneginf(log), 0.0, log)
+    return log, factor_a * np.exp(log_a - shift) + factor_b * np.exp(log_b - shift)
+
+
+def log_or_minus_infinity(x: FloatArray) -> FloatArray:
+    """Return log x, -inf at 0, without a warning."""
+    with np.errstate(divide="ignore"):
+        return np.log(x)
+
+
+def log1p_square(x: FloatArray) -> FloatArray:
+    """Return log(1 + x²), also where x² is beyond the range of a float64."""
+    with np.errstate(over="ignore"):
+        logs = np.log1p(x * x)
+    overflowed = np.isinf(logs)
+    if overflowed.any():
+        logs[overflowed] = 2.0 * np.log(np.abs(x[overflowed]))
+    return logs
+
+
+def log_difference(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
+    """Return log max(a - b, 0)."""
+    with np.errstate(invalid="ignore", divide="ignore"):  # both may be 0
+        difference = log_a + np.log1p(-np.exp(np.minimum(log_b - log_a, 0.0)))
+    return np.where(np.isneginf(log_a), -np.inf, difference)

@@ -18,7 +18,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 

@@ -23,13 +23,13 @@ from typing import Final, Unpack, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
-from kdegrad.grammar import nearest
-from kdegrad.kernel import Factored
+from kdegrad.logs import Scaled
 from kdegrad.problem import Problem
-from kdegrad.settings import Options, listed, require_known
+from kdegrad.settings import Options, require_known, several
 from kdegrad.sums import KernelSums, make_sums
+from kdegrad.text import nearest
 
 WRT: Final = ("logits", "angles", "bandwidth")
 NOTICEABLE: Final = 1e-6  # of a lost share: beyond it a gradient says little, and proves nothing
@@ -190,7 +190,7 @@ def checked_wrt(wrt: str | Iterable[str]) -> tuple[str, ...]:
     SettingError
         For an unknown name.
     """
-    given = listed("wrt", wrt)
+    given = several("wrt", wrt)
     for name in given:
         if name not in WRT:
             raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
@@ -260,7 +260,7 @@ def _total(problem: Problem, responsibilities: FloatArray) -> float:
     return 1.0 if problem.settings.background == 0.0 else float(responsibilities.sum())
 
 
-def _weighted(problem: Problem, sums: Factored) -> FloatArray:
+def _weighted(problem: Problem, sums: Scaled) -> FloatArray:
     """Return S_i · factor_i · exp(log_i)."""
     return sums.factor * np.exp(problem.log_weights + sums.log)
 

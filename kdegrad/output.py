@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import IO, Final, NoReturn
 
 from kdegrad.errors import SettingError
-from kdegrad.grammar import safe_text
+from kdegrad.text import safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)

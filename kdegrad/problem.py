@@ -9,9 +9,10 @@ from functools import cached_property
 from typing import Any, Unpack, final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
-from kdegrad.domain import Circle, Domain, FloatArray, Line
+from kdegrad.arrays import FloatArray, require_everywhere, vector
+from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError
 from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, make_rule
@@ -63,8 +64,8 @@ class Problem:
         **options: Unpack[Options],
     ) -> None:
         settings = from_options(options)
-        points = _vector("angles", angles, copy)
-        values = _vector("logits", np.zeros_like(points) if logits is None else logits, copy)
+        points = vector("angles", angles, copy)
+        values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
         weights = Softmax(values)
         names = None if labels is None else _names(labels)
         _check_points(points, weights, names)
@@ -128,22 +129,6 @@ class Problem:
         return Problem(**points, **{**asdict(self.settings), **changes})
 
 
-def _vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
-    """Return `values` as a read-only float64 vector; of its own, if it is to be a copy."""
-    try:
-        given = np.asanyarray(values)
-        text = given.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in given.flat)
-        if text or given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
-            raise TypeError("text, dates, complex numbers and masked values are no numbers here")
-        array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
-    except (TypeError, ValueError, OverflowError) as error:
-        raise InputError(f"{name}: no array of numbers ({error})") from None
-    if array.ndim != 1 or array.size == 0:
-        raise InputError(f"{name}: shape {array.shape}, where one number for each of N ≥ 1 points is wanted")
-    array.flags.writeable = False
-    return array
-
-
 def _names(labels: Iterable[str]) -> tuple[str, ...]:
     try:
         return tuple(labels)
@@ -160,18 +145,7 @@ def _check_points(angles: FloatArray, weights: Softmax, labels: Sequence[str] | 
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(angles.sum())  # one pass; not finite if an angle is not, and hardly ever otherwise
     if not math.isfinite(total):
-        _require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
+        require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
     if not math.isfinite(weights.peak):
-        _require_everywhere(
-            logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero"
-        )  # nor NaN
+        require_everywhere(logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
         raise InputError("no point has a positive weight: all logits are -inf")
-
-
-def _require_everywhere(good: NDArray[np.bool_], values: FloatArray, what: str, remedy: str) -> None:
-    if not good.all():
-        bad = ~good
-        faults = [
-            f"point {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
-        ]
-        raise InputError(faults, total=int(bad.sum()))

@@ -8,7 +8,7 @@ from typing import final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.settings import Settings
 
 

@@ -13,7 +13,7 @@ from dataclasses import dataclass, fields
 from typing import Any, Final, TypedDict
 
 from kdegrad.errors import SettingError
-from kdegrad.grammar import nearest
+from kdegrad.text import nearest
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 RULES: Final = ("midpoint", "gauss", "exact")
@@ -121,13 +121,13 @@ class Settings:
             object.__setattr__(self, name, value)
 
     def _check_background(self) -> None:
-        if not (is_number(self.background) and 0.0 <= self.background < 1.0):
+        if not (is_real(self.background) and 0.0 <= self.background < 1.0):
             raise SettingError("background", f"{self.background!r} is outside [0, 1): 0 is no background")
         if self.background > 0.0 and self.target is None:
             raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
 
     def _check_node(self) -> None:
-        if self.at is not None and not (is_number(self.at) and math.isfinite(self.at)):
+        if self.at is not None and not (is_real(self.at) and math.isfinite(self.at)):
             raise SettingError("at", f"{self.at!r} is no place: give a finite angle")
         if self.at is None and self.target is None:
             raise SettingError(
@@ -152,7 +152,7 @@ class Settings:
         if isinstance(target, (Set, Mapping)):  # which have no order, no values
             raise SettingError("target", f"{target!r} is no interval: give two numbers, low and high")
         try:
-            low, high = (float(edge) if is_number(edge) else math.nan for edge in target)
+            low, high = (float(edge) if is_real(edge) else math.nan for edge in target)
         except (TypeError, ValueError):
             low = high = math.nan
         if math.isnan(low) or math.isnan(high):
@@ -192,7 +192,7 @@ def require_known(options: Iterable[str]) -> None:
             raise SettingError(name, f"unknown option{nearest(name, OPTION_NAMES)}")
 
 
-def listed(name: str, value: Any) -> tuple[Any, ...]:
+def several(name: str, value: Any) -> tuple[Any, ...]:
     """Return what the option `name` lists; a text is one name, not its letters."""
     if isinstance(value, str):
         return (value,)
@@ -204,10 +204,10 @@ def listed(name: str, value: Any) -> tuple[Any, ...]:
 
 def is_whole(value: object) -> bool:
     """Return whether `value` is a whole number, of Python or NumPy."""
-    return is_number(value) and hasattr(value, "__index__")
+    return is_real(value) and hasattr(value, "__index__")
 
 
-def is_number(value: object) -> bool:
+def is_real(value: object) -> bool:
     """Return whether `value` is a real number, of Python or NumPy, infinite ones too."""
     kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of NumPy: no truth, no text, nothing complex
     if isinstance(value, (str, bool)) or kind not in "iuf" or not hasattr(value, "__float__"):
@@ -221,7 +221,7 @@ def is_number(value: object) -> bool:
 
 
 def _require_positive(name: str, value: object) -> None:
-    if not (is_number(value) and 0.0 < float(value) < math.inf):  # type: ignore[arg-type]  # checked to be a number
+    if not (is_real(value) and 0.0 < float(value) < math.inf):  # type: ignore[arg-type]  # checked to be a number
         raise SettingError(name, f"{value!r} is out of range: give a finite number above 0")
 
 

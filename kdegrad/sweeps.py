@@ -16,16 +16,16 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import Circle, FloatArray
+from kdegrad.arrays import FloatArray, euclidean_norm
+from kdegrad.domain import Circle
 from kdegrad.errors import SettingError
-from kdegrad.grammar import nearest
 from kdegrad.kernel import KERNELS, LINE_KERNELS, make_kernel
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
-from kdegrad.settings import is_number, listed
+from kdegrad.settings import is_real, several
 from kdegrad.sums import make_sums
+from kdegrad.text import nearest
 from kdegrad.view import centre
-from kdegrad.weights import euclidean_norm
 
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
 STEPS: Final = 11
@@ -163,11 +163,11 @@ def members(
             raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
         return [(name, name) for name in names]
     _check_over(problem, over)
-    given = () if values is None else listed(over, values)
+    given = () if values is None else several(over, values)
     if not given:
         raise SettingError("over", f"{over} needs values: give one or more")
     for value in given:
-        if not is_number(value):
+        if not is_real(value):
             raise SettingError(over, f"{value!r} is no number")
         if over == "bins" and not float(value).is_integer():
             raise SettingError(over, f"{value!r} is no whole number")
@@ -292,7 +292,7 @@ def _kernel_names(problem: Problem, over: str, kernels: str | Sequence[str] | No
     """Return the kernels' own names, each once, in the order given."""
     if over not in OVER:
         raise SettingError("over", f"unknown {over!r}: choose {', '.join(OVER)}{nearest(str(over), OVER)}")
-    kernels = () if kernels is None else listed("kernel", kernels)
+    kernels = () if kernels is None else several("kernel", kernels)
     if not kernels:
         living = KERNELS if isinstance(problem.domain, Circle) else LINE_KERNELS
         return [kind.name for kind in living] if over == "kernel" else [problem.kernel.name]

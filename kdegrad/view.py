@@ -6,7 +6,7 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.sums import make_sums
 

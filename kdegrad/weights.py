@@ -13,7 +13,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray, IntArray
+from kdegrad.arrays import FloatArray, IntArray
 
 _CHUNK: Final = 32_768  # of an array that is formed whole
 
@@ -111,11 +111,3 @@ class Softmax(Magnitudes):
     def _chunks(self) -> Iterator[slice]:
         for start in range(0, len(self.logits), _CHUNK):
             yield slice(start, start + _CHUNK)
-
-
-def euclidean_norm(values: FloatArray) -> float:
-    """Return √Σ_i v_i² of values (N,) as m √Σ_i (v_i/m)², m = max_i |v_i|: no square is too small or too large."""
-    largest = float(np.abs(values).max())
-    if largest == 0.0 or not math.isfinite(largest):
-        return largest
-    return largest * float(np.linalg.norm(values / largest))

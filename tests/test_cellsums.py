@@ -14,9 +14,10 @@ import pytest
 
 from kdegrad.domain import Circle, Line
 from kdegrad.kernel import Kernel, make_kernel
+from kdegrad.logs import scaled_sum
 from kdegrad.sums import DenseSums, cellsums
 from kdegrad.sums.cells import _cell_starts
-from kdegrad.sums.cellsums import CellSums, _added, _Pairs
+from kdegrad.sums.cellsums import CellSums, _Pairs
 from kdegrad.sums.smoothness import MOST_FALL, smoothness
 from kdegrad.weights import Magnitudes
 
@@ -151,7 +152,7 @@ def test_the_table_of_pairs_may_be_cut_anywhere(monkeypatch, name, h, period):
 
 
 def test_signed_quantities_are_added_in_units_of_the_larger():
-    log, factor = _added(*np.array([[0.0, 700.0, -np.inf, -np.inf], [2.0, 1.0, 5.0, 0.0],
+    log, factor = scaled_sum(*np.array([[0.0, 700.0, -np.inf, -np.inf], [2.0, 1.0, 5.0, 0.0],
                                     [math.log(4.0), -700.0, 3.0, -np.inf], [-1.0, 1e300, -2.0, 0.0]]))  # fmt: skip
     np.testing.assert_allclose(log, [math.log(4.0), 700.0, 3.0, -np.inf])
     np.testing.assert_allclose(factor, [0.5 - 1.0, 1.0, -2.0, 0.0])

@@ -25,6 +25,7 @@ from kdegrad.figures.line import LABELLED
 from kdegrad.properties import PROPERTIES, Verdict
 from kdegrad.reading import Columns, read
 from kdegrad.reports import Look, VerdictFormat, verdicts
+from kdegrad.text import safe_text
 from tests.malformed import FUZZ
 
 HOSTILE = {
@@ -113,7 +114,7 @@ def test_tables_and_notes_show_it(kdegrad, points: Path, command: tuple[str, ...
 @pytest.mark.parametrize("command", WITH_LABELS)
 def test_a_table_shows_all_of_its_letters(kdegrad, points: Path, text: str, command: str) -> None:
     out = kdegrad(command, points, *COMMANDS[command][1:]).out
-    shown = grammar.safe_text(text)
+    shown = safe_text(text)
     assert shown[:10] in out
     assert (shown == text) == (not acts(text + text.replace("\n", "\r")))
 

@@ -20,7 +20,7 @@ from mpmath import mp, mpf
 from kdegrad import SettingError
 from kdegrad.domain import Circle, Line
 from kdegrad.kernel import BY_NAME, CIRCLE_KERNELS, KERNELS, LINE_KERNELS, make_kernel, special
-from kdegrad.kernel.base import log1p_square
+from kdegrad.logs import log1p_square
 from tests import oracle, problems
 
 PERIOD = 360.0

@@ -18,9 +18,10 @@ import pytest
 
 import kdegrad as kg
 from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
+from kdegrad.arrays import euclidean_norm
 from kdegrad.domain import Circle, Line
 from kdegrad.settings import CIRCUMFERENCE, OPTION_NAMES, Options, from_options
-from kdegrad.weights import Magnitudes, Softmax, euclidean_norm
+from kdegrad.weights import Magnitudes, Softmax
 
 TARGET = {"target": (-30, 30)}
 BEYOND_FLOATS = 10**400
@@ -114,15 +115,15 @@ POINTS_REFUSED = [
     ([], None, "N ≥ 1"),
     (3.0, None, "shape ()"),
     ([[1.0, 2.0]], None, "shape (1, 2)"),
-    (["east"], None, "no array of numbers"),
-    ([1j], None, "no array of numbers"),
-    ([BEYOND_FLOATS], None, "no array of numbers"),
-    ([[1.0], [1.0, 2.0]], None, "no array of numbers"),
+    (["east"], None, "not an array of numbers"),
+    ([1j], None, "not an array of numbers"),
+    ([BEYOND_FLOATS], None, "not an array of numbers"),
+    ([[1.0], [1.0, 2.0]], None, "not an array of numbers"),
     ([1.0, 2.0], [0.0], "2 angles but 1 logits"),
     ([0.0, math.nan], None, "point 1: angle nan"),
     ([math.inf, 0.0], None, "point 0: angle inf"),
     ([math.inf, -math.inf], None, "point 1: angle -inf"),
-    (np.ma.array([0.0, 1.0], mask=[True, False]), None, "masked values are no numbers"),
+    (np.ma.array([0.0, 1.0], mask=[True, False]), None, "masked values are not numbers"),
     (np.array([1.0, "2"], dtype=object), None, "text, dates"),
     ([0.0, 1.0], [0.0, math.inf], "point 1: logit inf"),
     ([0.0, 1.0], [math.nan, 0.0], "point 0: logit nan"),

@@ -15,7 +15,7 @@ from kdegrad.cli.exits import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT
 from kdegrad.cli.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
 from kdegrad.cli.terminal import machine_error, say
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.grammar import safe_text
+from kdegrad.text import safe_text
 
 TARGET_FORM = ": for example --target -30 30"
 SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING
 
 from kdegrad import output
 from kdegrad.cli.progress import Working
-from kdegrad.grammar import safe_text
 from kdegrad.reports import Look, as_parquet
+from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
     from kdegrad.cli.flags import ReportFlags, VerdictReportFlags

@@ -29,10 +29,10 @@ from typing import TYPE_CHECKING, final
 
 import numpy as np
 
-from kdegrad.domain import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.exact.kinks import breakpoints, places_apart
 from kdegrad.exact.refinement import HIGHEST_ORDER
-from kdegrad.kernel.base import log_or_minus_infinity
+from kdegrad.logs import log_or_minus_infinity
 from kdegrad.sums import make_sums
 from kdegrad.weights import Magnitudes
 

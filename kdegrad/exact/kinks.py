@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kdegrad.domain import Circle, FloatArray
+from kdegrad.arrays import FloatArray
+from kdegrad.domain import Circle
 from kdegrad.sums import make_sums
 
 if TYPE_CHECKING:

@@ -26,7 +26,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.quadrature import legendre, legendre_values
 
 _STEEPEST_FALL: Final = {4: 1e-1, 8: 1e-3, 16: 1e-3}  # q₀ by n

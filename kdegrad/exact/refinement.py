@@ -27,7 +27,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from kdegrad.domain import BoolArray, FloatArray
+from kdegrad.arrays import BoolArray, FloatArray
 from kdegrad.exact.kinks import breakpoints, rounding_unit
 from kdegrad.exact.panels import PanelRule, panel_rule
 from kdegrad.quadrature import Rule

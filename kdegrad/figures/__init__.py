@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from kdegrad import output
 from kdegrad.errors import SettingError
-from kdegrad.grammar import shown
+from kdegrad.text import shown
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure

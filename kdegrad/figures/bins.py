@@ -8,7 +8,7 @@ import numpy as np
 from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.figures.line import title_of
 from kdegrad.figures.style import PULLED, PUSHED, figure, short
 from kdegrad.objective import Evaluation, responsibilities_by_bin

@@ -9,7 +9,7 @@ from typing import Final, Protocol
 from matplotlib.figure import Figure
 
 from kdegrad.figures.style import BAND, FAINT, PULLED, PUSHED, figure, legend_below, log_ticks
-from kdegrad.grammar import safe_text
+from kdegrad.text import safe_text
 
 _read = property  # a check has a field of that name
 LOWEST, HIGHEST = 1e-6, 1e12  # of residual over tolerance; what is beyond stands at the edge

@@ -9,19 +9,11 @@ import numpy as np
 from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.figures.line import ALL, BY_SIGN, STEMS, Groups, separate_lines, title_of
-from kdegrad.figures.style import (
-    BAND,
-    FAINT,
-    INK,
-    PULLED,
-    figure,
-    legend_below,
-)
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, figure, legend_below
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
-from kdegrad.reports.facts import largest_first
 from kdegrad.view import curve
 
 OUTER, EDGE = 0.65, 1.75  # the height of the highest density over the ring, the frame's radius

@@ -12,8 +12,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.descent import Descent
-from kdegrad.domain import FloatArray
 from kdegrad.figures.style import (
     BAND,
     CURVES,
@@ -30,7 +30,6 @@ from kdegrad.figures.style import (
     short,
 )
 from kdegrad.problem import Problem
-from kdegrad.reports.facts import largest_first
 from kdegrad.sweeps import Sweep, SweepStep, series
 
 PATHS, NAMED_PATHS = 60, 12

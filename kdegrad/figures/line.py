@@ -9,7 +9,7 @@ import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.figures.style import (
     BAND,
     FAINT,
@@ -25,7 +25,6 @@ from kdegrad.figures.style import (
 )
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
-from kdegrad.reports.facts import largest_first
 from kdegrad.view import curve, positions, span
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group

@@ -11,8 +11,8 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from kdegrad.grammar import safe_text
 from kdegrad.problem import Problem
+from kdegrad.text import safe_text
 
 INK, FAINT, BAND = "#222222", "#8a8a8a", "#e9eef3"
 PULLED, PUSHED = "#0072B2", "#D55E00"  # pulled up: ∂L/∂z < 0; pushed down: > 0

@@ -6,9 +6,10 @@ from typing import Final
 
 from kdegrad.domain import Circle, Domain
 from kdegrad.errors import SettingError
-from kdegrad.grammar import nearest
 from kdegrad.kernel import circle, line
-from kdegrad.kernel.base import CompactKernel, Factored, Kernel, LineKernel, UnboundedKernel
+from kdegrad.kernel.base import CompactKernel, Kernel, LineKernel, UnboundedKernel
+from kdegrad.logs import Scaled
+from kdegrad.text import nearest
 
 LINE_KERNELS: Final[tuple[type[LineKernel], ...]] = (
     line.Gaussian,
@@ -86,9 +87,9 @@ __all__ = [
     "KERNELS",
     "LINE_KERNELS",
     "CompactKernel",
-    "Factored",
     "Kernel",
     "LineKernel",
+    "Scaled",
     "UnboundedKernel",
     "make_kernel",
 ]

@@ -16,18 +16,12 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from typing import NamedTuple
 
 import numpy as np
 
-from kdegrad.domain import Domain, FloatArray
-
-
-class Factored(NamedTuple):
-    """A signed quantity factor · exp(log), element by element."""
-
-    log: FloatArray
-    factor: FloatArray
+from kdegrad.arrays import FloatArray
+from kdegrad.domain import Domain
+from kdegrad.logs import Scaled
 
 
 class Kernel(ABC):
@@ -54,11 +48,11 @@ class Kernel(ABC):
         """Return log K_h(d) + log_norm; -inf where K_h is 0."""
 
     @abstractmethod
-    def slope(self, d: FloatArray) -> Factored:
+    def slope(self, d: FloatArray) -> Scaled:
         """Return ∂K_h/∂d · exp(log_norm), at a kink the mean of the one-sided values."""
 
     @abstractmethod
-    def bandwidth_slope(self, d: FloatArray) -> Factored:
+    def bandwidth_slope(self, d: FloatArray) -> Scaled:
         """Return ∂K_h/∂log h · exp(log_norm) at fixed d."""
 
     def log_density(self, d: FloatArray) -> FloatArray:
@@ -83,21 +77,21 @@ class LineKernel(Kernel):
         """Return ∫_{-v}^{v} K(u) du for v ≥ 0, to round-off also where it is small."""
 
     @abstractmethod
-    def value(self, d: FloatArray) -> Factored:
+    def value(self, d: FloatArray) -> Scaled:
         """Return the shape itself over the same logarithm as its slope."""
 
-    def bandwidth_slope(self, d: FloatArray) -> Factored:
+    def bandwidth_slope(self, d: FloatArray) -> Scaled:
         """Return -(K_h + d ∂K_h/∂d) · exp(log_norm), as K_h(d) = K(d/h)/h has it."""
         return self.conditioned_bandwidth_slope(d, 0.0)
 
-    def conditioned_bandwidth_slope(self, d: FloatArray, log_mass_slope: float) -> Factored:
+    def conditioned_bandwidth_slope(self, d: FloatArray, log_mass_slope: float) -> Scaled:
         """Return the bandwidth slope of K_h divided by a mass that depends on h too.
 
         With c(h) the mass, ∂(K_h/c)/∂log h = -((1 + ∂log c/∂log h) K_h + d ∂K_h/∂d) / c.
         """
         value = self.value(d).factor
         log, slope = self.slope(d)
-        return Factored(log, -(1.0 + log_mass_slope) * value - d * slope)
+        return Scaled(log, -(1.0 + log_mass_slope) * value - d * slope)
 
 
 class UnboundedKernel(LineKernel):
@@ -107,14 +101,14 @@ class UnboundedKernel(LineKernel):
     def log_slope(self, d: FloatArray) -> FloatArray:
         """Return k'(d) = ∂ log K_h/∂d; 0 at a kink in d = 0."""
 
-    def value(self, d: FloatArray) -> Factored:
+    def value(self, d: FloatArray) -> Scaled:
         """Return exp(log_shape) · 1."""
         log = self.log_shape(d)
-        return Factored(log, np.ones_like(log))
+        return Scaled(log, np.ones_like(log))
 
-    def slope(self, d: FloatArray) -> Factored:
+    def slope(self, d: FloatArray) -> Scaled:
         """Return exp(log_shape) · k'."""
-        return Factored(self.log_shape(d), self.log_slope(d))
+        return Scaled(self.log_shape(d), self.log_slope(d))
 
 
 class CompactKernel(LineKernel):
@@ -135,14 +129,14 @@ class CompactKernel(LineKernel):
     def inner_slope(self, d: FloatArray) -> FloatArray:
         """Return ∂shape/∂d by the formula that holds inside, for |d| ≤ h."""
 
-    def value(self, d: FloatArray) -> Factored:
+    def value(self, d: FloatArray) -> Scaled:
         """Return exp(0) · shape."""
-        return Factored(self._log_support(d), self.shape(d))
+        return Scaled(self._log_support(d), self.shape(d))
 
-    def slope(self, d: FloatArray) -> Factored:
+    def slope(self, d: FloatArray) -> Scaled:
         """Return exp(0) · ∂shape/∂d: inside the formula, at the edge half of it, outside 0."""
         inside = np.heaviside(self.bandwidth - np.abs(d), 0.5)
-        return Factored(self._log_support(d), inside * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth)))
+        return Scaled(self._log_support(d), inside * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth)))
 
     def remainder(self, d: FloatArray) -> FloatArray:
         """Return 1 - |u|, not below 0."""
@@ -150,19 +144,3 @@ class CompactKernel(LineKernel):
 
     def _log_support(self, d: FloatArray) -> FloatArray:
         return np.where(np.abs(d) <= self.bandwidth, 0.0, -np.inf)
-
-
-def log_or_minus_infinity(x: FloatArray) -> FloatArray:
-    """Return log x, -inf at 0, without a warning."""
-    with np.errstate(divide="ignore"):
-        return np.log(x)
-
-
-def log1p_square(x: FloatArray) -> FloatArray:
-    """Return log(1 + x²), also where x² is beyond the range of a float64."""
-    with np.errstate(over="ignore"):
-        logs = np.log1p(x * x)
-    overflowed = np.isinf(logs)
-    if overflowed.any():
-        logs[overflowed] = 2.0 * np.log(np.abs(x[overflowed]))
-    return logs

@@ -13,9 +13,11 @@ from typing import final
 
 import numpy as np
 
-from kdegrad.domain import Circle, FloatArray
-from kdegrad.kernel.base import Factored, Kernel, LineKernel, log1p_square
+from kdegrad.arrays import FloatArray
+from kdegrad.domain import Circle
+from kdegrad.kernel.base import Kernel, LineKernel
 from kdegrad.kernel.special import log_i0e, two_kappa_one_minus_bessel_ratio
+from kdegrad.logs import Scaled, log1p_square
 
 _NEGLIGIBLE = 45.0  # e^-45 = 3e-20 of the largest term is below the rounding of a sum
 
@@ -49,12 +51,12 @@ class Geodesic(Kernel):
         """Return the line kernel's."""
         return self.line.log_shape(d)
 
-    def slope(self, d: FloatArray) -> Factored:
+    def slope(self, d: FloatArray) -> Scaled:
         """Return the line kernel's, 0 at the antipode's kink."""
         log, factor = self.line.slope(d)
-        return Factored(log, np.where(np.abs(d) < self.half_period, factor, 0.0))
+        return Scaled(log, np.where(np.abs(d) < self.half_period, factor, 0.0))
 
-    def bandwidth_slope(self, d: FloatArray) -> Factored:
+    def bandwidth_slope(self, d: FloatArray) -> Scaled:
         """Return the line kernel's, with the mass c as a function of h too."""
         return self.line.conditioned_bandwidth_slope(d, self.log_mass_slope)
 
@@ -93,13 +95,13 @@ class NativeCircleKernel(Kernel):
         t = np.tan(0.5 * self.radians * d)
         return np.asarray(1.0 / np.sqrt(1.0 + t * t))
 
-    def slope(self, d: FloatArray) -> Factored:
+    def slope(self, d: FloatArray) -> Scaled:
         """Return exp(log_shape) · k'."""
-        return Factored(self.log_shape(d), self.log_slope(d))
+        return Scaled(self.log_shape(d), self.log_slope(d))
 
-    def bandwidth_slope(self, d: FloatArray) -> Factored:
+    def bandwidth_slope(self, d: FloatArray) -> Scaled:
         """Return exp(log_shape) · ∂k/∂log h."""
-        return Factored(self.log_shape(d), self.log_bandwidth_slope(d))
+        return Scaled(self.log_shape(d), self.log_bandwidth_slope(d))
 
 
 @final

@@ -7,9 +7,11 @@ from typing import final
 
 import numpy as np
 
-from kdegrad.domain import Domain, FloatArray
-from kdegrad.kernel.base import CompactKernel, UnboundedKernel, log1p_square, log_or_minus_infinity
+from kdegrad.arrays import FloatArray
+from kdegrad.domain import Domain
+from kdegrad.kernel.base import CompactKernel, UnboundedKernel
 from kdegrad.kernel.special import log_gamma_half_step, student_t_mass
+from kdegrad.logs import log1p_square, log_or_minus_infinity
 
 
 @final

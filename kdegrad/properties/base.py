@@ -16,7 +16,7 @@ from typing import ClassVar, Final, Literal
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.objective import evaluate
 from kdegrad.problem import Problem
 from kdegrad.properties.reference import EPSILON, Picture, Reading, picture

@@ -14,7 +14,7 @@ from typing import Any, Final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.kernel import BY_NAME
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case

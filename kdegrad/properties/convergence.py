@@ -10,7 +10,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import ROUNDINGS, Case, Comparison, Evaluator, Property, Unmet, compared, roundoff
 from kdegrad.properties.geometry import over_target

@@ -9,7 +9,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import SKIPPED, Case, Comparison, Evaluator, Property, Unmet, compared, reference, roundoff
 from kdegrad.properties.geometry import beyond_edge, offsets, over_target, with_distances

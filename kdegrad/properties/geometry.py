@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Unmet
 from kdegrad.properties.reference import EPSILON, picture

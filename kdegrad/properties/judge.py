@@ -9,7 +9,6 @@ from typing import Final
 import numpy as np
 
 from kdegrad.errors import SettingError
-from kdegrad.grammar import nearest
 from kdegrad.problem import Problem
 from kdegrad.properties import claims, convergence, far_field, ground, sharper
 from kdegrad.properties.base import (
@@ -26,7 +25,8 @@ from kdegrad.properties.base import (
 )
 from kdegrad.properties.cases import input_case, random_cases
 from kdegrad.properties.reference import picture
-from kdegrad.settings import Settings, is_number, is_whole, listed
+from kdegrad.settings import Settings, is_real, is_whole, several
+from kdegrad.text import nearest
 
 PROPERTIES: Final[tuple[Property, ...]] = (
     claims.OneHot(),
@@ -118,7 +118,7 @@ def chosen(only: str | Collection[str] = ()) -> list[Property]:
     SettingError
         For an unknown id.
     """
-    only = listed("only", only)
+    only = several("only", only)
     known = [p.id for p in PROPERTIES]
     for name in only:
         if name not in known:
@@ -241,5 +241,5 @@ def _check_options(cases: int, seed: int, tolerance: float | None) -> None:
     for option, value in (("cases", cases), ("seed", seed)):
         if not (is_whole(value) and value >= 0):
             raise SettingError(option, f"{value!r} is out of range: give a whole number from 0 on")
-    if tolerance is not None and not (is_number(tolerance) and 0.0 < tolerance < math.inf):
+    if tolerance is not None and not (is_real(tolerance) and 0.0 < tolerance < math.inf):
         raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number above 0")

@@ -15,7 +15,7 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.reference_kernels import Complexes, formula_of
 

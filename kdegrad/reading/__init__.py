@@ -24,10 +24,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad.errors import InputError, SettingError
-from kdegrad.grammar import nearest, shown
 from kdegrad.reading import delimited, files
 from kdegrad.reading.points import Columns, Source
 from kdegrad.settings import require_known
+from kdegrad.text import nearest, shown
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem

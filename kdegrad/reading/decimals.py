@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 
 DIGITS_AND_SIGNS: Final = b"0123456789+-.eE"
 

@@ -19,9 +19,10 @@ from typing import Final
 import numpy as np
 
 from kdegrad.errors import InputError, SettingError
-from kdegrad.grammar import is_number, shown, unguarded
+from kdegrad.grammar import reads_as_number, unguarded
 from kdegrad.reading.decimals import DIGITS_AND_SIGNS, plain_numbers
-from kdegrad.reading.points import Columns, Faults, Source, Table, bare, listed, overlooked, place, source_of
+from kdegrad.reading.points import Columns, Faults, Source, Table, bare, overlooked, place, source_of
+from kdegrad.text import enumerated, shown
 
 MARK_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
 
@@ -140,7 +141,7 @@ def _read_header(lines: _Lines, name: str, columns: Columns, delimiter: str | No
             f"{here}: a quote in the header is not closed or has text behind it, or a name has more than "
             f"{csv.field_size_limit()} characters: mend it"
         )
-    if all(is_number(name, minus_infinity=True) for name in names):
+    if all(reads_as_number(name, minus_infinity=True) for name in names):
         raise InputError(
             f"{here}: numbers ({shown(line.strip())}) where the header should be: write the names of the columns "
             "above them, such as angle,logit (and without a '#')"
@@ -208,7 +209,7 @@ def _ragged(row: Sequence[str], header: _Header) -> str:
     """Return the message for a row that is longer or shorter than the header."""
     text = header.delimiter.join(row)
     cells = f"{len(row)} cell{'' if len(row) == 1 else 's'} in {shown(text)}, parted by {shown(header.delimiter)}"
-    columns = f"{len(header.names)} column{'' if len(header.names) == 1 else 's'} ({listed(header.names)})"
+    columns = f"{len(header.names)} column{'' if len(header.names) == 1 else 's'} ({enumerated(header.names)})"
     remedy = "quote a cell that holds the delimiter" if len(row) > len(header.names) else "fill in what is missing"
     return f"{cells}, where the header has {columns}: {remedy}"
 

@@ -9,11 +9,12 @@ from functools import partial
 from typing import Final, TypeVar
 
 from kdegrad.errors import InputError, SettingError
-from kdegrad.grammar import integer, nearest, number, shown
+from kdegrad.grammar import integer, number
 from kdegrad.reading import delimited, files
 from kdegrad.reading.inline import POINTS_FORMS, inline_points
 from kdegrad.reading.points import ROLES, Columns, Faults, Source, place
 from kdegrad.reading.tree import Listing, Mapping, Node, NodeError, Scalar, is_blank, kind, tree
+from kdegrad.text import nearest, shown
 
 _FLAGS_ONLY: Final = (
     *("output", "plot", "format", "debug", "input-format", "exact", "wrt", "per-bin", "top"),  # loss and grad

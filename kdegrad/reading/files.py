@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Final
 
 from kdegrad.errors import InputError
-from kdegrad.grammar import nearest, shown
+from kdegrad.text import nearest, shown
 
 STANDARD_INPUT: Final = "-"
 

@@ -7,9 +7,9 @@ from functools import partial
 from typing import Final, NamedTuple
 
 from kdegrad.errors import InputError
-from kdegrad.grammar import nearest, shown
 from kdegrad.reading.points import ROLES, Columns, Faults, Source, Table, place
 from kdegrad.reading.tree import Listing, Mapping, Node, Scalar, Where, kind
+from kdegrad.text import nearest, shown
 
 POINTS_FORMS: Final = (
     "a list such as [{angle: 50, logit: 0.4}], lists {angle: [..], logit: [..]}, or the name of a .csv or .tsv"

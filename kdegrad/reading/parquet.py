@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
-from kdegrad.grammar import shown
 from kdegrad.reading.points import Columns, Faults, Source, Table, overlooked, source_of
+from kdegrad.text import shown
 
 if TYPE_CHECKING:
     import pyarrow

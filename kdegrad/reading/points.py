@@ -8,10 +8,11 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
-from kdegrad.grammar import nearest, number, shown
+from kdegrad.grammar import number
 from kdegrad.reading.decimals import plain_numbers
+from kdegrad.text import enumerated, nearest, shown
 
 
 @dataclass(frozen=True)
@@ -66,7 +67,7 @@ class Columns:
         """
         names, given = self.names(), self.given()
         missing = [
-            f"{place}: no column {shown(column)} for the {role}s (columns found: {listed(found)}"
+            f"{place}: no column {shown(column)} for the {role}s (columns found: {enumerated(found)}"
             f"{nearest(column, found)}): name the right one with --{role}-column{hint}"
             for role, column in names.items()
             if column not in found and (role == "angle" or role in given)
@@ -232,10 +233,3 @@ def bare(text: str) -> str:
     """Return a cell without the spaces round it, and without quotes that csv took for text because of these."""
     stripped = text.strip()
     return stripped[1:-1] if len(stripped) > 1 and stripped[0] == stripped[-1] == '"' else stripped
-
-
-def listed(names: Iterable[str], most: int = 12) -> str:
-    """Return names quoted in a row, the last of very many left out."""
-    quoted = [shown(name) for name in names]
-    more = [f"and {len(quoted) - most} more"] if len(quoted) > most else []
-    return ", ".join(quoted[:most] + more) or "none"

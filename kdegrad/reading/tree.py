@@ -14,8 +14,8 @@ from typing import Final, NamedTuple
 import yaml
 
 from kdegrad.errors import InputError
-from kdegrad.grammar import shown
 from kdegrad.reading.points import place
+from kdegrad.text import shown
 
 DEEPEST: Final = 20  # a problem needs 4 levels
 

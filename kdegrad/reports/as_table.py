@@ -1,4 +1,4 @@
-"""Reports for people: rich tables that fit the width they are given and never cut a number.
+"""Reports for people: rich tables that fit the width they are given and never cut a five_digits.
 
 A table that is too wide loses whole columns, the least needed first, and says which.
 """
@@ -15,7 +15,7 @@ from rich.console import Group
 from rich.panel import Panel
 from rich.text import Text
 
-from kdegrad.grammar import safe_text
+from kdegrad.arrays import largest_first
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.reports import Look, not_finite
@@ -25,13 +25,13 @@ from kdegrad.reports.facts import (
     descent_facts,
     gradient_facts,
     kernel_facts,
-    largest_first,
     point_columns,
     problem_facts,
     sweep_rows,
 )
 from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import ROUNDING, Column, bars, cell, fitted, number, printed, words
+from kdegrad.reports.tables import ROUNDING, Column, bars, cell, fitted, printed, words
+from kdegrad.text import five_digits, safe_text
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -76,10 +76,10 @@ def gradient(evaluation: Evaluation, look: Look, top: int | None) -> Iterator[st
     facts = gradient_facts(evaluation)
     summary = {"sum": facts["sum"], **facts["norms"]}
     yield from printed(
-        look, Text("gradient   " + "   ".join(f"{name} {number(value)}" for name, value in summary.items()))
+        look, Text("gradient   " + "   ".join(f"{name} {five_digits(value)}" for name, value in summary.items()))
     )
     if "gradient_log_bandwidth" in facts:
-        yield from printed(look, Text(f"gradient of log h   {number(facts['gradient_log_bandwidth'])}"))
+        yield from printed(look, Text(f"gradient of log h   {five_digits(facts['gradient_log_bandwidth'])}"))
     count = len(evaluation.problem.angles)
     if top is None and count > ROWS_SHOWN:
         top = ROWS_SHOWN
@@ -132,7 +132,7 @@ def descent(done: Descent, look: Look) -> Iterator[str]:
     for name, before, after in (("loss ", done.start.loss, facts["loss"]), ("KL ", done.start.kl, facts["kl"])):
         if before is not None:
             arrow = " → " if look.unicode else " -> "
-            large.append(f"{name}{number(before)}{arrow}").append(f"{after:.10g}", style=BOLD).append(" nats     ")
+            large.append(f"{name}{five_digits(before)}{arrow}").append(f"{after:.10g}", style=BOLD).append(" nats     ")
     way = f"{facts['optimizer']}" + ("" if facts["rate"] is None else f" at rate {facts['rate']:g}")
     yield from _framed(look, large, f"{describe(done.start.problem)} · {', '.join(facts['wrt'])} by {way}")
     rows = [row for row in done.course if row.step in _one_two_five(facts["steps"])]
@@ -148,7 +148,8 @@ def descent(done: Descent, look: Look) -> Iterator[str]:
     yield from fitted(look, columns, elsewhere="--format json")
     yield from printed(look, Text(facts["stopped"]))
     if facts["gap"] is not None:
-        text = f"the loss is at most {number(facts['gap'])} above the least that any weights of these points can reach"
+        bound = five_digits(facts["gap"])
+        text = f"the loss is at most {bound} above the least that any weights of these points can reach"
         yield from printed(look, Text(text))
     if facts["rises"]:
         yield from printed(look, Text(f"the loss rose in {facts['rises']} of these steps: try a smaller --rate"))
@@ -182,10 +183,10 @@ def _one_two_five(last: int) -> set[int]:
 
 
 def _number_or(value: float | int | None, otherwise: str) -> str:
-    """Return a number as tables show it; `otherwise` where there is none."""
+    """Return a five_digits as tables show it; `otherwise` where there is none."""
     if value is None:
         return otherwise
-    return str(value) if isinstance(value, int) else number(value)
+    return str(value) if isinstance(value, int) else five_digits(value)
 
 
 def kernels(look: Look) -> Iterator[str]:

@@ -18,7 +18,7 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 
 Bytes = NDArray[np.uint8]
 

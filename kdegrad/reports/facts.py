@@ -9,11 +9,10 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import euclidean_norm, largest_first
 from kdegrad.kernel import CIRCLE_KERNELS, KERNELS
 from kdegrad.objective import Evaluation, responsibilities_by_bin
 from kdegrad.problem import Problem
-from kdegrad.weights import euclidean_norm
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -142,11 +141,6 @@ def end_columns(problem: Problem) -> dict[str, NDArray[Any]]:
     """Return the columns of points that read back: angle, logit, label if there are labels."""
     columns: dict[str, NDArray[Any]] = {"angle": problem.angles, "logit": problem.logits}
     return columns if problem.labels is None else columns | {"label": np.array(problem.labels, dtype=object)}
-
-
-def largest_first(values: FloatArray, count: int) -> Any:
-    """Return the indices of the `count` largest absolute values, the largest first, ties in their order."""
-    return np.argsort(-np.abs(values), kind="stable")[:count]
 
 
 def kernel_facts() -> list[dict[str, Any]]:

@@ -19,7 +19,7 @@ from typing import Final
 import numpy as np
 from rich.text import Text
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.reports import Look

@@ -19,6 +19,7 @@ from rich.table import Table
 from rich.text import Text
 
 from kdegrad.reports import Look
+from kdegrad.text import five_digits
 
 ROUNDING = 1e-12  # of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
@@ -51,16 +52,11 @@ class Column:
         return self.name or self.title.replace("\n", " ").strip()
 
 
-def number(value: float) -> str:
-    """Return a computed number to five digits, never cut; what was put in is shown to six."""
-    return f"{value:.5g}"
-
-
 def cell(name: str, value: float | int) -> Text:
     """Return a number as the column `name` shows it: what was put in to six digits, what was computed to five."""
     if isinstance(value, int):
         return Text(str(value))
-    return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else number(value))
+    return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else five_digits(value))
 
 
 def bars(values: Sequence[float], look: Look, least: float) -> Column:

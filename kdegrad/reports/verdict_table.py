@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, Final
 
 from rich.text import Text
 
-from kdegrad.grammar import safe_text
 from kdegrad.kernel import KERNELS
 from kdegrad.reports import Look
-from kdegrad.reports.tables import Column, fitted, number, printed, words
+from kdegrad.reports.tables import Column, fitted, printed, words
 from kdegrad.reports.verdicts import Row, counts, expectations, rows, summary
+from kdegrad.text import five_digits, safe_text
 
 if TYPE_CHECKING:
     from kdegrad.properties import Property, Verdict
@@ -112,7 +112,9 @@ def _failures(checks: Sequence[Verdict], look: Look) -> Iterator[str]:
         yield from printed(look, text)
         yield from printed(look, words(look, f"  {safe_text(check.reason)}"))
         if check.residual is not None and check.tolerance is not None:
-            yield from printed(look, Text(f"  residual {number(check.residual)}, tolerance {number(check.tolerance)}"))
+            yield from printed(
+                look, Text(f"  residual {five_digits(check.residual)}, tolerance {five_digits(check.tolerance)}")
+            )
         yield from printed(look, words(look, f"  {safe_text(check.reproduce)}", "dim"))
     if len(failed) > FAILURES_SHOWN:
         yield from printed(look, Text(f"... and {len(failed) - FAILURES_SHOWN} more failures (--format csv has all)"))

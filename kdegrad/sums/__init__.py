@@ -11,7 +11,8 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.domain import Circle, FloatArray
+from kdegrad.arrays import FloatArray
+from kdegrad.domain import Circle
 from kdegrad.kernel import Kernel
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.dense import DenseSums, log_kernel_sum

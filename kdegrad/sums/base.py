@@ -7,8 +7,9 @@ from typing import NamedTuple
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
-from kdegrad.kernel import Factored, Kernel
+from kdegrad.arrays import FloatArray
+from kdegrad.kernel import Kernel
+from kdegrad.logs import Scaled
 from kdegrad.weights import Magnitudes
 
 
@@ -60,9 +61,9 @@ class KernelSums(ABC):
         return weights.values - self.shares(weights, log_pulls).shares
 
     @abstractmethod
-    def slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i), each of shape (N,)."""
 
     @abstractmethod
-    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), each of shape (N,)."""

@@ -20,8 +20,9 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 
-from kdegrad.domain import Domain, FloatArray, IntArray
-from kdegrad.kernel.base import log_or_minus_infinity
+from kdegrad.arrays import FloatArray, IntArray
+from kdegrad.domain import Domain
+from kdegrad.logs import log_or_minus_infinity
 
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
 _NARROWEST: Final = 1e-300  # width of a cell

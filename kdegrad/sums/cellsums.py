@@ -20,9 +20,10 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import BoolArray, Circle, FloatArray, IntArray
-from kdegrad.kernel import Factored, Kernel
-from kdegrad.kernel.base import log_or_minus_infinity
+from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.domain import Circle
+from kdegrad.kernel import Kernel
+from kdegrad.logs import Scaled, log_or_minus_infinity, scaled_sum
 from kdegrad.sums.base import KernelSums
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.dense import Terms, blocked_sum
@@ -68,12 +69,12 @@ class CellSums(KernelSums):
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,)."""
         return self._log_sum(self.point_cells, self.node_cells, log_weights)
 
-    def slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,): odd in d, so exchanged roles change its sign."""
         log, factor = self._factored_sum(self.kernel.slope, log_weights)
-        return Factored(log, -factor)
+        return Scaled(log, -factor)
 
-    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), shape (N,)."""
         return self._factored_sum(self.kernel.bandwidth_slope, log_weights)
 
@@ -117,9 +118,9 @@ class CellSums(KernelSums):
             result[members] = log + log_or_minus_infinity(factor)
         return result
 
-    def _factored_sum(self, terms: Terms, log_weights: FloatArray) -> Factored:
+    def _factored_sum(self, terms: Terms, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) · factor(d) · exp(log(d) - log_norm) at the points, d = point ⊖ node."""
-        result = Factored(np.empty(len(self.points)), np.empty(len(self.points)))
+        result = Scaled(np.empty(len(self.points)), np.empty(len(self.points)))
         for members, log, factor in self._sum(terms, self.point_cells, self.node_cells, log_weights):
             result.log[members], result.factor[members] = log, factor
         return result
@@ -149,12 +150,12 @@ class CellSums(KernelSums):
                     sources.ordered(log_weights, others),
                 )
                 log, factor = (part[members] for part in directs)
-                log[:], factor[:] = _added(log, factor, *added)
+                log[:], factor[:] = scaled_sum(log, factor, *added)
         spread = targets.spread(totals)
         for chunk, cells in targets.chunks():
             log, factor = peaks[cells], spread(chunk, cells)
             if directs is not None:
-                log, factor = _added(log, factor, *(part[chunk] for part in directs))
+                log, factor = scaled_sum(log, factor, *(part[chunk] for part in directs))
             yield targets.order[chunk].astype(np.intp), log - self.kernel.log_norm, factor
 
 
@@ -260,12 +261,3 @@ def _runs(marked: BoolArray) -> Iterator[tuple[int, slice]]:
     begins, ends = np.nonzero(edges == 1), np.nonzero(edges == -1)
     for row, begin, end in zip(begins[0].tolist(), begins[1].tolist(), ends[1].tolist(), strict=True):
         yield row, slice(begin, end)
-
-
-def _added(
-    log_a: FloatArray, factor_a: FloatArray, log_b: FloatArray, factor_b: FloatArray
-) -> tuple[FloatArray, FloatArray]:
-    """Return the sum of two signed quantities factor · exp(log), in units of the larger exponential."""
-    log = np.maximum(log_a, log_b)
-    shift = np.where(np.isneginf(log), 0.0, log)
-    return log, factor_a * np.exp(log_a - shift) + factor_b * np.exp(log_b - shift)

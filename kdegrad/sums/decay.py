@@ -29,9 +29,8 @@ from typing import Final, TypeVar, final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.domain import FloatArray
-from kdegrad.kernel.base import log_or_minus_infinity
-from kdegrad.logs import cut_exp
+from kdegrad.arrays import FloatArray
+from kdegrad.logs import cut_exp, log_or_minus_infinity
 
 _GENTLE: Final = 150.0  # products of e^±150 and e^±150 are far inside the range of a float64
 _SHORT: Final = 512  # terms of a running total that needs no rows

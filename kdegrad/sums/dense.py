@@ -13,9 +13,9 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
-from kdegrad.kernel import Factored, Kernel
-from kdegrad.kernel.base import log_or_minus_infinity
+from kdegrad.arrays import FloatArray
+from kdegrad.kernel import Kernel
+from kdegrad.logs import Scaled, log_or_minus_infinity
 from kdegrad.sums.base import KernelSums
 from kdegrad.weights import Magnitudes
 
@@ -39,15 +39,15 @@ class DenseSums(KernelSums):
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,): K_h is even, so the roles may be exchanged."""
         return log_kernel_sum(self.kernel, self.points, self.nodes, log_weights)
 
-    def slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,): ∂K_h/∂d is odd, so exchanged roles change its sign."""
         log, factor = blocked_sum(self.kernel.slope, self.kernel, self.points, self.nodes, log_weights)
-        return Factored(log - self.kernel.log_norm, -factor)
+        return Scaled(log - self.kernel.log_norm, -factor)
 
-    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), shape (N,)."""
         log, factor = blocked_sum(self.kernel.bandwidth_slope, self.kernel, self.points, self.nodes, log_weights)
-        return Factored(log - self.kernel.log_norm, factor)
+        return Scaled(log - self.kernel.log_norm, factor)
 
 
 def log_kernel_sum(kernel: Kernel, targets: FloatArray, sources: FloatArray, log_weights: FloatArray) -> FloatArray:
@@ -58,7 +58,7 @@ def log_kernel_sum(kernel: Kernel, targets: FloatArray, sources: FloatArray, log
 
 def blocked_sum(
     terms: Terms, kernel: Kernel, targets: FloatArray, sources: FloatArray, log_weights: FloatArray
-) -> Factored:
+) -> Scaled:
     """Return Σ_j exp(l_j) · factor(d) · exp(log(d)) for (log, factor) = terms(d), d = t_m ⊖ s_j: no log_norm yet."""
     columns = min(len(sources), _BLOCK_COLUMNS)
     rows = _BLOCK_PAIRS // columns
@@ -72,7 +72,7 @@ def blocked_sum(
             logs, factors = terms(d)
             logs += log_weights[left:right]
             peaks[block], totals[block] = _add_block(peaks[block], totals[block], logs, factors)
-    return Factored(peaks, totals)
+    return Scaled(peaks, totals)
 
 
 def _add_block(

@@ -14,7 +14,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray, IntArray
+from kdegrad.arrays import FloatArray, IntArray
 
 _BUCKETS_PER_BREAKPOINT: Final = 2
 _ROUNDING: Final = 4.0 * np.finfo(np.float64).eps

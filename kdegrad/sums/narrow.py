@@ -18,7 +18,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import ComplexArray, FloatArray
+from kdegrad.arrays import ComplexArray, FloatArray
 from kdegrad.sums.decay import running_total
 
 _WIDEST: Final = 150.0  # bandwidths: e^150 = 1e65

@@ -11,7 +11,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.sums.reach import Reach
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache

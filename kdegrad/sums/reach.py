@@ -24,8 +24,10 @@ from typing import final
 
 import numpy as np
 
-from kdegrad.domain import Circle, FloatArray, IntArray
-from kdegrad.kernel.base import Kernel, log_or_minus_infinity
+from kdegrad.arrays import FloatArray, IntArray
+from kdegrad.domain import Circle
+from kdegrad.kernel.base import Kernel
+from kdegrad.logs import log_difference, log_or_minus_infinity
 from kdegrad.sums.decay import DecayingSums
 from kdegrad.sums.locate import Breakpoints
 from kdegrad.sums.narrow import NarrowLine
@@ -287,13 +289,6 @@ class ShorterWayReach(_CircleReach):
     def _faded(self, left: FloatArray, right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sums half a turn away from each breakpoint, faded to where they are subtracted."""
         return left[: -self.half] - self.decay, right[self.half :] - self.decay
-
-
-def log_difference(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
-    """Return log max(a - b, 0)."""
-    with np.errstate(invalid="ignore", divide="ignore"):  # both may be 0
-        difference = log_a + np.log1p(-np.exp(np.minimum(log_b - log_a, 0.0)))
-    return np.where(np.isneginf(log_a), -np.inf, difference)
 
 
 def _distinct(places: FloatArray) -> tuple[FloatArray, IntArray | slice]:

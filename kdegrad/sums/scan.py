@@ -23,12 +23,11 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.domain import BoolArray, ComplexArray, FloatArray, IntArray
-from kdegrad.kernel import Factored, Kernel
-from kdegrad.kernel.base import log_or_minus_infinity
+from kdegrad.arrays import BoolArray, ComplexArray, FloatArray, IntArray
+from kdegrad.kernel import Kernel
 from kdegrad.kernel.circle import Geodesic, WrappedLaplace
 from kdegrad.kernel.line import Laplace
-from kdegrad.logs import common_log, cut_exp, log_sum
+from kdegrad.logs import Scaled, common_log, cut_exp, log_or_minus_infinity, log_sum
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.narrow import are_moderate
@@ -126,7 +125,7 @@ class ScanSums(KernelSums):
                     share[extreme], ratio[extreme] = np.exp(log_weight + log_ratio), np.exp(log_ratio)
             yield chunk, weight, share, ratio
 
-    def slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂d (t_m ⊖ x_i): 1/h times what lies to the left less what lies to the right.
 
         By all turns of a circle that is small in bandwidths the two are all but equal: there every pair is summed.
@@ -151,9 +150,9 @@ class ScanSums(KernelSums):
                 left[on], right[on] = (side[at] - self.reach.log_norm for side in beside)
             logs[chunk], (from_left, from_right) = common_log(left, right)
             factors[chunk] = (from_left - from_right) / self.kernel.bandwidth
-        return Factored(logs, factors)
+        return Scaled(logs, factors)
 
-    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Factored:
+    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) (|d|/h - shift) K_h, with |d| = |t_m ⊖ x_i| split at the end of the cell."""
         charges = self.reach.charges(log_weights)
         tables = self._cell_tables(*self.reach.running(charges, charges))
@@ -172,7 +171,7 @@ class ScanSums(KernelSums):
                 (left_moment + right_moment) + left * (width_left[cells] + v) + right * (width_right[cells] - v)
             )
             factors[chunk] -= self.reach.shift * (left + right)
-        return Factored(logs, factors)
+        return Scaled(logs, factors)
 
     def _extreme(self, chunk: slice, weight: FloatArray, also: BoolArray | None = None) -> IntArray:
         """Return which of a chunk's points are far, or of too small a weight, or marked in `also`."""

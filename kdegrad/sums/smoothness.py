@@ -20,7 +20,7 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.domain import FloatArray
+from kdegrad.arrays import FloatArray
 from kdegrad.kernel import CompactKernel, Kernel, line
 from kdegrad.kernel import circle as native
 from kdegrad.kernel.circle import Geodesic

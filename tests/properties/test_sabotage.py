@@ -20,7 +20,8 @@ import kdegrad.properties.base
 import kdegrad.properties.ground
 import kdegrad.properties.sharper
 import kdegrad.quadrature
-from kdegrad.domain import Circle, FloatArray
+from kdegrad.arrays import FloatArray
+from kdegrad.domain import Circle
 from kdegrad.kernel.line import Laplace
 from kdegrad.objective import Evaluation, Gradients, evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem

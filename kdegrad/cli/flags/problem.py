@@ -12,6 +12,7 @@ from kdegrad import grammar, output
 from kdegrad.cli.flags.words import option, parsed
 from kdegrad.cli.terminal import say
 from kdegrad.errors import SettingError
+from kdegrad.text import shown
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -142,7 +143,7 @@ class ProblemFlags:
         if content.table is not None:
             output.check_outputs(outputs, content.table)
         if content.logits is None and not quiet:
-            known = "" if content.overlooked is None else f" (is column {grammar.shown(content.overlooked)} either?)"
+            known = "" if content.overlooked is None else f" (is column {shown(content.overlooked)} either?)"
             say(f"note: {content.name} has neither logits nor weights{known}: all points weigh the same")
         made = problem_of(content, given)
         if not quiet:

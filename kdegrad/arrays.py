@@ -1,0 +1,70 @@
+"""The arrays that kdegrad computes with: their types, and how what a caller gives becomes one."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kdegrad.errors import InputError
+
+FloatArray = NDArray[np.float64]
+BoolArray = NDArray[np.bool_]
+IntArray = NDArray[np.intp]
+ComplexArray = NDArray[np.complex128]
+
+
+def vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
+    """Return `values` as a read-only float64 vector, shape (N,), N ≥ 1.
+
+    Parameters
+    ----------
+    name
+        What it is, for messages.
+    values
+        Numbers: a list, an array, a Series, anything with ``__array__``.
+    copy
+        False: an array of float64 is used as it is, on the promise that it does not change.
+
+    Raises
+    ------
+    InputError
+        For text, dates, complex numbers, masked values, and any other shape.
+    """
+    try:
+        given = np.asanyarray(values)
+        text = given.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in given.flat)
+        if text or given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
+            raise TypeError("text, dates, complex numbers and masked values are not numbers here")
+        array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InputError(f"{name}: not an array of numbers ({error})") from None
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(f"{name}: shape {array.shape}, but one number for each of N ≥ 1 points is needed")
+    array.flags.writeable = False
+    return array
+
+
+def require_everywhere(good: BoolArray, values: FloatArray, what: str, remedy: str) -> None:
+    """Raise an `InputError` that names the points whose values are not `good`, each (N,)."""
+    if not good.all():
+        bad = ~good
+        faults = [
+            f"point {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
+        ]
+        raise InputError(faults, total=int(bad.sum()))
+
+
+def euclidean_norm(values: FloatArray) -> float:
+    """Return √Σ_i v_i² of values (N,) as m √Σ_i (v_i/m)², m = max_i |v_i|: no square under- or overflows."""
+    largest = float(np.abs(values).max())
+    if largest == 0.0 or not math.isfinite(largest):
+        return largest
+    return largest * float(np.linalg.norm(values / largest))
+
+
+def largest_first(values: FloatArray, count: int) -> Any:
+    """Return the indices of the `count` largest absolute values, the largest first, ties in their order."""
+    return np.argsort(-np.abs(values), kind="stable")[:count]
