@@ -9,25 +9,33 @@ SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mi
 help:
 	@echo "make demo      set up .venv and run the main job on a real sample"
 	@echo "make test      set up .venv and run the tests"
-	@echo "make check     lint, types, the README's commands, and verify-props on every sample and kernel"
+	@echo "make check     lint, types, the README pages, and verify-props on every sample and kernel"
 	@echo "make coverage  list the lines and branches that no test reaches"
 	@echo "make mutants   break the mathematics at 2,500 places and list what no test notices (up to an hour)"
-	@echo "make bench     measure speed, as ratios side by side"
+	@echo "make bench     measure speed, as ratios side by side, and write tests/benchmarks/README.md"
 	@echo "make dist      build wheel and sdist into dist/, and try each in a bare environment"
 	@echo "make matrix    test on every Python here, with the lowest and the newest dependencies (needs uv)"
-	@echo "make readme    write the README's outputs anew"
-	@echo "make gallery   draw the README's pictures anew"
-	@echo "make clean     remove .venv and caches"
+	@echo "make readme    write the outputs of the README pages anew"
+	@echo "make gallery   draw the pictures of the README pages anew"
+	@echo "make clean     remove the environments and caches"
 
-# uv where it is found, else venv and pip; the stamp is older than pyproject.toml when the environment is out of date.
+# $(call install,FOLDER,GROUPS): an environment in FOLDER, by uv where it is found, else by venv and pip.
+define install
+@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kdegrad needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 2; }
+@if command -v uv >/dev/null 2>&1; then \
+	uv venv --quiet --allow-existing --python $(PYTHON) $(1) && uv pip install --quiet --python $(1)/bin/python $(2) --editable .; \
+else \
+	$(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1" && $(1)/bin/python -m pip install --quiet $(2) --editable .; \
+fi
+@touch $(1)/stamp
+endef
+
+# A stamp is older than pyproject.toml when its environment is out of date. Only the benchmarks need what they compare with.
 .venv/stamp: pyproject.toml
-	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kdegrad needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 2; }
-	@if command -v uv >/dev/null 2>&1; then \
-		uv venv --quiet --allow-existing --python $(PYTHON) .venv && uv pip install --quiet --python $(BIN)/python --group dev --editable .; \
-	else \
-		$(PYTHON) -m venv .venv && $(BIN)/python -m pip install --quiet --upgrade "pip>=25.1" && $(BIN)/python -m pip install --quiet --group dev --editable .; \
-	fi
-	@touch $@
+	$(call install,.venv,--group dev)
+
+.venv-bench/stamp: pyproject.toml
+	$(call install,.venv-bench,--group dev --group bench)
 
 demo: .venv/stamp
 	$(BIN)/kdegrad loss $(SAMPLE)
@@ -53,8 +61,8 @@ coverage: .venv/stamp
 mutants: .venv/stamp
 	OPENBLAS_NUM_THREADS=1 nice -n 19 $(BIN)/python -m tests.mutants
 
-bench: .venv/stamp
-	$(BIN)/python -m tests.benchmarks
+bench: .venv-bench/stamp
+	.venv-bench/bin/python -m tests.benchmarks
 
 dist: .venv/stamp
 	$(BIN)/python -m tests.release dist
@@ -69,5 +77,5 @@ gallery: .venv/stamp
 	$(BIN)/python -m tests.gallery >/dev/null
 
 clean:
-	rm -rf .venv .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +

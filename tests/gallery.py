@@ -1,7 +1,7 @@
-"""The README's pictures: found by their commands, and (``python -m tests.gallery``, ``make gallery``) drawn anew.
+"""The README pages' pictures: found by their commands, and (``python -m tests.gallery``, ``make gallery``) drawn anew.
 
-An indented line of the README that runs ``kdegrad`` with ``--plot sample_inputs/gallery/...`` makes the picture of that
-name; the README is the one list of them.
+An indented line of a page that runs ``kdegrad`` with ``--plot sample_inputs/gallery/...`` makes the picture of that
+name; the pages are the one list of them.
 """
 
 from __future__ import annotations
@@ -10,10 +10,11 @@ import os
 import re
 import shlex
 import sys
+from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.readme import README, ROOT
+from tests.readme import PAGES, ROOT
 
 FOLDER = Path("sample_inputs/gallery")
 _LINE = re.compile(rf"^    kdegrad (.*--plot ({FOLDER}/\S+).*)$", re.MULTILINE)
@@ -33,9 +34,10 @@ class Picture:
         return app.run([file if argument == self.file else argument for argument in self.arguments])
 
 
-def pictures() -> list[Picture]:
-    """Return the pictures in the order of the README."""
-    return [Picture(file, tuple(shlex.split(line))) for line, file in _LINE.findall(README.read_text("utf-8"))]
+def pictures(pages: Iterable[Path] = PAGES) -> list[Picture]:
+    """Return the pictures in the order of the pages."""
+    found = [match for page in pages for match in _LINE.findall(page.read_text("utf-8"))]
+    return [Picture(file, tuple(shlex.split(line))) for line, file in found]
 
 
 def main() -> int:

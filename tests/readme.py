@@ -1,8 +1,8 @@
-"""The README's commands and their outputs: found, run, compared, and (``python -m tests.readme``) written anew.
+"""The README pages' commands, outputs, code and links; ``python -m tests.readme`` writes the outputs anew.
 
-A block that opens with ```console holds commands behind ``$`` and, below each, what it prints on either stream. A
-line ``...`` in an output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed
-one.
+A ``console`` block holds commands behind ``$`` and, below each, what it prints on either stream. A line ``...`` in an
+output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed one. A ``python``
+block is run, a ``yaml`` block is a job of a CI, and nothing is run of a ``text`` block.
 """
 
 from __future__ import annotations
@@ -17,33 +17,36 @@ from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
 README = ROOT / "README.md"
+PAGES = tuple(
+    ROOT / page
+    for page in (
+        "README.md",
+        "kdegrad/README.md",
+        "kdegrad/properties/README.md",
+        "sample_inputs/README.md",
+        "tests/benchmarks/README.md",
+    )
+)
+LANGUAGES = {"console", "python", "yaml", "text"}
+NOT_RUN = ("make ", "pip ", "source ")  # `make` is tested by its recipe; the others change an environment
 _NUMBER = re.compile(r" *(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
-_BLOCK = re.compile(r"^```(console|python)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_LINK = re.compile(r"(?<!`)!?\[[^]]*\]\(([^)\s]+)\)")
 
 
 @dataclass(frozen=True)
 class Command:
-    """A command of the README and the output printed below it."""
+    """A command of a page and the output printed below it."""
 
     line: str
     output: str
 
-    def run(self) -> str:
+    def run(self, folder: Path = ROOT) -> str:
         """Return what the command prints today, on both streams."""
-        folder = str(Path(sys.executable).parent)
-        environment = os.environ | {
-            "PATH": folder + os.pathsep + os.environ["PATH"],
-            "COLUMNS": "80",
-            "PYTHONUTF8": "1",
-        }
-        done = subprocess.run(
-            ["bash", "-c", self.line], cwd=ROOT, env=environment, text=True, encoding="utf-8", check=False,
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-        )  # fmt: skip
-        return done.stdout
+        return ran(self.line, folder).stdout
 
     def agrees_with(self, printed: str) -> bool:
-        """Whether `printed` is the output of the README: the same words, and numbers as near as machines agree.
+        """Whether `printed` is the output of the page: the same words, and numbers as near as machines agree.
 
         ``...`` stands for any lines, and then the words alone are compared.
         """
@@ -53,6 +56,19 @@ class Command:
         if "..." in words:
             return re.fullmatch(r"(?:.*\n)*?".join(pieces), printed_words) is not None
         return words == printed_words and all(map(_close, values, printed_values))
+
+
+def ran(line: str, folder: Path = ROOT) -> subprocess.CompletedProcess[str]:
+    """Run a shell line in `folder` with this Python's commands first on the path, 80 columns wide."""
+    environment = os.environ | {
+        "PATH": str(Path(sys.executable).parent) + os.pathsep + os.environ["PATH"],
+        "COLUMNS": "80",
+        "PYTHONUTF8": "1",
+    }
+    return subprocess.run(
+        ["bash", "-c", line], cwd=folder, env=environment, text=True, encoding="utf-8", check=False,
+        stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+    )  # fmt: skip
 
 
 def _apart(text: str) -> tuple[str, list[float]]:
@@ -65,29 +81,55 @@ def _close(value: float, other: float) -> bool:
     return value == other or abs(value - other) <= 1e-9 * abs(value) or max(abs(value), abs(other)) < 1e-11
 
 
+def title(page: Path) -> str:
+    """Return the page's path from the top of the repository."""
+    return page.relative_to(ROOT).as_posix()
+
+
+def blocks(text: str, language: str) -> list[str]:
+    """Return the bodies of the fenced blocks in `language`."""
+    return [body for found, body in _BLOCK.findall(text) if found == language]
+
+
+def languages(text: str) -> set[str]:
+    """Return the languages of the fenced blocks."""
+    return {language for language, _ in _BLOCK.findall(text)}
+
+
+def prose(text: str) -> str:
+    """Return the page without its fenced blocks."""
+    return _BLOCK.sub("", text)
+
+
 def commands(text: str) -> Iterator[Command]:
-    """Yield the commands of every console block."""
-    for language, body in _BLOCK.findall(text):
-        if language == "console":
-            for entry in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
-                line, _, output = entry.partition("\n")
+    """Yield the commands of every console block that a test can run."""
+    for body in blocks(text, "console"):
+        for entry in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
+            line, _, output = entry.partition("\n")
+            if not line.startswith(NOT_RUN):
                 yield Command(line, output)
 
 
-def python_blocks(text: str) -> list[str]:
-    """Return the code of every python block, to be run one after the other."""
-    return [body for language, body in _BLOCK.findall(text) if language == "python"]
+def links(page: Path) -> list[str]:
+    """Return where the page's links and pictures point that stay in the repository."""
+    return [link for link in _LINK.findall(prose(page.read_text("utf-8"))) if not re.match(r"\w+:", link)]
+
+
+def anchors(page: Path) -> set[str]:
+    """Return the anchors that GitHub gives to the page's headings."""
+    headings = re.findall(r"^#+ (.*)$", prose(page.read_text("utf-8")), flags=re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def rewritten(text: str) -> str:
-    """Return the README with every output as it is printed today, but for those with a ``...`` that still agree."""
+    """Return the page with every output as it is printed today, but for those with a ``...`` that still agree."""
     for command in commands(text):
-        if not command.line.startswith("make "):
-            printed = command.run()
-            if not command.agrees_with(printed):
-                text = text.replace(f"$ {command.line}\n{command.output}", f"$ {command.line}\n{printed}", 1)
+        printed = command.run()
+        if not command.agrees_with(printed):
+            text = text.replace(f"$ {command.line}\n{command.output}", f"$ {command.line}\n{printed}", 1)
     return text
 
 
 if __name__ == "__main__":
-    README.write_text(rewritten(README.read_text("utf-8")), "utf-8")
+    for page in PAGES:
+        page.write_text(rewritten(page.read_text("utf-8")), "utf-8")

@@ -26,10 +26,22 @@ RUNTIME = {"numpy", "pyyaml", "rich", "typer"}
 WHEEL = [
     "kdegrad/py.typed",
     "kdegrad/LICENSE",
+    "kdegrad/README.md",
+    "kdegrad/properties/README.md",
     "kdegrad/sample_inputs/two_sided.yaml",
     "kdegrad/sample_inputs/wind.csv",
 ]
-SDIST = ["Makefile", "README.md", "pyproject.toml", "tests/release.py", "sample_inputs/gallery/em.svg"]
+SDIST = [
+    "Makefile",
+    "README.md",
+    "kdegrad/README.md",
+    "kdegrad/properties/README.md",
+    "pyproject.toml",
+    "sample_inputs/README.md",
+    "sample_inputs/gallery/em.svg",
+    "tests/benchmarks/README.md",
+    "tests/release.py",
+]
 # Arguments → exit code, and a piece of what is said on either stream.
 SMOKE = [
     ("--version", 0, "kdegrad "),

@@ -1,62 +1,208 @@
-"""Pins down that every command of the README prints what the README says, and that its Python runs."""
+"""Pins down that the README pages are true: commands print what they say, Python and CI jobs run, links exist."""
 
 from __future__ import annotations
 
 import re
+import shutil
 import xml.etree.ElementTree as ET
+from functools import cache
 from pathlib import Path
 
 import pytest
+import yaml
 
+from tests.benchmarks.__main__ import MARKS, PAGE, written
 from tests.gallery import FOLDER, Picture, pictures
-from tests.readme import README, ROOT, Command, commands, python_blocks
+from tests.readme import (
+    LANGUAGES,
+    PAGES,
+    ROOT,
+    Command,
+    anchors,
+    blocks,
+    commands,
+    languages,
+    links,
+    prose,
+    ran,
+    title,
+)
 
-TEXT = README.read_text("utf-8")
-COMMANDS = [command for command in commands(TEXT) if not command.line.startswith("make ")]
+TEXTS = {title(page): page.read_text("utf-8") for page in PAGES}
+COMMANDS = [
+    pytest.param(command, id=f"{page}: {command.line}") for page, text in TEXTS.items() for command in commands(text)
+]
+WITH_PYTHON = [page for page, text in TEXTS.items() if blocks(text, "python")]
+JOBS = blocks(TEXTS["README.md"], "yaml")
+MOST_LINES = 300
 
 
-@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.line)
-def test_command_prints_what_the_readme_says(command: Command) -> None:
+def test_the_landing_page_is_short() -> None:
+    assert len(TEXTS["README.md"].splitlines()) <= MOST_LINES
+
+
+def test_no_page_is_left_out() -> None:
+    found = {title(path) for part in ("kdegrad", "tests", "sample_inputs") for path in (ROOT / part).rglob("*.md")}
+    assert found | {"README.md"} == set(TEXTS)
+
+
+@pytest.mark.parametrize("page", TEXTS)
+def test_every_block_is_of_a_language_that_is_tested(page: str) -> None:
+    assert languages(TEXTS[page]) <= LANGUAGES
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_command_prints_what_the_page_says(command: Command) -> None:
     printed = command.run()
     assert command.agrees_with(printed), f"prints now:\n{printed}"
-
-
-def test_python_runs_and_its_comments_are_true() -> None:
-    """A line ``expression  # value`` is evaluated and compared with the value, to the digits that are written."""
-    names: dict[str, object] = {}
-    checked = 0
-    for block in python_blocks(TEXT):
-        exec(compile(block, "README.md", "exec"), names)
-        for expression, value in re.findall(r"^(\S.*?)  # ([-+0-9.\[\](),e ]+)$", block, flags=re.MULTILINE):
-            result = eval(expression, names)
-            assert result == pytest.approx(float(value), rel=1e-12), f"{expression} gives {result}"
-            checked += 1
-    assert checked > 0
-
-
-def test_make_targets_of_the_readme_exist() -> None:
-    makefile = (ROOT / "Makefile").read_text("utf-8")
-    for target in re.findall(r"make ([a-z]+)`?", TEXT):
-        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
 
 
 def test_a_wrong_output_is_noticed() -> None:
     assert not Command("kdegrad --version", "kdegrad 99\n").agrees_with("kdegrad 0.1.0\n")
 
 
+@pytest.mark.parametrize("page", WITH_PYTHON)
+def test_python_runs_and_its_comments_are_true(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A line ``expression  # value`` is evaluated and compared with the value."""
+    monkeypatch.chdir(ROOT)
+    names: dict[str, object] = {}
+    checked = 0
+    for block in blocks(TEXTS[page], "python"):
+        skipped = TEXTS[page][: TEXTS[page].index(block)].count("\n")  # so that a traceback has the page's lines
+        exec(compile("\n" * skipped + block, ROOT / page, "exec"), names)
+        for expression, value in re.findall(
+            r"^(\S.*?)  # (True|False|-?[\d.]+(?:e-?\d+)?)$", block, flags=re.MULTILINE
+        ):
+            wanted = value == "True" if value in {"True", "False"} else pytest.approx(float(value), rel=1e-12)
+            result = eval(expression, names)
+            assert result == wanted, f"{expression} gives {result}"
+            checked += 1
+    assert checked > 0
+
+
+@pytest.mark.parametrize("job", JOBS, ids=["github", "gitlab"])
+def test_job_of_a_ci_passes_on_the_sample(job: str, tmp_path: Path) -> None:
+    """The steps that run kdegrad are run where ``points.yaml`` is the two-sided sample."""
+    for suffix in ("yaml", "csv"):
+        shutil.copy(ROOT / f"sample_inputs/two_sided.{suffix}", tmp_path)
+    (tmp_path / "two_sided.yaml").rename(tmp_path / "points.yaml")
+    jobs = yaml.safe_load(job)
+    steps = jobs["verify-props"]["script"] if "verify-props" in jobs else [
+        step["run"] for step in jobs["jobs"]["verify-props"]["steps"] if "run" in step
+    ]  # fmt: skip
+    lines = [step for step in steps if step.startswith("kdegrad ")]
+    assert lines
+    for line in lines:
+        done = ran(line, tmp_path)
+        assert done.returncode == 0, done.stdout
+    if "junit" in job:
+        reported = jobs["verify-props"]["artifacts"]["reports"]["junit"]
+        assert ET.parse(tmp_path / reported).getroot().find(".//testcase") is not None
+
+
+def test_make_targets_exist() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    named = {
+        target for text in TEXTS.values() for target in re.findall(r"(?:`|^    )make ([a-z]+)", text, re.MULTILINE)
+    }
+    assert named >= {"demo", "test"}
+    for target in named:
+        assert re.search(rf"^{target}:", makefile, flags=re.MULTILINE), target
+
+
+def test_what_the_demo_runs_succeeds() -> None:
+    makefile = (ROOT / "Makefile").read_text("utf-8")
+    sample = re.search(r"^SAMPLE := (.*)$", makefile, flags=re.MULTILINE)
+    recipe = re.search(r"^demo:.*\n((?:\t.*\n)+)", makefile, flags=re.MULTILINE)
+    assert sample
+    assert recipe
+    lines = recipe[1].replace("$(BIN)/", "").replace("$(SAMPLE)", sample[1]).splitlines()
+    for line in lines:
+        done = ran(line.strip())
+        assert done.returncode == 0, done.stdout
+
+
+@pytest.mark.parametrize("page", PAGES, ids=title)
+def test_links_and_pictures_lead_somewhere(page: Path) -> None:
+    for link in links(page):
+        path, _, anchor = link.partition("#")
+        target = (page.parent / path).resolve() if path else page
+        assert target.is_relative_to(ROOT)
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@cache
+def helped() -> dict[str, str]:
+    """Return the help of each command, in one line an option."""
+    names = ("loss", "grad", "verify-props", "sweep", "descend", "kernels")
+    return {name: ran(f"COLUMNS=250 kdegrad {name} --help").stdout for name in names}
+
+
+def options(text: str) -> set[str]:
+    return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
+
+
+def test_every_option_is_in_the_landing_page_and_no_other_is_named() -> None:
+    known = set().union(*map(options, helped().values()))
+    assert known - options(TEXTS["README.md"]) <= {"--help", "--debug", "--no-circular"}
+    general = {"--help", "--version", "--install-completion", "--show-completion"}
+    for page, text in TEXTS.items():
+        assert options("\n".join(re.findall(r"`[^`]+`", prose(text)))) <= known | general, page
+
+
+def test_defaults_in_the_table_of_options_are_those_of_the_help() -> None:
+    """A row of one option with a literal default says what ``--help`` says."""
+    rows = re.findall(r"^\| `(--[a-z-]+) [A-Z]+` \| .* \| ([\w.-]+) \|$", TEXTS["README.md"], flags=re.MULTILINE)
+    assert len(rows) > 5
+    for option, default in rows:
+        line = next(line for line in helped()["grad"].splitlines() if line.strip().startswith(option + " "))
+        assert f"[default: {default}]" in line
+
+
 @pytest.mark.parametrize("picture", pictures(), ids=lambda picture: Path(picture.file).stem)
-def test_each_picture_is_there_is_shown_and_its_command_draws_it(
+def test_each_picture_is_there_and_its_command_draws_it(
     picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
-    assert f"]({picture.file})" in TEXT
     ET.parse(picture.file)
     drawn = tmp_path / "picture.svg"
     assert picture.draw(str(drawn)) == 0
     ET.parse(drawn)
 
 
-def test_every_picture_of_the_gallery_has_a_command() -> None:
+def test_every_picture_has_a_command_and_is_shown() -> None:
     made = {picture.file for picture in pictures()}
     assert made == {str(path.relative_to(ROOT)) for path in (ROOT / FOLDER).iterdir()}
-    assert set(re.findall(r"!\[[^]]*\]\(([^)]+)\)", TEXT)) == made
+    for page in PAGES:
+        shown = {title((page.parent / link).resolve()) for link in links(page) if link.endswith(".svg")}
+        made_here = {picture.file for picture in pictures((page,))}
+        assert made_here <= shown <= made, title(page)
+
+
+def test_every_indented_command_draws_a_picture_or_sets_up() -> None:
+    """So that no command of a page goes untested."""
+    for page, text in TEXTS.items():
+        indented = re.findall(r"^    ((?:kdegrad|python|\$|pip|make|source)\b.*)$", prose(text), flags=re.MULTILINE)
+        for line in indented:
+            assert line.startswith(("make ", "source .venv/bin/")) or f"--plot {FOLDER}/" in line, f"{page}: {line}"
+    assert "BIN := .venv/bin\n" in (ROOT / "Makefile").read_text("utf-8")
+
+
+def test_commands_in_the_prose_are_commands() -> None:
+    """Those that name an input are run."""
+    for page, text in TEXTS.items():
+        for line in re.findall(r"`(kdegrad [^`]+)`", prose(text)):
+            if line.split()[1] not in {"COMMAND", "--install-completion"}:
+                assert line.split()[1] in helped(), f"{page}: {line}"
+            if "sample_inputs/" in line:
+                assert ran(line).returncode == 0, f"{page}: {line}"
+
+
+def test_the_benchmarks_write_their_page_between_its_marks() -> None:
+    before, rest = PAGE.read_text("utf-8").split(MARKS[0])
+    tables, after = rest.split(MARKS[1])
+    assert re.search(r"^Measured on \d{4}-\d\d-\d\d", tables)
+    assert written(PAGE.read_text("utf-8"), tables) == PAGE.read_text("utf-8")
+    assert written(PAGE.read_text("utf-8"), "new\n") == before + MARKS[0] + "new\n" + MARKS[1] + after

@@ -1,1 +1,1 @@
-"""Benchmarks: what is compared, side by side in one run; ``make bench`` prints the tables, and the README has them."""
+"""Benchmarks: what is compared, side by side in one run; ``make bench`` prints the tables and writes README.md."""

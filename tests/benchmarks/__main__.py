@@ -1,24 +1,33 @@
-"""Run every benchmark, print its tables, and write them into the README between its two marks."""
+"""Run every benchmark, print its tables, and write them into this folder's README.md between its two marks.
+
+Names of groups as arguments run these alone, and write nothing.
+"""
 
 from __future__ import annotations
 
+import datetime
+import importlib.metadata
+import os
 import platform
 import re
 import sys
 from collections.abc import Iterator
+from pathlib import Path
 
-import numpy as np
-
+import kdegrad as kg
 from tests.benchmarks import files, growth, peers, startup
-from tests.readme import README
 
+PAGE = Path(__file__).with_name("README.md")
 MARKS = ("<!-- bench -->\n", "<!-- /bench -->\n")
 GROUPS = {"growth": growth, "peers": peers, "files": files, "startup": startup}
+COMPARED = ("numpy", "scipy", "scikit-learn", "KDEpy", "torch", "pyarrow")
 
 
 def lines(names: list[str]) -> Iterator[str]:
-    """Yield the machine and the tables of the named groups."""
-    yield f"Python {platform.python_version()}, NumPy {np.__version__}, {_processor()}, medians of one run."
+    """Yield the day, the machine, the versions and the tables of the named groups."""
+    today = datetime.datetime.now(datetime.UTC).date()
+    yield f"Measured on {today} on {_processor()}, {os.cpu_count()} cores, {platform.system()}; medians of one run."
+    yield f"kdegrad {kg.__version__}, Python {platform.python_version()}, {', '.join(_versions())}."
     yield ""
     for name in names:
         yield from GROUPS[name].lines()
@@ -33,13 +42,26 @@ def _processor() -> str:
         return platform.machine()
 
 
+def _versions() -> Iterator[str]:
+    for name in COMPARED:
+        try:
+            yield f"{name} {importlib.metadata.version(name)}"
+        except importlib.metadata.PackageNotFoundError:
+            yield f"no {name}"
+
+
+def written(page: str, tables: str) -> str:
+    """Return the page with `tables` between its marks, in place of what was there."""
+    before, rest = page.split(MARKS[0])
+    _, after = rest.split(MARKS[1])
+    return before + MARKS[0] + tables + MARKS[1] + after
+
+
 if __name__ == "__main__":
     chosen = sys.argv[1:] or list(GROUPS)
     printed = []
     for line in lines(chosen):
         print(line, flush=True)
-        printed.append(line)
-    text = README.read_text("utf-8")
-    if not sys.argv[1:] and all(mark in text for mark in MARKS):
-        before, rest = text.split(MARKS[0])
-        README.write_text(before + MARKS[0] + "\n".join(printed) + rest[rest.index(MARKS[1]) :], "utf-8")
+        printed.append(line + "\n")
+    if not sys.argv[1:]:
+        PAGE.write_text(written(PAGE.read_text("utf-8"), "".join(printed)), "utf-8")

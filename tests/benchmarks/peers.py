@@ -1,6 +1,6 @@
 """What users would pick instead, on the same problem: textbook NumPy, PyTorch, and density estimators for the density.
 
-The peers are written the way their users write them; torch, scikit-learn and KDEpy are compared where installed.
+The peers are written the way their users write them; torch, scipy, scikit-learn and KDEpy are compared where installed.
 """
 
 from __future__ import annotations
@@ -80,7 +80,7 @@ def kernels_against_dense() -> Iterator[str]:
 
 
 def density_estimators() -> Iterator[str]:
-    """Yield the density alone at 2000 nodes, beside scikit-learn and KDEpy, with the error of its logarithm far out."""
+    """Yield the density alone at 2000 nodes, beside density estimators, with the error of its logarithm far out."""
     count = 20_000
     angles = np.clip(swarm(count)[0], -200.0, 200.0)
     near = np.linspace(*TARGET, 2_000)
@@ -88,6 +88,12 @@ def density_estimators() -> Iterator[str]:
     exact = _log_density(angles, far)
     tasks = {"kdegrad": partial(_log_density, angles, near)}
     errors = {"kdegrad": "0"}
+    if find_spec("scipy"):
+        from scipy.stats import gaussian_kde
+
+        estimate = gaussian_kde(angles, bw_method=BANDWIDTH / float(np.std(angles, ddof=1)))
+        tasks["scipy gaussian_kde"] = partial(estimate.logpdf, near)
+        errors["scipy gaussian_kde"] = f"{abs(estimate.logpdf(far) - exact)[0]:.2g}"
     if find_spec("sklearn"):
         from sklearn.neighbors import KernelDensity
 
