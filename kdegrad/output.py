@@ -1,4 +1,4 @@
-"""Where a report goes: standard output, or a file that appears whole or not at all."""
+"""Where a report goes: standard output, or a file that appears whole or not at all; what that place can show."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
+from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, NoReturn
 
@@ -16,6 +17,15 @@ from kdegrad.text import safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
+
+
+@dataclass(frozen=True)
+class Look:
+    """What the place that a table is shown in can do: its width in columns, Unicode, colour."""
+
+    width: int = 80
+    unicode: bool = True
+    colour: bool = False
 
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:

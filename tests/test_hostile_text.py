@@ -22,9 +22,10 @@ from hypothesis import strategies as st
 from kdegrad import grammar, output
 from kdegrad.cli.terminal import machine_error, say
 from kdegrad.figures.line import LABELLED
+from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES, Verdict
 from kdegrad.reading import Columns, read
-from kdegrad.reports import Look, VerdictFormat, verdicts
+from kdegrad.reports import VerdictFormat, verdicts
 from kdegrad.text import safe_text
 from tests.malformed import FUZZ
 

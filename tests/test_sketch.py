@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad.reports import Look
+from kdegrad.output import Look
 from kdegrad.reports.sketch import DENSITY_ROWS, FEWEST_CELLS, GUTTER, sketch
 from kdegrad.view import curve, density, positions, span, target_parts
 from tests.readme import ROOT

@@ -13,9 +13,10 @@ import pytest
 
 from kdegrad.cli import app
 from kdegrad.objective import Gradients
+from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES
 from kdegrad.properties.base import Verdict
-from kdegrad.reports import Look, verdicts
+from kdegrad.reports import verdicts
 from tests.readme import ROOT
 
 TWO_SIDED = str(ROOT / "sample_inputs" / "two_sided.yaml")

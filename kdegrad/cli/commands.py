@@ -29,7 +29,8 @@ from kdegrad.cli.flags import (
 from kdegrad.cli.progress import ProgressBar, Working
 from kdegrad.cli.terminal import deliver, look_of, look_of_stdout, say
 from kdegrad.errors import SettingError
-from kdegrad.reports import Format, Look, as_parquet
+from kdegrad.output import Look
+from kdegrad.reports import Format, as_parquet
 
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep

@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from kdegrad import output
 from kdegrad.cli.progress import Working
-from kdegrad.reports import Look, as_parquet
+from kdegrad.output import Look
+from kdegrad.reports import as_parquet
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:

@@ -8,9 +8,10 @@ for, as JSON does not wait for rich. `not_finite` is the sentence that a result 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, assert_never
+
+from kdegrad.output import Look
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
@@ -34,15 +35,6 @@ class VerdictFormat(StrEnum):
     csv = "csv"
     junit = "junit"
     github = "github"
-
-
-@dataclass(frozen=True)
-class Look:
-    """What the place that a table is shown in can do: its width in columns, Unicode, colour."""
-
-    width: int = 80
-    unicode: bool = True
-    colour: bool = False
 
 
 def loss(evaluation: Evaluation, form: Format, look: Look, integral: float | None = None) -> Iterator[str]:

@@ -17,8 +17,9 @@ from rich.text import Text
 
 from kdegrad.arrays import largest_first
 from kdegrad.objective import Evaluation
+from kdegrad.output import Look
 from kdegrad.problem import Problem
-from kdegrad.reports import Look, not_finite
+from kdegrad.reports import not_finite
 from kdegrad.reports.facts import (
     BIN_COLUMNS,
     bin_rows,

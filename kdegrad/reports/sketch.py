@@ -21,8 +21,8 @@ from rich.text import Text
 
 from kdegrad.arrays import FloatArray
 from kdegrad.objective import Evaluation
+from kdegrad.output import Look
 from kdegrad.problem import Problem
-from kdegrad.reports import Look
 from kdegrad.reports.tables import PULLED, PUSHED, ROUNDING, printed
 from kdegrad.view import curve, positions, span, target_parts
 

@@ -18,7 +18,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from kdegrad.reports import Look
+from kdegrad.output import Look
 from kdegrad.text import five_digits
 
 ROUNDING = 1e-12  # of the largest weight: a gradient below it is 0 but for rounding, and has no bar

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Final
 from rich.text import Text
 
 from kdegrad.kernel import KERNELS
-from kdegrad.reports import Look
+from kdegrad.output import Look
 from kdegrad.reports.tables import Column, fitted, printed, words
 from kdegrad.reports.verdicts import Row, counts, expectations, rows, summary
 from kdegrad.text import five_digits, safe_text

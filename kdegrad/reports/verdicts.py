@@ -8,7 +8,8 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 from kdegrad.errors import SettingError
-from kdegrad.reports import Look, VerdictFormat
+from kdegrad.output import Look
+from kdegrad.reports import VerdictFormat
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
