@@ -1,4 +1,4 @@
-"""The truth of the rule `exact`: SPEC section 2's integrals by mpmath's quadrature, and the problems they are taken on.
+"""The truth of the rule `exact`: the integrals by mpmath's quadrature, and the problems they are taken on.
 
 The kernels are those of the 50-digit oracle, the integrals are mpmath's `quad` at 60 digits (tanh-sinh, so that a
 logarithm at an end is nothing special), split at every kink of p and halved until its own error estimate is below

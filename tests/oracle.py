@@ -1,8 +1,8 @@
-"""The truth: SPEC sections 2 and 3 once more, in 50 digits, written from their text and not from kdegrad's formulas.
+"""The truth: the definitions and kernels of kdegrad/properties/README.md once more, in 50 digits.
 
-Everything is formed plainly, in the order in which SPEC writes it: K as a density, p as a sum, R as a mean of
-r = S K/p. mpmath's exponents have no end, so that nothing underflows and nothing needs a logarithm. The float64
-inputs (angles, logits, bandwidth, nodes, weights of the rule) are taken as exact.
+They are written from the definitions and share no formula with kdegrad. Everything is formed plainly: K as a density,
+p as a sum, R as a mean of r = S K/p. The range of mpmath's exponents is unlimited, so that nothing underflows and no
+logarithm is needed. The float64 inputs (angles, logits, bandwidth, nodes, weights of the rule) are taken as exact.
 
 `truth(problem)` reads the inputs of a `Problem` and none of its kernels; `kernel(...)` gives one kernel at one place.
 The derivatives of the kernels are written by hand here; `test_oracle.py` holds them to mpmath's own differences.
@@ -305,7 +305,7 @@ def _wrapped_cauchy(h: mpf, period: mpf) -> Kernel:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a problem's numbers are, and how far off float64 may be (SPEC section 4).
+    """What a problem's numbers are, and how far off float64 may be (see `truth`).
 
     Attributes
     ----------
@@ -316,7 +316,7 @@ class Truth:
     log_bandwidth
         ∂L/∂log h.
     loss_bound, logit_bounds
-        The promise of SPEC section 4.
+        The promise of kdegrad/properties/README.md, section "Accuracy".
     angle_bounds, bandwidth_bound
         The like for the other two gradients; see `truth`.
     """
@@ -353,12 +353,12 @@ def softmax(logits: np.ndarray) -> list[mpf]:
 def truth(problem: Problem) -> Truth:
     """Return the exact numbers of `problem` with their bounds.
 
-    SPEC section 4 has A_jm = |log S_j| + |log K| + |k'| (|t_m| + |x_j|) over pairs with K > 0, A = max_m Σ_j r_j A_jm,
+    The promise: with A_jm = |log S_j| + |log K| + |k'| (|t_m| + |x_j|) over pairs with K > 0, A = max_m Σ_j r_j A_jm,
 
         |error of L|       ≤ 1e-12 + 8 ε A
         |error of ∂L/∂z_i| ≤ max(S_i, R_i) (1e-12 + 8 ε (A + max_m A_im)) + 1e-300.
 
-    It promises nothing for the other two gradients. What follows from the same rounding errors is used here: every
+    Nothing is promised for the other two gradients. What follows from the same rounding errors is used here: every
     term of the sum may be off by the relative error above, and by what its own slope changes by while d moves within
     the rounding δ = 8 ε (|t_m| + |x_i|) of the coordinates (at a kink, that is the jump):
 

@@ -2,7 +2,7 @@
 
 A `Case` is everything of a problem but the kernel. Cases are small (some hundred pairs), so that the 50-digit oracle
 can follow them through every kernel; the angles are odd fractions, so that no pair stands within rounding of the edge
-of `uniform` by accident (where SPEC section 4 lets either side be right).
+of `uniform` by accident (where either side is right).
 """
 
 from __future__ import annotations
@@ -55,7 +55,7 @@ MALLARD_COUNTS = sample("mallards.csv", "weight")
 TURTLES = sample("turtles.csv", "angle")[::6]
 WIND = sample("wind.csv", "angle")[::25]
 
-# The example of SPEC section 6 with a third point inside the target.
+# Two points outside the target, one inside.
 NOTE = Case([-75.3, 50.7, 11.9], [0.4, -0.2, -1.3], {"target": (-30, 30), "bandwidth": 100, "bins": 9})
 SPREAD = np.array([-91.3, -60.1, -44.7, -20.9, -8.1, -3.3, 1.7, 12.9, 33.1, 58.3, 87.7])
 LOGITS = np.array([0.3, -1.2, 2.1, 0.0, -0.7, 1.1, -2.9, 0.4, 0.9, -1.8, 0.2])

@@ -35,7 +35,7 @@ KERNELS += [(kernel, True) for kernel in problems.ON_CIRCLE.values()]
 SIZES = [1, 2, 3, 7, 20, 60, 300]
 BINS = [1, 2, 9, 40, 360]
 MOST_PAIRS = 120  # that mpmath is asked for
-# SPEC section 4 is a first-order bound: where it grows to this, a number has few digits left that it could promise.
+# The promised bound is one of first order: where it grows to this, a number has few digits left to promise.
 FEW_DIGITS = 1e-4
 
 

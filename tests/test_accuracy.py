@@ -1,9 +1,10 @@
-"""SPEC section 4: L and ∂L/∂z are within the promised bound of a 50-digit evaluation, for every kernel on every case.
+"""L and ∂L/∂z are within the promised bound of a 50-digit evaluation, for every kernel on every case.
 
-The bound is formed by the oracle from the problem itself: it grows with distances in bandwidths and with logits, and
-is 1e-12 where there are none. It is a first-order bound: where ε·A passes some units (gaussian from 10⁸ bandwidths
-on), r = exp(log) has no digits left that it could promise, and no case goes there. ∂L/∂x and ∂L/∂log h, of which SPEC
-says nothing, are held to the bound that the same rounding errors allow (`oracle.truth`).
+The promise is that of kdegrad/properties/README.md, section "Accuracy". The bound is formed by the oracle from the
+problem itself: it grows with distances in bandwidths and with logits, and is 1e-12 where there are none. It is a
+first-order bound: where ε·A passes some units (gaussian from 10⁸ bandwidths on), r = exp(log) has no digits left to
+promise, and no case goes there. ∂L/∂x and ∂L/∂log h, for which nothing is promised, are held to the bound that the same
+rounding errors allow (`oracle.truth`).
 `python -m tests.accuracy_report` prints the largest error over its bound.
 """
 

@@ -1,4 +1,4 @@
-"""SPEC section 2: what is returned as a gradient is the derivative of what is returned as the loss.
+"""What is returned as a gradient is the derivative of what is returned as the loss.
 
 Richardson differences of the loss itself are the judge, for logits, angles and log bandwidth, so that neither the
 kernels' derivatives nor the oracle's are taken at their word. Beside them: answers known in closed form, what masks

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import re
 import shutil
 import xml.etree.ElementTree as ET
@@ -159,6 +160,39 @@ def test_defaults_in_the_table_of_options_are_those_of_the_help() -> None:
     for option, default in rows:
         line = next(line for line in helped()["grad"].splitlines() if line.strip().startswith(option + " "))
         assert f"[default: {default}]" in line
+
+
+REPORTS = {
+    "loss": "loss",
+    "grad": "grad --wrt logits,angles,bandwidth",
+    "grad --per-bin": "grad --per-bin",
+    "verify-props": "verify-props --cases 0 --only unit",
+    "sweep": "sweep --over bins --from 3 --to 6 --steps 2",
+    "descend": "descend --steps 1",
+}
+
+
+@pytest.mark.parametrize(
+    ("report", "fields"),
+    re.findall(r"^\| (`.*(?:JSON|CSV).*|`problem`) \| (.*) \|$", TEXTS["sample_inputs/README.md"], flags=re.MULTILINE),
+)
+def test_fields_of_the_reports_are_those_of_the_table(report: str, fields: str) -> None:
+    """Each row's words in backticks before a semicolon, in the order in which the report has them."""
+    wanted = re.findall(r"`([^`]+)`", fields.split(";")[0])
+    command, *parts = re.findall(r"`([^`]+)`", report)
+    name = command if command in REPORTS else "loss"
+    written = "csv" if "CSV" in report else "json"
+    printed = ran(f"kdegrad {REPORTS[name]} --format {written} 2>/dev/null").stdout
+    if written == "csv":
+        assert printed.splitlines()[0].split(",") == wanted
+        printed = ran(f"kdegrad {REPORTS[name]} --format json 2>/dev/null").stdout
+    found = json.loads(printed)
+    if command == "problem":
+        assert list(found["problem"]) == wanted
+    elif written == "json":
+        assert list(found) == wanted
+    for part in parts:
+        assert list(found[part][0]) == wanted
 
 
 @pytest.mark.parametrize("picture", pictures(), ids=lambda picture: Path(picture.file).stem)

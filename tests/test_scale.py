@@ -1,4 +1,4 @@
-"""Whole problems of every kind (`tests.scale`): finite, or exit 3; the ground properties; SPEC section 4's accuracy.
+"""Whole problems of every kind (`tests.scale`): finite, or exit 3; the ground properties; the promised accuracy.
 
 A few hundred of them here, new ones by KDEGRAD_EXPLORE=1; `python -m tests.scale 20000` looks at as many as one likes.
 """
