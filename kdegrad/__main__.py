@@ -20,7 +20,7 @@ def main() -> NoReturn:
     if heeded is _signal.default_int_handler:  # raised within a class that is being made, it becomes another error
         _signal.signal(_signal.SIGINT, _signal.SIG_DFL)
     from kdegrad.cli.app import run
-    from kdegrad.cli.exits import INTERRUPTED
+    from kdegrad.cli.terminal import INTERRUPTED
 
     _signal.signal(_signal.SIGINT, heeded)
     try:

@@ -1,9 +1,10 @@
-"""Where a report goes: standard output, or a file that appears whole or not at all; what that place can show."""
+"""Where a report goes: standard output and what it can show, or a file that appears whole or not at all."""
 
 from __future__ import annotations
 
 import errno
 import os
+import shutil
 import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from kdegrad.errors import SettingError
 from kdegrad.text import safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
+NARROWEST, WIDEST = 40, 1_000  # columns: below, the terminal folds what a table cannot
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -26,6 +28,21 @@ class Look:
     width: int = 80
     unicode: bool = True
     colour: bool = False
+
+
+def look_of_stdout() -> Look:
+    """Return what standard output can do."""
+    if sys.stdout is None:
+        return Look()
+    terminal = sys.stdout.isatty()
+    asked = os.environ.get("COLUMNS", "")
+    width = int(asked[:6]) if asked.isdecimal() and asked.isascii() else 0
+    dumb = os.environ.get("TERM") == "dumb"
+    return Look(
+        width=min(max(width or (shutil.get_terminal_size().columns if terminal else 80), NARROWEST), WIDEST),
+        unicode=(sys.stdout.encoding or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf32"),
+        colour=terminal and not dumb and not os.environ.get("NO_COLOR"),
+    )
 
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:

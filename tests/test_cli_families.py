@@ -16,11 +16,10 @@ import time
 from contextlib import suppress
 from pathlib import Path
 
-import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad.cli.progress import ProgressBar, Working
+from kdegrad.cli.terminal import PATIENCE, Progress
 from tests.conftest import COMMAND
 from tests.readme import ROOT
 
@@ -342,43 +341,35 @@ class Terminal(io.StringIO):
         return True
 
 
-@pytest.mark.parametrize(("seconds", "terminal", "shown"), [(2, True, True), (0, True, False), (2, False, False)])
-def test_a_bar_is_for_terminals_and_work_over_a_second(
-    monkeypatch: pytest.MonkeyPatch, seconds: float, terminal: bool, shown: bool
-) -> None:
-    stream = Terminal() if terminal else io.StringIO()
-    monkeypatch.setattr(sys, "stderr", stream)
-    monkeypatch.setenv("TERM", "xterm")
-    start, ticks = time.monotonic(), iter(np.arange(100) * seconds)
-    monkeypatch.setattr("kdegrad.cli.progress.time.monotonic", lambda: start + next(ticks))
-    with ProgressBar("sweep", 2) as advance:
-        advance()
-        advance()
-    assert ("sweep" in stream.getvalue()) == shown
-
-
+@pytest.mark.parametrize(("total", "counted"), [(None, ""), (3, "2/3")])
 @pytest.mark.parametrize(
     ("terminal", "wanted", "shown"), [(True, True, True), (True, False, False), (False, True, False)]
 )
-def test_a_step_is_named_on_a_terminal_unless_the_step_writes_there_itself(
-    monkeypatch: pytest.MonkeyPatch, terminal: bool, wanted: bool, shown: bool
+def test_work_is_named_on_a_terminal_unless_it_writes_there_itself(
+    monkeypatch: pytest.MonkeyPatch, terminal: bool, wanted: bool, shown: bool, total: int | None, counted: str
 ) -> None:
     stream = Terminal() if terminal else io.StringIO()
     monkeypatch.setattr(sys, "stderr", stream)
     monkeypatch.setenv("TERM", "xterm")
-    monkeypatch.setattr("kdegrad.cli.progress.PATIENCE", 0.0)
-    with Working("summing", shown=wanted):
+    monkeypatch.setattr("kdegrad.cli.terminal.PATIENCE", 0.0)
+    with Progress("summing", total, shown=wanted) as advance:
+        advance()
+        advance("a piece of work")
         deadline = time.monotonic() + (30 if shown else 0.05)
         while "summing" not in stream.getvalue() and time.monotonic() < deadline:
             time.sleep(0.01)
     assert ("summing" in stream.getvalue()) == shown
+    assert (counted in stream.getvalue()) == (shown or not counted)
 
 
-def test_a_step_that_is_soon_over_shows_nothing(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("total", [None, 2])
+def test_work_of_less_than_a_second_shows_nothing(monkeypatch: pytest.MonkeyPatch, total: int | None) -> None:
     stream = Terminal()
     monkeypatch.setattr(sys, "stderr", stream)
-    with Working("summing"):
-        pass
+    monkeypatch.setenv("TERM", "xterm")
+    assert PATIENCE == 1.0
+    with Progress("summing", total) as advance:
+        advance()
     assert stream.getvalue() == ""
     assert threading.active_count() == 1
 

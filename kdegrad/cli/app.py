@@ -11,9 +11,8 @@ from typer.core import TyperCommand
 
 from kdegrad import __version__, output
 from kdegrad.cli.commands import COMMANDS
-from kdegrad.cli.exits import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT
 from kdegrad.cli.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
-from kdegrad.cli.terminal import machine_error, say
+from kdegrad.cli.terminal import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
 from kdegrad.text import safe_text
 

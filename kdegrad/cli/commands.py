@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -10,7 +11,6 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from kdegrad import figures, output, reports
-from kdegrad.cli.exits import DONE, NOT_FINITE, PROPERTY_FAILED
 from kdegrad.cli.flags import (
     REPORT,
     CheckFlags,
@@ -26,10 +26,9 @@ from kdegrad.cli.flags import (
     names,
     option,
 )
-from kdegrad.cli.progress import ProgressBar, Working
-from kdegrad.cli.terminal import deliver, look_of, look_of_stdout, say
+from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, say
 from kdegrad.errors import SettingError
-from kdegrad.output import Look
+from kdegrad.output import Look, look_of_stdout
 from kdegrad.reports import Format, as_parquet
 
 if TYPE_CHECKING:
@@ -78,7 +77,7 @@ def loss(
     loaded = _load(problem, report, figure)
     if exact and (loaded.settings.at is not None or loaded.settings.rule == "exact"):
         raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out", "--exact")
-    with Working("summing"):
+    with Progress("summing"):
         evaluation = evaluate(loaded, wrt=())
     wanted = len(evaluation.weights) <= COMPARED_POINTS if exact is None else exact
     compared = wanted and report.form is Format.table and evaluation.approximates_integral
@@ -114,7 +113,7 @@ def grad(
             "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
         )
     loaded = _load(problem, report, figure)
-    with Working("summing"):
+    with Progress("summing"):
         evaluation = evaluate(loaded, wrt=moving)
     if not evaluation.is_finite:
         say(f"error: {reports.not_finite(evaluation)}")
@@ -147,8 +146,10 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
         deliver(report, verdicts.listing(properties.chosen(checks.options()["only"]), report.form, look))
         return DONE
     cases = _load_cases(problem, report, figure)
-    with ProgressBar("checks") as advance:
-        done = properties.verify(cases, **checks.options(), progress=advance.set)
+    options = checks.options()
+    total = (len(cases) + options["cases"]) * len(properties.chosen(options["only"]))
+    with Progress("checks", total) as advance:
+        done = properties.verify(cases, **options, progress=advance)
     passed = properties.passed(done)
     deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.form, look))
     if figure.plot is not None:
@@ -172,7 +173,7 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
     if over != "kernel" and getattr(problem, over, None) is not None:
         say(f"note: --{over} is what the sweep runs over: the one given is not used")
     problem.note_unused_df(dict(members))
-    with ProgressBar("sweep", len(members)) as advance:
+    with Progress("sweep", len(members)) as advance:
         family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
     deliver(report, reports.sweep(family, report.form, look_of(report)))
     if not family.is_finite:
@@ -196,7 +197,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
     keywords = way.keywords()
     start = _load(problem, report, figure, trace=way.trace)
     total = keywords.get("steps", descent.STEPS) + 1
-    with ProgressBar("descent", total) as advance, _tracing(way.trace) as keep:
+    with Progress("descent", total) as advance, _tracing(way.trace) as keep:
 
         def watch(now: DescentStep) -> None:
             keep(now)
@@ -262,7 +263,7 @@ def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace:
         say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
         source = _example(EXAMPLE)
     outputs = _outputs(report, figure, trace)
-    with Working("reading"):
+    with Progress("reading"):
         return flags.problem(source, outputs)
 
 
@@ -284,6 +285,24 @@ def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFla
     for name, misfit in misfits.items():
         say(f"note: {name} is left out: {misfit}")
     return cases
+
+
+def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
+    """Return what the place that the report goes to can do."""
+    return Look() if report.output is not None else look_of_stdout()
+
+
+def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
+    """Send a report to the file or to standard output."""
+    on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
+    with Progress("writing", shown=not on_terminal):
+        if report.output is None:
+            output.write_stdout(pieces, for_people=report.form == "table")
+        elif report.is_parquet:
+            with output.replacing(report.output) as stream:
+                as_parquet.write(pieces, stream)
+        else:
+            output.write_file(report.output, pieces)
 
 
 def _outputs(

@@ -1,24 +1,32 @@
-"""Where the command line's text goes, and what that place can show."""
+"""What the command line says beside its reports: exit codes, messages, and how far work is.
+
+Exit codes, messages and progress are the same for all commands. Progress is a line on standard error, on a terminal
+alone, once the work takes more than a second.
+"""
 
 from __future__ import annotations
 
 import os
-import shutil
 import sys
-from collections.abc import Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from types import TracebackType
+from typing import TYPE_CHECKING, Final, Self, final
 
-from kdegrad import output
-from kdegrad.cli.progress import Working
-from kdegrad.output import Look
-from kdegrad.reports import as_parquet
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
-    from kdegrad.cli.flags import ReportFlags, VerdictReportFlags
+    from threading import Timer
 
-NARROWEST, WIDEST = 40, 1_000  # columns: below, the terminal folds what a table cannot
+    from rich.progress import Progress as RichProgress
+
+DONE: Final = 0
+PROPERTY_FAILED: Final = 1
+WRONG_INPUT: Final = 2  # wrong usage or input
+NOT_FINITE: Final = 3  # the result is not finite
+MACHINE_FAILED: Final = 4  # the machine, or an error of our own
+INTERRUPTED: Final = 130
+
+PATIENCE: Final = 1.0  # seconds
 
 
 def say(message: str) -> None:
@@ -34,39 +42,6 @@ def say(message: str) -> None:
         print(text, file=sys.stderr, flush=True)
 
 
-def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
-    """Return what the place that the report goes to can do."""
-    return Look() if report.output is not None else look_of_stdout()
-
-
-def look_of_stdout() -> Look:
-    """Return what standard output can do."""
-    if sys.stdout is None:
-        return Look()
-    terminal = sys.stdout.isatty()
-    asked = os.environ.get("COLUMNS", "")
-    width = int(asked[:6]) if asked.isdecimal() and asked.isascii() else 0
-    dumb = os.environ.get("TERM") == "dumb"
-    return Look(
-        width=min(max(width or (shutil.get_terminal_size().columns if terminal else 80), NARROWEST), WIDEST),
-        unicode=(sys.stdout.encoding or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf32"),
-        colour=terminal and not dumb and not os.environ.get("NO_COLOR"),
-    )
-
-
-def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
-    """Send a report to the file or to standard output."""
-    on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
-    with Working("writing", shown=not on_terminal):
-        if report.output is None:
-            output.write_stdout(pieces, for_people=report.form == "table")
-        elif report.is_parquet:
-            with output.replacing(report.output) as stream:
-                as_parquet.write(pieces, stream)
-        else:
-            output.write_file(report.output, pieces)
-
-
 def machine_error(error: Exception) -> str:
     """Return what to say about an error that is not the user's."""
     text = " ".join(str(error).split())
@@ -76,3 +51,70 @@ def machine_error(error: Exception) -> str:
         place = str(error.filename or "output")
         return f"{place if place.isprintable() else repr(place)}: {error.strerror or text}"
     return f"an error of kdegrad's own, {type(error).__name__}: {text}"
+
+
+@final
+class Progress:
+    """A line that names what the block does: how much of it is done, or how long it has taken; it ends with the block.
+
+    Parameters
+    ----------
+    name
+        What is done.
+    total
+        How many pieces of work there are; each is counted by a call. None: work that has no pieces.
+    shown
+        False where the block itself writes to the terminal.
+
+    Examples
+    --------
+    >>> with Progress("sweep", 3) as advance:
+    ...     for piece in "abc":
+    ...         advance(piece)
+    """
+
+    def __init__(self, name: str, total: int | None = None, *, shown: bool = True) -> None:
+        self._name = name
+        self._total = total
+        self._done = 0
+        self._bar: RichProgress | None = None
+        self._timer: Timer | None = None
+        self._shown = shown
+
+    def __enter__(self) -> Self:
+        if self._shown and sys.stderr is not None and sys.stderr.isatty() and os.environ.get("TERM") != "dumb":
+            import threading
+
+            self._timer = threading.Timer(PATIENCE, self._show)
+            self._timer.daemon = True
+            self._timer.start()
+        return self
+
+    def __call__(self, *_piece: object) -> None:
+        """Count one piece of work as done."""
+        self._done += 1
+        if self._bar is not None:
+            self._bar.update(self._bar.task_ids[0], completed=self._done)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer.join()  # it may be about to show the bar
+        if self._bar is not None:
+            self._bar.stop()
+
+    def _show(self) -> None:
+        """Show the bar: of pieces with the time that they will still take, else with the time that has passed."""
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+        from rich.progress import Progress as RichProgress
+
+        times = (TimeElapsedColumn(),) if self._total is None else (MofNCompleteColumn(), TimeRemainingColumn())
+        columns = (TextColumn("{task.description}"), BarColumn(), *times)
+        bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        bar.add_task(self._name, total=self._total)
+        self._bar = bar  # before what is done is read: no piece goes uncounted meanwhile
+        bar.update(bar.task_ids[0], completed=self._done)
+        bar.start()
