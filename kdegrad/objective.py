@@ -170,7 +170,7 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         problem=problem,
         loss=loss,
         kl=None if problem.width is None else loss - math.log(problem.width),
-        weights=problem.weights.values,
+        weights=np.exp(problem.log_weights),
         responsibilities=responsibilities,
         gradients=gradients,
         diagnostics=Diagnostics(
@@ -215,7 +215,7 @@ def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray
 def _forward(problem: Problem) -> tuple[KernelSums, FloatArray, float]:
     """Return the sums, log p̃ at the nodes, and the loss."""
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
-    log_density = problem.log_mixture(sums.at_nodes(problem.weights))
+    log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
     return sums, log_density, -float((problem.rule.weights * log_density).sum())  # not @: BLAS wakes its threads for it
 
 
@@ -232,7 +232,7 @@ def _gradients(
 ) -> tuple[FloatArray, Gradients]:
     """Return the mean responsibilities R_i and the gradients that are asked for."""
     log_pull = _log_pull(problem, log_density)
-    responsibilities, ratios = sums.shares(problem.weights, log_pull)
+    responsibilities, ratios = sums.shares(problem.log_weights, log_pull)
     per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
@@ -245,7 +245,7 @@ def _gradients(
         edges = edge_terms(problem, log_density)
         angles = None if angles is None else angles + edges.angles
         log_bandwidth = None if log_bandwidth is None else log_bandwidth + edges.log_bandwidth
-    logits = _logit_gradient(problem, problem.weights.values, responsibilities)
+    logits = _logit_gradient(problem, np.exp(problem.log_weights), responsibilities)
     return responsibilities, Gradients(logits, per_weight, angles, log_bandwidth)
 
 
@@ -307,5 +307,7 @@ def loss_and_grad(
         return loss, np.full(len(problem.angles), np.nan)
     log_pull = _log_pull(problem, log_density)
     if problem.settings.background == 0.0:  # one array of N is all it takes
-        return loss, sums.excess(problem.weights, log_pull)
-    return loss, _logit_gradient(problem, problem.weights.values, sums.shares(problem.weights, log_pull).shares)
+        return loss, sums.excess(problem.log_weights, log_pull)
+    return loss, _logit_gradient(
+        problem, np.exp(problem.log_weights), sums.shares(problem.log_weights, log_pull).shares
+    )

@@ -17,7 +17,7 @@ from kdegrad.errors import InputError
 from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, make_rule
 from kdegrad.settings import Options, Settings, from_options
-from kdegrad.weights import Softmax
+from kdegrad.weights import log_softmax
 
 
 @final
@@ -49,7 +49,6 @@ class Problem:
     angles: FloatArray
     logits: FloatArray
     labels: tuple[str, ...] | None
-    weights: Softmax
     settings: Settings
     domain: Domain
     kernel: Kernel
@@ -66,16 +65,14 @@ class Problem:
         settings = from_options(options)
         points = vector("angles", angles, copy)
         values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
-        weights = Softmax(values)
         names = None if labels is None else _names(labels)
-        _check_points(points, weights, names)
+        _check_points(points, values, names)
         period = settings.circumference
         domain = Line() if period is None else Circle(period)
         parts: dict[str, Any] = {
             "angles": points,
             "logits": values,
             "labels": names,
-            "weights": weights,
             "settings": settings,
             "domain": domain,
             "kernel": make_kernel(settings.kernel, settings.bandwidth, domain, settings.df),
@@ -93,10 +90,12 @@ class Problem:
         """The target's width b - a."""
         return None if self.target is None else float(self.target[1]) - float(self.target[0])
 
-    @property
+    @cached_property
     def log_weights(self) -> FloatArray:
         """Log S_j, shape (N,)."""
-        return self.weights.logs
+        logs = log_softmax(self.logits)
+        logs.flags.writeable = False
+        return logs
 
     @cached_property
     def rule(self) -> Rule:
@@ -136,8 +135,7 @@ def _names(labels: Iterable[str]) -> tuple[str, ...]:
         raise InputError(f"labels: {labels!r} is no list of names: give one for each angle") from None
 
 
-def _check_points(angles: FloatArray, weights: Softmax, labels: Sequence[str] | None) -> None:
-    logits = weights.logits
+def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] | None) -> None:
     if len(logits) != len(angles):
         raise InputError(f"{len(angles)} angles but {len(logits)} logits: give one logit for each angle")
     if labels is not None and len(labels) != len(angles):
@@ -146,6 +144,6 @@ def _check_points(angles: FloatArray, weights: Softmax, labels: Sequence[str] | 
         total = float(angles.sum())  # one pass; not finite if an angle is not, and hardly ever otherwise
     if not math.isfinite(total):
         require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
-    if not math.isfinite(weights.peak):
+    if not math.isfinite(logits.max()):
         require_everywhere(logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
         raise InputError("no point has a positive weight: all logits are -inf")

@@ -269,7 +269,7 @@ def only_pushed_down(evaluation: Evaluation) -> float:
     """
     problem = evaluation.problem
     nodes = problem.rule.nodes
-    log_means = make_sums(problem.settings.sums, problem.kernel, problem.angles, nodes).at_nodes(problem.weights)
+    log_means = make_sums(problem.settings.sums, problem.kernel, problem.angles, nodes).at_nodes(problem.log_weights)
     slack = _ROUND_OFF * (1.0 + np.abs(log_means))
     pulled = np.zeros(len(problem.angles), dtype=bool)
     pushed = np.zeros(len(problem.angles), dtype=bool)

@@ -62,7 +62,7 @@ def positions(problem: Problem) -> FloatArray:
 def density(problem: Problem, places: FloatArray) -> FloatArray:
     """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j), and on the target E/(b-a) more, at each place x."""
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, places)
-    logs = sums.at_nodes(problem.weights) + problem.log_share
+    logs = sums.at_nodes(problem.log_weights) + problem.log_share
     values = np.exp(np.minimum(logs, _LARGEST_LOG))
     if problem.settings.background > 0.0 and problem.width is not None:
         within = np.any([(places >= low) & (places <= high) for low, high in target_parts(problem)], axis=0)

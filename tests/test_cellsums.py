@@ -19,7 +19,6 @@ from kdegrad.sums import DenseSums, cellsums
 from kdegrad.sums.cells import _cell_starts
 from kdegrad.sums.cellsums import CellSums, _Pairs
 from kdegrad.sums.smoothness import MOST_FALL, smoothness
-from kdegrad.weights import Magnitudes
 
 KERNELS = [
     ("gaussian", 0.05, None),
@@ -143,7 +142,7 @@ def test_the_table_of_pairs_may_be_cut_anywhere(monkeypatch, name, h, period):
     """Row by row, and a pair of cells at a time, the sums are those of the whole table, and the dense ones."""
     kernel = kernel_of(name, h, period)
     sums = sums_of(kernel)
-    weights = Magnitudes(np.random.default_rng(4).normal(size=len(sums.points)))
+    weights = np.random.default_rng(4).normal(size=len(sums.points))
     whole = sums.at_nodes(weights)
     monkeypatch.setattr(cellsums, "_PAIR_ROWS", 1)
     monkeypatch.setattr(cellsums, "_PAIR_TERMS", sums.node_cells.proxies * sums.point_cells.proxies)

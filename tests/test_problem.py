@@ -21,7 +21,7 @@ from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
 from kdegrad.arrays import euclidean_norm
 from kdegrad.domain import Circle, Line
 from kdegrad.settings import CIRCUMFERENCE, OPTION_NAMES, Options, from_options
-from kdegrad.weights import Magnitudes, Softmax
+from kdegrad.weights import log_softmax, logits_of
 
 TARGET = {"target": (-30, 30)}
 BEYOND_FLOATS = 10**400
@@ -257,53 +257,33 @@ def test_defaults_are_those_of_the_specification():
     }
 
 
-# --- Softmax ---------------------------------------------------------------------------------------------------------
+# --- log_softmax -----------------------------------------------------------------------------------------------------
 
 
-def test_softmax_at_any_size():
-    np.testing.assert_allclose(Softmax(np.log([1.0, 3.0, 4.0])).values, [0.125, 0.375, 0.5], rtol=1e-15)
-    np.testing.assert_allclose(Softmax(np.log([1.0, 3.0, 4.0])).logs, np.log([0.125, 0.375, 0.5]), rtol=1e-15)
-    np.testing.assert_array_equal(Softmax(np.array([1e4, -1e4, -np.inf])).logs, [0.0, -2e4, -np.inf])
-    np.testing.assert_array_equal(Softmax(np.array([1e4, -1e4, -np.inf])).values, [1.0, 0.0, 0.0])
-    np.testing.assert_array_equal(Softmax(np.array([1.5e308, -1.5e308])).logs, [0.0, -np.inf])
-    np.testing.assert_allclose(Softmax(np.full(1000, -1e300)).logs, -math.log(1000.0), rtol=1e-15)
+def test_log_softmax_at_any_size():
+    np.testing.assert_allclose(log_softmax(np.log([1.0, 3.0, 4.0])), np.log([0.125, 0.375, 0.5]), rtol=1e-15)
+    np.testing.assert_array_equal(log_softmax(np.array([1e4, -1e4, -np.inf])), [0.0, -2e4, -np.inf])
+    np.testing.assert_array_equal(log_softmax(np.array([1.5e308, -1.5e308])), [0.0, -np.inf])
+    np.testing.assert_allclose(log_softmax(np.full(1000, -1e300)), -math.log(1000.0), rtol=1e-15)
 
 
 @pytest.mark.parametrize("count", [1, 32_768, 32_769, 100_000])
-def test_softmax_of_many_points_is_formed_in_parts(count):
-    """Whoever asks first, and for whichever slices: the same numbers, formed once and not to be written to."""
+def test_log_softmax_of_many_points_is_summed_in_chunks(count):
     logits = np.random.default_rng(count).normal(-700.0, 3.0, count)
     peak = float(logits.max())
-    grown = np.exp(logits - peak)
-    cuts = [slice(0, count // 3), slice(count // 3, count)]
-    total = math.fsum(grown)
-    walked, asked, formed, logarithms = (Softmax(logits) for _ in range(4))
-    for _ in range(2):  # the first walk finds the total
-        parts = list(walked.parts(cuts))
-        assert list(map(len, parts)) == [count // 3, count - count // 3]
-        np.testing.assert_array_equal(np.concatenate(parts), grown)
-        assert walked.total == pytest.approx(total, rel=1e-14)
-    assert asked.total == pytest.approx(total, rel=1e-14)
-    for values in (formed.values, walked.values):
-        np.testing.assert_allclose(values, grown / total, rtol=1e-13)
-    for logs in (logarithms.logs, walked.logs):
-        np.testing.assert_allclose(logs, logits - peak - math.log(total), rtol=1e-13, atol=1e-13)
-    some = np.array([0, count - 1])
-    np.testing.assert_array_equal(asked.log_parts(some), logits[some] - peak)
-    for array in (formed.values, logarithms.logs):
-        with pytest.raises(ValueError, match="read-only"):
-            array[0] = 0.0
+    total = math.fsum(np.exp(logits - peak))
+    np.testing.assert_allclose(log_softmax(logits), logits - peak - math.log(total), rtol=1e-13, atol=1e-13)
 
 
-def test_magnitudes_are_known_by_their_logarithms():
-    logs = np.array([-np.inf, -800.0, 0.0, 2.0, 800.0])
-    numbers = Magnitudes(logs)
-    assert numbers.total == 1.0
-    with np.errstate(over="ignore"):
-        np.testing.assert_array_equal(numbers.values, np.exp(logs))
-        parts = list(numbers.parts([slice(0, 2), slice(2, 5)]))
-    np.testing.assert_array_equal(np.concatenate(parts), numbers.values)
-    np.testing.assert_array_equal(numbers.log_parts(np.array([4, 0])), [800.0, -np.inf])
+def test_log_weights_of_a_problem_cannot_be_written_to():
+    problem = Problem([0.0, 1.0], [0.0, math.log(3.0)], target=(-1.0, 1.0))
+    np.testing.assert_allclose(np.exp(problem.log_weights), [0.25, 0.75], rtol=1e-15)
+    with pytest.raises(ValueError, match="read-only"):
+        problem.log_weights[0] = 0.0
+
+
+def test_logits_of_weights_are_their_logarithms():
+    np.testing.assert_array_equal(logits_of(np.array([0.0, 1.0, math.e])), [-np.inf, 0.0, 1.0])
 
 
 def test_top_level_names():

@@ -34,7 +34,6 @@ from kdegrad.exact.kinks import breakpoints, places_apart
 from kdegrad.exact.refinement import HIGHEST_ORDER
 from kdegrad.logs import log_or_minus_infinity
 from kdegrad.sums import make_sums
-from kdegrad.weights import Magnitudes
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -150,7 +149,7 @@ def _cut_of_edges(problem: Problem, cuts: FloatArray, shift: float) -> IntArray:
 def _log_density(problem: Problem, place: float, which: BoolArray) -> float:
     """Return log p̃ at one place without the points that are not in `which`."""
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, np.array([place]))
-    return float(problem.log_mixture(sums.at_nodes(Magnitudes(np.where(which, problem.log_weights, -np.inf))))[0])
+    return float(problem.log_mixture(sums.at_nodes(np.where(which, problem.log_weights, -np.inf)))[0])
 
 
 def _unrolled(problem: Problem, places: FloatArray) -> FloatArray:

@@ -80,6 +80,6 @@ def _loud_antipodes(problem: Problem, antipode: float) -> FloatArray:
     if not len(places):
         return places
     sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, places)
-    log_density = problem.log_mixture(sums.at_nodes(problem.weights))
+    log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
     log_kink = float(problem.kernel.log_density(np.array([antipode]))[0])
     return places[log_kink - log_density > _FAINT]

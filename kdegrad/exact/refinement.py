@@ -32,7 +32,6 @@ from kdegrad.exact.kinks import breakpoints, rounding_unit
 from kdegrad.exact.panels import PanelRule, panel_rule
 from kdegrad.quadrature import Rule
 from kdegrad.sums import make_sums
-from kdegrad.weights import Magnitudes
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -96,7 +95,7 @@ class Refinement:
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
         self.unit = rounding_unit(problem)
-        self.probe = Magnitudes(_log_probe(problem))
+        self.probe = _log_probe(problem)
         self.nodes: list[FloatArray] = []
         self.weights: list[FloatArray] = []
         self.error = 0.0
@@ -142,7 +141,7 @@ class Refinement:
         """Return log p̃ and log v at the places t; where p̃ is 0, v is not asked for and set to 0."""
         problem = self.problem
         sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, t.ravel())
-        log_density = problem.log_mixture(sums.at_nodes(problem.weights))
+        log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
         log_v = sums.at_nodes(self.probe)
         np.subtract(log_v, log_density, out=log_v, where=log_density > -np.inf)
         return log_density.reshape(t.shape), log_v.reshape(t.shape)

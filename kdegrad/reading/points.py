@@ -13,6 +13,7 @@ from kdegrad.errors import InputError
 from kdegrad.grammar import number
 from kdegrad.reading.decimals import plain_numbers
 from kdegrad.text import enumerated, nearest, shown
+from kdegrad.weights import logits_of
 
 
 @dataclass(frozen=True)
@@ -214,8 +215,7 @@ def source_of(name: str, values: Mapping[str, FloatArray], labels: tuple[str, ..
     """
     logits = values.get("logit")
     if "weight" in values:
-        with np.errstate(divide="ignore"):  # log 0 = -inf is a masked point
-            logits = np.log(values["weight"])
+        logits = logits_of(values["weight"])
     if logits is not None and not np.isfinite(logits).any():
         raise InputError(f"{name}: no point has a positive weight: let one logit be finite, or one weight above 0")
     return Source(name=name, angles=values["angle"], logits=logits, labels=labels)

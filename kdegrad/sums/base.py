@@ -10,7 +10,6 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled
-from kdegrad.weights import Magnitudes
 
 
 class Shares(NamedTuple):
@@ -42,23 +41,23 @@ class KernelSums(ABC):
         self.nodes = nodes
 
     @abstractmethod
-    def at_nodes(self, weights: Magnitudes) -> FloatArray:
-        """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,), for S of shape (N,); -inf where no point reaches."""
+    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
+        """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,), for log S of shape (N,); -inf where no point reaches."""
 
     @abstractmethod
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,), for l of shape (B,): the same sum, read the other way."""
 
-    def shares(self, weights: Magnitudes, log_pulls: FloatArray) -> Shares:
-        """Return R_i = S_i ρ_i and ρ_i = Σ_m exp(l_m) K_h(t_m ⊖ x_i), each (N,), for S of shape (N,) and l of (B,)."""
+    def shares(self, log_weights: FloatArray, log_pulls: FloatArray) -> Shares:
+        """Return R_i = S_i ρ_i and ρ_i = Σ_m exp(l_m) K_h(t_m ⊖ x_i), each (N,), for log S (N,) and l (B,)."""
         log_ratios = self.at_points(log_pulls)
-        log_shares = weights.logs + log_ratios
+        log_shares = log_weights + log_ratios
         with np.errstate(over="ignore"):
             return Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
 
-    def excess(self, weights: Magnitudes, log_pulls: FloatArray) -> FloatArray:
-        """Return S_i - R_i, shape (N,), for S of shape (N,) and l of (B,)."""
-        return weights.values - self.shares(weights, log_pulls).shares
+    def excess(self, log_weights: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        """Return S_i - R_i, shape (N,), for log S (N,) and l (B,)."""
+        return np.exp(log_weights) - self.shares(log_weights, log_pulls).shares
 
     @abstractmethod
     def slope_at_points(self, log_weights: FloatArray) -> Scaled:

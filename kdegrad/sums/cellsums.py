@@ -28,7 +28,6 @@ from kdegrad.sums.base import KernelSums
 from kdegrad.sums.cells import Cells
 from kdegrad.sums.dense import Terms, blocked_sum
 from kdegrad.sums.smoothness import MOST_FALL, Smoothness, smoothness
-from kdegrad.weights import Magnitudes
 
 _NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
 _RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40
@@ -61,9 +60,9 @@ class CellSums(KernelSums):
         """Return whether a rule says where the kernel is smooth, and the widths that it gives are float64."""
         return smoothness(kernel) is not None and 1.0 / kernel.bandwidth / kernel.bandwidth < math.inf
 
-    def at_nodes(self, weights: Magnitudes) -> FloatArray:
+    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
-        return self._log_sum(self.node_cells, self.point_cells, weights.logs)
+        return self._log_sum(self.node_cells, self.point_cells, log_weights)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,)."""

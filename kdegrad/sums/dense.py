@@ -17,7 +17,6 @@ from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity
 from kdegrad.sums.base import KernelSums
-from kdegrad.weights import Magnitudes
 
 _BLOCK_PAIRS: Final = 16_384  # 128 KiB an array: a handful of temporaries stay in the second-level cache
 _BLOCK_COLUMNS: Final = 2_048
@@ -31,9 +30,9 @@ class DenseSums(KernelSums):
 
     name = "dense"
 
-    def at_nodes(self, weights: Magnitudes) -> FloatArray:
+    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
-        return log_kernel_sum(self.kernel, self.nodes, self.points, weights.logs)
+        return log_kernel_sum(self.kernel, self.nodes, self.points, log_weights)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,): K_h is even, so the roles may be exchanged."""

@@ -33,7 +33,6 @@ from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.narrow import are_moderate
 from kdegrad.sums.placement import Placement
 from kdegrad.sums.reach import AllTurnsReach, LineReach, Reach, ShorterWayReach
-from kdegrad.weights import Magnitudes
 
 _SMALL: Final = 1e-100  # the least of an ordinary weight or table entry; times e^-450 it is still above underflow
 _MOST_TURN: Final = {False: 1e12, True: 4e3}  # bandwidths of a whole turn: by all turns, by the shorter way
@@ -68,17 +67,17 @@ class ScanSums(KernelSums):
             and turn * per_unit < _MOST_TURN[isinstance(kernel, Geodesic)]
         )
 
-    def at_nodes(self, weights: Magnitudes) -> FloatArray:
+    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,)."""
-        to_left, to_right, extremes = self._cell_sums(weights)
+        to_left, to_right, extremes = self._cell_sums(log_weights)
         narrow = self.reach.narrow
         if narrow is not None and not extremes:
             at_breakpoints = log_or_minus_infinity(narrow.density(to_left, to_right))
         else:
-            log_sides = self._log_sides(to_left, to_right, weights, extremes)
+            log_sides = self._log_sides(to_left, to_right, log_weights, extremes)
             at_breakpoints = log_sum(*self.reach.running(*self.reach.of_cells(*log_sides)))
         at_nodes: FloatArray = at_breakpoints[self.reach.index]
-        at_nodes -= self.reach.log_norm + math.log(weights.total)
+        at_nodes -= self.reach.log_norm
         return at_nodes
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
@@ -89,29 +88,27 @@ class ScanSums(KernelSums):
             result[chunk] = log_sum(*self._terms(tables, chunk, self.placement.cells(chunk)))
         return result
 
-    def shares(self, weights: Magnitudes, log_pulls: FloatArray) -> Shares:
+    def shares(self, log_weights: FloatArray, log_pulls: FloatArray) -> Shares:
         """Return R_i = S_i ρ_i and ρ_i = Σ_m exp(l_m) K_h(t_m ⊖ x_i), each (N,)."""
         shares = np.empty(len(self.points))
-        for chunk, _, share, _ in self._walk_shares(weights, log_pulls):
+        for chunk, _, share, _ in self._walk_shares(log_weights, log_pulls):
             shares[chunk] = share
         return Shares(shares, self.placement.give_away())
 
-    def excess(self, weights: Magnitudes, log_pulls: FloatArray) -> FloatArray:
+    def excess(self, log_weights: FloatArray, log_pulls: FloatArray) -> FloatArray:
         """Return S_i - R_i, shape (N,)."""
-        for _, weight, share, ratio in self._walk_shares(weights, log_pulls):
+        for _, weight, share, ratio in self._walk_shares(log_weights, log_pulls):
             np.subtract(weight, share, out=ratio)
         return self.placement.give_away()
 
     def _walk_shares(
-        self, weights: Magnitudes, log_pulls: FloatArray
+        self, log_weights: FloatArray, log_pulls: FloatArray
     ) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray]]:
         """Yield chunks of the points with S_i, R_i and ρ_i; the last lies where the growth was."""
         tables = self._tables(log_pulls)
-        per_total = 1.0 / weights.total
-        parts = weights.parts(self.placement.chunks())
-        for (chunk, cells, ratio), weight in zip(self.placement.walk(), parts, strict=True):
+        for chunk, cells, ratio in self.placement.walk():
+            weight = np.exp(log_weights[chunk])
             extreme = self._extreme(chunk, weight, None if tables.extreme is None else tables.extreme[cells])
-            weight *= per_total
             sides = tables.values.take(cells, mode="clip")
             left = sides.real / ratio
             ratio *= sides.imag
@@ -120,9 +117,8 @@ class ScanSums(KernelSums):
             if len(extreme) > 0:
                 which = extreme + chunk.start
                 log_ratio = log_sum(*self._terms(tables.logs, which, cells[extreme]))
-                log_weight = weights.log_parts(which) - math.log(weights.total)
                 with np.errstate(over="ignore"):
-                    share[extreme], ratio[extreme] = np.exp(log_weight + log_ratio), np.exp(log_ratio)
+                    share[extreme], ratio[extreme] = np.exp(log_weights[which] + log_ratio), np.exp(log_ratio)
             yield chunk, weight, share, ratio
 
     def slope_at_points(self, log_weights: FloatArray) -> Scaled:
@@ -211,20 +207,17 @@ class ScanSums(KernelSums):
             at_ends[1] - self.reach.to_right_end - self.reach.log_norm,
         )
 
-    def _cell_sums(self, weights: Magnitudes) -> tuple[FloatArray, FloatArray, list[IntArray]]:
-        """Return Σ S_j e^(-v_j) and Σ S_j e^(v_j) over the cells' ordinary points, each (n+1,), and the extreme ones.
-
-        The weights are the parts as they come.
-        """
+    def _cell_sums(self, log_weights: FloatArray) -> tuple[FloatArray, FloatArray, list[IntArray]]:
+        """Return Σ S_j e^(-v_j) and Σ S_j e^(v_j) over ordinary points, each (n+1,), and the extreme points."""
         sums = np.zeros(self.reach.cells, dtype=np.complex128)  # both as one number's parts: one pass
         extremes = []
-        parts = weights.parts(self.placement.chunks())
-        for (chunk, cells, growth), weight in zip(self.placement.walk(), parts, strict=True):
+        for chunk, cells, growth in self.placement.walk():
+            weight = np.exp(log_weights[chunk])
             extreme = self._extreme(chunk, weight)
             if len(extreme) > 0:
                 weight[extreme] = 0.0
                 extreme += chunk.start
-                extremes.append(extreme[weights.log_parts(extreme) > -np.inf])
+                extremes.append(extreme[log_weights[extreme] > -np.inf])
             terms = np.empty(len(weight), dtype=np.complex128)
             np.divide(weight, growth, out=terms.real)
             np.multiply(weight, growth, out=terms.imag)
@@ -232,21 +225,21 @@ class ScanSums(KernelSums):
         return sums.real, sums.imag, extremes
 
     def _log_sides(
-        self, to_left: FloatArray, to_right: FloatArray, weights: Magnitudes, extremes: list[IntArray]
+        self, to_left: FloatArray, to_right: FloatArray, log_weights: FloatArray, extremes: list[IntArray]
     ) -> tuple[FloatArray, FloatArray]:
         """Return log D and log A of the cells, the extreme points among them, each (n+1,)."""
         log_left, log_right = log_or_minus_infinity(to_left), log_or_minus_infinity(to_right)
         if extremes:
-            log_left = np.logaddexp(log_left, self._log_sums(weights, extremes, -1.0))
-            log_right = np.logaddexp(log_right, self._log_sums(weights, extremes, 1.0))
+            log_left = np.logaddexp(log_left, self._log_sums(log_weights, extremes, -1.0))
+            log_right = np.logaddexp(log_right, self._log_sums(log_weights, extremes, 1.0))
         return log_left - self.reach.from_left_end, log_right - self.reach.to_right_end
 
-    def _log_sums(self, weights: Magnitudes, extremes: list[IntArray], sign: float) -> FloatArray:
+    def _log_sums(self, log_weights: FloatArray, extremes: list[IntArray], sign: float) -> FloatArray:
         """Return log Σ exp(l_j ± v_j) over the extreme points of each cell, the largest exponent taken out first."""
 
         def exponents(which: IntArray) -> tuple[IntArray, FloatArray]:
             cells = self.placement.cells(which)
-            return cells, weights.log_parts(which) + sign * self.placement.from_reference(which, cells)
+            return cells, log_weights[which] + sign * self.placement.from_reference(which, cells)
 
         peaks, totals = np.full(self.reach.cells, -np.inf), np.zeros(self.reach.cells)
         for which in extremes:

@@ -13,7 +13,6 @@ from importlib.util import find_spec
 import numpy as np
 
 import kdegrad as kg
-from kdegrad.weights import Magnitudes
 from tests.benchmarks.table import seconds, table
 from tests.benchmarks.timing import medians
 
@@ -120,7 +119,7 @@ def _log_density(angles: np.ndarray, nodes: np.ndarray) -> np.ndarray:
     from kdegrad.sums import make_sums
 
     kernel = make_kernel("gaussian", BANDWIDTH, Line())
-    return make_sums("auto", kernel, angles, nodes).at_nodes(Magnitudes(np.full(len(angles), -math.log(len(angles)))))
+    return make_sums("auto", kernel, angles, nodes).at_nodes(np.full(len(angles), -math.log(len(angles))))
 
 
 def textbook(angles: np.ndarray, logits: np.ndarray, bins: int = 360) -> tuple[float, np.ndarray]:
