@@ -16,7 +16,6 @@ import subprocess
 import sys
 import threading
 from contextlib import suppress
-from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -516,7 +515,7 @@ def test_out_of_memory_is_no_failed_property(kdegrad, monkeypatch: pytest.Monkey
     def measure(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr(import_module("kdegrad.properties.judge"), "_judge_holding", measure)
+    monkeypatch.setattr("kdegrad.properties.ground.LogitOffset.measure", measure)
     done = kdegrad(*COMMANDS["verify-props"])
     assert (done.code, done.out, done.err) == (4, "", OUT_OF_MEMORY)
 

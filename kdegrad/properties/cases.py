@@ -1,16 +1,16 @@
 """Random problems, each of a named kind, on which the properties are checked beside the user's own points.
 
-A kind says where the points lie as seen from the target. Lengths are in bandwidths (on a circle not above P/24), so
-that every kernel sees the same picture; those of a compact kernel are drawn in far enough for every bin to be covered.
+A kind says where the points lie as seen from the target. Lengths are in bandwidths (on a circle at most P/24), so
+that every kernel meets the same geometry; those of a compact kernel are drawn in until every bin is covered.
 The kinds together meet every precondition that the kernel can meet.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
-from typing import Any, Final
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, final
 
 import numpy as np
 
@@ -29,6 +29,7 @@ _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their
 _FEWEST_BINS: Final = 4
 
 
+@final
 @dataclass(frozen=True)
 class Scene:
     """What the points of a random problem are drawn in: lengths are in units of `length`, seen from the centre.
@@ -63,132 +64,94 @@ class Scene:
         return np.append([-1.0, 1.0], self.rng.choice([-1.0, 1.0], max(0, count - 2)))[:count]
 
 
-Drawing = tuple[FloatArray, dict[str, Any]]  # offsets from the centre, and what else the kind sets
-Kind = Callable[[Scene], Drawing]
-
-
-def _both_sides(scene: Scene) -> Drawing:
+def _both_sides(scene: Scene) -> FloatArray:
     n = int(scene.rng.integers(4, 10))
-    return scene.sides(n) * scene.outside(n), {}
+    return scene.sides(n) * scene.outside(n)
 
 
-def _one_side(scene: Scene) -> Drawing:
+def _one_side(scene: Scene) -> FloatArray:
     n = int(scene.rng.integers(3, 8))
-    return scene.rng.choice([-1.0, 1.0]) * scene.outside(n), {}
+    return np.asarray(scene.rng.choice([-1.0, 1.0]) * scene.outside(n))
 
 
-def _some_inside(scene: Scene) -> Drawing:
-    offsets, _ = _both_sides(scene)
-    return np.append(offsets, scene.rng.uniform(-scene.half, scene.half, 3)), {"scale": 2.5}
+def _some_inside(scene: Scene) -> FloatArray:
+    return np.append(_both_sides(scene), scene.rng.uniform(-scene.half, scene.half, 3))
 
 
-def _twins(scene: Scene) -> Drawing:
-    offsets, _ = _both_sides(scene)
-    return np.concatenate([offsets, offsets[:3]]), {}
+def _twins(scene: Scene) -> FloatArray:
+    offsets = _both_sides(scene)
+    return np.concatenate([offsets, offsets[:3]])
 
 
-def _far(scene: Scene) -> Drawing:
+def _far(scene: Scene) -> FloatArray:
     """One near and three far; those of a compact kernel come into reach when all move in by the way of the near one."""
     near = scene.outside(1)
     just_out = 1.0 + near * scene.rng.uniform(0.1, 0.9, 3)
     strays = just_out if scene.far is None else scene.outside(3, scene.far)
-    return np.append(near, scene.sides(3) * strays), {"logits": np.array([0.0, 2.0, -1.0, 1.0])}
+    return np.append(near, scene.sides(3) * strays)
 
 
-def _skewed_logits(scene: Scene) -> Drawing:
-    offsets, _ = _both_sides(scene)
-    return offsets, {"logits": 50.0 * scene.rng.normal(size=len(offsets))}
-
-
-def _masks(scene: Scene) -> Drawing:
-    offsets, _ = _both_sides(scene)
-    logits = scene.rng.normal(size=len(offsets))
-    logits[2:4] = -math.inf
-    return offsets, {"logits": logits}
-
-
-def _equal_distances(scene: Scene) -> Drawing:
-    return scene.sides(5) * scene.outside(1), {}
-
-
-def _background(scene: Scene) -> Drawing:
-    offsets, _ = _both_sides(scene)
-    return offsets, {"background": float(scene.rng.uniform(0.05, 0.5))}
-
-
-def _background_one_side(scene: Scene) -> Drawing:
-    offsets, _ = _one_side(scene)
-    return offsets, {"background": float(scene.rng.uniform(0.05, 0.5)), "scale": 0.3}
-
-
-def _single_point(scene: Scene) -> Drawing:
-    return scene.outside(1), {}
-
-
-def _gauss_rule(scene: Scene) -> Drawing:
-    offsets, _ = _both_sides(scene)
-    return offsets, {"rule": "gauss", "scale": 1e-3}
-
-
-def _one_bin(scene: Scene) -> Drawing:
-    offsets, _ = _both_sides(scene)
-    return offsets, {"bins": 1}
-
-
-def _all_round(scene: Scene) -> Drawing:
+def _all_round(scene: Scene) -> FloatArray:
     reach = scene.reach if math.isinf(scene.half_circle) else scene.half_circle - scene.half
-    return np.append(scene.sides(6) * scene.outside(6, reach), 0.3 * scene.half), {}
+    return np.append(scene.sides(6) * scene.outside(6, reach), 0.3 * scene.half)
 
 
-def _far_side(scene: Scene) -> Drawing:
+def _far_side(scene: Scene) -> FloatArray:
     """Near the antipode of the target's far edge: as far as points can be without their antipode in the target."""
     distances = scene.half_circle - scene.half - scene.rng.uniform(0.0, 3.0, 4)
-    return scene.sides(4) * distances, {}
+    return scene.sides(4) * distances
 
 
-def _far_side_one_side(scene: Scene) -> Drawing:
-    offsets, _ = _far_side(scene)
-    return np.abs(offsets), {}
+def _masked(rng: np.random.Generator, n: int) -> FloatArray:
+    logits = rng.normal(size=n)
+    logits[2:4] = -math.inf
+    return logits
 
 
-LINE_KINDS: Final[dict[str, Kind]] = {
-    "both sides": _both_sides,
-    "one side": _one_side,
-    "some inside": _some_inside,
-    "background": _background,
-    "far": _far,
-    "twins": _twins,
-    "skewed logits": _skewed_logits,
-    "background, one side": _background_one_side,
-    "masks": _masks,
-    "equal distances": _equal_distances,
-    "Gauss rule": _gauss_rule,
-    "single point": _single_point,
-    "one bin": _one_bin,
+@final
+@dataclass(frozen=True)
+class Kind:
+    """A kind of random problem: where its points lie as seen from the centre, and what else is particular."""
+
+    offsets: Callable[[Scene], FloatArray]
+    logits: Callable[[np.random.Generator, int], FloatArray] | None = None
+    has_background: bool = False
+    options: Mapping[str, Any] = field(default_factory=dict)
+
+
+KINDS: Final = {
+    "both sides": Kind(_both_sides),
+    "one side": Kind(_one_side),
+    "some inside": Kind(_some_inside, options={"scale": 2.5}),
+    "twins": Kind(_twins),
+    "far": Kind(_far, lambda _, n: np.array([0.0, 2.0, -1.0, 1.0])),
+    "skewed logits": Kind(_both_sides, lambda rng, n: 50.0 * rng.normal(size=n)),
+    "masks": Kind(_both_sides, _masked),
+    "equal distances": Kind(lambda scene: scene.sides(5) * scene.outside(1)),
+    "background": Kind(_both_sides, has_background=True),
+    "background, one side": Kind(_one_side, has_background=True, options={"scale": 0.3}),
+    "single point": Kind(lambda scene: scene.outside(1)),
+    "Gauss rule": Kind(_both_sides, options={"rule": "gauss", "scale": 1e-3}),
+    "one bin": Kind(_both_sides, options={"bins": 1}),
+    "all round": Kind(_all_round),
+    "far side": Kind(_far_side),
+    "far side, one side": Kind(lambda scene: np.abs(_far_side(scene))),
 }
-CIRCLE_KINDS: Final[dict[str, Kind]] = {
-    "both sides": _both_sides,
-    "all round": _all_round,
-    "one side": _one_side,
-    "far side": _far_side,
-    "background": _background,
-    "far": _far,
-    "far side, one side": _far_side_one_side,
-    "twins": _twins,
-    "some inside": _some_inside,
-    "skewed logits": _skewed_logits,
-    "masks": _masks,
-    "equal distances": _equal_distances,
-    "Gauss rule": _gauss_rule,
-}
-_SHARED_PATTERN: Final = ("line", "circle", "line")  # of the domains, for a kernel that lives on both
+ON_LINE: Final = (
+    *("both sides", "one side", "some inside", "background", "far", "twins", "skewed logits", "background, one side"),
+    *("masks", "equal distances", "Gauss rule", "single point", "one bin"),
+)
+ON_CIRCLE: Final = (
+    *("both sides", "all round", "one side", "far side", "background", "far", "far side, one side", "twins"),
+    *("some inside", "skewed logits", "masks", "equal distances", "Gauss rule"),
+)
 
 
 def input_case(problem: Problem, seed: int, name: str) -> Case:
     """Return the user's own points as the case `name`: by bins, and no more of them than a plain check can bear."""
-    settings, n = problem.settings, len(problem.angles)
+    settings = problem.settings
     exact = settings.rule == "exact"
-    bins = max(_FEWEST_BINS, _OWN_PAIRS // n)
+    bins = max(_FEWEST_BINS, _OWN_PAIRS // len(problem.angles))
     if settings.bins > bins:
         name, problem = f"{name} by {bins} bins", problem.replace(bins=bins, rule="midpoint")
     elif exact:
@@ -198,16 +161,15 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
 
 def random_cases(like: Settings, count: int, seed: int) -> Iterator[Case]:
     """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed."""
-    pattern = ("circle",) if _full_name(like) in NATIVE else _SHARED_PATTERN
+    native = BY_NAME[like.kernel.lower()].name in NATIVE
     drawn = {"line": 0, "circle": 0}
     for index in range(1, count + 1):
-        domain = pattern[(index - 1) % len(pattern)]
-        kinds = LINE_KINDS if domain == "line" else CIRCLE_KINDS
-        kind = list(kinds)[drawn[domain] % len(kinds)]
+        domain = "circle" if native or index % 3 == 2 else "line"
+        kinds = ON_LINE if domain == "line" else ON_CIRCLE
+        kind = kinds[drawn[domain] % len(kinds)]
         drawn[domain] += 1
         rng = np.random.default_rng((seed, index, 0))
-        problem = _problem(like, domain == "circle", kinds[kind], rng)
-        yield Case(f"{index} {kind}, {domain}", problem, seed, index)
+        yield Case(f"{index} {kind}, {domain}", _problem(like, domain == "circle", KINDS[kind], rng), seed, index)
 
 
 def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generator) -> Problem:
@@ -220,7 +182,7 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
         options["bandwidth"] = min(max(length, period / _WIDEST_ON_CIRCLE), period * _WIDEST_ON_CIRCLE)
         length = min(options["bandwidth"], period / 24.0)
         half_circle, spread = 0.5 * period / length, period
-    compact = _full_name(like) in COMPACT
+    compact = BY_NAME[like.kernel.lower()].name in COMPACT
     scene = Scene(
         rng,
         half=float(rng.uniform(0.15, 0.3) if compact else rng.uniform(0.5, 3.0)),
@@ -228,20 +190,19 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
         far=None if compact else (8.0 if circular else 1e3),
         half_circle=half_circle,
     )
-    offsets, extras = kind(scene)
+    offsets = kind.offsets(scene)
+    logits = None if kind.logits is None else kind.logits(rng, len(offsets))
+    if kind.has_background:
+        options["background"] = float(rng.uniform(0.05, 0.5))
     middle = float(rng.uniform(-spread, spread))
-    logits = extras.pop("logits", rng.normal(size=len(offsets)))
+    usual = rng.normal(size=len(offsets))  # drawn for every kind, so that what comes after is the same
     angles = middle + length * offsets
+    if circular:
+        angles = np.mod(angles, options["period"])  # the target stays where it is, across the wrap or not
+    options["bins"] = int(rng.integers(9, 65))
     return Problem(
-        np.mod(angles, options["period"])
-        if circular
-        else angles,  # the target stays where it is, across the wrap or not
-        logits,
+        angles,
+        usual if logits is None else logits,
         target=(middle - length * scene.half, middle + length * scene.half),
-        **{**options, "bins": int(rng.integers(9, 65)), **extras},
+        **{**options, **kind.options},
     )
-
-
-def _full_name(settings: Settings) -> str:
-    """Return the kernel's name, where the settings may have an alias."""
-    return BY_NAME[settings.kernel.lower()].name

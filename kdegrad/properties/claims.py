@@ -1,4 +1,7 @@
-"""The note's claims. It speaks of one bin: a node t, at which r_i = S_i K(t ⊖ x_i)/Σ_j S_j K(t ⊖ x_j)."""
+"""The claims of the note of 2022, with the proof of each in short; at length: kdegrad/properties/README.md.
+
+The note speaks of one bin: a node t, at which r_i = S_i K(t ⊖ x_i)/Σ_j S_j K(t ⊖ x_j).
+"""
 
 from __future__ import annotations
 
@@ -8,20 +11,19 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.problem import Problem
 from kdegrad.properties.base import (
     Case,
     Comparison,
     Evaluator,
+    Expectation,
+    GeneralProperty,
     LaplaceProperty,
     Property,
     Unmet,
-    compared,
-    rates_compared,
-    roundoff,
 )
-from kdegrad.properties.geometry import at_centre, offsets, require_clear_jumps, with_distances
-from kdegrad.properties.reference import picture, softmax
+from kdegrad.properties.comparisons import compared, rates_compared, require_clear_jumps, roundoff
+from kdegrad.properties.geometry import offsets, outward, target_centre
+from kdegrad.properties.reference import reference_of, softmax
 from kdegrad.properties.reference_kernels import formula_of
 
 _SCALES: Final = (1e-300, 1e-3, 1e3, 1e300)
@@ -30,7 +32,7 @@ _MOST_NODES: Final = 64  # of a rule whose nodes are evaluated one by one
 
 
 @final
-class OneHot(Property):
+class OneHot(GeneralProperty):
     """Where K is 1 for the points M at a label and 0 for the rest, p = Σ_M S and r_i = S_i/p for i in M, else 0.
 
     So L = -log Σ_M S and ∂L/∂z_i = S_i - r_i: softmax cross-entropy. Built twice: by `uniform` of half the smallest
@@ -48,28 +50,24 @@ class OneHot(Property):
     _SMALLEST = 1e-15  # S_i of a label: K(d)/K(0) must be small beside it
     _NARROW = 1e-40  # h/gap: (h/gap)^(ν+1) is then far below that for any ν > 0
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with the softmax written out."""
-        weights = softmax(case.problem.logits)
-        labels = np.unique(case.problem.angles[weights > self._SMALLEST])
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        problem = case.problem
+        weights = softmax(problem.logits)
+        labels = np.unique(problem.angles[weights > self._SMALLEST])
         for label in labels[np.linspace(0, len(labels) - 1, min(_MOST_LABELS, len(labels))).astype(int)]:
-            distances = np.abs(formula_of(case.problem).difference(case.problem.angles, label))
+            distances = np.abs(formula_of(problem).difference(problem.angles, label))
             matches = distances == 0.0
             gap = float(distances[~matches].min(initial=math.inf))
-            gap = gap if math.isfinite(gap) else case.problem.settings.bandwidth
+            gap = gap if math.isfinite(gap) else problem.settings.bandwidth
             if gap * self._NARROW < 1e-290:
                 raise Unmet(f"two points are {gap!r} apart: no narrower kernel fits a float64")
             match = float(weights[matches].sum())
-            for hot in self._hot(case.problem, float(label), gap):
-                seen, allowed = read(hot), roundoff(hot)
-                yield compared("the loss", seen.loss, -math.log(match), allowed)
-                yield compared("∂L/∂z", seen.logits, weights - np.where(matches, weights / match, 0.0), allowed)
-
-    def _hot(self, problem: Problem, label: float, gap: float) -> Iterator[Problem]:
-        """Yield the problem with kernels that are 1 at `label` and 0 from `gap` on."""
-        for kernel, h in (("uniform", 0.5 * gap), (problem.kernel.name, self._NARROW * gap)):
-            narrow = problem.replace(at=label, background=0.0, kernel=kernel, bandwidth=h)
-            yield narrow.replace(scale=math.exp(-formula_of(narrow).log_density_at(0.0, h)))
+            for kernel, h in (("uniform", 0.5 * gap), (problem.kernel.name, self._NARROW * gap)):
+                narrow = problem.replace(at=float(label), background=0.0, kernel=kernel, bandwidth=h)
+                hot = narrow.replace(scale=math.exp(-formula_of(narrow).log_density_at(0.0, h)))
+                answer, allowed = ask(hot), roundoff(hot)
+                yield compared("the loss", answer.loss, -math.log(match), allowed)
+                yield compared("∂L/∂z", answer.logits, weights - np.where(matches, weights / match, 0.0), allowed)
 
 
 @final
@@ -86,42 +84,41 @@ class KernelScale(Property):
         "from node to node (with a background E > 0, L does not move by -log c)"
     )
 
-    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Return ``breaks`` with a background, which does not scale."""
+    def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation:
         return "breaks" if background else "holds"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare each scale with the problem's own."""
-        problem, base = case.problem, read(case.problem)
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        problem, base = case.problem, ask(case.problem)
         for scale in _SCALES:
             scaled = problem.replace(scale=scale)
             log_c = math.log(scale) - math.log(problem.settings.scale)
-            seen, allowed = read(scaled), roundoff(problem, scaled, log_c=log_c)
-            yield compared(f"the loss at scale {scale:g}", seen.loss, base.loss - log_c, allowed)
+            answer, allowed = ask(scaled), roundoff(problem, scaled, log_c=log_c)
+            where = f"scale {scale:g}"
+            yield compared("the loss", answer.loss, base.loss - log_c, allowed, where=where)
             if problem.settings.background == 0.0:
-                yield compared(f"∂L/∂z at scale {scale:g}", seen.logits, base.logits, allowed)
+                yield compared("∂L/∂z", answer.logits, base.logits, allowed, where=where)
         if problem.settings.background == 0.0:
-            yield from self._node_by_node(case, read)
+            yield from self._node_by_node(case, ask)
 
-    def _node_by_node(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
+    def _node_by_node(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         """Compare Σ_m w_m of one-node problems, each with a scale of its own, with the whole."""
         whole = case.problem
         if whole.rule.bins > _MOST_NODES:
             whole = whole.replace(bins=_MOST_NODES)
-            if picture(whole).uncovered:
+            if reference_of(whole).uncovered:
                 return
         log_c = case.rng().uniform(-600.0, 600.0, whole.rule.bins)
-        parts = [read(whole.replace(at=t, scale=math.exp(c))) for t, c in zip(whole.rule.nodes, log_c, strict=True)]
+        parts = [ask(whole.replace(at=t, scale=math.exp(c))) for t, c in zip(whole.rule.nodes, log_c, strict=True)]
         weights = whole.rule.weights
         gradient = np.sum([w * part.logits for w, part in zip(weights, parts, strict=True)], axis=0)
         loss = sum(w * (part.loss + c) for w, part, c in zip(weights, parts, log_c, strict=True))
-        own, allowed = read(whole), roundoff(whole, log_c=float(np.abs(log_c).max()))
+        own, allowed = ask(whole), roundoff(whole, log_c=float(np.abs(log_c).max()))
         yield compared("∂L/∂z, c(x) per node", gradient, own.logits, allowed)
         yield compared("the loss, c(x) per node", loss, own.loss + math.log(whole.settings.scale), allowed)
 
 
 @final
-class EqualDistance(Property):
+class EqualDistance(GeneralProperty):
     """At one bin t, ∂L/∂z_i / S_i = Σ_j r_j - (1-E) C K(t ⊖ x_i)/p: it depends on i through the distance alone.
 
     Every point gets a companion at its mirror image in t, with another logit.
@@ -135,8 +132,7 @@ class EqualDistance(Property):
     )
     precondition = "a positive density at the bin (the check mirrors every point in it)"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare each point's gradient with its companion's, at the ratio of their weights and per weight."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
         nodes = problem.rule.nodes
         t = float(nodes[len(nodes) // 3])
@@ -148,15 +144,15 @@ class EqualDistance(Property):
             labels=None,
         )
         require_clear_jumps(mirrored)
-        seen, allowed = read(mirrored), roundoff(mirrored)
-        own, companion = np.split(seen.logits, 2)
+        answer, allowed = ask(mirrored), roundoff(mirrored)
+        own, companion = np.split(answer.logits, 2)
         yield compared("∂L/∂z of the mirror image", companion, np.exp(-drop) * own, allowed)
-        rate, companion_rate = np.split(seen.per_weight, 2)
+        rate, companion_rate = np.split(answer.per_weight, 2)
         yield rates_compared("∂L/∂z / S of the mirror image", companion_rate, rate, allowed)
 
 
 @final
-class EqualDistanceMoved(Property):
+class EqualDistanceMoved(GeneralProperty):
     """With every |t ⊖ x_j| = d, p(t) = C K_h(d) Σ_j S_j = C K_h(d), so that r_i = S_i."""
 
     id = "equal-distance-moved"
@@ -168,8 +164,7 @@ class EqualDistanceMoved(Property):
     precondition = "any points (the check moves them to t ± d, t = 0)"
     _DISTANCES = (0.0, 0.5, 0.95, 3.0, 30.0, 1e3, 1e6)  # in bandwidths
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with the kernel's formula at each distance."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, formula = case.problem, formula_of(case.problem)
         h, n = problem.settings.bandwidth, len(problem.angles)
         sides = case.rng().choice((-1.0, 1.0), n)
@@ -178,9 +173,10 @@ class EqualDistanceMoved(Property):
             if log_k == -math.inf:
                 continue
             ring = problem.replace(angles=sides * d, at=0.0, background=0.0)
-            seen, allowed = read(ring), roundoff(ring)
-            yield compared(f"∂L/∂z at d = {d:g}", seen.logits, np.zeros(n), allowed)
-            yield compared(f"the loss at d = {d:g}", seen.loss, -log_k - math.log(problem.settings.scale), allowed)
+            answer, allowed = ask(ring), roundoff(ring)
+            yield compared("∂L/∂z", answer.logits, np.zeros(n), allowed, where=f"d = {d:g}")
+            loss = -log_k - math.log(problem.settings.scale)
+            yield compared("the loss", answer.loss, loss, allowed, where=f"d = {d:g}")
 
 
 @final
@@ -198,12 +194,10 @@ class LaplaceShift(LaplaceProperty):
     )
     precondition = "δ > 0, a positive density at c; as a control: a break that the closed form predicts"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare the gradients before and after."""
-        before = at_centre(case.problem)
-        distances = np.abs(offsets(before))
-        nearest = float(distances.min())
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        before = case.problem.replace(at=target_centre(case.problem))
+        nearest = float(np.abs(offsets(before)).min())
         if nearest == 0.0:
             raise Unmet("δ = 0: a point is in the bin already")
-        after = with_distances(before, distances - nearest)
-        yield compared("∂L/∂z", read(after).logits, read(before).logits, roundoff(before, after))
+        after = outward(before, -nearest)
+        yield compared("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))

@@ -1,4 +1,4 @@
-"""Bins against the integral, which is found here by Gauss panels that are halved until they agree."""
+"""Bins against the integral, which is found here by Gauss panels that are split until they agree."""
 
 from __future__ import annotations
 
@@ -9,19 +9,21 @@ from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import ROUNDINGS, Case, Comparison, Evaluator, Property, Unmet, compared, roundoff
-from kdegrad.properties.geometry import over_target
-from kdegrad.properties.reference import EPSILON, Reading, log_densities, target_condition
-from kdegrad.properties.reference_kernels import formula_of, panel_nodes
+from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, GeneralProperty, Unmet
+from kdegrad.properties.comparisons import ROUNDINGS, compared, roundoff
+from kdegrad.properties.geometry import over_target, require_target, target_width
+from kdegrad.properties.reference import EPSILON, log_densities, target_condition
+from kdegrad.properties.reference_kernels import LEGENDRE, formula_of
 
 _BINS: Final = (16, 128, 1024)
-_MOST_POINTS: Final = 2_000
+MOST_POINTS: Final = 2_000
 _HIGHEST_MOMENT: Final = 40
 _STEP: Final = 1e-3  # of a logit, a bandwidth, a log bandwidth
-_MOST_HALVINGS: Final = 40
+MOST_HALVINGS: Final = 40
 _MOST_PANELS: Final = 3_000  # open at once; steep places need some 10 at a time
 _SMALL: Final = 1e-3  # of the target: a panel narrower than this may be off by as much as one that wide
 _UNEVEN: Final = 0.41421356  # where a panel is split: halves would end where points at equal distances take turns
@@ -29,7 +31,7 @@ _SAMPLED: Final = 1.1  # a variation seen at 20 nodes a panel misses a little be
 
 
 @final
-class Quadrature(Property):
+class Quadrature(GeneralProperty):
     """A bin of width H errs by at most H²/8 times the variation of f' in it (its Peano kernel), f = log p.
 
     Summed, |L_B - L| ≤ H² V(f')/(8 (b-a)): order 2, with the constant. Where K jumps, f' has no bounded variation but f
@@ -45,19 +47,18 @@ class Quadrature(Property):
     )
     precondition = "a target, a positive density all over it, at most 2000 points"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare ever more bins with the panels; the rules exact and gauss too, where they were asked for."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
         fine = integrate(problem)
-        width = problem.width or math.nan
+        width = target_width(problem)
         for bins in _BINS:
             binned = problem.replace(rule="midpoint", bins=bins)
             bin_width, allowed = width / bins, roundoff(binned)
             order_2, order_1 = bin_width**2 * fine.slope_variation / 8.0, bin_width * fine.variation / 2.0
             limit = order_1 if problem.kernel.name == "uniform" else order_2
-            yield compared(f"the loss by {bins} bins", read(binned).loss, fine.loss, allowed, _SAMPLED * limit / width)
+            yield compared(f"the loss by {bins} bins", ask(binned).loss, fine.loss, allowed, _SAMPLED * limit / width)
         if case.exact:
-            yield compared("the exact loss", read(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
+            yield compared("the exact loss", ask(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
         if problem.settings.rule == "gauss":
             yield from _moments(problem)
 
@@ -68,7 +69,7 @@ def _moments(problem: Problem) -> Iterator[Comparison]:
     u_m are the nodes brought to [-1, 1], and P_k Legendre's polynomials, (k+1) P_{k+1} = (2k+1) u P_k - k P_{k-1}. A
     node that is a rounding off moves P_k by up to k(k+1)/2 of it.
     """
-    rule, (low, high) = problem.rule, problem.target or (math.nan, math.nan)
+    rule, (low, high) = problem.rule, require_target(problem)
     u = (2.0 * rule.nodes - low - high) / (high - low)
     most = min(2 * rule.bins - 1, _HIGHEST_MOMENT)
     before, polynomial = np.zeros_like(u), np.ones_like(u)
@@ -80,36 +81,35 @@ def _moments(problem: Problem) -> Iterator[Comparison]:
     yield compared("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
 
 
-def integral_slopes(problem: Problem, seen: Reading) -> Iterator[Comparison]:
-    """Yield that gradients are the derivatives of the integral, for the two points that have most of the target.
+def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
+    """Yield that gradients are the derivatives of the integral, for the two points with the largest responsibility.
 
-    They are had by Richardson's differences of step δ, where the integral can be had,
+    Where the integral can be found, they are compared with its Richardson differences of step δ,
 
         (4 D(δ) - D(2δ))/3,   D(δ) = (L(+δ) - L(-δ))/(2δ);   4 |D(δ) - D(2δ)| is how far they may be off.
     """
     h = problem.settings.bandwidth
-    length = min(h, problem.width or h)
+    length = min(h, target_width(problem))
     if formula_of(problem).is_compact and _nearest_edges(problem) < 4.0 * _STEP * h:
         return  # where edges meet, or one meets an end of the target, L may have no derivative, or change it in a step
 
-    def moved(values: FloatArray, point: int, unit: float) -> Callable[[float], FloatArray]:
-        return lambda step: np.where(np.arange(len(values)) == point, values + unit * step, values)
+    def moved(name: str, point: int, unit: float) -> Callable[[float], Problem]:
+        values = getattr(problem, name)
+        return lambda step: problem.replace(**{name: values + unit * step * (np.arange(len(values)) == point)})
 
-    changes: list[tuple[str, float, str, Callable[[float], object]]] = [
-        ("∂L/∂log h", seen.log_bandwidth, "bandwidth", lambda step: h * math.exp(step))
+    def difference(at: Callable[[float], Problem], step: float) -> float:
+        return (integrate(at(step)).loss - integrate(at(-step)).loss) / (2.0 * step)
+
+    changes: list[tuple[str, float, Callable[[float], Problem]]] = [
+        ("∂L/∂log h", answer.log_bandwidth, lambda step: problem.replace(bandwidth=h * math.exp(step)))
     ]
-    for point in np.argsort(-seen.responsibilities)[:2].tolist():
-        changes.append(("∂L/∂z", float(seen.logits[point]), "logits", moved(problem.logits, point, 1.0)))
-        slope = float(seen.angles[point] * (length / h))  # per `length`
-        changes.append(("∂L/∂x", slope, "angles", moved(problem.angles, point, length)))
-
-    def difference(name: str, at: Callable[[float], object], step: float) -> float:
-        above, below = (integrate(problem.replace(**{name: at(sign * step)})).loss for sign in (1.0, -1.0))
-        return (above - below) / (2.0 * step)
+    for point in np.argsort(-answer.responsibilities)[:2].tolist():
+        changes.append(("∂L/∂z", float(answer.logits[point]), moved("logits", point, 1.0)))
+        changes.append(("∂L/∂x", float(answer.angles[point] * (length / h)), moved("angles", point, length)))
 
     with suppress(Unmet):
-        for what, slope, name, at in changes:
-            coarse, fine = (difference(name, at, step) for step in (2.0 * _STEP, _STEP))
+        for what, slope, at in changes:
+            coarse, fine = difference(at, 2.0 * _STEP), difference(at, _STEP)
             want, off = (4.0 * fine - coarse) / 3.0, 4.0 * abs(fine - coarse)
             yield compared(f"{what} by the rule exact", slope, want, roundoff(problem) / _STEP, off)
 
@@ -117,13 +117,14 @@ def integral_slopes(problem: Problem, seen: Reading) -> Iterator[Comparison]:
 def _nearest_edges(problem: Problem) -> float:
     """Return the least distance between two of the places where kernels end and the target's ends."""
     period, h = formula_of(problem).period, problem.settings.bandwidth
-    places = np.concatenate([problem.angles - h, problem.angles + h, problem.target or ()])
+    places = np.concatenate([problem.angles - h, problem.angles + h, require_target(problem)])
     if period is None:
         return float(np.diff(np.sort(places)).min())
     turn = np.sort(np.mod(places, period))
     return float(np.diff(turn, append=turn[0] + period).min())
 
 
+@final
 @dataclass(frozen=True)
 class Integral:
     """L = -1/(b-a) ∫ log p, and the total variation of log p and of its derivative over [a, b]."""
@@ -134,81 +135,70 @@ class Integral:
 
 
 def integrate(problem: Problem) -> Integral:
-    """Return the integral by Gauss panels that are split at the kinks of p and halved until they agree.
+    """Return the integral by Gauss panels that are split at the kinks of p and then until they agree.
 
     Raises
     ------
     Unmet
         For too many points; where the density is 0 inside [a, b], or so near to it that the panels do not settle.
     """
-    assert problem.target is not None  # over_target saw to it
-    if len(problem.angles) > _MOST_POINTS:
+    if len(problem.angles) > MOST_POINTS:
         raise Unmet(f"{len(problem.angles)} points are too many for an integral written out plainly")
-    width = problem.width or math.nan
+    width = target_width(problem)
     settled: list[FloatArray] = []
-    total, open_panels, allowed = 0.0, _split_at_kinks(problem), roundoff(problem) / 8.0
-    for _ in range(_MOST_HALVINGS):
-        low, high = open_panels
+    total, allowed = 0.0, roundoff(problem) / 8.0
+    low, high = _first_panels(problem)
+    for _ in range(MOST_HALVINGS):
         middle = low + _UNEVEN * (high - low)
         whole = _panel_integrals(problem, low, high)
-        halves = _panel_integrals(problem, low, middle) + _panel_integrals(problem, middle, high)
-        agreed = np.abs(whole - halves) <= allowed * np.maximum(high - low, _SMALL * width)
-        total += float(halves[agreed].sum())
+        parts = _panel_integrals(problem, low, middle) + _panel_integrals(problem, middle, high)
+        agreed = np.abs(whole - parts) <= allowed * np.maximum(high - low, _SMALL * width)
+        total += float(parts[agreed].sum())
         settled += [np.stack([low, middle])[:, agreed], np.stack([middle, high])[:, agreed]]
         low, middle, high = low[~agreed], middle[~agreed], high[~agreed]
-        open_panels = np.stack([np.concatenate([low, middle]), np.concatenate([middle, high])])
-        if not low.size or low.size > _MOST_PANELS:
+        low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        if not low.size or low.size > 2 * _MOST_PANELS:
             break
     if low.size:
         raise Unmet("the density comes so near to 0 in the target that no integral settles")
     low, high = np.concatenate(settled, axis=1)
-    order = np.argsort(low)
-    values, slopes = log_densities(problem, _samples(low[order], high[order]))
+    order = np.argsort(low)[:, np.newaxis]
+    low, high = low[order], high[order]
+    inside = np.concatenate([[-1.0 + 1e-9], LEGENDRE[0], [1.0 - 1e-9]])  # and the ends of each panel
+    values, slopes = log_densities(problem, (0.5 * (high + low) + 0.5 * (high - low) * inside).ravel())
     return Integral(-total / width, float(np.abs(np.diff(values)).sum()), float(np.abs(np.diff(slopes)).sum()))
 
 
-def _split_at_kinks(problem: Problem) -> FloatArray:
-    """Return the panels between the kinks of p: low and high ends, shape (2, panels)."""
-    assert problem.target is not None  # over_target saw to it
-    low, high = problem.target
-    formula = formula_of(problem)
-    kinks = np.array([0.0, *formula.kinks(problem.settings.bandwidth)])
-    places = np.concatenate([np.add.outer(problem.angles, kinks), np.subtract.outer(problem.angles, kinks)]).ravel()
-    if formula.period is not None:
-        places = low + np.mod(places - low, formula.period)
-    edges = np.unique(np.clip(np.concatenate([places, _flanks(problem), [low, high]]), low, high))
-    return np.stack([edges[:-1], edges[1:]])
+def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """Return the low and high ends of the panels to begin with.
 
-
-def _flanks(problem: Problem) -> FloatArray:
-    """Return places in ever larger steps from the points, one a bandwidth at most: a narrow bump hides from a panel."""
-    assert problem.target is not None  # over_target saw to it
-    low, high = problem.target
+    They end at the kinks of p, and in ever larger steps from the points, one a bandwidth at most: a narrow bump hides
+    from a panel.
+    """
+    low, high = require_target(problem)
     h, formula = problem.settings.bandwidth, formula_of(problem)
+
+    def around(distances: ArrayLike) -> FloatArray:
+        places = np.add.outer(problem.angles, np.concatenate([np.negative(distances), distances])).ravel()
+        return np.asarray(places if formula.period is None else low + np.mod(places - low, formula.period))
+
     steps = h * 8.0 ** np.arange(math.ceil(math.log(max((high - low) / h, 1.0), 8.0)))
-    places = np.add.outer(problem.angles, np.concatenate([-steps, steps])).ravel()
-    if formula.period is not None:
-        places = low + np.mod(places - low, formula.period)
-    places = np.sort(places[(places > low) & (places < high)])
-    thinned = places[np.unique(np.floor((places - low) / h), return_index=True)[1]]
-    if len(thinned) > _MOST_PANELS:
+    flanks = around(steps)
+    flanks = np.sort(flanks[(flanks > low) & (flanks < high)])
+    flanks = flanks[np.unique(np.floor((flanks - low) / h), return_index=True)[1]]
+    if len(flanks) > _MOST_PANELS:
         raise Unmet(f"a target {(high - low) / h:.1e} bandwidths wide: its bumps are too many for a plain integral")
-    return np.asarray(thinned)
+    kinks = around(np.array([0.0, *formula.kinks(h)]))
+    edges = np.unique(np.clip(np.concatenate([kinks, flanks, [low, high]]), low, high))
+    return edges[:-1], edges[1:]
 
 
 def _panel_integrals(problem: Problem, low: FloatArray, high: FloatArray) -> FloatArray:
     """Return ∫ log p over each panel by 20 Gauss nodes."""
-    nodes, weights = panel_nodes(np.array([-1.0, 1.0]))
+    nodes, weights = LEGENDRE
     half = 0.5 * (high - low)[:, np.newaxis]
     t = 0.5 * (high + low)[:, np.newaxis] + half * nodes
     values, _ = log_densities(problem, t.ravel())
     if np.isneginf(values).any():
         raise Unmet("the density is 0 somewhere in the target: the integral is infinite")
     return np.asarray((values.reshape(t.shape) * (half * weights)).sum(axis=1))
-
-
-def _samples(low: FloatArray, high: FloatArray) -> FloatArray:
-    """Return 22 places in each panel in ascending order: the Gauss nodes, and its ends from inside."""
-    nodes, _ = panel_nodes(np.array([-1.0, 1.0]))
-    inside = np.concatenate([[-1.0 + 1e-9], nodes, [1.0 - 1e-9]])
-    return np.asarray((0.5 * (high + low)[:, np.newaxis] + 0.5 * (high - low)[:, np.newaxis] * inside).ravel())

@@ -1,4 +1,7 @@
-"""What becomes of the gradient when the points move away from the target, to D → ∞: the tail of the kernel decides."""
+"""The gradient as the points move away from the target, D → ∞: the tail of the kernel decides.
+
+The proofs in short; at length: kdegrad/properties/README.md.
+"""
 
 from __future__ import annotations
 
@@ -11,8 +14,10 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import SKIPPED, Case, Comparison, Evaluator, Property, Unmet, compared, reference, roundoff
-from kdegrad.properties.geometry import beyond_edge, offsets, over_target, with_distances
+from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
+from kdegrad.properties.comparisons import compared, roundoff
+from kdegrad.properties.evaluators import reference
+from kdegrad.properties.geometry import beyond_edge, outward, over_target, target_width
 from kdegrad.properties.reference import EPSILON, softmax
 from kdegrad.properties.reference_kernels import COMPACT, HEAVY_TAILS, formula_of
 
@@ -38,43 +43,36 @@ class FarField(Property):
     )
     precondition = "on the line, all points outside [a, b]; compact kernels: with a background"
 
-    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Return a skip for a circle, which has no far field, and for a compact kernel, which has no tail."""
+    def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
         if domain == "circle":
-            return SKIPPED + "a circle has no far field"
+            return Skipped("a circle has no far field")
         if kernel in COMPACT and not background:
-            return SKIPPED + f"{kernel} is 0 far out: no gradient is defined without a background"
+            return Skipped(f"{kernel} is 0 far out: no gradient is defined without a background")
         return "holds"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with the limit of the kernel's tail."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
         beyond_edge(problem)
         kernel = problem.kernel.name
         if problem.settings.background > 0.0:
-            yield from _background(problem, read)
+            yield from _background(problem, ask)
         elif kernel in HEAVY_TAILS:
-            yield from _heavy(problem, read)
+            yield from _heavy(problem, ask)
         elif kernel == "gaussian":
-            yield from _gaussian(problem, read)
+            yield from _gaussian(problem, ask)
         else:
-            yield from _exponential(problem, read)
+            yield from _exponential(problem, ask)
 
 
-def outward(problem: Problem, step: float) -> Problem:
-    """Return the problem with every point farther from the centre by `step`."""
-    return with_distances(problem, np.abs(offsets(problem)) + step)
-
-
-def _exponential(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+def _exponential(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare with the laplace gradient where the points are."""
     limit = reference(problem.replace(kernel="laplace")).logits
     for u in (_SETTLED, 1e4):
         away = outward(problem, u * problem.settings.bandwidth)
-        yield compared(f"∂L/∂z at D = {u:g} h", read(away).logits, limit, roundoff(problem, away))
+        yield compared("∂L/∂z", ask(away).logits, limit, roundoff(problem, away), where=f"D = {u:g} h")
 
 
-def _gaussian(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+def _gaussian(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare R_i with the share of nodes where i is nearest, at the D of the least tolerance."""
     h = problem.settings.bandwidth
     log_weights = problem.logits - problem.logits.max()  # up to a constant; S itself may underflow
@@ -94,10 +92,11 @@ def _gaussian(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
         return _Trial(u, away, roundoff(away), float(problem.rule.weights @ rest))
 
     best = _best(try_out(10.0 ** (0.5 * k)) for k in range(4, 11))
-    yield compared(f"R at D = {best.u:g} h", read(best.away).responsibilities, fractions, best.roundoff, best.limit)
+    shares, where = ask(best.away).responsibilities, f"D = {best.u:g} h"
+    yield compared("R", shares, fractions, best.roundoff, best.limit, where=where)
 
 
-def _heavy(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare D ∂L/∂z_i with (ν+1) S_i (d̄_i - Σ_j S_j d̄_j), both in units of (ν+1)·spread.
 
     The next orders: log K_h(d + D) is linear in d to a relative d/D + νh²/D², and its exponential is linear to
@@ -117,12 +116,12 @@ def _heavy(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
         return _Trial(step / h, away, roundoff(away) * step / ((df + 1.0) * spread), order)
 
     best = _best(try_out(base * 10.0**k) for k in range(2, 8))
-    scaled = read(best.away).logits * (best.u * h) / ((df + 1.0) * spread)
-    what = f"D ∂L/∂z / ((ν+1) spread) at D = {best.u:g} h"
-    yield compared(what, scaled, limit, best.roundoff, best.limit)
+    scaled = ask(best.away).logits * (best.u * h) / ((df + 1.0) * spread)
+    where = f"D = {best.u:g} h"
+    yield compared("D ∂L/∂z / ((ν+1) spread)", scaled, limit, best.roundoff, best.limit, where=where)
 
 
-def _background(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
+def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare the largest gradient with its bound, in units of the bound: no more than 1 is allowed."""
     settings, formula = problem.settings, formula_of(problem)
     for u in (0.0, 3.0, 30.0):
@@ -130,11 +129,11 @@ def _background(problem: Problem, read: Evaluator) -> Iterator[Comparison]:
         least = float(np.abs(_node_distances(away)).min())
         log_k = formula.log_density_at(least, settings.bandwidth)
         factor = (1.0 - settings.background) * settings.scale / settings.background
-        bound = factor * float(problem.width or 0.0) * math.exp(log_k)
-        largest = float(np.abs(read(away).logits).max())
+        bound = factor * target_width(problem) * math.exp(log_k)
+        largest = float(np.abs(ask(away).logits).max())
         within = largest / bound if bound > 0.0 else (0.0 if largest == 0.0 else math.inf)
         excess = np.maximum(1.0, within)  # max() would drop a NaN
-        yield compared(f"max |∂L/∂z| over its bound at D = {u:g} h", excess, 1.0, roundoff(away))
+        yield compared("max |∂L/∂z| over its bound", excess, 1.0, roundoff(away), where=f"D = {u:g} h")
 
 
 @dataclass(frozen=True, eq=False)

@@ -5,29 +5,16 @@ from __future__ import annotations
 from typing import Any
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Unmet
-from kdegrad.properties.reference import EPSILON, picture
 from kdegrad.properties.reference_kernels import formula_of
 
 
-def centre(problem: Problem) -> float:
-    """Return the target's centre c, or the single node where there is no target."""
-    if problem.target is None:
-        assert problem.settings.at is not None  # Settings saw to it
-        return float(problem.settings.at)
-    return 0.5 * (float(problem.target[0]) + float(problem.target[1]))
-
-
-def at_centre(problem: Problem) -> Problem:
-    """Return the problem with the one bin in the target's centre."""
-    return problem.replace(at=centre(problem))
-
-
-def over_target(problem: Problem) -> Problem:
-    """Return the problem with its bins over the whole target.
+def require_target(problem: Problem) -> tuple[float, float]:
+    """Return the ends a, b of the target.
 
     Raises
     ------
@@ -36,23 +23,38 @@ def over_target(problem: Problem) -> Problem:
     """
     if problem.target is None:
         raise Unmet("no target is given, only one bin")
+    return float(problem.target[0]), float(problem.target[1])
+
+
+def target_width(problem: Problem) -> float:
+    """Return b - a, or raise `Unmet` as `require_target` does."""
+    low, high = require_target(problem)
+    return high - low
+
+
+def over_target(problem: Problem) -> Problem:
+    """Return the problem with its bins over the whole target, or raise `Unmet` as `require_target` does."""
+    require_target(problem)
     return problem if problem.settings.at is None else problem.replace(at=None)
+
+
+def target_centre(problem: Problem) -> float:
+    """Return the target's centre c, or the single node where there is no target."""
+    if problem.target is None:
+        return float(problem.rule.nodes[0])
+    low, high = require_target(problem)
+    return 0.5 * (low + high)
 
 
 def offsets(problem: Problem) -> FloatArray:
     """Return x_j ⊖ c, shape (N,)."""
-    return formula_of(problem).difference(problem.angles, np.asarray(centre(problem)))
+    return formula_of(problem).difference(problem.angles, np.asarray(target_centre(problem)))
 
 
-def half_width(problem: Problem) -> float:
-    """Return (b-a)/2."""
-    assert problem.width is not None  # over_target saw to it
-    return 0.5 * problem.width
-
-
-def with_distances(problem: Problem, distances: FloatArray) -> Problem:
-    """Return the problem with every point at its side of the centre c, but at the given distance from it."""
-    return problem.replace(angles=centre(problem) + np.copysign(distances, offsets(problem)))
+def outward(problem: Problem, steps: ArrayLike) -> Problem:
+    """Return the problem with every point at its side of the centre c, but farther from it by `steps`."""
+    seen = offsets(problem)
+    return problem.replace(angles=target_centre(problem) + np.copysign(np.abs(seen) + steps, seen))
 
 
 def beyond_edge(problem: Problem) -> FloatArray:
@@ -63,7 +65,7 @@ def beyond_edge(problem: Problem) -> FloatArray:
     Unmet
         If a point is inside, or if an antipode of one is (on a circle, where its distance to the nodes would bend).
     """
-    distances, half = np.abs(offsets(problem)), half_width(problem)
+    distances, half = np.abs(offsets(problem)), 0.5 * target_width(problem)
     inside = int((distances < half).sum())
     if inside:
         raise Unmet(f"{inside} of {len(distances)} points inside [a, b]: all must be outside")
@@ -81,9 +83,3 @@ def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **chang
         "target": None if target is None else tuple(sorted(factor * end + shift for end in target)),
     }
     return problem.replace(**{**moved, **changes})
-
-
-def require_clear_jumps(problem: Problem) -> None:
-    """Raise `Unmet` if a pair lies within rounding of the edge where `uniform` jumps."""
-    if problem.kernel.name == "uniform" and picture(problem).kink_clearance < 1e3 * EPSILON:
-        raise Unmet("a node is within rounding of the edge of uniform: either side is right")

@@ -1,4 +1,4 @@
-"""The ground under the claims: what any correct loss and gradient must satisfy, whatever the kernel."""
+"""What any correct loss and gradient must satisfy, whatever the kernel; at length: kdegrad/properties/README.md."""
 
 from __future__ import annotations
 
@@ -12,19 +12,18 @@ import numpy as np
 
 from kdegrad.objective import evaluate, loss_and_grad, responsibilities_by_bin
 from kdegrad.properties.base import (
-    SKIPPED,
     Case,
     Comparison,
     Evaluator,
+    Expectation,
+    GeneralProperty,
     Property,
-    compared,
-    rates_compared,
-    reference,
-    roundoff,
-    same,
+    Skipped,
 )
+from kdegrad.properties.comparisons import compared, rates_compared, require_clear_jumps, roundoff, same
 from kdegrad.properties.convergence import integral_slopes
-from kdegrad.properties.geometry import mapped, require_clear_jumps
+from kdegrad.properties.evaluators import reference
+from kdegrad.properties.geometry import mapped, target_width
 from kdegrad.properties.reference import derivative, target_condition
 
 _MOST_NODES: Final = 4096  # that are looked at one by one
@@ -32,21 +31,20 @@ _MOST_COORDINATES: Final = 16  # that are differentiated one by one
 
 
 @final
-class LogitOffset(Property):
+class LogitOffset(GeneralProperty):
     """A softmax forgets a common offset: e^c leaves numerator and denominator."""
 
     id = "logit-offset"
     family = "ground"
     statement = "z + c changes nothing: S_j = e^(z_j + c)/Σ_k e^(z_k + c)"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare for small and large c."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         for c in (-1e4, -0.3, 700.0):
-            yield from same(read, case.problem, case.problem.replace(logits=case.problem.logits + c))
+            yield from same(ask, case.problem, case.problem.replace(logits=case.problem.logits + c))
 
 
 @final
-class ZeroSum(Property):
+class ZeroSum(GeneralProperty):
     """Σ_i r_i(x) is the points' share of p̃(x), 1 - E/((b-a) p̃); and Σ_i (S_i Σ_j R_j - R_i) = Σ_j R_j - Σ_i R_i = 0."""
 
     id = "zero-sum"
@@ -56,32 +54,31 @@ class ZeroSum(Property):
         "= R_i"
     )
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare the sums; p̃ is the reference's."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, allowed = case.problem, roundoff(case.problem)
-        seen, plain = read(problem), reference(problem)
-        yield compared("Σ ∂L/∂z", seen.logits.sum(), 0.0, allowed)
-        yield compared("Σ S", seen.weights.sum(), 1.0, allowed)
+        answer, plain = ask(problem), reference(problem)
+        yield compared("Σ ∂L/∂z", answer.logits.sum(), 0.0, allowed)
+        yield compared("Σ S", answer.weights.sum(), 1.0, allowed)
         background = problem.settings.background
         shares = np.ones(problem.rule.bins)
         if background > 0.0:
-            shares -= background / (problem.width or math.nan) * np.exp(-plain.log_density)
-        yield compared("Σ R", seen.responsibilities.sum(), problem.rule.weights @ shares, allowed)
+            shares -= background / target_width(problem) * np.exp(-plain.log_density)
+        yield compared("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, allowed)
         sums, means = [], np.zeros((2, len(problem.angles)))
         by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)
         for w, of_bin in islice(by_bin, _MOST_NODES):
             sums.append([numbers.sum() for numbers in of_bin])
             means += w * np.array(of_bin)
         r_sums, gradient_sums = np.array(sums).T
-        yield compared("Σ r at the nodes", r_sums, shares[:_MOST_NODES], allowed)
-        yield compared("Σ ∂L/∂z at the nodes", gradient_sums, np.zeros(len(gradient_sums)), allowed)
+        yield compared("Σ r", r_sums, shares[:_MOST_NODES], allowed, where="the nodes")
+        yield compared("Σ ∂L/∂z", gradient_sums, np.zeros(len(gradient_sums)), allowed, where="the nodes")
         if problem.rule.bins <= _MOST_NODES:
             yield compared("the mean of r over the nodes", means[0], plain.responsibilities, allowed)
             yield compared("the mean of ∂L/∂z over the nodes", means[1], plain.logits, allowed)
 
 
 @final
-class Derivative(Property):
+class Derivative(GeneralProperty):
     """∂L = Im L(· + iε)/ε, exact to round-off, of the loss written out on complex numbers.
 
     That loss and the one reported are compared too, so that the gradients are the derivatives of what is reported.
@@ -94,94 +91,89 @@ class Derivative(Property):
         "exact: differences of the integral too)"
     )
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare single coordinates, and for many points random directions too."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, n = case.problem, len(case.problem.angles)
-        seen, still = read(problem), np.zeros(n)
+        answer, still = ask(problem), np.zeros(n)
         allowed, slopes_allowed = roundoff(problem), roundoff(problem, slopes=True)
-        yield compared("the loss", seen.loss, reference(problem).loss, allowed)
+        yield compared("the loss", answer.loss, reference(problem).loss, allowed)
         chosen = np.linspace(0, n - 1, min(n, _MOST_COORDINATES)).astype(int)
         directions = np.equal.outer(chosen, np.arange(n)).astype(np.float64)
         if n > _MOST_COORDINATES:
             directions = np.concatenate([directions, case.rng().choice((-1.0, 1.0), (4, n))])
         by_logits = [derivative(problem, v, still, 0.0) for v in directions]
-        yield compared("∂L/∂z", directions @ seen.logits, by_logits, allowed)
+        yield compared("∂L/∂z", directions @ answer.logits, by_logits, allowed)
         by_angles = [derivative(problem, still, v, 0.0) for v in directions]
-        yield compared("h ∂L/∂x", directions @ seen.angles, by_angles, slopes_allowed)
-        yield compared("∂L/∂log h", seen.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
+        yield compared("h ∂L/∂x", directions @ answer.angles, by_angles, slopes_allowed)
+        yield compared("∂L/∂log h", answer.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
         if case.exact and problem.settings.at is None:
-            yield from integral_slopes(problem, read(problem.replace(rule="exact")))
+            yield from integral_slopes(problem, ask(problem.replace(rule="exact")))
 
 
 @final
-class Permutation(Property):
+class Permutation(GeneralProperty):
     """A sum does not know the order of its terms."""
 
     id = "permutation"
     family = "ground"
     statement = "Reordering the points permutes the gradient and leaves L"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with the points drawn in another order."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
         order = case.rng().permutation(len(problem.angles))
         after = problem.replace(angles=problem.angles[order], logits=problem.logits[order], labels=None)
-        yield from same(read, problem, after, points=order)
+        yield from same(ask, problem, after, points=order)
 
 
 @final
-class Merge(Property):
+class Merge(GeneralProperty):
     """e^z = 2 e^(z - log 2): two halves at one place stand in p for the whole, and each has half of r."""
 
     id = "merge"
     family = "ground"
     statement = "A point split in two of half its weight (logits lower by log 2) shares its gradient in halves"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Split the heaviest point and one other."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, n = case.problem, len(case.problem.angles)
         for split in {int(np.argmax(problem.logits)), int(case.rng().integers(n))}:
             parts = np.append(np.arange(n), split)
             halved = np.where(parts == split, math.log(2.0), 0.0)
             after = problem.replace(angles=problem.angles[parts], logits=problem.logits[parts] - halved, labels=None)
-            old, new, allowed = read(problem), read(after), roundoff(problem, after)
+            old, new, allowed = ask(problem), ask(after), roundoff(problem, after)
             yield compared("the loss", new.loss, old.loss, allowed)
             yield compared("∂L/∂z", new.logits, old.logits[parts] * np.exp(-halved), allowed)
 
 
 @final
-class Reflection(Property):
+class Reflection(GeneralProperty):
     """K is even: |(-t) ⊖ (-x)| = |t ⊖ x|, and ∂/∂(-x) = -∂/∂x."""
 
     id = "reflection"
     family = "ground"
     statement = "Mirroring all angles and the target leaves L and ∂L/∂z, and changes the sign of ∂L/∂x"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with everything mirrored in 0."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         require_clear_jumps(case.problem)
-        yield from same(read, case.problem, mapped(case.problem, factor=-1.0), angle_sign=-1.0)
+        yield from same(ask, case.problem, mapped(case.problem, factor=-1.0), angle_sign=-1.0)
 
 
 @final
-class Translation(Property):
+class Translation(GeneralProperty):
     """Only differences t ⊖ x enter."""
 
     id = "translation"
     family = "ground"
     statement = "Shifting all angles and the target by one amount changes nothing"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with everything shifted by some bandwidths, and by many."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         require_clear_jumps(case.problem)
         settings = case.problem.settings
         length = min(settings.bandwidth, settings.circumference or math.inf)
         for shift in (0.7 * length, -1234.5 * length):
-            yield from same(read, case.problem, mapped(case.problem, shift=shift))
+            yield from same(ask, case.problem, mapped(case.problem, shift=shift))
 
 
 @final
-class Unit(Property):
+class Unit(GeneralProperty):
     """K_h(d) = K(d/h)/h: with every length times λ the density is divided by λ, and nothing else happens to it."""
 
     id = "unit"
@@ -190,16 +182,15 @@ class Unit(Property):
         "Angles, target, bandwidth (and period) times λ: L moves by log λ, KL and ∂L/∂z stay, ∂L/∂x is divided by λ"
     )
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with another unit; the slopes read are h ∂L/∂x, which stays."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, settings = case.problem, case.problem.settings
         require_clear_jumps(problem)
         for unit in (math.pi / 180.0, 60.0):
             period = None if settings.circumference is None else settings.circumference * unit
             after = mapped(problem, factor=unit, bandwidth=settings.bandwidth * unit, period=period)
-            yield from same(read, problem, after, loss_moves=math.log(unit), log_c=math.log(unit))
-            if problem.width is not None:
-                kl, was = evaluate(after, wrt=()).kl, read(problem).loss - math.log(problem.width)
+            yield from same(ask, problem, after, loss_moves=math.log(unit), log_c=math.log(unit))
+            if problem.target is not None:
+                kl, was = evaluate(after, wrt=()).kl, ask(problem).loss - math.log(target_width(problem))
                 allowed = roundoff(problem, after, log_c=abs(math.log(unit)) + target_condition(problem))
                 yield compared("KL", math.nan if kl is None else kl, was, allowed)
 
@@ -213,12 +204,10 @@ class Rotation(Property):
     statement = "On a circle, any turn of points and target together, and whole turns of single points, change nothing"
     precondition = "a circle"
 
-    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Return a skip for a line, which does not turn."""
-        return "holds" if domain == "circle" else SKIPPED + "a line does not turn"
+    def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
+        return "holds" if domain == "circle" else Skipped("a line does not turn")
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare with all turned, the points brought into [0, P) and some of them turned on by 1 to 3 whole turns."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, period = case.problem, case.problem.settings.circumference or math.nan
         require_clear_jumps(problem)
         rng = case.rng()
@@ -226,11 +215,11 @@ class Rotation(Property):
         whole_turns = rng.integers(-3, 4, len(problem.angles)) * period
         angles = np.mod(problem.angles + turn, period) + whole_turns
         after = mapped(problem, shift=turn, angles=angles)
-        yield from same(read, problem, after)
+        yield from same(ask, problem, after)
 
 
 @final
-class SumsAgree(Property):
+class SumsAgree(GeneralProperty):
     """Whatever the scheme, it stands for Σ_j S_j K_h(t_m ⊖ x_j) over all pairs, which is written out beside it."""
 
     id = "sums-agree"
@@ -240,20 +229,19 @@ class SumsAgree(Property):
         "nodes, L, R and all gradients"
     )
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare every number by every scheme with the reference's, and those of `kdegrad.loss_and_grad`."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         plain = reference(case.problem)
         allowed, slopes_allowed = roundoff(case.problem), roundoff(case.problem, slopes=True)
         for sums in ("dense", "fast"):  # one of them is in use
             problem, by = case.problem.replace(sums=sums), f"by {sums} sums"
-            seen = read(problem)
-            yield compared(f"log p̃ {by} at the nodes", seen.log_density, plain.log_density, allowed)
-            yield compared(f"the loss {by}", seen.loss, plain.loss, allowed)
-            yield compared(f"R {by}", seen.responsibilities, plain.responsibilities, allowed)
-            yield compared(f"∂L/∂z {by}", seen.logits, plain.logits, allowed)
-            yield rates_compared(f"∂L/∂z / S {by}", seen.per_weight, plain.per_weight, allowed)
-            yield compared(f"h ∂L/∂x {by}", seen.angles, plain.angles, slopes_allowed)
-            yield compared(f"∂L/∂log h {by}", seen.log_bandwidth, plain.log_bandwidth, slopes_allowed)
+            answer = ask(problem)
+            yield compared(f"log p̃ {by}", answer.log_density, plain.log_density, allowed, where="the nodes")
+            yield compared(f"the loss {by}", answer.loss, plain.loss, allowed)
+            yield compared(f"R {by}", answer.responsibilities, plain.responsibilities, allowed)
+            yield compared(f"∂L/∂z {by}", answer.logits, plain.logits, allowed)
+            yield rates_compared(f"∂L/∂z / S {by}", answer.per_weight, plain.per_weight, allowed)
+            yield compared(f"h ∂L/∂x {by}", answer.angles, plain.angles, slopes_allowed)
+            yield compared(f"∂L/∂log h {by}", answer.log_bandwidth, plain.log_bandwidth, slopes_allowed)
             loss, gradient = loss_and_grad(problem.angles, problem.logits, **asdict(problem.settings))
             yield compared(f"the loss of loss_and_grad {by}", loss, plain.loss, allowed)
             yield compared(f"the gradient of loss_and_grad {by}", gradient, plain.logits, allowed)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Collection, Iterable, Mapping
+from dataclasses import replace
 from typing import Final
 
 import numpy as np
@@ -11,20 +12,10 @@ import numpy as np
 from kdegrad.errors import SettingError
 from kdegrad.problem import Problem
 from kdegrad.properties import claims, convergence, far_field, ground, sharper
-from kdegrad.properties.base import (
-    SKIPPED,
-    Case,
-    Comparison,
-    Expectation,
-    Outcome,
-    Property,
-    Unmet,
-    Verdict,
-    production,
-    reference,
-)
+from kdegrad.properties.base import Case, Comparison, Property, Skipped, Unmet, Verdict
 from kdegrad.properties.cases import input_case, random_cases
-from kdegrad.properties.reference import picture
+from kdegrad.properties.evaluators import production, reference
+from kdegrad.properties.reference import reference_of
 from kdegrad.settings import Settings, is_real, is_whole, several
 from kdegrad.text import nearest
 
@@ -51,9 +42,9 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     convergence.Quadrature(),
 )
 SHOWN_BREAK: Final = 1e3  # tolerances that a control must be off by
+PREDICTED_BREAK: Final = 1e4  # tolerances that the reference must predict before a control is asked for
 _RANGE: Final = 1e100  # of a bandwidth, and of lengths in bandwidths
 _RANGE_ON_CIRCLE: Final = 1e12  # of a bandwidth, in turns
-PREDICTED_BREAK: Final = 1e4  # tolerances that the reference must predict before a control is asked for
 
 Progress = Callable[[int, int], None]
 
@@ -93,10 +84,14 @@ def verify(
     Raises
     ------
     SettingError
-        For an unknown id, a negative count or seed, a tolerance that is no positive number.
+        For an unknown id, a negative count or seed, a tolerance that is not a positive number.
     """
     properties = chosen(only)
-    _check_options(cases, seed, tolerance)
+    for option, value in (("cases", cases), ("seed", seed)):
+        if not (is_whole(value) and value >= 0):
+            raise SettingError(option, f"{value!r} is out of range: give an integer of at least 0")
+    if tolerance is not None and not (is_real(tolerance) and 0.0 < tolerance < math.inf):
+        raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number above 0")
     given = {"input": problem} if isinstance(problem, Problem) else problem or {}
     like = next((p.settings for p in given.values()), Settings(target=(0.0, 1.0)))
     drawn = [input_case(p, seed, name) for name, p in given.items()]
@@ -133,113 +128,89 @@ def passed(verdicts: Iterable[Verdict]) -> bool:
 
 
 def judge(property_: Property, case: Case, tolerance: float | None = None) -> Verdict:
-    """Return the verdict of one property in one case; whatever goes wrong in the check is a failure of the check."""
-    theory = property_.theory(
-        case.problem.kernel.name, case.problem.domain.name, background=case.problem.settings.background > 0.0
+    """Return the verdict of one property in one case; an error in the check is a failure of the check."""
+    problem = case.problem
+    skip = Verdict(
+        property=property_.id,
+        case=case.name,
+        expectation="",
+        observed="",
+        residual=None,
+        tolerance=None,
+        verdict="skip",
+        reason="",
+        reproduce=f"{case.reproduce}; --only {property_.id}",
     )
+    theory = property_.theory(problem.kernel.name, problem.domain.name, background=problem.settings.background > 0.0)
+    if isinstance(theory, Skipped):
+        return replace(skip, reason=theory.reason)
+    judged = _judge_holding if theory == "holds" else _judge_breaking
     try:
-        if theory.startswith(SKIPPED):
-            raise Unmet(theory.removeprefix(SKIPPED))
-        _require_range(case.problem)
-        _require_reach(case.problem)
-        if theory == "holds":
-            return _judge_holding(property_, case, tolerance)
-        return _judge_breaking(property_, case, tolerance)
+        _require_measurable(problem)
+        is_as_expected, reason, worst = judged(property_, case, tolerance)
     except Unmet as unmet:
-        return _verdict(property_, case, "", "", "skip", str(unmet))
+        return replace(skip, reason=str(unmet))
     except (MemoryError, OSError, ImportError):  # the machine failed, not the property
         raise
     except Exception as error:  # a check that cannot be carried out has not passed
-        expectation: Expectation = "breaks" if theory == "breaks" else "holds"
-        observed = f"error: {type(error).__name__}"
-        return _verdict(property_, case, expectation, observed, "fail", f"{type(error).__name__}: {error}")
-
-
-def _judge_holding(property_: Property, case: Case, tolerance: float | None) -> Verdict:
-    """Judge a statement that theory says holds."""
-    comparisons = list(property_.measure(case, production))
-    if not comparisons:
-        raise Unmet("nothing to compare")
-    telling = [c for c in comparisons if tolerance is not None or not c.is_blunt or c.excess(tolerance) > 1.0]
-    for comparison in comparisons:
-        if not any(c.subject == comparison.subject for c in telling):
-            raise Unmet(f"rounding alone may move {comparison.what} too far")
-    worst = _worst(telling, tolerance)
-    if worst.excess(tolerance) <= 1.0:
-        reason = f"{worst.what} is the worst of {len(telling)} comparisons"
-        return _verdict(property_, case, "holds", "holds", "pass", reason, worst, tolerance)
-    return _verdict(property_, case, "holds", _observed(worst, tolerance), "fail", worst.values(), worst, tolerance)
-
-
-def _judge_breaking(property_: Property, case: Case, tolerance: float | None) -> Verdict:
-    """Judge a control: a statement that theory says breaks, if the reference says that it does so visibly here."""
-    predicted = _worst(list(property_.measure(case, reference)), tolerance)
-    if not predicted.excess(tolerance) > PREDICTED_BREAK:
-        raise Unmet(
-            f"no visible break to expect: {predicted.what} should move by {predicted.residual:.1e}, "
-            f"tolerance {predicted.tolerance(tolerance):.1e}"
-        )
-    worst = _worst(list(property_.measure(case, production)), tolerance)
-    says = f"{worst.what} moves by {worst.residual:.6g}, predicted {predicted.residual:.6g}"
-    if math.isfinite(worst.residual) and worst.excess(tolerance) > SHOWN_BREAK:
-        return _verdict(property_, case, "breaks", "breaks", "pass", says, worst, tolerance)
-    seen, reason = _observed(worst, tolerance), f"{says}; {worst.values()}"
-    return _verdict(property_, case, "breaks", seen, "fail", reason, worst, tolerance)
-
-
-def _require_range(problem: Problem) -> None:
-    """Raise `Unmet` where a plain formula, which squares what it is given, would leave the range of a float64."""
-    settings = problem.settings
-    longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(settings.at or 0.0))
-    widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
-    if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):
-        raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of a float64 on such lengths")
-
-
-def _require_reach(problem: Problem) -> None:
-    """Raise `Unmet` where a background is all there is at the nodes: nothing that has no gradient can break."""
-    seen = picture(problem)
-    if seen.uncovered == 0 and not seen.reading.responsibilities.any():
-        raise Unmet("no point reaches a node: all gradients are 0")
-
-
-def _worst(comparisons: list[Comparison], tolerance: float | None) -> Comparison:
-    return max(comparisons, key=lambda comparison: comparison.excess(tolerance))
-
-
-def _observed(worst: Comparison, tolerance: float | None) -> str:
-    """Return what a failed comparison shows."""
-    if not math.isfinite(worst.residual):
-        return "error: not a number"
-    return "breaks" if worst.residual > worst.tolerance(tolerance) else "holds"
-
-
-def _verdict(
-    property_: Property,
-    case: Case,
-    expectation: Expectation,
-    observed: str,
-    verdict: Outcome,
-    reason: str,
-    worst: Comparison | None = None,
-    tolerance: float | None = None,
-) -> Verdict:
-    return Verdict(
-        property=property_.id,
-        case=case.name,
-        expectation=expectation,
-        observed=observed,
-        residual=None if worst is None else worst.residual,
-        tolerance=None if worst is None else worst.tolerance(tolerance),
-        verdict=verdict,
+        name = type(error).__name__
+        return replace(skip, expectation=theory, observed=f"error: {name}", verdict="fail", reason=f"{name}: {error}")
+    observed = "breaks" if worst.excess > 1.0 else "holds"
+    return replace(
+        skip,
+        expectation=theory,
+        observed=observed if math.isfinite(worst.residual) else "error: not a number",
+        residual=worst.residual,
+        tolerance=worst.tolerance,
+        verdict="pass" if is_as_expected else "fail",
         reason=reason,
-        reproduce=f"{case.reproduce}; --only {property_.id}",
     )
 
 
-def _check_options(cases: int, seed: int, tolerance: float | None) -> None:
-    for option, value in (("cases", cases), ("seed", seed)):
-        if not (is_whole(value) and value >= 0):
-            raise SettingError(option, f"{value!r} is out of range: give a whole number from 0 on")
-    if tolerance is not None and not (is_real(tolerance) and 0.0 < tolerance < math.inf):
-        raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number above 0")
+def _judge_holding(property_: Property, case: Case, tolerance: float | None) -> tuple[bool, str, Comparison]:
+    """Judge a statement that theory says holds: whether it does, why, and by which comparison."""
+    comparisons = list(property_.measure(case, production))
+    if not comparisons:
+        raise Unmet("nothing to compare")
+    telling = [c for c in comparisons if tolerance is not None or not c.is_blunt or c.excess > 1.0]
+    for comparison in comparisons:
+        if not any(c.what == comparison.what for c in telling):
+            raise Unmet(f"rounding alone may move {comparison.title} too far")
+    worst = _worst(telling, tolerance)
+    if worst.excess <= 1.0:
+        return True, f"{worst.title} is the worst of {len(telling)} comparisons", worst
+    return False, worst.values(), worst
+
+
+def _judge_breaking(property_: Property, case: Case, tolerance: float | None) -> tuple[bool, str, Comparison]:
+    """Judge a control, a statement that theory says breaks, if the reference says that it does so visibly here."""
+    predicted = _worst(property_.measure(case, reference), tolerance)
+    if not predicted.excess > PREDICTED_BREAK:
+        raise Unmet(
+            f"no visible break to expect: {predicted.title} should move by {predicted.residual:.1e}, "
+            f"tolerance {predicted.tolerance:.1e}"
+        )
+    worst = _worst(property_.measure(case, production), tolerance)
+    reason = f"{worst.title} moves by {worst.residual:.6g}, predicted {predicted.residual:.6g}"
+    if math.isfinite(worst.residual) and worst.excess > SHOWN_BREAK:
+        return True, reason, worst
+    return False, f"{reason}; {worst.values()}", worst
+
+
+def _worst(comparisons: Iterable[Comparison], tolerance: float | None) -> Comparison:
+    """Return the comparison that is most tolerances off, with `tolerance` for the round-off if it is given."""
+    if tolerance is not None:
+        comparisons = [replace(c, roundoff=tolerance) for c in comparisons]
+    return max(comparisons, key=lambda comparison: comparison.excess)
+
+
+def _require_measurable(problem: Problem) -> None:
+    """Raise `Unmet` where plain formulas leave the range of float64, or no gradient can be other than 0."""
+    settings = problem.settings
+    longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(settings.at or 0.0))
+    widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
+    if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):  # squares are formed
+        raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of a float64 on such lengths")
+    plain = reference_of(problem)
+    if plain.uncovered == 0 and not plain.answer.responsibilities.any():  # the background is all there is at the nodes
+        raise Unmet("no point reaches a node: all gradients are 0")

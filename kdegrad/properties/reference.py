@@ -1,8 +1,8 @@
 """The loss and its gradients a second time: every pair written out, on the formulas of `reference_kernels`.
 
 It shares nothing with `kdegrad.objective`, `kdegrad.sums` and `kdegrad.kernel` but the numbers that come in: angles,
-logits, settings, and the nodes and weights of the rule. It is what the measured values are compared with where no
-closed form is at hand, what predicts how far a control breaks, and what tells how large round-off may be.
+logits, settings, and the nodes and weights of the rule. Measured values are compared with it where there is no closed
+form; it predicts how far a control breaks, and tells how large round-off may be.
 """
 
 from __future__ import annotations
@@ -11,12 +11,14 @@ import math
 from collections.abc import Iterator
 from dataclasses import dataclass
 from functools import lru_cache
-from typing import Final
+from typing import Final, final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
+from kdegrad.properties.base import Answer
+from kdegrad.properties.geometry import target_width
 from kdegrad.properties.reference_kernels import Complexes, formula_of
 
 EPSILON: Final = float(np.finfo(np.float64).eps)
@@ -25,46 +27,15 @@ _BLOCK_PAIRS: Final = 50_000
 _STEEPEST_BEND: Final = 10.0  # max |K''|/K(0) over the compact kernels (tricube)
 
 
+@final
 @dataclass(frozen=True, eq=False)
-class Reading:
-    """What one computation says about a problem; slopes are in units of 1/h.
+class Reference:
+    """The plain answer, and how sensitive its numbers are to rounding.
 
     Attributes
     ----------
-    loss
-        L.
-    log_density
-        log p̃ at the nodes, shape (B,).
-    weights, responsibilities
-        S_i and R_i, shape (N,).
-    logits
-        ∂L/∂z_i, shape (N,).
-    per_weight
-        ∂L/∂z_i / S_i, shape (N,), of a point of weight 0 too; infinite where it overflows.
-    angles
-        h ∂L/∂x_i, shape (N,).
-    log_bandwidth
-        ∂L/∂log h.
-    """
-
-    loss: float
-    log_density: FloatArray
-    weights: FloatArray
-    responsibilities: FloatArray
-    logits: FloatArray
-    per_weight: FloatArray
-    angles: FloatArray
-    log_bandwidth: float
-
-
-@dataclass(frozen=True, eq=False)
-class Picture:
-    """The reference's reading, and how sensitive the numbers are to rounding.
-
-    Attributes
-    ----------
-    reading
-        The reading; its gradients mean nothing where `uncovered` is not 0.
+    answer
+        The answer; its gradients mean nothing where `uncovered` is not 0.
     uncovered
         At how many nodes the density is 0.
     condition
@@ -78,7 +49,7 @@ class Picture:
         The least relative distance of a pair from a kink or jump of K, in units of |t| + |x| + h.
     """
 
-    reading: Reading
+    answer: Answer
     uncovered: int
     condition: float
     steepness: float
@@ -92,9 +63,9 @@ def softmax(logits: FloatArray) -> FloatArray:
     return np.asarray(powers / powers.sum())
 
 
-@lru_cache(maxsize=8)  # a picture and its problem hold some ten vectors of length N
-def picture(problem: Problem) -> Picture:
-    """Return the reading of `problem` by the plain formulas, with its sensitivity to rounding."""
+@lru_cache(maxsize=8)  # one of them and its problem hold some ten vectors of length N
+def reference_of(problem: Problem) -> Reference:
+    """Return the answer of the plain formulas about `problem`, with its sensitivity to rounding."""
     nodes, node_weights = problem.rule.nodes, problem.rule.weights
     log_weights: FloatArray = _log_softmax(problem.logits + 0j).real.astype(np.float64)
     log_density = np.empty(len(nodes))
@@ -110,17 +81,15 @@ def picture(problem: Problem) -> Picture:
         slopes += w @ pairs.slopes
         bandwidth_slope -= float(w @ pairs.bandwidth_slopes.sum(axis=1))
         condition = max(condition, pairs.condition())
-        steepness = max(
-            steepness, *(float(np.abs(s).sum(axis=1).max()) for s in (pairs.slopes, pairs.bandwidth_slopes))
-        )
+        steep = (float(np.abs(s).sum(axis=1).max()) for s in (pairs.slopes, pairs.bandwidth_slopes))
+        steepness = max(steepness, *steep)
         bend = max(bend, pairs.bend())
         clearance = min(clearance, pairs.clearance())
     uncovered = int(np.isneginf(log_density).sum())
     weights = np.exp(log_weights)
     all_shares = 1.0 if problem.settings.background == 0.0 else total.sum()
-    loss = math.inf if uncovered else -float(node_weights @ log_density)
-    reading = Reading(
-        loss=loss,
+    answer = Answer(
+        loss=math.inf if uncovered else -float(node_weights @ log_density),
         log_density=log_density,
         weights=weights,
         responsibilities=total,
@@ -129,31 +98,26 @@ def picture(problem: Problem) -> Picture:
         angles=slopes,
         log_bandwidth=bandwidth_slope,
     )
-    return Picture(reading, uncovered, condition, steepness, bend, clearance)
+    return Reference(answer, uncovered, condition, steepness, bend, clearance)
 
 
 def target_condition(problem: Problem) -> float:
-    """Return (|a| + |b|)/(b-a): how far rounded ends move log(b-a), in roundings."""
-    return 0.0 if problem.target is None else (abs(problem.target[0]) + abs(problem.target[1])) / (problem.width or 0.0)
-
-
-def complex_loss(problem: Problem, logits: Complexes, angle_moves: Complexes, h: complex) -> complex:
-    """Return L for complex logits, angles moved by `angle_moves` · h, and bandwidth `h`."""
-    loss = 0j
-    log_weights = _log_softmax(logits)
-    for block, d in _blocks(problem, problem.rule.nodes):
-        log_k = formula_of(problem).log_density(d - angle_moves * problem.settings.bandwidth, h)
-        log_p = _log_mixture(problem, _log_sum(log_weights + log_k))
-        loss -= complex(problem.rule.weights[block] @ log_p)
-    return loss
+    """Return (|a| + |b|)/(b-a): how far rounded ends move log(b-a), in roundings; 0 without a target."""
+    return 0.0 if problem.target is None else sum(map(abs, problem.target)) / target_width(problem)
 
 
 def derivative(problem: Problem, logits: FloatArray, angles: FloatArray, log_bandwidth: float) -> float:
-    """Return the derivative of the reference's loss in a direction, by one complex step."""
+    """Return the derivative of the loss in a direction of z, x/h and log h, by one complex step."""
     step = 1j * _STEP
     masked = np.where(np.isneginf(problem.logits), 0.0, logits)  # -inf + iε would be a weight of 0·e^iε: leave it 0
-    h = problem.settings.bandwidth * (1.0 + step * log_bandwidth)
-    return complex_loss(problem, problem.logits + step * masked, step * angles, h).imag / _STEP
+    log_weights = _log_softmax(problem.logits + step * masked)
+    h = problem.settings.bandwidth
+    loss = 0j
+    for block, d in _blocks(problem, problem.rule.nodes):
+        log_k = formula_of(problem).log_density(d - step * angles * h, h * (1.0 + step * log_bandwidth))
+        log_p = _log_mixture(problem, _log_sum(log_weights + log_k))
+        loss -= complex(problem.rule.weights[block] @ log_p)
+    return loss.imag / _STEP
 
 
 def log_densities(problem: Problem, places: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -168,7 +132,7 @@ def log_densities(problem: Problem, places: FloatArray) -> tuple[FloatArray, Flo
 
 
 class _Pairs:
-    """The block of pairs (t_m, x_j) of some nodes with all points: each array has shape (nodes, points)."""
+    """The pairs (t_m, x_j) of some nodes with all points: each array has shape (nodes, points)."""
 
     def __init__(self, problem: Problem, log_weights: FloatArray, nodes: FloatArray, d: Complexes) -> None:
         h = problem.settings.bandwidth
@@ -179,9 +143,9 @@ class _Pairs:
         by_bandwidth = self.formula.log_density(d, h * (1.0 + 1j * _STEP))
         self.log_k = by_distance.real
         self.log_density = _log_mixture(problem, _log_sum(log_weights + self.log_k + 0j)).real
-        share = math.log1p(-problem.settings.background) + math.log(problem.settings.scale)
         covered = np.where(np.isneginf(self.log_density), 0.0, self.log_density)  # an uncovered node has no shares
-        per_density = share - covered[:, np.newaxis]
+        log_factor = math.log1p(-problem.settings.background) + math.log(problem.settings.scale)
+        per_density = log_factor - covered[:, np.newaxis]
         self.log_shares = log_weights + per_density
         self.shares = np.exp(self.log_shares + self.log_k)
         with np.errstate(over="ignore"):  # of a point of next to no weight
@@ -191,19 +155,14 @@ class _Pairs:
         self.log_slopes = np.where(self.shares > 0.0, by_distance.imag / _STEP, 0.0)  # h k'
 
     def condition(self) -> float:
-        """Return max_m Σ_j r_j A_jm."""
+        """Return max_m Σ_j r_j A_jm, with the background's share of p̃ times its own sensitivity."""
         sensitivity = np.abs(self.log_weights) + np.abs(self.log_k) + np.abs(self.log_slopes) * self.sizes
         counted = np.where(self.shares > 0.0, sensitivity, 0.0)  # infinite where S or K is 0
-        return float(((self.shares * counted).sum(axis=1) + self._background_condition()).max())
-
-    def _background_condition(self) -> FloatArray:
-        """Return the background's share of p̃ times its own sensitivity, shape (nodes,)."""
-        background, width = self.problem.settings.background, self.problem.width
-        if background == 0.0 or width is None:
-            return np.zeros(len(self.log_density))
-        log_flat = math.log(background / width)
-        share: FloatArray = np.exp(log_flat - self.log_density)
-        return share * (abs(log_flat) + target_condition(self.problem))
+        conditions = (self.shares * counted).sum(axis=1)
+        if self.problem.settings.background > 0.0:
+            log_flat = _log_background(self.problem)
+            conditions += np.exp(log_flat - self.log_density) * (abs(log_flat) + target_condition(self.problem))
+        return float(conditions.max())
 
     def bend(self) -> float:
         """Return max_m Σ_j |h² S_j K''/p| (|t_m| + |x_j|)/h, from above."""
@@ -243,12 +202,15 @@ def _log_sum(logs: Complexes) -> Complexes:
         return np.where(np.isneginf(peak), -np.inf, np.log(sums) + shift)
 
 
+def _log_background(problem: Problem) -> float:
+    """Return log(E/(b-a)); a background comes with a target."""
+    return math.log(problem.settings.background / target_width(problem))
+
+
 def _log_mixture(problem: Problem, log_sums: Complexes) -> Complexes:
     """Return log p̃ = log((1-E) C Σ + E/(b-a)) from log Σ."""
     background = problem.settings.background
     model = log_sums + math.log1p(-background) + math.log(problem.settings.scale)
     if background == 0.0:
         return model
-    assert problem.width is not None  # Settings saw to it
-    flat = np.full_like(model, math.log(background / problem.width))
-    return _log_sum(np.stack([model, flat], axis=1))
+    return _log_sum(np.stack([model, np.full_like(model, _log_background(problem))], axis=1))

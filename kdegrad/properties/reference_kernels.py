@@ -23,7 +23,7 @@ Unbounded = Callable[[Complexes, float], Any]
 Compact = Callable[[Complexes], Any]
 
 _SQUARE_OF_A_STEP: Final = 1e-40  # what a complex division leaves where 0 is meant; a rounded 1 - |u| is 1e-17 or 0
-_LEGENDRE: Final = np.polynomial.legendre.leggauss(20)
+LEGENDRE: Final = np.polynomial.legendre.leggauss(20)
 
 
 @lru_cache(maxsize=64)
@@ -147,7 +147,7 @@ def graded_panels(top: float, unit: float) -> tuple[FloatArray, FloatArray]:
 
 def panel_nodes(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
     """Return nodes and weights of one Gauss-Legendre rule of 20 nodes between each two neighbours of `edges`."""
-    points, weights = _LEGENDRE
+    points, weights = LEGENDRE
     half = 0.5 * np.diff(edges)[:, np.newaxis]
     middle = 0.5 * (edges[1:] + edges[:-1])[:, np.newaxis]
     return (middle + half * points).ravel(), (half * weights).ravel()

@@ -1,4 +1,7 @@
-"""What stands behind the note's claims when the target has many bins: where the Laplace shift ends."""
+"""The claims over a target of many bins: where the shift of laplace ends.
+
+The proofs in short; at length: kdegrad/properties/README.md.
+"""
 
 from __future__ import annotations
 
@@ -7,8 +10,9 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.properties.base import Case, Comparison, Evaluator, LaplaceProperty, Property, Unmet, compared, roundoff
-from kdegrad.properties.geometry import beyond_edge, offsets, over_target, with_distances
+from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, LaplaceProperty, Property, Unmet
+from kdegrad.properties.comparisons import compared, roundoff
+from kdegrad.properties.geometry import beyond_edge, offsets, outward, over_target
 
 _NO_ANTIPODE: Final = "; on a circle |x_j ⊖ c| + (b-a)/2 ≤ P/2 for all j, before and after"
 _SHOWN_BREAK: Final = "; as a control: a break that the closed form predicts"
@@ -30,14 +34,13 @@ class LaplaceShiftTarget(LaplaceProperty):
     )
     precondition = "all points outside [a, b], ρ > 0" + _NO_ANTIPODE + _SHOWN_BREAK
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare before and after."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         before = over_target(case.problem)
         step = float(beyond_edge(before).min())
         if step == 0.0:
             raise Unmet("ρ = 0: the nearest point is on the edge of [a, b] already")
-        after = with_distances(before, np.abs(offsets(before)) - step)
-        old, new, allowed = read(before), read(after), roundoff(before, after)
+        after = outward(before, -step)
+        old, new, allowed = ask(before), ask(after), roundoff(before, after)
         yield compared("∂L/∂z", new.logits, old.logits, allowed)
         if before.kernel.name == "laplace" and before.settings.background == 0.0:
             yield compared("the loss", new.loss, old.loss - step / before.settings.bandwidth, allowed)
@@ -59,19 +62,16 @@ class LaplaceShiftPastEdge(Property):
     )
     precondition = "all points outside [a, b], more than one bin" + _NO_ANTIPODE + _SHOWN_BREAK
 
-    def theory(self, kernel: str, domain: str, *, background: bool) -> str:
-        """Return ``breaks``, for every kernel."""
+    def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation:
         return "breaks"
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare before and after."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         before = over_target(case.problem)
         beyond_edge(before)
         if before.rule.bins == 1:
             raise Unmet("one bin: the centre is the whole target")
-        distances = np.abs(offsets(before))
-        after = with_distances(before, distances - distances.min())
-        yield compared("∂L/∂z", read(after).logits, read(before).logits, roundoff(before, after))
+        after = outward(before, -np.abs(offsets(before)).min())
+        yield compared("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))
 
 
 @final
@@ -89,22 +89,21 @@ class LaplaceOneSide(LaplaceProperty):
     )
     precondition = "all points on one side of [a, b]" + _NO_ANTIPODE + _SHOWN_BREAK
 
-    def measure(self, case: Case, read: Evaluator) -> Iterator[Comparison]:
-        """Compare single bins with the whole, and a moved point with a lowered logit."""
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
         beyond = beyond_edge(problem)
         side = offsets(problem)
         if not (np.all(side > 0.0) or np.all(side < 0.0)):
             raise Unmet("points on both sides of [a, b]: all must be on one")
-        whole, nodes = read(problem), problem.rule.nodes
+        whole, nodes = ask(problem), problem.rule.nodes
         for t in nodes[np.linspace(0, len(nodes) - 1, min(_MOST_BINS, len(nodes))).astype(int)]:
             single = problem.replace(at=float(t))
-            yield compared(f"∂L/∂z in the bin at {t:g}", read(single).logits, whole.logits, roundoff(problem, single))
-
+            of_bin, allowed = ask(single).logits, roundoff(problem, single)
+            yield compared("∂L/∂z in the bin", of_bin, whole.logits, allowed, where=f"{t:g}")
         moved = int(np.argmax(whole.weights))
         step = 0.5 * float(beyond[moved])  # toward the target: no antipode comes in
         one_moved = np.arange(len(side)) == moved
-        nearer = with_distances(problem, np.abs(side) - step * one_moved)
+        nearer = outward(problem, -step * one_moved)
         raised = problem.replace(logits=problem.logits + step / problem.settings.bandwidth * one_moved)
-        got, want = read(nearer).responsibilities, read(raised).responsibilities
+        got, want = ask(nearer).responsibilities, ask(raised).responsibilities
         yield compared("R with a point nearer by δ, a logit higher by δ/h", got, want, roundoff(nearer, raised))

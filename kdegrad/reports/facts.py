@@ -151,7 +151,9 @@ def kernel_facts() -> list[dict[str, Any]]:
     rows = []
     for kind in KERNELS:
         domains = ["circle"] if kind in CIRCLE_KERNELS else ["line", "circle"]
-        hold = [c.id for c in claims if all(c.expectation_for(kind.name, domain) == "holds" for domain in domains)]
+        hold = [
+            c.id for c in claims if all(c.theory(kind.name, domain, background=False) == "holds" for domain in domains)
+        ]
         rows.append(
             {
                 "name": kind.name,

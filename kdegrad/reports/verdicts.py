@@ -234,7 +234,7 @@ def expectations(property_: Property) -> dict[str, str]:
     from kdegrad.kernel import CIRCLE_KERNELS, KERNELS
 
     return {
-        f"{kind.name}, {domain}": property_.expectation_for(kind.name, domain)
+        f"{kind.name}, {domain}": str(property_.theory(kind.name, domain, background=False))
         for kind in KERNELS
         for domain in (("circle",) if kind in CIRCLE_KERNELS else ("line", "circle"))
     }

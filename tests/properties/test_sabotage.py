@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 
 import kdegrad.problem
-import kdegrad.properties.base
+import kdegrad.properties.evaluators
 import kdegrad.properties.ground
 import kdegrad.properties.sharper
 import kdegrad.quadrature
@@ -26,7 +26,7 @@ from kdegrad.kernel.line import Laplace
 from kdegrad.objective import Evaluation, Gradients, evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, passed, verify
-from kdegrad.properties.geometry import centre, offsets
+from kdegrad.properties.geometry import offsets, target_centre
 from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, KernelSums
 from kdegrad.sums.cells import Cells
@@ -45,7 +45,7 @@ def misreport(lie: Callable[[Evaluation], Evaluation]) -> Lie:
         def lying(problem: Problem, wrt: Any = ("logits",)) -> Evaluation:
             return lie(evaluate(problem, wrt))
 
-        monkeypatch.setattr(kdegrad.properties.base, "evaluate", lying)
+        monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", lying)
         monkeypatch.setattr(kdegrad.properties.ground, "evaluate", lying)
 
     return patch
@@ -111,7 +111,7 @@ def squeezed(rule: Rule) -> Rule:
 def middle_bin_only(e: Evaluation) -> Evaluation:
     if e.problem.target is None or e.gradients.logits is None:
         return e
-    middle = evaluate(e.problem.replace(at=centre(e.problem)))
+    middle = evaluate(e.problem.replace(at=target_centre(e.problem)))
     return replace(e, gradients=replace(e.gradients, logits=middle.gradients.logits))
 
 
@@ -271,7 +271,7 @@ def test_gradients_of_the_exact_rule_are_checked(kernel: str, spoilt: str, monke
 
     options = {"kernel": kernel, "bandwidth": 77.0, "rule": "exact"}
     assert failed(run(["derivative"], **options)) == set()
-    monkeypatch.setattr(kdegrad.properties.base, "evaluate", lying)
+    monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", lying)
     assert failed(run(["derivative"], **options)) == {"derivative"}
 
 
@@ -305,7 +305,7 @@ def test_an_exception_fails_every_property_and_is_told(monkeypatch: pytest.Monke
     def broken(problem: Problem, wrt: Any = ()) -> Evaluation:
         raise FloatingPointError("no luck")
 
-    monkeypatch.setattr(kdegrad.properties.base, "evaluate", broken)
+    monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", broken)
     verdicts = run()
     assert failed(verdicts) == {p.id for p in PROPERTIES}
     assert {(v.observed, v.reason) for v in verdicts if v.verdict == "fail"} == {
@@ -330,7 +330,7 @@ def test_another_kernel_in_the_place_of_the_one_asked_for_is_seen(
     def other(problem: Problem, wrt: Any = ("logits",)) -> Evaluation:
         return evaluate(problem.replace(kernel=stand_in) if problem.kernel.name == kernel else problem, wrt)
 
-    monkeypatch.setattr(kdegrad.properties.base, "evaluate", other)
+    monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", other)
     circular = kernel == "von-mises"
     problem = Problem([-75, 50, -40], target=(-30, 30), bandwidth=10.0, kernel=kernel, circular=circular)
     assert failed(verify(problem, cases=CASES, only=seen_by.split())) == set(seen_by.split())

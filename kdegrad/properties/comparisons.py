@@ -1,0 +1,87 @@
+"""How comparisons are made: of two numbers, of two problems; and how far rounding may move them apart."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from numpy.typing import ArrayLike, NDArray
+
+from kdegrad.arrays import FloatArray
+from kdegrad.problem import Problem
+from kdegrad.properties.base import Comparison, Evaluator, Unmet
+from kdegrad.properties.reference import EPSILON, reference_of
+
+# The multiple of ε(1 + max|z| + |log c| + A) that a `holds` may be off by. Dense sums need some 5 of them; a fast sum
+# may err by 1e-12 + 8εA, which this covers at the A ≈ 10 and more of real problems.
+ROUNDINGS: Final = 512.0
+
+
+def compared(
+    what: str, got: ArrayLike, want: ArrayLike, roundoff: float, limit: float = 0.0, *, where: str = ""
+) -> Comparison:
+    """Return the comparison of numbers or arrays."""
+    return Comparison(what, np.asarray(got, np.float64), np.asarray(want, np.float64), roundoff, limit, where)
+
+
+def rates_compared(what: str, got: FloatArray, want: FloatArray, roundoff: float) -> Comparison:
+    """Return the comparison of ∂L/∂z_i / S_i by arctan: what is huge counts by its digits, what overflowed as π/2."""
+    return compared(what, np.arctan(got), np.arctan(want), roundoff)
+
+
+def roundoff(*problems: Problem, log_c: float = 0.0, slopes: bool = False) -> float:
+    """Return `ROUNDINGS`·ε(1 + max|z| + |log c| + A) for the most sensitive of the problems.
+
+    Parameters
+    ----------
+    log_c
+        Added to the logarithm of the problem's own scale: c is a factor on the kernel.
+    slopes
+        For the gradients of angles and bandwidth, in units of 1/h: that much of each term, and what a rounded
+        coordinate does to k' itself.
+    """
+    sizes = []
+    for problem in problems:
+        plain = reference_of(problem)
+        logits = np.abs(problem.logits[np.isfinite(problem.logits)]).max()
+        size = 1.0 + logits + abs(log_c) + abs(math.log(problem.settings.scale)) + plain.condition
+        sizes.append(size * (1.0 + plain.steepness) + plain.bend if slopes else size)
+    return float(ROUNDINGS * EPSILON * max(sizes))
+
+
+def same(
+    ask: Evaluator,
+    before: Problem,
+    after: Problem,
+    *,
+    loss_moves: float = 0.0,
+    points: NDArray[np.intp] | slice = slice(None),
+    angle_sign: float = 1.0,
+    log_c: float = 0.0,
+) -> Iterator[Comparison]:
+    """Yield that `after` has the loss of `before` moved by `loss_moves`, and its gradients.
+
+    Parameters
+    ----------
+    points
+        Which point of `before` each point of `after` is.
+    angle_sign
+        -1 where the angles were mirrored.
+    """
+    old, new = ask(before), ask(after)
+    allowed = roundoff(before, after, log_c=log_c)
+    yield compared("the loss", new.loss, old.loss + loss_moves, allowed)
+    yield compared("∂L/∂z", new.logits, old.logits[points], allowed)
+    if min(reference_of(before).kink_clearance, reference_of(after).kink_clearance) < ROUNDINGS * EPSILON:
+        return  # a node within rounding of a kink: its side, and with it the slope, is a matter of rounding
+    allowed = roundoff(before, after, log_c=log_c, slopes=True)
+    yield compared("h ∂L/∂x", new.angles, angle_sign * old.angles[points], allowed)
+    yield compared("∂L/∂log h", new.log_bandwidth, old.log_bandwidth, allowed)
+
+
+def require_clear_jumps(problem: Problem) -> None:
+    """Raise `Unmet` if a pair lies within rounding of the edge where `uniform` jumps."""
+    if problem.kernel.name == "uniform" and reference_of(problem).kink_clearance < 1e3 * EPSILON:
+        raise Unmet("a node is within rounding of the edge of uniform: either side is right")

@@ -1,0 +1,50 @@
+"""The evaluators that a property can ask: kdegrad itself, and the plain reference."""
+
+from __future__ import annotations
+
+from kdegrad.objective import evaluate
+from kdegrad.problem import Problem
+from kdegrad.properties.base import Answer, Unmet
+from kdegrad.properties.reference import reference_of
+
+
+def reference(problem: Problem) -> Answer:
+    """Return what the plain second implementation says.
+
+    Raises
+    ------
+    Unmet
+        Where the density is 0 at a node.
+    """
+    plain = reference_of(problem)
+    if plain.uncovered:
+        raise Unmet(f"the density is 0 at {plain.uncovered} of {problem.rule.bins} nodes: no gradient is defined")
+    return plain.answer
+
+
+def production(problem: Problem) -> Answer:
+    """Return what `kdegrad.evaluate` says, the path that every command uses.
+
+    Raises
+    ------
+    Unmet
+        Where the density is 0 at a node: the reference decides that, not the code under test.
+    """
+    reference(problem)
+    e = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
+    responsibilities, gradients = e.responsibilities, e.gradients
+    assert responsibilities is not None  # it was asked for, as were the gradients
+    assert gradients.logits is not None
+    assert gradients.per_weight is not None
+    assert gradients.angles is not None
+    assert gradients.log_bandwidth is not None
+    return Answer(
+        loss=e.loss,
+        log_density=e.diagnostics.log_density,
+        weights=e.weights,
+        responsibilities=responsibilities,
+        logits=gradients.logits,
+        per_weight=gradients.per_weight,
+        angles=problem.settings.bandwidth * gradients.angles,
+        log_bandwidth=gradients.log_bandwidth,
+    )
