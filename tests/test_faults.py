@@ -515,7 +515,7 @@ def test_out_of_memory_is_no_failed_property(kdegrad, monkeypatch: pytest.Monkey
     def measure(*_: object) -> None:
         raise error
 
-    monkeypatch.setattr("kdegrad.properties.ground.LogitOffset.measure", measure)
+    monkeypatch.setattr("kdegrad.properties.ground.Merge.measure", measure)
     done = kdegrad(*COMMANDS["verify-props"])
     assert (done.code, done.out, done.err) == (4, "", OUT_OF_MEMORY)
 

@@ -1,8 +1,8 @@
-"""The checks of SPEC section 5: each of the note's claims, and what stands behind and under them, pass or fail.
+"""The checks of ``verify-props``: each claim of the note, what stands behind it and what any loss must satisfy.
 
-`base.py` says what a property is, `claims.py`, `sharper.py`, `far_field.py`, `ground.py` and `convergence.py` hold the
-twenty, `cases.py` draws problems, `verify.py` judges. `reference.py` is a second implementation, on the formulas of
-`reference_kernels.py`; it shares nothing with the first.
+`base.py` says what a property is; `claims.py`, `sharper.py`, `far_field.py`, `ground.py` and `convergence.py` hold the
+twenty; `cases.py` draws problems; `evaluators.py` answers them; `judge.py` decides. `reference.py` is a second
+implementation, on the formulas of `reference_kernels.py`; it shares nothing with the first. README.md has the theory.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""Every kernel a second time: the formulas of SPEC section 3 written plainly, sharing nothing with `kdegrad.kernel`.
+"""Every kernel a second time: its formula written plainly, sharing nothing with `kdegrad.kernel`.
 
 All take complex arguments, so that any derivative is an imaginary part: f'(x) = Im f(x + iε)/ε, with no difference
 formed and hence to round-off. Distances keep their sign convention: the derivative at a kink is the mean of its sides.
