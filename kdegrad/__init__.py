@@ -4,12 +4,12 @@
     kg.loss(angles, logits, target=(-30, 30), kernel="laplace", bandwidth=10)
     kg.grad(angles, logits, target=(-30, 30), kernel="von-mises", bandwidth=10, circular=True)
 
-The names below are imported where they are first used, so that ``kdegrad --help`` needs no NumPy.
+The public names are imported when they are first used, so that ``kdegrad --help`` does not import NumPy.
 """
 
 from __future__ import annotations
 
-TYPE_CHECKING = False  # as type checkers know it: nothing is imported before the command heeds Ctrl-C
+TYPE_CHECKING = False  # known to type checkers; importing `typing` here would delay the handling of Ctrl-C
 
 if TYPE_CHECKING:
     from typing import Any
@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_HOMES = {
+_MODULES = {
     "Descent": "descent",
     "descend": "descent",
     "InputError": "errors",
@@ -72,12 +72,12 @@ __all__ = [
 
 
 def __getattr__(name: str) -> Any:
-    """Import a public name from its home when it is first asked for."""
-    if name not in _HOMES:
+    """Import a public name from its module at its first use."""
+    if name not in _MODULES:
         raise AttributeError(f"module 'kdegrad' has no attribute {name!r}")
     from importlib import import_module
 
-    value = getattr(import_module(f"kdegrad.{_HOMES[name]}"), name)
+    value = getattr(import_module(f"kdegrad.{_MODULES[name]}"), name)
     globals()[name] = value
     return value
 

@@ -1,4 +1,4 @@
-"""Where angles live: the line or a circle, and what "difference" means there."""
+"""The domains of the angles, the line and circles, and the difference ⊖ of two places on each."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ class Domain(ABC):
 
     @abstractmethod
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
-        """Return the coordinate of the place x as one meets it when walking upward from `start`."""
+        """Return the coordinate of x that is reached first going upward from `start`."""
 
 
 @final
@@ -40,33 +40,29 @@ class Line(Domain):
 
     @property
     def measure(self) -> float:
-        """Total length: infinite."""
         return math.inf
 
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Return x - y."""
         return x - y
 
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
-        """Return x."""
         return x
 
 
 @final
 @dataclass(frozen=True)
 class Circle(Domain):
-    """The circle of circumference P: x ⊖ y is the signed shorter way round, in [-P/2, P/2]."""
+    """The circle of circumference P: x ⊖ y is the signed length of the shorter arc, in [-P/2, P/2]."""
 
     period: float
     name: ClassVar[str] = "circle"
 
     @property
     def measure(self) -> float:
-        """Total length: the circumference P."""
         return self.period
 
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Return d - P·round(d/P) with d = x - y; the multiple of P is subtracted, never a remainder accumulated."""
+        # d - P·round(d/P), d = x - y, in place: one multiple of P is subtracted, no remainder accumulates
         d = x - y
         turns = d / self.period
         np.rint(turns, out=turns)
@@ -75,5 +71,4 @@ class Circle(Domain):
         return d
 
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
-        """Return x + nP in [start, start + P]."""
         return start + np.mod(x - start, self.period)

@@ -1,4 +1,4 @@
-"""The one family of errors that kdegrad raises on purpose."""
+"""The errors that kdegrad raises for wrong settings and wrong input: one family."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 
 class KdegradError(ValueError):
-    """Something in the caller's hands is wrong; the message says what, where, and the remedy."""
+    """A setting or an input is wrong; the message says what, where, and what to do about it."""
 
 
 class SettingError(KdegradError):
@@ -15,11 +15,11 @@ class SettingError(KdegradError):
     Parameters
     ----------
     name
-        The option as SPEC section 6 spells it, without dashes in front (``bandwidth``, ``input-format``).
+        The option's name without leading dashes (``bandwidth``, ``input-format``).
     problem
         What is wrong, with the value, and what to do.
     place
-        Where the value was given (``--bandwidth``, ``problem.yaml:3:12``); None while nobody knows yet.
+        Where the value was given (``--bandwidth``, ``problem.yaml:3:12``); None as long as it is not known.
     """
 
     def __init__(self, name: str, problem: str, place: str | None = None) -> None:
@@ -39,9 +39,9 @@ class InputError(KdegradError):
     Parameters
     ----------
     faults
-        One line for each fault: place, value, remedy. At most `SHOWN` are shown, with the total.
+        One line for each fault: place, value, remedy. The first `SHOWN` are kept.
     total
-        How many faults there are, if more were counted than are listed.
+        The number of faults, if it is larger than the number of `faults`.
     """
 
     SHOWN = 20

@@ -1,4 +1,4 @@
-"""Where a report goes: standard output and what it can show, or a file that appears whole or not at all."""
+"""Writing a report: standard output and what it can show, or a file that is written completely or not at all."""
 
 from __future__ import annotations
 
@@ -46,7 +46,7 @@ def look_of_stdout() -> Look:
 
 
 def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
-    """Refuse outputs that could not be written well, before anything is computed.
+    """Refuse outputs that could not be written, before anything is computed.
 
     Parameters
     ----------
@@ -66,13 +66,14 @@ def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
             continue
         path, place = Path(output), f"--{option}"
         if output in ("", "-"):
-            raise SettingError(option, f"{output!r} is no file: name one, or leave it out for standard output", place)
+            remedy = "name a file, or omit the option for standard output"
+            raise SettingError(option, f"{output!r} is not a file name: {remedy}", place)
         if path.is_dir():
             raise SettingError(option, f"{output!r} is a directory: name a file in it", place)
         real = os.path.realpath(path)
         folder = os.path.dirname(real if path.is_symlink() else path) or "."
         if not os.path.isdir(folder):
-            raise SettingError(option, f"the folder {folder!r} does not exist: make it first", place)
+            raise SettingError(option, f"the folder {folder!r} does not exist: create it first", place)
         if path.is_file() and any(_is_same(path, source) for source in inputs):
             raise SettingError(option, f"{output!r} would overwrite the input: name another file", place)
         if real in taken and (path.is_file() or not path.exists()):
@@ -81,15 +82,15 @@ def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
 
 
 def _is_same(path: Path, source: str) -> bool:
-    """Return whether a file is the input `source`, or with ``-`` what standard input comes from."""
+    """Return whether a file is the input `source`; ``-`` stands for the file that standard input is read from."""
     try:
         return os.path.samestat(path.stat(), os.fstat(0) if source == "-" else os.stat(source))
-    except OSError:  # no such input; standard input is closed
+    except OSError:  # the input does not exist, or standard input is closed
         return False
 
 
 def write_file(output: str, pieces: Iterable[str]) -> None:
-    """Write `pieces` to the file `output` as UTF-8: all of it, or nothing."""
+    """Write `pieces` to the file `output` as UTF-8, completely or not at all."""
     with replacing(output) as stream:
         stream.writelines(piece.encode("utf-8") for piece in pieces)
 
@@ -97,8 +98,8 @@ def write_file(output: str, pieces: Iterable[str]) -> None:
 def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:
     """Write `pieces` to standard output, in the terminal's encoding if they are for people, else in UTF-8.
 
-    A reader that goes away has read enough: the rest is not written, and that is no error. On a terminal, control
-    characters of the data are shown as escapes.
+    A pipe that its reader closes is not an error; the rest is not written. On a terminal, control characters in data
+    are shown as escapes.
     """
     if sys.stdout is None:
         raise OSError(errno.EBADF, os.strerror(errno.EBADF), "standard output")
@@ -114,17 +115,17 @@ def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:
 
 
 def let_go_of_stdout() -> None:
-    """Let what standard output still holds go nowhere, so that the flush at exit has nobody to miss."""
+    """Redirect standard output to the null device, so that the flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
 @contextmanager
 def replacing(output: str) -> Iterator[IO[bytes]]:
-    """Yield a binary stream whose content becomes the file `output` when the block ends well.
+    """Yield a binary stream whose content becomes the file `output` when the block ends without an error.
 
-    A temporary file in the same folder is renamed over it: links are followed, an existing file's mode is kept, a
-    new one's is the usual one. A device or a pipe is written to as it is, and so is what /dev/stdout stands for; a
-    reader that goes away has read enough.
+    A temporary file in the same folder is renamed to it: links are followed, the mode of an existing file is kept, a
+    new file gets the usual mode. A device, a pipe or /dev/stdout is written to directly; a pipe that its reader closes
+    is not an error.
     """
     path = Path(os.path.realpath(output))
     standard = _STANDARD.get(os.path.abspath(output))
@@ -136,9 +137,9 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
         ):
             yield stream
         return
-    with _naming(output), _clearing_away():
+    with _naming(output), _exiting_on_signals():
         temporary = path.with_name(f".{path.name[:50]}.{os.urandom(4).hex()}.part")
-        descriptor = os.open(temporary, _NEW_FILE, 0o600)  # its owner's alone, until it is whole
+        descriptor = os.open(temporary, _NEW_FILE, 0o600)  # private to its owner until it is complete
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
@@ -150,18 +151,18 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _clearing_away() -> Iterator[None]:
-    """Let whoever ends the process, by ``kill`` or by closing the terminal, wait until a half-written file is gone."""
+def _exiting_on_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP exit by an exception, so that an incomplete file is removed first."""
     import signal
 
     def end(number: int, _frame: object) -> NoReturn:
-        sys.exit(128 + number)  # as a shell counts it
+        sys.exit(128 + number)  # the exit code that a shell reports
 
     before = {}
-    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP; nohup has it ignored
+    for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP; under nohup it is ignored
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
-            with suppress(ValueError):  # a thread that is not the main one
+            with suppress(ValueError):  # not in the main thread, where no handler can be set
                 before[number] = signal.signal(number, end)
     try:
         yield
@@ -172,7 +173,7 @@ def _clearing_away() -> Iterator[None]:
 
 @contextmanager
 def _naming(place: str) -> Iterator[None]:
-    """Let an error of the machine say what could not be written: `place`, not a temporary file or a number."""
+    """Make an OSError name `place`, not the temporary file or a descriptor."""
     try:
         yield
     except OSError as error:
