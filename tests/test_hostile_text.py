@@ -24,7 +24,7 @@ from kdegrad.cli.terminal import machine_error, say
 from kdegrad.figures.line import LABELLED
 from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES, Verdict
-from kdegrad.reading import Columns, read
+from kdegrad.reading import ColumnNames, read
 from kdegrad.reports import VerdictFormat, verdicts
 from kdegrad.text import safe_text
 from tests.malformed import FUZZ
@@ -132,7 +132,7 @@ def test_json_and_csv_hold_it(kdegrad, tmp_path: Path, points: Path, text: str, 
     assert all(len(row) == len(header) for row in rows)
     assert not any(is_formula(cell) for row in rows for cell in row)
     if "label" in header:
-        source = read(output, columns=Columns(logit="logit"))  # grad has weights too
+        source = read(output, columns=ColumnNames(logit="logit"))  # grad has weights too
         assert source.labels == (text, "b")
         assert source.angles.tolist() == [float(row[header.index("angle")]) for row in rows]
 
@@ -142,7 +142,7 @@ def test_parquet_holds_it_as_it_stands(kdegrad, tmp_path: Path, points: Path, te
     output = tmp_path / "out.parquet"
     assert kdegrad(command, points, *COMMANDS[command][1:], "--output", output).code == 0
     assert pyarrow.parquet.read_table(output)["label"].to_pylist() == [text, "b"]
-    assert read(output, columns=Columns(logit="logit")).labels == (text, "b")
+    assert read(output, columns=ColumnNames(logit="logit")).labels == (text, "b")
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Pins down Parquet: the same points and numbers as in CSV, both ways, and clear words where pyarrow is missing."""
+"""Pins down Parquet: the same points and numbers as in CSV, read and written, and the message without pyarrow."""
 
 from __future__ import annotations
 
@@ -43,17 +43,17 @@ def test_points_are_read_as_from_csv(tmp_path: Path) -> None:
     assert problem.labels == ("a", "", "c")
 
 
-def test_a_column_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+def test_a_column_that_appears_twice_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "p.parquet"
     columns = [pyarrow.array([1.0]), pyarrow.array([2.0])]
     pyarrow.parquet.write_table(pyarrow.Table.from_arrays(columns, ["angle", "angle"]), path)
-    assert refusal(path) == f"{path}: the column 'angle' is there twice: rename or drop one"
+    assert refusal(path) == f"{path}: the column 'angle' appears twice: rename or remove one"
 
 
 def test_text_that_is_not_utf_8_is_refused(tmp_path: Path) -> None:
     path = parquet(tmp_path / "p.parquet", angle=[1.0], label=["naïve"])
     path.write_bytes(path.read_bytes().replace("ï".encode(), b"\xff\xff"))
-    assert "p.parquet: no Parquet file that can be read: " in refusal(path)
+    assert "p.parquet: not a Parquet file that can be read: " in refusal(path)
 
 
 def test_bytes_are_text(tmp_path: Path) -> None:
@@ -77,8 +77,8 @@ def test_integers_weights_and_text_are_numbers_too(tmp_path: Path) -> None:
         ({"angle": [1.0, float("nan")]}, "p.parquet:2: column 'angle'"),
         ({"angle": [1.0], "weight": [-1.0]}, "negative"),
         ({"angle": [1.0], "weight": [0.0]}, "no point has a positive weight"),
-        ({"angle": [1.0, 2.0], "label": ["a", "b\0"]}, "p.parquet:2: column 'label': 'b\\x00' holds a NUL"),
-        ({"angle": [1.0, 2.0], "label": [b"a", b"\xff"]}, "p.parquet:2: column 'label': no text that can be read"),
+        ({"angle": [1.0, 2.0], "label": ["a", "b\0"]}, "p.parquet:2: column 'label': 'b\\x00' contains a NUL"),
+        ({"angle": [1.0, 2.0], "label": [b"a", b"\xff"]}, "p.parquet:2: column 'label': not text that can be read"),
         ({"angle": [1.0], "logit": [0.0], "weight": [1.0]}, "both logits"),
         ({"angle": ["1_000"]}, "1_000"),
         ({"angle": pyarrow.array([], pyarrow.float64())}, "no points"),
@@ -124,7 +124,7 @@ def test_numbers_that_are_not_there_are_numbers_all_the_same(tmp_path: Path) -> 
         assert (table[name].type, table[name].to_pylist()) == (pyarrow.float64(), [None])
 
 
-def test_there_is_nothing_to_part_in_parquet(tmp_path: Path) -> None:
+def test_parquet_has_no_delimiter(tmp_path: Path) -> None:
     with pytest.raises(kg.SettingError, match=r"delimiter: .*is Parquet"):
         read(tmp_path / "swarm.parquet", delimiter=",")
 

@@ -1,20 +1,16 @@
-"""The room where files become points and settings; every message about a bad file is made here.
+"""Files → points and settings; every message about a faulty file is made in this package.
 
     path → files.contents → delimited.read_table (CSV, TSV) or document.read_document (YAML) → Source
 
-The files of the room, in the order in which data passes them:
-
 - `files`: a path or standard input → bytes that are UTF-8 text;
-- `tables`: such bytes → cells by column, or at once numbers when the file is clean;
-- `nodes`: such bytes → the tree of a YAML document, with the place of everything in it;
-- `documents`: that tree → settings, and the table that it names or
-- `inline`: the points that stand in it;
-- `points`: cells by column → arrays, one grammar for all of them (`kdegrad.grammar`);
-- `decimals`: many numbers at once, for clean cells;
-- `columnar`: Parquet, where pyarrow is installed.
+- `delimited`: such bytes → cells by column, or directly numbers where the file is plain;
+- `tree`: such bytes → the tree of a YAML document, with the place of each node;
+- `document`: that tree → settings, and points that are written in it or in a table that it names;
+- `points`: cells by column → arrays, with the one grammar of numbers (`kdegrad.grammar`);
+- `parquet`: Parquet files, where pyarrow is installed.
 
-Types are checked here (``bandwidth: abc``); ranges (``bandwidth: -1``) are checked by `kdegrad.problem.Problem`,
-which is why a `Source` says where each setting stands.
+Types are checked here (``bandwidth: abc``). Ranges (``bandwidth: -1``) are checked by `kdegrad.settings`; for its
+messages a `Source` says where each setting was given.
 """
 
 from __future__ import annotations
@@ -25,14 +21,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import delimited, files
-from kdegrad.reading.points import Columns, Source
+from kdegrad.reading.points import ColumnNames, Source
 from kdegrad.settings import require_known
 from kdegrad.text import nearest, shown
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
-__all__ = ["FORMATS", "Columns", "Source", "load", "problem_of", "read"]
+__all__ = ["FORMATS", "ColumnNames", "Source", "load", "problem_of", "read"]
 
 FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
 
@@ -41,7 +37,7 @@ def read(
     path: str | os.PathLike[str],
     *,
     input_format: str | None = None,
-    columns: Columns = Columns(),  # noqa: B008  # frozen
+    columns: ColumnNames = ColumnNames(),  # noqa: B008  # frozen
     delimiter: str | None = None,
 ) -> Source:
     """Return the points of a file, and the settings that it gives if it is a YAML problem.
@@ -51,11 +47,11 @@ def read(
     path
         A .csv, .tsv, .yaml, .yml or .parquet file, or ``-`` for standard input.
     input_format
-        One of `FORMATS`; None: by the ending of the file's name, and CSV for standard input.
+        One of `FORMATS`; None: by the suffix of the file's name, and CSV for standard input.
     columns
-        The columns that were named; they must exist, and win over what a YAML problem names.
+        The columns that were named; they must exist, and override those that a YAML problem names.
     delimiter
-        One character (``tab`` for a tab) that parts the cells of a table; None: found from its header.
+        The character (``tab`` for a tab) that separates the cells of a table; None: found from its header.
 
     Raises
     ------
@@ -65,39 +61,39 @@ def read(
         For an `input_format` or `delimiter` that cannot be used.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"{path!r} is no path: give the name of a file")
+        raise InputError(f"{path!r} is not a path: give the name of a file")
     name = files.display_name(path)
     chosen = _format_of(path, name, input_format)
-    mark = None if delimiter is None else delimited.delimiter_mark(delimiter)
+    mark = None if delimiter is None else delimited.delimiter_of(delimiter)
     if chosen == "parquet":
-        from kdegrad.reading import parquet  # imports pyarrow, which few have
+        from kdegrad.reading import parquet
 
         if mark is not None:
-            raise SettingError("delimiter", f"{name} is Parquet, no table is to be parted: leave it out")
+            raise SettingError("delimiter", f"{name} is Parquet, which has no delimiter: remove it")
         return parquet.read_parquet(files.raw(path), name, columns)
     data = files.contents(path)
     if chosen in ("yaml", "yml"):
-        from kdegrad.reading import document  # imports yaml, which a table need not pay for
+        from kdegrad.reading import document  # imports yaml, which a table does not need
 
         folder = "" if files.is_standard_input(path) else os.path.dirname(os.fspath(path))
         return document.read_document(data, name, folder, columns, mark)
-    return delimited.read_table(data, name, columns, mark or delimited.MARK_OF_FORMAT[chosen])
+    return delimited.read_table(data, name, columns, mark or delimited.DELIMITER_OF_FORMAT[chosen])
 
 
 def load(path: str | os.PathLike[str], **overrides: Any) -> Problem:
-    """Return the problem that a file holds.
+    """Return the problem that a file describes.
 
     Parameters
     ----------
     path
         As for `read`.
     **overrides
-        Options of `kdegrad.problem.Problem` that win over the file's.
+        Options of `kdegrad.problem.Problem`; they override the file's.
 
     Raises
     ------
     KdegradError
-        As for `read`, and for settings out of range: ``file:line:column`` if the file gave them.
+        As for `read`, and for settings out of range, with ``file:line:column`` if the file gave them.
 
     Examples
     --------
@@ -108,9 +104,9 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Problem:
 
 
 def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
-    """Return the problem that the points and settings of a file make, with the options `given` over the file's.
+    """Return the problem of the points and settings of a file; the options `given` override the file's.
 
-    What is given makes void what it excludes: bins and rule a single node of the file, a line the file's period.
+    They also cancel what they exclude: bins or rule the single node of the file, a line the file's period.
 
     Raises
     ------
@@ -119,13 +115,13 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     """
     from kdegrad.problem import Problem
 
-    void = {"at"} if {"bins", "rule"} & given.keys() else set()
+    cancelled = {"at"} if {"bins", "rule"} & given.keys() else set()
     if given.get("circular") is False:
-        void.add("period")
-    kept = {name: value for name, value in source.settings.items() if name not in void}
+        cancelled.add("period")
+    kept = {name: value for name, value in source.settings.items() if name not in cancelled}
     try:
         if kept.get("circular") is False and ("period" in kept or "period" in given):
-            raise SettingError("circular", "false beside a period, which makes a circle: leave one of them out")
+            raise SettingError("circular", "false contradicts a period, which makes a circle: remove one of them")
         return Problem(source.angles, source.logits, source.labels, **{**kept, **given})
     except SettingError as error:
         if error.name in kept and error.name not in given:
@@ -144,13 +140,13 @@ def _format_of(path: str | os.PathLike[str], name: str, input_format: str | None
         return input_format.lower()
     if files.is_standard_input(path):
         return "csv"
-    ending = files.ending(path)
-    if ending in FORMATS:
-        return ending
-    files.refuse_if_absent(path)  # a misspelt name is the likelier mistake than an odd ending
+    suffix = files.suffix(path)
+    if suffix in FORMATS:
+        return suffix
+    files.require_file(path)  # a misspelt name is more likely than an unknown suffix
+    if not suffix:
+        raise InputError(f"{name}: no suffix says its format: name the format with --input-format csv (or yaml)")
     raise InputError(
-        f"{name}: the ending {shown('.' + ending)} says no format that is read "
+        f"{name}: the suffix {shown('.' + suffix)} is not that of a format that can be read "
         f"({', '.join('.' + known for known in FORMATS)}): name the format with --input-format"
-        if ending
-        else f"{name}: the name has no ending that says its format: name the format with --input-format csv (or yaml)"
     )

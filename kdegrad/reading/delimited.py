@@ -1,8 +1,8 @@
-"""CSV and TSV bytes → cells by column, or at once numbers when the file is clean.
+"""CSV and TSV bytes → cells by column, or directly numbers where the file is plain.
 
-Two roads lead through a table. `_clean` takes a file of nothing but numbers as a whole; it gives up at the first
-oddity and never makes a message. `_careful` reads any file, row by row, and makes all messages. A test binds the
-one to the other.
+There are two readers. `_plain_points` converts a table that contains only numbers as a whole; at the first peculiarity
+it gives up, without a message. `_points_by_row` reads any table, row by row, and makes all messages. A test binds the
+first to the second.
 """
 
 from __future__ import annotations
@@ -20,36 +20,44 @@ import numpy as np
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import reads_as_number, unguarded
-from kdegrad.reading.decimals import DIGITS_AND_SIGNS, plain_numbers
-from kdegrad.reading.points import Columns, Faults, Source, Table, bare, overlooked, place, source_of
+from kdegrad.reading.points import (
+    NUMBER_CHARACTERS,
+    Cells,
+    ColumnNames,
+    Faults,
+    Source,
+    bare,
+    place,
+    plain_numbers,
+    source_of,
+)
 from kdegrad.text import enumerated, shown
 
-MARK_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
+DELIMITER_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
 
-_MARKS: Final = (",", ";", "\t")  # what parts cells when nobody says; the first wins a tie
-_NEVER_MARKS: Final = '"#\r\n\0' + DIGITS_AND_SIGNS.decode()
-_LINE_END: Final = re.compile(rb"\r\n|\r|\n")
+_DELIMITERS: Final = (",", ";", "\t")  # tried when none is given; the first wins a tie
+_NEVER_DELIMITERS: Final = '"#\r\n\0' + NUMBER_CHARACTERS.decode()
 
 
-def delimiter_mark(text: str) -> str:
-    r"""Return the character that a ``--delimiter`` means; a tab may be written ``tab`` or ``\t``.
+def delimiter_of(text: str) -> str:
+    r"""Return the character that ``--delimiter`` means; a tab may be written ``tab`` or ``\t``.
 
     Raises
     ------
     SettingError
-        If it is not one character, or one that cells are written with.
+        If it is not one character, or one that occurs inside cells.
     """
-    mark = "\t" if text.lower() in ("tab", "\\t") else text
-    if len(mark) != 1:
+    delimiter = "\t" if text.lower() in ("tab", "\\t") else text
+    if len(delimiter) != 1:
         raise SettingError("delimiter", f"{shown(text)} is not one character: give , or ; or tab")
-    if mark in _NEVER_MARKS:
+    if delimiter in _NEVER_DELIMITERS:
         raise SettingError(
-            "delimiter", f"{shown(text)} is written inside cells and cannot part them: give , or ; or tab"
+            "delimiter", f"{shown(text)} occurs inside cells and cannot separate them: give , or ; or tab"
         )
-    return mark
+    return delimiter
 
 
-def read_table(data: bytes, name: str, columns: Columns, delimiter: str | None) -> Source:
+def read_table(data: bytes, name: str, columns: ColumnNames, delimiter: str | None) -> Source:
     """Return the points of a table.
 
     Parameters
@@ -61,175 +69,164 @@ def read_table(data: bytes, name: str, columns: Columns, delimiter: str | None) 
     columns
         The columns that were named.
     delimiter
-        The character that parts cells, or None to find it from the header.
+        The character that separates cells, or None to find it from the header.
 
     Raises
     ------
     InputError
         With a line for each fault: the line, the column's name, the value and the remedy.
     """
-    lines = _Lines(data)
-    header = _read_header(lines, name, columns, delimiter)
-    roles = columns.choose(header.names, place(name, header.line), _hint(header.names))
-    return overlooked(_clean(data, name, header, roles) or _careful(lines, name, header, roles), header.names)
-
-
-def _hint(names: Sequence[str]) -> str:
-    """Return what else may be amiss with a header: that it is none, that it is not parted."""
-    if re.search(r":\s|:$", names[0]):
-        return ", or say --input-format yaml"
-    return ", or what parts the columns with --delimiter" if len(names) == 1 else ""
+    header = _read_header(data, name, columns, delimiter)
+    hint = ""
+    if re.search(r":\s|:$", header.names[0]):
+        hint = ", or give --input-format yaml"
+    elif len(header.names) == 1:
+        hint = ", or give the character between the columns with --delimiter"
+    roles = columns.choose(header.names, place(name, header.line), hint)
+    body = data[header.end :]
+    return _plain_points(body, name, header, roles) or _points_by_row(body, name, header, roles)
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The first line of a table: the names of its columns, and what parts them."""
+    """The header of a table: its line, the offset behind it, the names of the columns, what separates them."""
 
     line: int
+    end: int
     names: list[str]
     delimiter: str
 
 
-class _Lines:
-    """The physical lines of a table for csv.reader, counted as an editor counts them.
-
-    Blank lines and comments are left out between records only: inside a quoted cell they are its text. So whoever
-    takes a record from csv.reader must say so, with `record_taken`.
-    """
-
-    def __init__(self, data: bytes) -> None:
-        self._lines = io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-        self._read = 0
-        self._inside = False
-        self.blanks = " \t\r\n"  # what a blank line may hold
-        self.start = 0  # the line that the present record begins in
-
-    def __iter__(self) -> Iterator[str]:
-        return self
-
-    def __next__(self) -> str:
-        for line in self._lines:
-            self._read += 1
-            if self._inside:
-                return line
-            text = line.strip(self.blanks)
-            if text and text[0] != "#":
-                self._inside = True
-                self.start = self._read
-                return line
-        raise StopIteration
-
-    def record_taken(self) -> None:
-        """Let the next line begin a new record."""
-        self._inside = False
-
-
-def _read_header(lines: _Lines, name: str, columns: Columns, delimiter: str | None) -> _Header:
-    """Return the header of a table, and leave `lines` behind it."""
-    line = next(lines, None)
-    if line is None:
+def _read_header(data: bytes, name: str, columns: ColumnNames, delimiter: str | None) -> _Header:
+    """Return the header of a table: its first line that is neither blank nor a comment."""
+    number = end = 0
+    for line in _lines(data):
+        number += 1
+        end += len(line.encode())
+        text = line.strip(" \t\r\n")
+        if text and text[0] != "#":
+            break
+    else:
         raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
-    here = place(name, lines.start)
-    lines.record_taken()
-    marks = _MARKS if delimiter is None else (delimiter,)
-    splits = {mark: _column_names(line, mark) for mark in marks}
+    here = place(name, number)
+    delimiters = _DELIMITERS if delimiter is None else (delimiter,)
+    splits = {delimiter: _split(line, delimiter) for delimiter in delimiters}
     angle = columns.names()["angle"]
-    mark = max(marks, key=lambda mark: (angle in splits[mark], len(splits[mark])))
-    names = splits[mark]
+    delimiter = max(delimiters, key=lambda delimiter: (angle in splits[delimiter], len(splits[delimiter])))
+    names = splits[delimiter]
     if len(names) < 2 and not all(splits.values()):
         raise InputError(
             f"{here}: a quote in the header is not closed or has text behind it, or a name has more than "
-            f"{csv.field_size_limit()} characters: mend it"
+            f"{csv.field_size_limit()} characters: correct it"
         )
-    if all(reads_as_number(name, minus_infinity=True) for name in names):
+    if all(reads_as_number(column, minus_infinity=True) for column in names):
         raise InputError(
-            f"{here}: numbers ({shown(line.strip())}) where the header should be: write the names of the columns "
-            "above them, such as angle,logit (and without a '#')"
+            f"{here}: numbers ({shown(line.strip())}) in place of the header: write the names of the columns above "
+            "them, such as angle,logit (without a '#')"
         )
-    lines.blanks = lines.blanks.replace(mark, "")  # a line of tabs is a row of empty cells where tabs part them
     twice = [column for column, count in Counter(names).items() if column and count > 1]
     if twice:
-        raise InputError([f"{here}: the column {shown(column)} is there twice: rename or drop one" for column in twice])
-    return _Header(lines.start, names, mark)
+        raise InputError(
+            [f"{here}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
+        )
+    return _Header(number, end, names, delimiter)
 
 
-def _column_names(line: str, mark: str) -> list[str]:
-    """Return the cells of a header that `mark` would part; none if it cuts through a quoted cell."""
+def _lines(data: bytes) -> Iterator[str]:
+    r"""Return the lines of `data` with their ends, which may be ``\n``, ``\r\n`` or ``\r``."""
+    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
+
+
+def _split(line: str, delimiter: str) -> list[str]:
+    """Return the cells of a header; none if `delimiter` would cut through a quoted cell."""
     try:
-        return [bare(cell) for cell in next(csv.reader([line], delimiter=mark, strict=True))]
+        return [bare(cell) for cell in next(csv.reader([line], delimiter=delimiter, strict=True))]
     except csv.Error:
         return []
 
 
-def _clean(data: bytes, name: str, header: _Header, roles: Mapping[str, str]) -> Source | None:
-    """Return the points of a table of plain numbers, or None where a closer look is wanted."""
+def _plain_points(body: bytes, name: str, header: _Header, roles: Mapping[str, str]) -> Source | None:
+    """Return the points of a table that contains only numbers; None if it must be read row by row."""
     if "label" in roles or not header.delimiter.isascii() or header.delimiter == " ":
         return None
-    body = data[_end_of_line(data, header.line) :]
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n")
     width = len(header.names)
-    cells = plain_numbers(body.rstrip(b"\n"), header.delimiter.encode() * (width - 1) + b"\n")
-    if cells is None:
+    numbers = plain_numbers(body.rstrip(b"\n"), header.delimiter.encode() * (width - 1) + b"\n")
+    if numbers is None:
         return None
-    rows = cells.reshape(-1, width)
+    rows = numbers.reshape(-1, width)
     values = {role: np.ascontiguousarray(rows[:, header.names.index(column)]) for role, column in roles.items()}
     if "weight" in values and values["weight"].min() < 0.0:
         return None
-    return source_of(name, values)
+    return source_of(name, values, None, header.names)
 
 
-def _careful(lines: _Lines, name: str, header: _Header, roles: Mapping[str, str]) -> Source:
-    """Return the points of any table; every fault of its rows and cells is told from here."""
+def _points_by_row(body: bytes, name: str, header: _Header, roles: Mapping[str, str]) -> Source:
+    """Return the points of any table, or raise all faults of its rows and cells."""
     faults = Faults(name)
-    width = len(header.names)
-    cells: dict[str, list[str]] = {role: [] for role in roles}
-    wanted = [(header.names.index(column), cells[role]) for role, column in roles.items()]
-    starts: list[int] = []
+    texts: dict[str, list[str]] = {role: [] for role in roles}
+    wanted = [(header.names.index(column), texts[role].append) for role, column in roles.items()]
+    lines: list[int] = []
+    for line, row in _records(body, header, faults):
+        if len(row) == len(header.names):
+            lines.append(line)
+            for index, append in wanted:
+                append(row[index])
+        else:
+            faults.add((line,), partial(_ragged, row, header))
+    if not lines:
+        faults.stop_if_any()
+        raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
+    if "label" in texts:
+        texts["label"] = [unguarded(cell) for cell in texts["label"]]
+    return Cells(name, roles, texts, lambda _, row: (lines[row],)).source(faults, header.names)
+
+
+def _records(body: bytes, header: _Header, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+    """Yield the line in which each record begins, and its cells; a fault of its quotes ends the table.
+
+    Lines are counted as an editor counts them. Blank lines and comments are skipped between records only: inside a
+    quoted cell they are text.
+    """
+    blanks = " \t\r\n".replace(header.delimiter, "")  # a line of delimiters is a row of empty cells
+    line = start = header.line
+    is_inside = False  # whether a record has begun that is not complete
+
+    def physical_lines() -> Iterator[str]:
+        nonlocal line, start, is_inside
+        for text in _lines(body):
+            line += 1
+            if not is_inside:
+                stripped = text.strip(blanks)
+                if not stripped or stripped[0] == "#":
+                    continue
+                is_inside, start = True, line
+            yield text
+
     try:
-        for row in csv.reader(lines, delimiter=header.delimiter, strict=True):
-            lines.record_taken()
-            if len(row) != width:
-                faults.add((lines.start,), partial(_ragged, row, header))
-                continue
-            starts.append(lines.start)
-            for index, column in wanted:
-                column.append(row[index])
+        for row in csv.reader(physical_lines(), delimiter=header.delimiter, strict=True):
+            is_inside = False
+            yield start, row
     except csv.Error as error:
-        faults.add((lines.start,), _broken_quotes(str(error)))
-    else:
-        if lines.start == header.line:
-            raise InputError(f"{place(name, header.line)}: a header and no points: write a line for each below it")
-    if "label" in cells:
-        cells["label"] = [unguarded(cell) for cell in cells["label"]]
-    return Table(name, roles, cells, lambda _, row: (starts[row],)).source(faults)
+        if "expected after" in str(error):
+            fault = (
+                "text behind the closing quote of a cell: leave nothing behind it, not even a space, and write a quote "
+                "inside a cell twice"
+            )
+        elif "field limit" in str(error):
+            fault = (
+                f"a cell of more than {csv.field_size_limit()} characters begins here: close its quote, or shorten it"
+            )
+        else:
+            fault = "a quote opens here and is not closed: close it, or remove it"
+        faults.add((start,), fault)
 
 
 def _ragged(row: Sequence[str], header: _Header) -> str:
     """Return the message for a row that is longer or shorter than the header."""
     text = header.delimiter.join(row)
-    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'} in {shown(text)}, parted by {shown(header.delimiter)}"
+    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'} in {shown(text)}, separated by {shown(header.delimiter)}"
     columns = f"{len(header.names)} column{'' if len(header.names) == 1 else 's'} ({enumerated(header.names)})"
-    remedy = "quote a cell that holds the delimiter" if len(row) > len(header.names) else "fill in what is missing"
-    return f"{cells}, where the header has {columns}: {remedy}"
-
-
-def _broken_quotes(error: str) -> str:
-    """Return the message for a record in which csv.reader lost its way."""
-    if "expected after" in error:
-        return (
-            "text behind the closing quote of a cell: leave nothing behind it, not even a space, and write a quote "
-            "inside a cell twice"
-        )
-    if "field limit" in error:
-        return f"a cell of more than {csv.field_size_limit()} characters begins here: close its quote, or shorten it"
-    return "a quote opens here and is not closed: close it, or take it away"
-
-
-def _end_of_line(data: bytes, line: int) -> int:
-    """Return the offset behind the first `line` lines."""
-    end = 0
-    for _ in range(line):
-        found = _LINE_END.search(data, end)
-        end = len(data) if found is None else found.end()
-    return end
+    remedy = "quote a cell that contains the delimiter" if len(row) > len(header.names) else "add the missing cells"
+    return f"{cells}, but the header has {columns}: {remedy}"

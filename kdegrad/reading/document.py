@@ -1,19 +1,18 @@
-"""A YAML problem → settings, and points that stand in it or in a table that it names."""
+"""A YAML problem → settings, and points that are written in it or in a table that it names."""
 
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, TypeVar
+from typing import Final, NamedTuple, TypeVar
 
 from kdegrad.errors import InputError, SettingError
-from kdegrad.grammar import integer, number
+from kdegrad.grammar import integer, number, truth
 from kdegrad.reading import delimited, files
-from kdegrad.reading.inline import POINTS_FORMS, inline_points
-from kdegrad.reading.points import ROLES, Columns, Faults, Source, place
-from kdegrad.reading.tree import Listing, Mapping, Node, NodeError, Scalar, is_blank, kind, tree
+from kdegrad.reading.points import ROLES, Cells, ColumnNames, Faults, Source, place
+from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
 from kdegrad.text import nearest, shown
 
 _FLAGS_ONLY: Final = (
@@ -21,10 +20,14 @@ _FLAGS_ONLY: Final = (
     *("cases", "seed", "only", "tolerance", "list"),  # verify-props
     *("over", "from", "to", "steps", "log", "rate", "optimizer", "trace"),  # sweep and descend
 )
+_POINTS_FORMATS: Final = (
+    "a list such as [{angle: 50, logit: 0.4}], lists {angle: [..], logit: [..]}, or the name of a .csv or .tsv"
+)
+_KERNEL_REMEDY: Final = "write a name, or {name: student-t, bandwidth: 8, df: 4}"
 _Value = TypeVar("_Value")
 
 
-def read_document(data: bytes, name: str, folder: str, columns: Columns, delimiter: str | None) -> Source:
+def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, delimiter: str | None) -> Source:
     """Return the settings and the points of a YAML problem.
 
     Parameters
@@ -34,95 +37,76 @@ def read_document(data: bytes, name: str, folder: str, columns: Columns, delimit
     name
         The file's name, for messages.
     folder
-        Where the file stands: a table that it names is looked for from there.
+        The folder of the file; the name of a table is relative to it.
     columns, delimiter
-        What was given beside the file for its points; it wins over the file's own keys.
+        What was given beside the file for its points; it overrides the file's own keys.
 
     Raises
     ------
     InputError
         With a line for each fault: line and column, the key, the value and the remedy.
     SettingError
-        For a `delimiter` where there is no table to part.
+        For a `delimiter` if there is no table.
     """
     root = tree(data.decode(), name)
-    if root is None or is_blank(root):
-        raise InputError(f"{name}: is empty: write the keys target and points at least")
-    if not isinstance(root, Mapping):
+    if is_blank(root):
+        raise InputError(f"{name}: is empty: write at least the keys target and points")
+    if not isinstance(root, MapNode):
         here = place(name, *root.where)
-        raise InputError(f"{here}: {kind(root)} where the keys of a problem are wanted: write target, points, ...")
+        raise InputError(f"{here}: {kind(root)} in place of the keys of a problem: write target, points, ...")
     faults = Faults(name)
     options = _options(root, faults)
     points = options.pop("points", Scalar("", root.where))
     settings = _values(options, _SETTINGS, faults)
     of_table = _values(options, _TABLE_KEYS, faults)
-    columns = columns.over(Columns(**{role: of_table.get(f"{role}-column") for role in ROLES}))
+    columns = columns.over(ColumnNames(**{role: of_table.get(f"{role}-column") for role in ROLES}))
     if is_blank(points):
-        faults.add(points.where, f"no points are given: write the key points, with {POINTS_FORMS}")
+        faults.add(points.where, f"no points are given: write the key points, with {_POINTS_FORMATS}")
     if isinstance(points, Scalar):
         faults.stop_if_any()
         source = _points_of_file(points, name, folder, columns, delimiter or of_table.get("delimiter"))
     else:
         if delimiter is not None:
-            raise SettingError(
-                "delimiter", f"the points stand in {name} itself, no table is to be parted: leave it out"
-            )
+            raise SettingError("delimiter", f"the points are in {name} itself, not in a table: remove it")
         if "delimiter" in of_table:
-            faults.add(options["delimiter"].where, "delimiter: the points stand here, in no table: leave it out")
-        source = inline_points(points, name, columns, faults)
+            faults.add(options["delimiter"].where, "delimiter: the points are in this file, not in a table: remove it")
+        source = _points_inside(points, name, columns, faults)
     places = {option: place(name, *options[option].where) for option in settings}
     return replace(source, name=name, settings=settings, places=places)
 
 
-def _points_of_file(node: Scalar, name: str, folder: str, columns: Columns, delimiter: str | None) -> Source:
-    """Return the points of the table that `node` names."""
-    here = f"{place(name, *node.where)}: points"
-    ending = files.ending(node.text)
-    if ending not in delimited.MARK_OF_FORMAT:
-        raise InputError(f"{here}: {shown(node.text)} is no table that is read: write {POINTS_FORMS}")
-    path = os.path.join(folder, node.text)
-    try:
-        data = files.contents(path)
-    except InputError as error:
-        raise InputError(f"{here}: {error}") from None
-    mark = delimiter or delimited.MARK_OF_FORMAT[ending]
-    return replace(delimited.read_table(data, files.display_name(path), columns, mark), table=path)
-
-
-def _options(root: Mapping, faults: Faults) -> dict[str, Node]:
-    """Return the nodes of the document by option; those inside ``kernel`` stand beside the others."""
+def _options(root: MapNode, faults: Faults) -> dict[str, Node]:
+    """Return the nodes of the document by option; those inside ``kernel`` beside the others."""
     options: dict[str, Node] = {}
+
+    def put(option: str, key: Scalar, node: Node) -> None:
+        if option in options:
+            first = options[option].where[0]
+            faults.add(key.where, f"{option}: is given twice, inside kernel and outside it (line {first}): keep one")
+        options.setdefault(option, node)
+
     for key, node in root.entries.values():
-        if key.text == "kernel" and isinstance(node, Mapping):
-            _put_kernel(options, node, faults)
+        if key.text == "kernel" and isinstance(node, MapNode):
+            if not node.entries:
+                faults.add(node.where, f"kernel: is empty: {_KERNEL_REMEDY}")
+            for inner, value in node.entries.values():
+                if inner.text in _KERNEL_KEYS:
+                    put(_KERNEL_KEYS[inner.text], inner, value)
+                else:
+                    otherwise = f": {_KERNEL_REMEDY}"
+                    faults.add(inner.where, partial(_unknown_key, "kernel: ", inner.text, _KERNEL_KEYS, otherwise))
         elif key.text in _KEYS:
-            _put(options, key.text, key, node, faults)
+            put(key.text, key, node)
         elif key.text in _FLAGS_ONLY:
-            faults.add(key.where, f"{key.text}: is no key but a flag: take it out and give --{key.text}")
+            faults.add(key.where, f"{key.text}: is a flag, not a key: remove it and give --{key.text}")
         else:
-            faults.add(key.where, partial(_unknown_key, key.text, _KEYS, f": the keys are {', '.join(_KEYS)}"))
+            faults.add(key.where, partial(_unknown_key, "", key.text, _KEYS, f": the keys are {', '.join(_KEYS)}"))
     return options
 
 
-def _put_kernel(options: dict[str, Node], kernel: Mapping, faults: Faults) -> None:
-    if not kernel.entries:
-        faults.add(kernel.where, f"kernel: is empty: write {_KERNEL_FORM}")
-    for key, node in kernel.entries.values():
-        if key.text in _KERNEL_KEYS:
-            _put(options, _KERNEL_KEYS[key.text], key, node, faults)
-        else:
-            faults.add(key.where, partial(_unknown_key, key.text, _KERNEL_KEYS, f": write {_KERNEL_FORM}", "kernel: "))
-
-
-def _unknown_key(text: str, known: Iterable[str], otherwise: str, inside: str = "") -> str:
+def _unknown_key(inside: str, text: str, known: Iterable[str], otherwise: str) -> str:
+    """Return the message for an unknown key, with similar ones if there are any."""
     return f"{inside}unknown key {shown(text)}{nearest(text, known) or otherwise}"
-
-
-def _put(options: dict[str, Node], option: str, key: Scalar, node: Node, faults: Faults) -> None:
-    if option in options:
-        first, _ = options[option].where
-        faults.add(key.where, f"{option}: is given twice, inside kernel and beside it (line {first}): keep one")
-    options.setdefault(option, node)
 
 
 def _values(
@@ -139,55 +123,159 @@ def _values(
     return values
 
 
-# What a node means: each reader returns a value, or raises a NodeError.
+# Points: in a table, or in the document
+
+
+def _points_of_file(node: Scalar, name: str, folder: str, columns: ColumnNames, delimiter: str | None) -> Source:
+    """Return the points of the table that `node` names."""
+    here = f"{place(name, *node.where)}: points"
+    suffix = files.suffix(node.text)
+    if suffix not in delimited.DELIMITER_OF_FORMAT:
+        raise InputError(f"{here}: {shown(node.text)} is not a table that can be read: write {_POINTS_FORMATS}")
+    path = os.path.join(folder, node.text)
+    try:
+        data = files.contents(path)
+    except InputError as error:
+        raise InputError(f"{here}: {error}") from None
+    mark = delimiter or delimited.DELIMITER_OF_FORMAT[suffix]
+    return replace(delimited.read_table(data, files.display_name(path), columns, mark), table=path)
+
+
+class _Missing(NamedTuple):
+    """A cell that a point does not have; `where` is the place of the point."""
+
+    where: Where
+
+
+_Cell = Node | _Missing
+
+
+def _points_inside(points: ListNode | MapNode, name: str, columns: ColumnNames, faults: Faults) -> Source:
+    """Return the points that are written in the document, or raise `faults` with theirs added.
+
+    They are a list of mappings, a point each; or a mapping of lists, a column each.
+    """
+    before = faults.total
+    names = {*ROLES, *columns.given().values()}
+    cells = (
+        _cells_of_rows(points, names, faults)
+        if isinstance(points, ListNode)
+        else _cells_of_columns(points, names, faults)
+    )
+    if not any(cells.values()):
+        if faults.total == before:
+            faults.add(points.where, f"points: is empty: write {_POINTS_FORMATS}")
+        faults.stop_if_any()
+    try:
+        roles = columns.choose(cells, place(name, *points.where))
+    except InputError:
+        faults.stop_if_any()  # a misspelt key says more than the missing column that it causes
+        raise
+    scalars = {role: [_scalar(cell, role, column, faults) for cell in cells[column]] for role, column in roles.items()}
+    texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
+    return Cells(name, roles, texts, lambda role, row: scalars[role][row].where).source(faults)
+
+
+def _cells_of_rows(points: ListNode, names: Collection[str], faults: Faults) -> dict[str, Sequence[_Cell]]:
+    """Return the cells, by column, of points that are listed one by one."""
+    rows = [item for item in points.items if isinstance(item, MapNode)]
+    for item in points.items:
+        if not isinstance(item, MapNode):
+            faults.add(item.where, f"points: {kind(item)} in place of a point: write {{angle: 50, logit: 0.4}}")
+    keys: dict[str, Scalar] = {}  # where each key first appears
+    for row in rows:
+        for text, (key, _) in row.entries.items():
+            keys.setdefault(text, key)
+    return {
+        column: [row.entries[column][1] if column in row.entries else _Missing(row.where) for row in rows]
+        for column in _known(keys.values(), names, faults)
+    }
+
+
+def _cells_of_columns(points: MapNode, names: Collection[str], faults: Faults) -> dict[str, Sequence[_Cell]]:
+    """Return the cells of points that are written as a list for each column."""
+    cells: dict[str, Sequence[_Cell]] = {}
+    for column in _known((key for key, _ in points.entries.values()), names, faults):
+        _, node = points.entries[column]
+        if isinstance(node, ListNode):
+            cells[column] = node.items
+        else:
+            faults.add(node.where, f"points: {column}: {kind(node)} in place of a list: write [50, -75]")
+    if len(set(map(len, cells.values()))) > 1:
+        lengths = ", ".join(f"{shown(column)} has {len(values)}" for column, values in cells.items())
+        faults.add(points.where, f"points: lists of unequal length: {lengths}: write one value for each point")
+        faults.stop_if_any()  # their rows do not belong together
+    return cells
+
+
+def _known(keys: Iterable[Scalar], names: Collection[str], faults: Faults) -> list[str]:
+    """Return those of `keys` that are in `names`; the others are faults."""
+    otherwise = f": a point has {', '.join(sorted(names))}"
+    known = []
+    for key in keys:
+        if key.text in names:
+            known.append(key.text)
+        else:
+            faults.add(key.where, partial(_unknown_key, "points: ", key.text, names, otherwise))
+    return known
+
+
+def _scalar(cell: _Cell, role: str, column: str, faults: Faults) -> Scalar:
+    """Return a cell that is one value; in place of any other, a fault and a substitute."""
+    if isinstance(cell, Scalar):
+        return cell
+    if isinstance(cell, _Missing):
+        if role == "label":
+            return Scalar("", cell.where)
+        faults.add(cell.where, f"points: this point has no {column}, as others have: add it")
+    else:
+        faults.add(cell.where, f"points: {column}: {kind(cell)} in place of one value")
+    return Scalar("0", cell.where)
+
+
+# The value of a node: each reader returns it, or raises a NodeError
 
 
 def _text(node: Node) -> str:
     if not isinstance(node, Scalar):
-        raise NodeError(node, f"{kind(node)} where one value is wanted")
+        raise NodeError(node.where, f"{kind(node)} in place of one value")
     if not node.text.strip():
-        raise NodeError(node, "is empty: write a value, or leave the key out")
+        raise NodeError(node.where, "is empty: write a value, or remove the key")
     return node.text
 
 
 def _parsed(parse: Callable[[str], _Value]) -> Callable[[Node], _Value]:
-    """Return the reader of a node whose text `parse` understands, or refuses with a ValueError that is a sentence."""
+    """Return the reader of a node whose text `parse` converts, or refuses with a ValueError."""
 
     def read(node: Node) -> _Value:
         text = _text(node)
         try:
             return parse(text)
         except ValueError as error:
-            raise NodeError(node, str(error)) from None
+            raise NodeError(node.where, str(error)) from None
 
     return read
-
-
-def _truth(text: str) -> bool:
-    if text.lower() not in ("true", "false"):
-        raise ValueError(f"{shown(text)} is neither true nor false: write one of these")
-    return text.lower() == "true"
 
 
 _number: Final = _parsed(number)
 
 
 def _target(node: Node) -> tuple[float, float]:
-    if isinstance(node, Mapping) and set(node.entries) == {"low", "high"}:
-        ends = [node.values()["low"], node.values()["high"]]
-    elif isinstance(node, Listing) and len(node.items) == 2:
-        ends = node.items
+    if isinstance(node, MapNode) and set(node.entries) == {"low", "high"}:
+        low, high = node.entries["low"][1], node.entries["high"][1]
+    elif isinstance(node, ListNode) and len(node.items) == 2:
+        low, high = node.items
     else:
-        raise NodeError(node, f"{kind(node)} where an interval is wanted: write [-30, 30] or {{low: -30, high: 30}}")
-    return _number(ends[0]), _number(ends[1])
+        raise NodeError(node.where, f"{kind(node)} in place of an interval: write [-30, 30] or {{low: -30, high: 30}}")
+    return _number(low), _number(high)
 
 
 def _delimiter(node: Node) -> str:
     text = node.text if isinstance(node, Scalar) else _text(node)  # a tab is blank, but a value here
     try:
-        return delimited.delimiter_mark(text)
+        return delimited.delimiter_of(text)
     except SettingError as error:
-        raise NodeError(node, error.problem) from None
+        raise NodeError(node.where, error.problem) from None
 
 
 _SETTINGS: Final[dict[str, Callable[[Node], object]]] = {
@@ -200,7 +288,7 @@ _SETTINGS: Final[dict[str, Callable[[Node], object]]] = {
     "at": _number,
     "scale": _number,
     "background": _number,
-    "circular": _parsed(_truth),
+    "circular": _parsed(truth),
     "period": _number,
     "unit": _text,
     "sums": _text,
@@ -211,4 +299,3 @@ _TABLE_KEYS: Final[dict[str, Callable[[Node], str]]] = {
 }
 _KEYS: Final = (*_SETTINGS, *_TABLE_KEYS, "points")
 _KERNEL_KEYS: Final = {"name": "kernel", "bandwidth": "bandwidth", "df": "df"}
-_KERNEL_FORM: Final = "a name, or {name: student-t, bandwidth: 8, df: 4}"

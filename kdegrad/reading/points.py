@@ -1,9 +1,11 @@
-"""Cells by column → angles, logits, labels: what tables and YAML documents have in common."""
+"""Cells by column → angles, logits, labels: what tables, YAML documents and Parquet files have in common."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields, replace
+import io
+from bisect import insort
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, fields
 from typing import Final
 
 import numpy as np
@@ -11,16 +13,17 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
 from kdegrad.grammar import number
-from kdegrad.reading.decimals import plain_numbers
 from kdegrad.text import enumerated, nearest, shown
 from kdegrad.weights import logits_of
 
+NUMBER_CHARACTERS: Final = b"0123456789+-.eE"
+
 
 @dataclass(frozen=True)
-class Columns:
-    """The names of columns that were given; None stands for the default: the role's own name.
+class ColumnNames:
+    """The names of columns that were given; None stands for the default, the name of the role.
 
-    A column that was given must exist. Of the defaults only ``angle`` must.
+    A column whose name was given must exist. Of the defaults only ``angle`` must.
     """
 
     angle: str | None = None
@@ -28,16 +31,16 @@ class Columns:
     weight: str | None = None
     label: str | None = None
 
-    def over(self, below: Columns) -> Columns:
-        """Return these names, and those of `below` where nothing is said here.
+    def over(self, below: ColumnNames) -> ColumnNames:
+        """Return these names, completed by those of `below`.
 
-        Logit and weight are one choice: naming either here leaves out what `below` names for both.
+        Logit and weight are one choice: if either is named here, both names of `below` are ignored.
         """
-        ours_if_any = self if self.logit is not None or self.weight is not None else below
-        return Columns(
+        chooses = self.logit is not None or self.weight is not None
+        return ColumnNames(
             angle=below.angle if self.angle is None else self.angle,
-            logit=ours_if_any.logit,
-            weight=ours_if_any.weight,
+            logit=self.logit if chooses else below.logit,
+            weight=self.weight if chooses else below.weight,
             label=below.label if self.label is None else self.label,
         )
 
@@ -50,16 +53,16 @@ class Columns:
         return {role: role for role in ROLES} | self.given()
 
     def choose(self, found: Collection[str], place: str, hint: str = "") -> dict[str, str]:
-        """Return the column of each role that the points have: ``{"angle": "theta", "logit": "logit"}``.
+        """Return role → column for the roles that the points have: ``{"angle": "theta", "logit": "logit"}``.
 
         Parameters
         ----------
         found
-            The names of the columns that there are.
+            The names of the columns that exist.
         place
             Where they are named, for the message.
         hint
-            What else may mend a missing column, as the end of a sentence.
+            Another possible remedy for a missing column, as the end of a sentence.
 
         Raises
         ------
@@ -80,38 +83,38 @@ class Columns:
             if ("logit" in given) == ("weight" in given):
                 raise InputError(
                     f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
-                    f"{shown(chosen['weight'])}): name the one that counts with --logit-column or --weight-column"
+                    f"{shown(chosen['weight'])}): name the one to use with --logit-column or --weight-column"
                 )
             del chosen["weight" if "logit" in given else "logit"]
         return chosen
 
 
-ROLES: Final = tuple(role.name for role in fields(Columns))
+ROLES: Final = tuple(role.name for role in fields(ColumnNames))
 
 
 @dataclass(frozen=True, eq=False)
 class Source:
-    """What a file says, checked.
+    """The checked content of a file.
 
     Attributes
     ----------
     name
         The file, for messages.
     angles
-        Shape (N,), float64, finite, in the file's own unit.
+        Shape (N,), float64, finite, in the unit of the file.
     logits
-        Shape (N,), float64; -inf masks a point. The logarithm of the weights if the
-        file gives weights; None if it gives neither.
+        Shape (N,), float64; -inf masks a point. The logarithms of the weights if the file has weights; None if it has
+        neither logits nor weights.
     labels
-        N names as they stand, or None.
+        N names, unchanged, or None.
     settings
-        Option name as in SPEC section 6 → value, for the options that a YAML problem gives.
+        Option → value, for the options that a YAML problem gives.
     places
-        Option name → ``file:line:column`` of its value, for the messages of those who check ranges.
+        Option → ``file:line:column`` of its value, for messages about its range.
     table
         The file that a YAML problem takes its points from, or None.
-    overlooked
-        The column that looks like logits or weights, where there are neither; or None.
+    notes
+        What the user should know about the file, each the end of a sentence that begins with its name.
     """
 
     name: str
@@ -121,35 +124,35 @@ class Source:
     settings: dict[str, object] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     table: str | None = None
-    overlooked: str | None = None
+    notes: tuple[str, ...] = ()
 
 
 class Faults:
-    """The faults of one file, shown together in the order of their places; a million of them take no room."""
+    """The faults of one file, raised together in the order of their places; only those to be shown are kept.
+
+    Attributes
+    ----------
+    total
+        How many were added.
+    """
 
     def __init__(self, name: str) -> None:
         self._name = name
         self._first: list[tuple[tuple[int, ...], str | Callable[[], str]]] = []
-        self._total = 0
+        self.total = 0
 
     def add(self, where: tuple[int, ...], text: str | Callable[[], str]) -> None:
-        """Note a fault at `where`: (line,) or (line, column); a costly text may wait until it is known to be shown."""
-        self._total += 1
-        self._first.append((where, text))
-        if len(self._first) > 50 * InputError.SHOWN:
-            self._keep_first()
+        """Add a fault at `where`, (line,) or (line, column); a callable makes a costly text only if it is shown."""
+        self.total += 1
+        if len(self._first) < InputError.SHOWN or where < self._first[-1][0]:
+            insort(self._first, (where, text), key=lambda fault: fault[0])
+            del self._first[InputError.SHOWN :]
 
     def stop_if_any(self) -> None:
-        """Raise the faults noted so far as one error."""
-        if self._total:
-            self._keep_first()
+        """Raise the faults that were added as one `InputError`."""
+        if self.total:
             texts = ((where, text if isinstance(text, str) else text()) for where, text in self._first)
-            lines = [f"{place(self._name, *where)}: {text}" for where, text in texts]
-            raise InputError(lines, total=self._total)
-
-    def _keep_first(self) -> None:
-        self._first.sort(key=lambda fault: fault[0])
-        del self._first[InputError.SHOWN :]
+            raise InputError([f"{place(self._name, *where)}: {text}" for where, text in texts], total=self.total)
 
 
 def place(name: str, *where: int) -> str:
@@ -158,16 +161,16 @@ def place(name: str, *where: int) -> str:
 
 
 @dataclass(frozen=True)
-class Table:
-    """The cells of points as text, and where they stand.
+class Cells:
+    """The cells of points as text, and their places.
 
     Attributes
     ----------
     name
         The file.
     roles
-        Role → the name of its column, as `Columns.choose` returns it.
-    cells
+        Role → the name of its column, as `ColumnNames.choose` returns it.
+    texts
         Role → N cells.
     where
         (role, row) → (line,) or (line, column).
@@ -175,19 +178,18 @@ class Table:
 
     name: str
     roles: Mapping[str, str]
-    cells: Mapping[str, Sequence[str]]
+    texts: Mapping[str, Sequence[str]]
     where: Callable[[str, int], tuple[int, ...]]
 
-    def source(self, faults: Faults) -> Source:
-        """Return the points, or raise `faults` with those of the cells added."""
+    def source(self, faults: Faults, found: Collection[str] = ()) -> Source:
+        """Return the points, or raise `faults` together with those of the cells; `found` as for `source_of`."""
         values = {role: self._numbers(role, faults) for role in self.roles if role != "label"}
         faults.stop_if_any()
-        labels = tuple(self.cells["label"]) if "label" in self.roles else None
-        return source_of(self.name, values, labels)
+        return source_of(self.name, values, self.texts.get("label"), found)
 
     def _numbers(self, role: str, faults: Faults) -> FloatArray:
-        """Return the numbers of a column; zero where a cell is at fault."""
-        texts = self.cells[role]
+        """Return the numbers of a column; 0 in place of a faulty cell."""
+        texts, column = self.texts[role], f"column {shown(self.roles[role])}"
         values = plain_numbers("\n".join(texts).encode("utf-8", "replace"), b"\n")
         if values is None or values.size != len(texts):
             values = np.zeros(len(texts))
@@ -195,41 +197,80 @@ class Table:
                 try:
                     values[row] = number(bare(text), minus_infinity=role == "logit")
                 except ValueError as error:
-                    faults.add(self.where(role, row), f"column {shown(self.roles[role])}: {error}")
+                    faults.add(self.where(role, row), f"{column}: {error}")
         if role == "weight":
             for row in map(int, np.flatnonzero(values < 0.0)):
-                faults.add(
-                    self.where(role, row),
-                    f"column {shown(self.roles[role])}: {shown(texts[row])} is negative: a weight is 0 or more",
-                )
+                faults.add(self.where(role, row), f"{column}: {shown(texts[row])} is negative: a weight is 0 or more")
         return values
 
 
-def source_of(name: str, values: Mapping[str, FloatArray], labels: tuple[str, ...] | None = None) -> Source:
-    """Return the points whose numbers, by role, are checked one by one; check them together.
+def source_of(
+    name: str, values: Mapping[str, FloatArray], labels: Sequence[str] | None, found: Collection[str]
+) -> Source:
+    """Return the points whose numbers have been checked one by one.
+
+    Parameters
+    ----------
+    name
+        The file.
+    values
+        Role → numbers, shape (N,).
+    labels
+        N names, or None.
+    found
+        The columns of the file; a note names one that may have been meant as logits or weights.
 
     Raises
     ------
     InputError
         If no point has a positive weight.
     """
-    logits = values.get("logit")
+    logits, notes = values.get("logit"), []
     if "weight" in values:
         logits = logits_of(values["weight"])
-    if logits is not None and not np.isfinite(logits).any():
-        raise InputError(f"{name}: no point has a positive weight: let one logit be finite, or one weight above 0")
-    return Source(name=name, angles=values["angle"], logits=logits, labels=labels)
-
-
-def overlooked(source: Source, found: Iterable[str]) -> Source:
-    """Return the source; if it has no weights, with the column of `found` that may have been meant for them."""
-    if source.logits is not None:
-        return source
-    likely = (name for name in found if name.strip().lower().removesuffix("s") in ("logit", "weight"))
-    return replace(source, overlooked=next(likely, None))
+    if logits is None:
+        likely = (column for column in found if column.strip().lower().removesuffix("s") in ("logit", "weight"))
+        meant = "".join(f" (is column {shown(column)} either?)" for column in list(likely)[:1])
+        notes.append(f"has neither logits nor weights{meant}: all points weigh the same")
+    elif not np.isfinite(logits).any():
+        raise InputError(f"{name}: no point has a positive weight: one logit must be finite, or one weight above 0")
+    labels = None if labels is None else tuple(labels)
+    return Source(name=name, angles=values["angle"], logits=logits, labels=labels, notes=tuple(notes))
 
 
 def bare(text: str) -> str:
-    """Return a cell without the spaces round it, and without quotes that csv took for text because of these."""
+    """Return a cell without spaces around it, and without quotes that these spaces kept csv from removing."""
     stripped = text.strip()
     return stripped[1:-1] if len(stripped) > 1 and stripped[0] == stripped[-1] == '"' else stripped
+
+
+def plain_numbers(cells: bytes, row: bytes) -> FloatArray | None:
+    """Return the numbers of many cells at once, or None if the cells must be read one by one.
+
+    A returned number is what `kdegrad.grammar.number` returns for its cell; no cell is accepted that the grammar
+    refuses, and no row with more or fewer cells.
+
+    Parameters
+    ----------
+    cells
+        Rows of cells, without a line end after the last.
+    row
+        The separators of one row: two commas and a line end for rows of three cells.
+
+    Returns
+    -------
+    array or None
+        Shape (rows · cells of a row,).
+    """
+    # np.loadtxt converts as `float` does, but accepts more than the grammar (nan, inf, blank lines). So it is given
+    # only the characters of numbers, with the separators that the rows must have.
+    separators = cells.translate(None, NUMBER_CHARACTERS + b" ") + b"\n"
+    rows = len(separators) // len(row)
+    if separators != row * rows or not cells.strip():
+        return None
+    delimiter = row[:1].decode("ascii") if len(row) > 1 else ","
+    try:
+        numbers = np.loadtxt(io.StringIO(cells.decode("ascii")), delimiter=delimiter, comments=None, ndmin=2)
+    except ValueError:
+        return None
+    return numbers.ravel() if numbers.shape == (rows, len(row)) and np.isfinite(numbers).all() else None

@@ -12,7 +12,6 @@ from kdegrad import grammar, output
 from kdegrad.cli.flags.words import option, parsed
 from kdegrad.cli.terminal import say
 from kdegrad.errors import SettingError
-from kdegrad.text import shown
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
@@ -134,17 +133,16 @@ class ProblemFlags:
         KdegradError
             For a file, a flag or a combination that cannot be used, with the place.
         """
-        from kdegrad.reading import Columns, problem_of, read
+        from kdegrad.reading import ColumnNames, problem_of, read
 
         given = self._settings()
         output.check_outputs(outputs, source)
-        columns = Columns(self.angle_column, self.logit_column, self.weight_column, self.label_column)
+        columns = ColumnNames(self.angle_column, self.logit_column, self.weight_column, self.label_column)
         content = read(source, input_format=self.input_format, columns=columns, delimiter=self.delimiter)
         if content.table is not None:
             output.check_outputs(outputs, content.table)
-        if content.logits is None and not quiet:
-            known = "" if content.overlooked is None else f" (is column {shown(content.overlooked)} either?)"
-            say(f"note: {content.name} has neither logits nor weights{known}: all points weigh the same")
+        for note in () if quiet else content.notes:
+            say(f"note: {content.name} {note}")
         made = problem_of(content, given)
         if not quiet:
             self._note_unused(made)
