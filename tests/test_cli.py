@@ -226,7 +226,7 @@ def test_bins_beside_the_exact_rule_are_said_to_do_nothing(kdegrad) -> None:
 def test_a_problem_in_yaml_on_standard_input_is_told_of_its_format(kdegrad, tmp_path: Path) -> None:
     problem = tmp_path / "problem.csv"
     problem.write_text("target: [0, 1]\npoints: swarm.csv\n")
-    assert "or say --input-format yaml" in kdegrad("loss", problem).err
+    assert "or give --input-format yaml" in kdegrad("loss", problem).err
     problem.write_text("direction\n3\n")
     assert "or what parts the columns with --delimiter" in kdegrad("loss", problem).err
 
