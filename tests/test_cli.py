@@ -228,7 +228,7 @@ def test_a_problem_in_yaml_on_standard_input_is_told_of_its_format(kdegrad, tmp_
     problem.write_text("target: [0, 1]\npoints: swarm.csv\n")
     assert "or give --input-format yaml" in kdegrad("loss", problem).err
     problem.write_text("direction\n3\n")
-    assert "or what parts the columns with --delimiter" in kdegrad("loss", problem).err
+    assert "or give the character between the columns with --delimiter" in kdegrad("loss", problem).err
 
 
 @pytest.mark.parametrize("flags", ["--bandwidth 1e-300", "--kernel gaussian --bandwidth 0.4 --background 0.5"])
