@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -64,6 +65,7 @@ def make_rule(settings: Settings) -> Rule:
     return make(float(low), float(high), int(settings.bins))
 
 
+@lru_cache(maxsize=8)  # a rule takes longer to find than a small problem to solve
 def legendre(count: int) -> tuple[FloatArray, FloatArray]:
     """Return the nodes (ascending) and weights of Gauss-Legendre quadrature on [-1, 1], at most some 10⁴ of them.
 
@@ -82,9 +84,13 @@ def legendre(count: int) -> tuple[FloatArray, FloatArray]:
     value, slope = _legendre_value_and_slope(count, positive)
     half = 2.0 / (slope * ((1.0 - positive) * (1.0 + positive) * slope - 2.0 * positive * value))
     if count % 2 == 0:
-        return np.concatenate([-positive[::-1], positive]), np.concatenate([half[::-1], half])
-    _, slope_at_0 = _legendre_value_and_slope(count, np.zeros(1))
-    return np.concatenate([-positive[::-1], [0.0], positive]), np.concatenate([half[::-1], 2.0 / slope_at_0**2, half])
+        nodes, weights = np.concatenate([-positive[::-1], positive]), np.concatenate([half[::-1], half])
+    else:
+        _, slope_at_0 = _legendre_value_and_slope(count, np.zeros(1))
+        nodes = np.concatenate([-positive[::-1], [0.0], positive])
+        weights = np.concatenate([half[::-1], 2.0 / slope_at_0**2, half])
+    nodes.flags.writeable = weights.flags.writeable = False  # they are kept for the next caller
+    return nodes, weights
 
 
 def legendre_values(degree: int, x: FloatArray) -> FloatArray:

@@ -19,7 +19,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.domain import Circle
 from kdegrad.errors import SettingError
-from kdegrad.kernel import KERNELS, LINE_KERNELS, make_kernel
+from kdegrad.kernel import KERNELS, make_kernel
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
 from kdegrad.settings import is_real, several
@@ -294,8 +294,11 @@ def _kernel_names(problem: Problem, over: str, kernels: str | Sequence[str] | No
         raise SettingError("over", f"unknown {over!r}: choose {', '.join(OVER)}{nearest(str(over), OVER)}")
     kernels = () if kernels is None else several("kernel", kernels)
     if not kernels:
-        living = KERNELS if isinstance(problem.domain, Circle) else LINE_KERNELS
-        return [kind.name for kind in living] if over == "kernel" else [problem.kernel.name]
+        return (
+            [kind.name for kind in KERNELS if problem.domain.name in kind.domains]
+            if over == "kernel"
+            else [problem.kernel.name]
+        )
     names = [
         make_kernel(name, problem.kernel.bandwidth, problem.domain, float(problem.settings.df)).name for name in kernels
     ]

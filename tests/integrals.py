@@ -22,7 +22,7 @@ import numpy as np
 from mpmath import mp, mpf
 
 from kdegrad import Problem
-from kdegrad.kernel import CIRCLE_KERNELS, LINE_KERNELS
+from kdegrad.kernel import KERNELS
 from tests.oracle import COMPACT, displacement, kernel, softmax
 
 STORE = Path(__file__).parent / "integrals.json"
@@ -32,8 +32,8 @@ NARROWEST = mpf("1e-45")
 CHECK = mpf("1e-17")
 PERIOD = 360.0
 
-COMBINATIONS = [(kind.name, False) for kind in LINE_KERNELS]
-COMBINATIONS += [(kind.name, True) for kind in (*LINE_KERNELS, *CIRCLE_KERNELS)]
+COMBINATIONS = [(kind.name, False) for kind in KERNELS if "line" in kind.domains]
+COMBINATIONS += [(kind.name, True) for kind in KERNELS]
 SITUATIONS = ("among", "broad", "far", "narrow", "background", "wrap", "unequal")  # 30 × 7 = 210 problems
 
 

@@ -17,17 +17,17 @@ from typing import Any
 import numpy as np
 
 from kdegrad import Problem
-from kdegrad.kernel import CIRCLE_KERNELS, LINE_KERNELS
+from kdegrad.kernel import KERNELS
 
 SAMPLES = Path(__file__).parent.parent / "sample_inputs"
 
 # Every kernel with what it is made with: student-t stands for a family, from nearly no moments to nearly a gaussian.
 STUDENT = {"student-t ν=0.3": 0.3, "student-t ν=3": 3.0, "student-t ν=30": 30.0, "student-t ν=1e6": 1e6}
 ON_LINE: dict[str, dict[str, Any]] = {
-    **{kind.name: {"kernel": kind.name} for kind in LINE_KERNELS if kind.name != "student-t"},
+    **{kind.name: {"kernel": kind.name} for kind in KERNELS if "line" in kind.domains and kind.name != "student-t"},
     **{label: {"kernel": "student-t", "df": df} for label, df in STUDENT.items()},
 }
-NATIVE: dict[str, dict[str, Any]] = {kind.name: {"kernel": kind.name} for kind in CIRCLE_KERNELS}
+NATIVE: dict[str, dict[str, Any]] = {kind.name: {"kernel": kind.name} for kind in KERNELS if "line" not in kind.domains}
 ON_CIRCLE = {**ON_LINE, **NATIVE}
 
 

@@ -17,7 +17,7 @@ from hypothesis import strategies as st
 
 import kdegrad as kg
 from kdegrad import Problem, SettingError, evaluate
-from kdegrad.kernel import LINE_KERNELS
+from kdegrad.kernel import KERNELS
 from kdegrad.objective import responsibilities_by_bin
 from tests import problems
 from tests.problems import Case
@@ -185,7 +185,7 @@ def test_gradient_per_weight_overflows_to_infinity_without_a_word():
     np.testing.assert_allclose(found.gradients.logits, 0.0, atol=1e3 * EXACT)  # logarithms of size 10³
 
 
-@pytest.mark.parametrize("kind", [kind for kind in LINE_KERNELS if kind.tail == "compact"], ids=lambda kind: kind.name)
+@pytest.mark.parametrize("kind", [kind for kind in KERNELS if kind.tail == "compact"], ids=lambda kind: kind.name)
 @pytest.mark.parametrize("where", [{}, {"circular": True}], ids=["line", "circle"])
 def test_uncovered_nodes_make_the_loss_infinite_and_are_listed(kind, where):
     options = {"target": (-10, 10), "bins": 4, "kernel": kind.name, "bandwidth": 4.0, **where}

@@ -1,4 +1,4 @@
-"""What every kernel is: its logarithm, and its two derivatives in a form that survives underflow.
+"""What every kernel is: its logarithm, its two derivatives in a form that survives underflow, and facts about it.
 
 A kernel is a density K_h on its domain, even and non-increasing in |d|, written
 
@@ -10,12 +10,18 @@ so that the constant is added once to a sum and not to every pair. Derivatives c
 
 and a factor that is always finite: far out, where K_h underflows, the logarithm carries the size; at the edge
 of a compact kernel, where K_h = 0 and k' = ∞, the factor carries the product.
+
+A new kernel is one class with the decorator `kdegrad.kernel.register`: a subclass of `UnboundedKernel`,
+`CompactKernel` or `NativeCircleKernel`. Sums, the rule ``exact``, sweeps and reports ask the class what they need to
+know of it.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
+from dataclasses import dataclass
+from typing import Self, final
 
 import numpy as np
 
@@ -24,24 +30,85 @@ from kdegrad.domain import Domain
 from kdegrad.logs import Scaled
 
 
+@final
+@dataclass(frozen=True)
+class Smoothness:
+    """How smooth K is between its kinks: what decides how far a polynomial can stand for it to round-off.
+
+    Attributes
+    ----------
+    degree
+        The degree of K where it is a polynomial, None where it is none.
+    bend
+        A length over which log K bends by about 1 at the most; infinite where the pole alone says enough.
+    pole
+        The distance of K's nearest pole from the real axis, at d = 0; infinite for none.
+    curvature
+        c, if |k'(d)|, k = log K, may be as large as c·|d|; 0 where the pole and the bend say enough.
+    steepest
+        The |d| at which the bound c·|d| meets the largest |k'| there is; infinite where |k'| grows on.
+    """
+
+    degree: int | None = None
+    bend: float = math.inf
+    pole: float = math.inf
+    curvature: float = 0.0
+    steepest: float = math.inf
+
+
 class Kernel(ABC):
-    """A density K_h of the displacement d on a domain, with bandwidth h (both in the unit of the angles)."""
+    """A density K_h of the displacement d on a domain, with bandwidth h (both in the unit of the angles).
+
+    Attributes
+    ----------
+    name, aliases, formula, support, tail
+        As ``kdegrad kernels`` lists them; the tail is ``light``, ``exponential``, ``heavy`` or ``compact``.
+    domains
+        The names of the domains that it is defined on.
+    parameters
+        The names of the settings that it takes beside the bandwidth.
+    log_norm
+        What is subtracted from the shape's logarithm to make a density.
+    kinked
+        Whether K_h is not smooth at d = 0.
+    jumps
+        Whether K_h itself jumps at its edge, and not only a derivative.
+    edge
+        The |d| at which a compact kernel ends; None for none.
+    antipode
+        The |d| at which the two ways round a circle meet in a kink; None for none.
+    exponential_way
+        How far to each side log K_h is -|d|/h + const: 0 if it is no such exponential; infinite on the line, half a
+        turn of a circle the shorter way, a whole turn where K_h is the sum over all turns.
+    """
 
     name: str
     aliases: tuple[str, ...] = ()
     formula: str
     support: str
     tail: str
+    domains: tuple[str, ...]
+    parameters: tuple[str, ...] = ()
 
     bandwidth: float
     domain: Domain
     log_norm: float
 
-    # Where K_h is not smooth, for an integral that is split there.
-    kinked: bool = False  # at d = 0
-    jumps: bool = False  # at the edge, K_h itself and not only a derivative
-    edge: float | None = None  # the |d| at which a compact kernel ends
-    antipode: float | None = None  # the |d| at which two ways round a circle meet in a kink
+    kinked: bool = False
+    jumps: bool = False
+    edge: float | None = None
+    antipode: float | None = None
+    exponential_way: float = 0.0
+
+    @property
+    def kinks(self) -> tuple[float, ...]:
+        """The |d| at which K_h is not smooth, ascending."""
+        return tuple(d for d in (0.0 if self.kinked else None, self.edge, self.antipode) if d is not None)
+
+    @property
+    @abstractmethod
+    def smoothness(self) -> Smoothness | None:
+        """How smooth K_h is between its kinks; None if nothing is known: such a kernel is summed pair by pair."""
 
     @abstractmethod
     def log_shape(self, d: FloatArray) -> FloatArray:
@@ -55,22 +122,35 @@ class Kernel(ABC):
     def bandwidth_slope(self, d: FloatArray) -> Scaled:
         """Return ∂K_h/∂log h · exp(log_norm) at fixed d."""
 
+    @final
     def log_density(self, d: FloatArray) -> FloatArray:
         """Return log K_h(d)."""
         return self.log_shape(d) - self.log_norm
 
 
 class LineKernel(Kernel):
-    """A kernel K of u = d/h on the real line, K_h(d) = K(d/h)/h."""
+    """A kernel K of u = d/h on the real line, K_h(d) = K(d/h)/h; on a circle it is taken at the geodesic distance.
+
+    Attributes
+    ----------
+    log_peak
+        log K(0), which is minus the logarithm of the integral of the shape over u.
+    """
+
+    domains = ("line", "circle")
+    log_peak: float
 
     def __init__(self, bandwidth: float, domain: Domain) -> None:
         self.bandwidth = float(bandwidth)
         self.domain = domain
-        self.log_norm = math.log(self.bandwidth) - self.log_peak()
+        self.log_norm = math.log(self.bandwidth) - self.log_peak
 
-    @abstractmethod
-    def log_peak(self) -> float:
-        """Return log K(0), which is minus the logarithm of the integral of the shape over u."""
+    @final
+    @classmethod
+    def make(cls, bandwidth: float, domain: Domain, **options: float) -> LineKernel | Geodesic:
+        """Return the kernel on `domain`, made with those of the `options` that are among its parameters."""
+        kernel = cls(bandwidth, domain, **{name: options[name] for name in cls.parameters})
+        return kernel if domain.measure == math.inf else Geodesic(kernel)
 
     @abstractmethod
     def mass(self, v: float) -> float:
@@ -80,14 +160,11 @@ class LineKernel(Kernel):
     def value(self, d: FloatArray) -> Scaled:
         """Return the shape itself over the same logarithm as its slope."""
 
-    def bandwidth_slope(self, d: FloatArray) -> Scaled:
-        """Return -(K_h + d ∂K_h/∂d) · exp(log_norm), as K_h(d) = K(d/h)/h has it."""
-        return self.conditioned_bandwidth_slope(d, 0.0)
+    @final
+    def bandwidth_slope(self, d: FloatArray, log_mass_slope: float = 0.0) -> Scaled:
+        """Return -(K_h + d ∂K_h/∂d) · exp(log_norm), as K_h(d) = K(d/h)/h has it.
 
-    def conditioned_bandwidth_slope(self, d: FloatArray, log_mass_slope: float) -> Scaled:
-        """Return the bandwidth slope of K_h divided by a mass that depends on h too.
-
-        With c(h) the mass, ∂(K_h/c)/∂log h = -((1 + ∂log c/∂log h) K_h + d ∂K_h/∂d) / c.
+        Of K_h/c with a mass c(h), it is -((1 + ∂log c/∂log h) K_h + d ∂K_h/∂d) / c: `log_mass_slope` is ∂log c/∂log h.
         """
         value = self.value(d).factor
         log, slope = self.slope(d)
@@ -97,17 +174,19 @@ class LineKernel(Kernel):
 class UnboundedKernel(LineKernel):
     """A line kernel that is positive everywhere: its logarithm k has a derivative k'."""
 
+    support = "R"
+
     @abstractmethod
     def log_slope(self, d: FloatArray) -> FloatArray:
         """Return k'(d) = ∂ log K_h/∂d; 0 at a kink in d = 0."""
 
+    @final
     def value(self, d: FloatArray) -> Scaled:
-        """Return exp(log_shape) · 1."""
         log = self.log_shape(d)
         return Scaled(log, np.ones_like(log))
 
+    @final
     def slope(self, d: FloatArray) -> Scaled:
-        """Return exp(log_shape) · k'."""
         return Scaled(self.log_shape(d), self.log_slope(d))
 
 
@@ -115,11 +194,25 @@ class CompactKernel(LineKernel):
     """A line kernel that is 0 for |d| > h: no underflow, but an edge.
 
     Inside, everything is formed from 1 - |u| = (h - |d|)/h, never from a rounded u.
+
+    Attributes
+    ----------
+    degree
+        That of the polynomial that K is inside, or is like on an eighth of a bandwidth.
     """
+
+    support = "|u| < 1"
+    tail = "compact"
+    degree: int
 
     def __init__(self, bandwidth: float, domain: Domain) -> None:
         super().__init__(bandwidth, domain)
         self.edge = self.bandwidth
+
+    @final
+    @property
+    def smoothness(self) -> Smoothness:
+        return Smoothness(degree=self.degree, bend=self.bandwidth)
 
     @abstractmethod
     def shape(self, d: FloatArray) -> FloatArray:
@@ -129,18 +222,96 @@ class CompactKernel(LineKernel):
     def inner_slope(self, d: FloatArray) -> FloatArray:
         """Return ∂shape/∂d by the formula that holds inside, for |d| ≤ h."""
 
+    @final
     def value(self, d: FloatArray) -> Scaled:
-        """Return exp(0) · shape."""
         return Scaled(self._log_support(d), self.shape(d))
 
+    @final
     def slope(self, d: FloatArray) -> Scaled:
-        """Return exp(0) · ∂shape/∂d: inside the formula, at the edge half of it, outside 0."""
-        inside = np.heaviside(self.bandwidth - np.abs(d), 0.5)
+        inside = np.heaviside(self.bandwidth - np.abs(d), 0.5)  # half of the inner slope at the edge, 0 outside
         return Scaled(self._log_support(d), inside * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth)))
 
+    @final
     def remainder(self, d: FloatArray) -> FloatArray:
         """Return 1 - |u|, not below 0."""
         return np.maximum(self.bandwidth - np.abs(d), 0.0) / self.bandwidth
 
     def _log_support(self, d: FloatArray) -> FloatArray:
         return np.where(np.abs(d) <= self.bandwidth, 0.0, -np.inf)
+
+
+@final
+class Geodesic(Kernel):
+    """K_h(|d|)/c with the mass c(h) = ∫_{-P/2}^{P/2} K_h: a line kernel at the shorter way round.
+
+    With v = P/(2h), ∂log c/∂log h = -2 v K(v)/c. At the antipode |d| = P/2 the kernel has a kink.
+    """
+
+    domains = ("circle",)
+
+    def __init__(self, line: LineKernel) -> None:
+        self.line = line
+        self.name, self.aliases, self.formula = line.name, line.aliases, line.formula
+        self.support, self.tail, self.parameters = line.support, line.tail, line.parameters
+        self.bandwidth, self.domain = line.bandwidth, line.domain
+        self.half_period = 0.5 * line.domain.measure
+        mass = line.mass(self.half_period / line.bandwidth)
+        self.log_norm = line.log_norm + math.log(mass)
+        with np.errstate(over="ignore"):  # so far out that log K is not a float64: the slope is 0
+            at_antipode = float(line.log_density(np.array([self.half_period]))[0])
+        self.log_mass_slope = -line.domain.measure * math.exp(at_antipode) / mass
+        self.kinked, self.jumps = line.kinked, line.jumps
+        self.exponential_way = min(line.exponential_way, self.half_period)
+        if line.edge is not None and line.edge < self.half_period:
+            self.edge = line.edge
+        elif not line.jumps:
+            self.antipode = self.half_period
+
+    @property
+    def smoothness(self) -> Smoothness | None:
+        return self.line.smoothness
+
+    def log_shape(self, d: FloatArray) -> FloatArray:
+        return self.line.log_shape(d)
+
+    def slope(self, d: FloatArray) -> Scaled:
+        log, factor = self.line.slope(d)
+        return Scaled(log, np.where(np.abs(d) < self.half_period, factor, 0.0))  # 0 at the antipode's kink
+
+    def bandwidth_slope(self, d: FloatArray) -> Scaled:
+        return self.line.bandwidth_slope(d, self.log_mass_slope)
+
+
+class NativeCircleKernel(Kernel):
+    """A positive kernel that is defined on the circle itself, by k = log K and the derivatives of k."""
+
+    support = "circle"
+    domains = ("circle",)
+
+    def __init__(self, bandwidth: float, domain: Domain) -> None:
+        self.bandwidth = float(bandwidth)
+        self.domain = domain
+        self.period = domain.measure
+        self.radians = 2.0 * math.pi / self.period  # θ = 2πd/P is the displacement in radians
+
+    @final
+    @classmethod
+    def make(cls, bandwidth: float, domain: Domain, **options: float) -> Self:
+        """Return the kernel on `domain`, made with those of the `options` that are among its parameters."""
+        return cls(bandwidth, domain, **{name: options[name] for name in cls.parameters})
+
+    @abstractmethod
+    def log_slope(self, d: FloatArray) -> FloatArray:
+        """Return k'(d) = ∂k/∂d."""
+
+    @abstractmethod
+    def log_bandwidth_slope(self, d: FloatArray) -> FloatArray:
+        """Return ∂k/∂log h at fixed d."""
+
+    @final
+    def slope(self, d: FloatArray) -> Scaled:
+        return Scaled(self.log_shape(d), self.log_slope(d))
+
+    @final
+    def bandwidth_slope(self, d: FloatArray) -> Scaled:
+        return Scaled(self.log_shape(d), self.log_bandwidth_slope(d))

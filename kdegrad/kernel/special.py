@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import math
-from functools import cache
 
 import numpy as np
-from numpy.typing import NDArray
+
+from kdegrad.quadrature import legendre
 
 _ASYMPTOTIC_FROM = 25.0  # from here on the large-argument series reach round-off before they diverge
 
@@ -38,19 +38,13 @@ def student_t_mass(v: float, df: float, log_peak: float) -> float:
     panel = min(1.0, 1.0 / math.sqrt(df))
     upper = min(math.asinh(v / math.sqrt(df)), 45.0 / df + 10.0 * panel)
     count = max(1, math.ceil(upper / panel))
-    nodes, weights = _panel_rule()
+    nodes, weights = legendre(20)
     s = upper / count * (np.arange(count)[:, np.newaxis] + 0.5 * (nodes + 1.0))
     log_cosh = s + np.log1p(np.exp(-2.0 * s)) - math.log(2.0)
     small = s < 1.0
     log_cosh[small] = 0.5 * np.log1p(np.sinh(s[small]) ** 2)
     integral = 0.5 * upper / count * float(np.sum(weights * np.exp(-df * log_cosh)))
     return min(1.0, 2.0 * math.exp(log_peak + 0.5 * math.log(df)) * integral)
-
-
-@cache
-def _panel_rule() -> tuple[NDArray[np.float64], NDArray[np.float64]]:
-    """Return the nodes and weights of a panel on [-1, 1], which take longer to find than a small problem to solve."""
-    return np.polynomial.legendre.leggauss(20)
 
 
 def log_i0e(log_kappa: float) -> float:

@@ -111,7 +111,7 @@ class Case:
             f"{len(p.angles)} points",
             p.kernel.name,
             f"bandwidth {s.bandwidth!r}",
-            f"df {s.df!r}" if p.kernel.name == "student-t" else "",
+            f"df {s.df!r}" if "df" in p.kernel.parameters else "",
             "line" if s.circumference is None else f"circle of {s.circumference!r}",
             "no target" if p.target is None else f"target [{p.target[0]!r}, {p.target[1]!r}]",
             f"{s.bins} bins by {s.rule}" if s.at is None else f"one bin at {s.at!r}",

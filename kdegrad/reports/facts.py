@@ -10,7 +10,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdegrad.arrays import euclidean_norm, largest_first
-from kdegrad.kernel import CIRCLE_KERNELS, KERNELS
+from kdegrad.kernel import KERNELS
 from kdegrad.objective import Evaluation, responsibilities_by_bin
 from kdegrad.problem import Problem
 
@@ -29,7 +29,7 @@ def problem_facts(problem: Problem) -> dict[str, Any]:
         "target": None if problem.target is None else [float(edge) for edge in problem.target],
         "kernel": problem.kernel.name,
         "bandwidth": problem.kernel.bandwidth,
-        "df": float(settings.df) if problem.kernel.name == "student-t" else None,
+        "df": float(settings.df) if "df" in problem.kernel.parameters else None,
         "rule": problem.rule.name,
         "bins": problem.rule.bins,
         "at": None if settings.at is None else float(settings.at),
@@ -150,9 +150,10 @@ def kernel_facts() -> list[dict[str, Any]]:
     claims = [property_ for property_ in PROPERTIES if property_.family == "claim"]
     rows = []
     for kind in KERNELS:
-        domains = ["circle"] if kind in CIRCLE_KERNELS else ["line", "circle"]
         hold = [
-            c.id for c in claims if all(c.theory(kind.name, domain, background=False) == "holds" for domain in domains)
+            c.id
+            for c in claims
+            if all(c.theory(kind.name, domain, background=False) == "holds" for domain in kind.domains)
         ]
         rows.append(
             {
@@ -161,7 +162,7 @@ def kernel_facts() -> list[dict[str, Any]]:
                 "formula": kind.formula,
                 "support": kind.support,
                 "tail": kind.tail,
-                "domains": domains,
+                "domains": list(kind.domains),
                 "claims": hold,
             }
         )

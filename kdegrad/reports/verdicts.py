@@ -231,12 +231,12 @@ def listing(properties: Sequence[Property], form: VerdictFormat, look: Look) -> 
 
 def expectations(property_: Property) -> dict[str, str]:
     """Return what to expect of each kernel on each domain that it lives on, by ``kernel, domain``."""
-    from kdegrad.kernel import CIRCLE_KERNELS, KERNELS
+    from kdegrad.kernel import KERNELS
 
     return {
         f"{kind.name}, {domain}": str(property_.theory(kind.name, domain, background=False))
         for kind in KERNELS
-        for domain in (("circle",) if kind in CIRCLE_KERNELS else ("line", "circle"))
+        for domain in kind.domains
     }
 
 

@@ -237,7 +237,7 @@ class AllTurnsReach(_CircleReach, _OneStretch):
 class ShorterWayReach(_CircleReach):
     """The shorter way round a circle."""
 
-    def __init__(self, kernel: Kernel, nodes: FloatArray, log_mass_slope: float) -> None:
+    def __init__(self, kernel: Kernel, nodes: FloatArray) -> None:
         places = self._place(kernel, nodes)
         half_turn = 0.5 * self.circle.period
         folded = np.where(places < 0.0, places + half_turn, np.where(places < half_turn, places, places - half_turn))
@@ -248,8 +248,8 @@ class ShorterWayReach(_CircleReach):
         super().__init__(
             kernel, positions, np.where(places < 0.0, index, np.where(places < half_turn, index + self.half, index))
         )
-        self.shift = 1.0 + log_mass_slope
         self.decay = half_turn / kernel.bandwidth
+        self.shift = 1.0 - (self.decay / math.expm1(self.decay) if self.decay < 700.0 else 0.0)
         # three half turns: the left of a turn reaches into the one before it, the right into the one after
         self.places = np.concatenate([positions, half + half_turn])
         self.three_halves = DecayingSums(self.places, kernel.bandwidth)

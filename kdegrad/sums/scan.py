@@ -25,8 +25,6 @@ import numpy as np
 
 from kdegrad.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from kdegrad.kernel import Kernel
-from kdegrad.kernel.circle import Geodesic, WrappedLaplace
-from kdegrad.kernel.line import Laplace
 from kdegrad.logs import Scaled, common_log, cut_exp, log_or_minus_infinity, log_sum
 from kdegrad.sums.base import KernelSums, Shares
 from kdegrad.sums.dense import DenseSums
@@ -58,13 +56,12 @@ class ScanSums(KernelSums):
         logarithms: by all turns that is rounded off with the far images, but the shorter way has cells as wide as half
         a turn, of which an ε is to stay below 1e-12.
         """
-        exponential = kernel.line if isinstance(kernel, Geodesic) else kernel
         turn = kernel.domain.measure if kernel.domain.measure < math.inf else 0.0
         per_unit = 1.0 / kernel.bandwidth
         return (
-            isinstance(exponential, (Laplace, WrappedLaplace))
+            kernel.exponential_way > 0.0
             and per_unit < math.inf
-            and turn * per_unit < _MOST_TURN[isinstance(kernel, Geodesic)]
+            and turn * per_unit < _MOST_TURN[kernel.exponential_way < kernel.domain.measure]
         )
 
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
@@ -126,10 +123,7 @@ class ScanSums(KernelSums):
 
         By all turns of a circle that is small in bandwidths the two are all but equal: there every pair is summed.
         """
-        if (
-            isinstance(self.kernel, WrappedLaplace)
-            and self.kernel.domain.measure < _SLOPING_TURN * self.kernel.bandwidth
-        ):
+        if self.kernel.exponential_way == self.kernel.domain.measure < _SLOPING_TURN * self.kernel.bandwidth:
             return DenseSums(self.kernel, self.points, self.nodes).slope_at_points(log_weights)
         charges = self.reach.charges(log_weights)
         sides = self.reach.running(charges, charges)
@@ -296,8 +290,10 @@ def is_extreme(logs: FloatArray) -> BoolArray:
 
 def make_reach(kernel: Kernel, nodes: FloatArray) -> Reach:
     """Return the reach of a kernel that `ScanSums` serves."""
-    if isinstance(kernel, WrappedLaplace):
-        return AllTurnsReach(kernel, nodes)
-    if isinstance(kernel, Geodesic):
-        return ShorterWayReach(kernel, nodes, kernel.log_mass_slope)
-    return LineReach(kernel, nodes)
+    if kernel.domain.measure == math.inf:
+        return LineReach(kernel, nodes)
+    return (
+        AllTurnsReach(kernel, nodes)
+        if kernel.exponential_way == kernel.domain.measure
+        else ShorterWayReach(kernel, nodes)
+    )

@@ -15,15 +15,13 @@ is relative to its largest value there.
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
-from kdegrad.kernel import CompactKernel, Kernel, line
-from kdegrad.kernel import circle as native
-from kdegrad.kernel.circle import Geodesic
+from kdegrad.kernel import Kernel
 
 MOST_FALL: Final = 8.0  # of log K over a pair of cells
 _DEGREE: Final = 15
@@ -31,16 +29,6 @@ _POLE_DISTANCES: Final = 4.1
 _CURVATURE: Final = 0.7
 _SLOPE: Final = 1.6
 _COMPACT: Final = 0.125  # half width of a compact kernel's cell, in bandwidths: a polynomial knows no limit
-_DEGREES: Final[dict[type[Kernel], int]] = {
-    line.Epanechnikov: 2,
-    line.Biweight: 4,
-    line.Triweight: 6,
-    line.Tricube: 9,
-    line.Triangular: 1,
-    line.Cosine: 9,  # not a polynomial, but one of degree 9 serves cells this narrow
-    line.Uniform: 0,
-}
-_KINKED_AT_ZERO: Final = (line.Tricube, line.Triangular)
 
 
 @dataclass(frozen=True)
@@ -82,29 +70,16 @@ class Smoothness:
 
 
 def smoothness(kernel: Kernel) -> Smoothness | None:
-    """Return the rule of a kernel, or None for one whose cells would have no inside."""
-    h = kernel.bandwidth
-    if isinstance(kernel, Geodesic):
-        on_line = smoothness(kernel.line)
-        if on_line is None:
-            return None
-        return replace(on_line, kinks=(*on_line.kinks, kernel.half_period))
-    if isinstance(kernel, CompactKernel):
-        kinks = (0.0, h) if isinstance(kernel, _KINKED_AT_ZERO) else (h,)
-        return Smoothness(_DEGREES[type(kernel)], widest=_COMPACT * h, kinks=kinks)
-    if isinstance(kernel, (line.Cauchy, native.WrappedCauchy)):
-        return Smoothness(_DEGREE, pole=h)
-    if isinstance(kernel, line.StudentT):
-        nu = kernel.df
-        return Smoothness(_DEGREE, _CURVATURE * h, h * math.sqrt(nu), (nu + 1.0) / nu / h / h, 0.5 * h * math.sqrt(nu))
-    if isinstance(kernel, line.Logistic):
-        return Smoothness(_DEGREE, _CURVATURE * h, math.pi * h)
-    if isinstance(kernel, line.Sigmoid):
-        return Smoothness(_DEGREE, _CURVATURE * h, 0.5 * math.pi * h)
-    if isinstance(kernel, line.Gaussian):
-        return Smoothness(_DEGREE, _CURVATURE * h, curvature=1.0 / h / h)
-    if isinstance(kernel, (native.VonMises, native.WrappedGaussian)):
-        radian = 1.0 / kernel.radians
-        steepest = radian if isinstance(kernel, native.VonMises) else math.inf
-        return Smoothness(_DEGREE, _CURVATURE * min(h, radian), curvature=1.0 / h / h, steepest=steepest)
-    return None
+    """Return the rule of a kernel, or None for one that says nothing of its smoothness."""
+    facts = kernel.smoothness
+    if facts is None:
+        return None
+    analytic = facts.degree is None
+    return Smoothness(
+        _DEGREE if facts.degree is None else facts.degree,
+        (_CURVATURE if analytic else _COMPACT) * facts.bend,
+        facts.pole,
+        facts.curvature,
+        facts.steepest,
+        kernel.kinks,
+    )

@@ -176,7 +176,7 @@ SABOTAGES = {
         in_place_of(Laplace, "log_shape", wider), "laplace-one-side laplace-shift-target equal-distance-moved far-field"
     ),
     "density not divided by h": Sabotage(
-        in_place_of(Laplace, "log_peak", without_bandwidth), "unit equal-distance-moved one-hot sums-agree"
+        in_place_of(Laplace, "log_peak", property(without_bandwidth)), "unit equal-distance-moved one-hot sums-agree"
     ),
     "the long way round the circle": Sabotage(
         in_place_of(Circle, "difference", lambda self, x, y: x - y), "rotation sums-agree derivative"

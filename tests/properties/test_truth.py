@@ -18,15 +18,15 @@ from hypothesis import strategies as st
 
 import kdegrad.properties.convergence
 from kdegrad.errors import SettingError
-from kdegrad.kernel import CIRCLE_KERNELS, KERNELS, LINE_KERNELS
+from kdegrad.kernel import KERNELS
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, judge, passed, verify
 from kdegrad.properties.base import GeneralProperty, Skipped
 from kdegrad.properties.cases import input_case
 
 ALL_IDS = [p.id for p in PROPERTIES]
-LINE_NAMES = [kernel.name for kernel in LINE_KERNELS]
-CIRCLE_NAMES = [kernel.name for kernel in CIRCLE_KERNELS]
+LINE_NAMES = [kernel.name for kernel in KERNELS if "line" in kernel.domains]
+CIRCLE_NAMES = [kernel.name for kernel in KERNELS if "line" not in kernel.domains]
 FEWEST_CONTROLS = 3  # ids that must have been seen to break in a default run
 
 # All outside the target, on both sides of it.
