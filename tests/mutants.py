@@ -49,7 +49,7 @@ TESTS = (
     "kernels",
     "sums",
     "fast_sums",
-    "cellsums",
+    "chebyshev",
     "refinement",
     "objective",
     "quadrature",

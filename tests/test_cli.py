@@ -188,7 +188,7 @@ def test_numbers_on_the_command_line_obey_the_grammar(kdegrad, points: str, text
         ("--target 0 9 --background 1", "--background: 1.0"),
         ("--at 0 --background 0.1", "background"),
         ("--target 0 9 --kernel gausian", "did you mean 'gaussian'"),
-        ("--target 0 9 --kernel von-mises", "--kernel: von-mises lives on a circle: add --circular"),
+        ("--target 0 9 --kernel von-mises", "--kernel: von-mises is defined on a circle only: add --circular"),
         ("--target 0 9 --unit gradians --circular", "did you mean 'radians'"),
         ("--target 0 9 --sums quick", "--sums"),
         ("--target 0 9 --period 0", "--period"),

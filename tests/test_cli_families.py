@@ -122,7 +122,7 @@ def test_log_takes_values_at_equal_ratios_and_bins_are_whole(kdegrad) -> None:
         ("--over distance --from 0 --to 300 --circular", "past the antipode"),
         (
             "--over distance --from 0 --to 9 --kernel von-mises --kernel laplace",
-            "--kernel: von-mises lives on a circle",
+            "--kernel: von-mises is defined on a circle only",
         ),
     ],
 )

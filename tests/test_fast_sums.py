@@ -20,12 +20,11 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 import kdegrad
-import kdegrad.sums.cellsums
+import kdegrad.sums.chebyshev
 import kdegrad.sums.decay
 import kdegrad.sums.narrow
 import kdegrad.sums.placement
 import kdegrad.sums.scan
-import kdegrad.sums.smoothness
 from kdegrad import Problem
 from kdegrad.domain import Circle, Line
 from kdegrad.kernel import KERNELS, Kernel, make_kernel
@@ -33,7 +32,6 @@ from kdegrad.logs import cut_exp, log_sum
 from kdegrad.objective import evaluate
 from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.sums import DenseSums, KernelSums, make_sums
-from kdegrad.sums.cells import Cells, _cell_starts, _fewest
 from kdegrad.sums.decay import DecayingSums, running_total
 from kdegrad.sums.locate import Breakpoints
 from kdegrad.sums.narrow import NarrowLine, are_moderate
@@ -579,41 +577,6 @@ def test_three_hundred_bandwidths_from_the_reference_are_not_far():
             np.testing.assert_array_equal(placement.far, [False, True])
 
 
-@settings(deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    count=st.sampled_from([1, 2, 40, 2048, 2049, 2050, 5000]),
-    half_width=st.sampled_from([1e-4, 0.01, 0.3, 50.0]),
-    fewest=st.sampled_from([1, 4, 16]),
-)
-def test_a_cell_is_no_wider_than_planned_and_none_is_needless(seed, count, half_width, fewest):
-    """From each to the next but one it is a plan's width, or `fewest` points: only for so many may it be wider."""
-    rng = np.random.default_rng(seed)
-    x = np.sort(np.where(rng.random(count) < 0.5, rng.uniform(0, 10, count), rng.normal(3, 0.01, count)))
-    starts = _cell_starts(x, lambda places: half_width * (1.0 + np.abs(places)), fewest)
-    assert starts[0] == 0
-    assert (np.diff(starts) > 0).all()
-    assert starts[-1] < count
-    last = np.append(starts[1:], count) - 1
-    narrowest, widest = (2.0 * half_width * (1.0 + x[ends]) for ends in (starts, last))
-    if fewest == 1:
-        assert (x[last] - x[starts] <= widest + 1e-12).all()
-    apart = x[starts[2:]] - x[starts[:-2]]
-    assert ((apart >= narrowest[:-2] - 1e-12) | (starts[2:] - starts[:-2] >= fewest)).all()
-
-
-def test_crowded_cells_are_divided_as_planned_and_others_hold_the_fewest():
-    """Gaps of 1: at a planned width of 40 that is 40 points a cell, at one of 4 it is the fewest, 16."""
-    x = np.arange(4000.0)
-    for half_width, points in ((20.0, 40), (10.0, 20), (2.0, 16)):
-        counts = np.diff(_cell_starts(x, lambda places, a=half_width: np.full_like(places, a), 16))
-        assert np.abs(counts - points).max() <= 1
-
-
-def test_many_points_share_a_cell_few_need_not():
-    assert [_fewest(points, 16) for points in (1, 63, 64, 640, 1024, 10**6)] == [1, 1, 1, 10, 16, 16]
-
-
 @pytest.mark.parametrize(
     ("kernel", "target", "options"),
     [
@@ -651,103 +614,12 @@ def test_numbers_at_the_ends_of_the_range_are_no_error(kernel, h, bins):
         assert fast == pytest.approx(dense, rel=1e-12) or (kernel == "laplace" and not np.isfinite(fast))
 
 
-@pytest.mark.parametrize(("nearest", "farthest"), [(-2e-13, 3e-13), (-5e-13, 1e-13)])
-def test_a_cell_reaches_over_points_that_a_far_origin_cannot_tell_apart(nearest, farthest):
-    """From 10⁵ all points are one; the cell's centre is the first of them, and its half width the farthest's way."""
-    points = np.array([0.0, nearest, *np.linspace(nearest, farthest, 40), farthest])
-    cells = Cells(Line(), points, 1e5, 3, lambda places: np.ones_like(places))
-    np.testing.assert_array_equal(cells.counts, [43])
-    np.testing.assert_array_equal(cells.halves, [max(-nearest, farthest)])
-    np.testing.assert_array_equal(np.sort(cells.from_centre), np.sort(points))
-
-
 @pytest.mark.parametrize(
     ("points", "nodes", "spread"),
     [([1, 5, 2], [3, 4], 4), ([3, 4], [1, 9], 8), ([3, 4], [1, 2], 3), ([1, 2], [3, 4], 3)],
 )
 def test_the_spread_is_that_of_points_and_nodes_together(points, nodes, spread):
     assert kdegrad.sums._spread(np.array(points), np.array(nodes)) == spread
-
-
-def test_a_cell_reaches_over_its_points():
-    """Of more than P points the proxies are Chebyshev's nodes; of fewer, the points themselves."""
-    clusters = [np.zeros(5), 10.0 + np.linspace(0.0, 0.5, 9), [20.0, 20.25], [30.0]]
-    points = np.concatenate(clusters)[np.random.default_rng(0).permutation(17)]
-    cells = Cells(Line(), points, 7.0, 3, lambda places: np.ones_like(places))
-    np.testing.assert_array_equal(cells.counts, [5, 9, 2, 1])
-    np.testing.assert_array_equal(cells.interpolated, [True, True, False, False])
-    np.testing.assert_allclose(cells.centres, [0.0, 10.25, 20.125, 30.0])
-    np.testing.assert_allclose(cells.halves, [0.0, 0.25, 0.125, 0.0], rtol=1e-9)
-    assert cells.proxies == 4
-    np.testing.assert_allclose(cells.offsets[1], 0.25 * np.cos((np.arange(4) + 0.5) * np.pi / 4), rtol=1e-9)
-    np.testing.assert_allclose(cells.offsets[2], [-0.125, 0.125, 0.0, 0.0])
-    few = Cells(Line(), np.array([1.0, 2.0, 30.0]), 7.0, 15, lambda places: np.ones_like(places))
-    assert few.proxies == 2
-
-
-@pytest.mark.parametrize("first", [2047, 2048, 2049, 4097])
-def test_no_weight_is_lost_between_chunks(first):
-    """Chunks of 2048 points that begin with a cell, behind its first point, or at its last."""
-    points = np.concatenate([np.linspace(0.0, 0.5, first), np.linspace(10.0, 10.5, 2500), [20.0, 20.1]])
-    logits = np.random.default_rng(first).normal(size=len(points))
-    cells = Cells(Line(), points, 7.0, 3, lambda places: np.ones_like(places))
-    gathered = cells.gather(logits)
-    masses = [np.exp(logits[points // 10.0 == cell]).sum() for cell in range(3)]
-    np.testing.assert_allclose(np.exp(gathered.log_mass), masses, rtol=1e-13)
-    np.testing.assert_allclose(np.exp(gathered.log_scale) * gathered.weights.sum(axis=1), masses, rtol=1e-12)
-    values = np.where(np.arange(4) < 2, [[1.0], [2.0], [3.0]], [[1.0], [2.0], [0.0]])  # of a constant on each cell
-    at = cells.spread(values)
-    found = np.concatenate([at(chunk, inner) for chunk, inner in cells.chunks()])
-    np.testing.assert_allclose(found, 1.0 + points // 10.0, rtol=1e-13)
-
-
-RADIAN = 180.0 / math.pi
-RULES = [  # kernel, period, bandwidth; widest, pole, curvature, steepest, kinks, for df = 4
-    ("gaussian", None, 3.0, (2.1, math.inf, 1 / 9, math.inf, ())),
-    ("cauchy", None, 3.0, (math.inf, 3.0, 0.0, math.inf, ())),
-    ("student-t", None, 3.0, (2.1, 6.0, 5 / 36, 3.0, ())),
-    ("logistic", None, 3.0, (2.1, 3.0 * math.pi, 0.0, math.inf, ())),
-    ("sigmoid", None, 3.0, (2.1, 1.5 * math.pi, 0.0, math.inf, ())),
-    ("biweight", None, 3.0, (0.375, math.inf, 0.0, math.inf, (3.0,))),
-    ("triangular", None, 3.0, (0.375, math.inf, 0.0, math.inf, (0.0, 3.0))),
-    ("tricube", 360.0, 3.0, (0.375, math.inf, 0.0, math.inf, (0.0, 3.0))),
-    ("gaussian", 360.0, 3.0, (2.1, math.inf, 1 / 9, math.inf, (180.0,))),
-    ("wrapped-cauchy", 360.0, 3.0, (math.inf, 3.0, 0.0, math.inf, ())),
-    ("wrapped-gaussian", 360.0, 3.0, (2.1, math.inf, 1 / 9, math.inf, ())),
-    ("wrapped-gaussian", 360.0, 100.0, (0.7 * RADIAN, math.inf, 1e-4, math.inf, ())),
-    ("von-mises", 360.0, 3.0, (2.1, math.inf, 1 / 9, RADIAN, ())),
-    ("von-mises", 360.0, 100.0, (0.7 * RADIAN, math.inf, 1e-4, RADIAN, ())),
-]
-
-
-@pytest.mark.parametrize(("name", "period", "bandwidth", "wanted"), RULES)
-def test_the_rule_of_each_kernel_is_that_of_its_pole_or_its_slope(name, period, bandwidth, wanted):
-    """And |k'| is nowhere above what a rule with a curvature allows."""
-    kernel = make_kernel(name, bandwidth, Line() if period is None else Circle(period), 4.0)
-    rule = kdegrad.sums.smoothness.smoothness(kernel)
-    assert (rule.widest, rule.pole, rule.curvature, rule.steepest) == pytest.approx(wanted[:4], rel=1e-14)
-    assert rule.kinks == wanted[4]
-    if rule.curvature > 0.0:
-        d = np.linspace(1e-3, 10.0 * bandwidth if period is None else 179.0, 500)
-        slope = kernel.slope(d)
-        steepness = np.abs(slope.factor * np.exp(slope.log - kernel.log_shape(d)))
-        assert (steepness <= rule.curvature * np.minimum(d, rule.steepest) * (1.0 + 1e-9)).all()
-
-
-def test_a_piece_of_polynomial_takes_as_many_proxies_as_coefficients():
-    degrees = {"epanechnikov": 2, "biweight": 4, "triweight": 6, "tricube": 9, "triangular": 1, "uniform": 0}
-    for name, degree in {**degrees, "cosine": 9, "gaussian": 15, "cauchy": 15}.items():
-        assert kdegrad.sums.smoothness.smoothness(make_kernel(name, 3.0, Line())).degree == degree
-
-
-def test_a_cell_may_be_as_wide_as_the_tightest_of_its_limits():
-    nearest, farthest = np.array([0.0, 4.0, 40.0]), np.array([0.0, 5.0, 50.0])
-    rule = kdegrad.sums.smoothness.Smoothness(15)
-    np.testing.assert_array_equal(rule.half_widths(nearest, farthest), math.inf)
-    rule = kdegrad.sums.smoothness.Smoothness(15, widest=2.0, pole=3.0)
-    np.testing.assert_allclose(rule.half_widths(nearest, farthest), [3.0 / 4.1, 5.0 / 4.1, 2.0])
-    rule = kdegrad.sums.smoothness.Smoothness(15, widest=7.0, curvature=0.08, steepest=10.0)
-    np.testing.assert_allclose(rule.half_widths(nearest, farthest), [7.0, 4.0, 2.0])
 
 
 def test_logarithms_are_added_and_exponentials_are_cut():
@@ -758,20 +630,6 @@ def test_logarithms_are_added_and_exponentials_are_cut():
         )
         cut = cut_exp(np.array([-math.inf, -701.0, 1.0, 701.0, 1e9]))
     np.testing.assert_allclose(np.log(cut), [-700.0, -700.0, 1.0, 700.0, 700.0], rtol=1e-15)
-
-
-def test_how_far_places_are_from_a_stretch():
-    assert kdegrad.sums.cellsums._stretch(np.array([3.0, -1.0, 2.0])) == (-1.0, 3.0)
-    distances = kdegrad.sums.cellsums._distances(np.array([-5.0, -1.0, 0.5, 3.0, 10.0]), (-1.0, 3.0))
-    np.testing.assert_array_equal(distances, [4.0, 0.0, 0.0, 0.0, 7.0])
-
-
-@pytest.mark.parametrize(("rows", "columns"), [(1, 1), (10, 10**6), (10, 20_000), (200_000, 1), (100, 65_536)])
-def test_blocks_of_rows_cover_the_table_and_stay_in_cache(rows, columns):
-    blocks = list(kdegrad.sums.cellsums._row_blocks(rows, columns))
-    assert [row for block in blocks for row in range(block.start, block.stop)] == list(range(rows))
-    sizes = [block.stop - block.start for block in blocks]
-    assert max(sizes) == min(rows, max(1, 65_536 // columns))
 
 
 def test_memory_stays_at_a_dozen_arrays():
@@ -804,11 +662,11 @@ def failures(kernels: tuple[str, ...]) -> int:
 @pytest.mark.parametrize(
     ("module", "rule", "looser"),
     [
-        (kdegrad.sums.smoothness, "_POLE_DISTANCES", 1.5),
-        (kdegrad.sums.smoothness, "_SLOPE", 20.0),
-        (kdegrad.sums.smoothness, "_DEGREE", 9),
-        (kdegrad.sums.cellsums, "_NEGLIGIBLE", 5.0),
-        (kdegrad.sums.cellsums, "MOST_FALL", 60.0),
+        (kdegrad.sums.chebyshev, "POLE_DISTANCES", 1.5),
+        (kdegrad.sums.chebyshev, "MOST_SLOPE", 20.0),
+        (kdegrad.sums.chebyshev, "DEGREE", 9),
+        (kdegrad.sums.chebyshev, "NEGLIGIBLE", 5.0),
+        (kdegrad.sums.chebyshev, "MOST_FALL", 60.0),
         (kdegrad.sums.scan, "is_extreme", lambda logs: np.zeros(len(logs), dtype=np.bool_)),
         (kdegrad.sums.placement, "_FARTHEST", 1e6),
         (kdegrad.sums.narrow, "_WIDEST", 1e6),
@@ -817,8 +675,7 @@ def failures(kernels: tuple[str, ...]) -> int:
     ],
 )
 def test_a_looser_rule_is_noticed(monkeypatch, module, rule, looser):
-    of_cells = module in (kdegrad.sums.smoothness, kdegrad.sums.cellsums)
-    kernels = ("gaussian", "cauchy", "biweight") if of_cells else ("laplace",)
+    kernels = ("gaussian", "cauchy", "biweight") if module is kdegrad.sums.chebyshev else ("laplace",)
     assert failures(kernels) == 0
     monkeypatch.setattr(module, rule, looser)
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):

@@ -1,4 +1,4 @@
-"""The kernels of SPEC section 3, one law over the whole registry: densities, even, non-increasing, right in every form.
+"""The kernels, one law over the whole registry: densities, even, non-increasing, right in every form.
 
 Values and derivatives are held to the 50-digit oracle at places from the centre to 10⁶ bandwidths out; where scipy has
 the density, to scipy as well, so that the oracle is not alone. Then the conventions: kinks, edges, antipode, names.
@@ -17,9 +17,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 from mpmath import mp, mpf
 
+import kdegrad as kg
 from kdegrad import SettingError
 from kdegrad.domain import Circle, Line
-from kdegrad.kernel import BY_NAME, KERNELS, make_kernel, special
+from kdegrad.kernel import BY_NAME, KERNELS, Smoothness, UnboundedKernel, make_kernel, register, special
 from kdegrad.logs import log1p_square
 from tests import oracle, problems
 
@@ -508,3 +509,64 @@ def test_log1p_square_at_any_size(x):
         exact = mp.log1p(mpf(x) ** 2)
         found = float(log1p_square(np.array([x]))[0])
         assert abs(mpf(found) - exact) <= 4 * oracle.EPS * exact + mpf("5e-324")
+
+
+# --- A kernel of one's own -------------------------------------------------------------------------------------------
+
+
+class SquaredCauchy(UnboundedKernel):
+    """K(u) = 2 / (π (1 + u²)²): Student's t with ν = 3 and the bandwidth h/√3 by another formula."""
+
+    name = "squared-cauchy"
+    aliases = ("new",)
+    formula = "2/(π(1 + u²)²)"
+    tail = "heavy"
+    log_peak = math.log(2.0 / math.pi)
+
+    @property
+    def smoothness(self):
+        return Smoothness(pole=self.bandwidth)
+
+    def log_shape(self, d):
+        return -2.0 * log1p_square(d / self.bandwidth)
+
+    def log_slope(self, d):
+        return -4.0 * d / (self.bandwidth**2 + d**2)
+
+    def mass(self, v):
+        return 2.0 / math.pi * (math.atan(v) + v / (1.0 + v * v))
+
+
+@pytest.fixture
+def registered():
+    register(SquaredCauchy)
+    yield
+    KERNELS.remove(SquaredCauchy)
+    del BY_NAME["squared-cauchy"], BY_NAME["new"]
+
+
+@pytest.mark.usefixtures("registered")
+@pytest.mark.parametrize("domain", [{}, {"circular": True}], ids=["line", "circle"])
+@pytest.mark.parametrize("how", [{"sums": "dense"}, {"sums": "fast"}, {"rule": "exact"}], ids=str)
+def test_a_kernel_is_one_class_and_nothing_else(domain, how):
+    """Sums, the exact rule and the circle ask the class alone."""
+    rng = np.random.default_rng(5)
+    problem = kg.Problem(rng.uniform(-170, 170, 500), rng.normal(size=500), target=(-30, 30), **domain, **how)
+    wrt = ("logits", "angles", "bandwidth")
+    found = kg.evaluate(problem.replace(kernel="new", bandwidth=9.0), wrt)
+    known = kg.evaluate(problem.replace(kernel="student-t", bandwidth=9.0 / math.sqrt(3.0)), wrt)
+    assert found.diagnostics.sums == ("cells" if how == {"sums": "fast"} else "dense")
+    assert found.loss == pytest.approx(known.loss, rel=1e-12)
+    np.testing.assert_allclose(found.gradients.logits, known.gradients.logits, rtol=1e-9, atol=1e-15)
+    np.testing.assert_allclose(found.gradients.angles, known.gradients.angles, rtol=1e-9, atol=1e-15)
+    assert found.gradients.log_bandwidth == pytest.approx(known.gradients.log_bandwidth, rel=1e-9)
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_registered_kernel_is_listed_and_taken_everywhere(kdegrad):
+    listed = [row["name"] for row in kdegrad("kernels", "--format", "csv").rows]
+    assert listed.index("squared-cauchy") == listed.index("uniform") + 1  # the last on the line
+    problem = kg.Problem([-40.0, 10.0], target=(-30, 30), bandwidth=9.0)
+    assert {step.kernel for step in kg.sweep(problem, "kernel").steps} >= {"laplace", "squared-cauchy"}
+    assert kg.loss([1.0], target=(0, 9), kernel="New") == kg.loss([1.0], target=(0, 9), kernel="squared-cauchy")
+    assert kdegrad("loss", "--kernel", "new", "--format", "json").json["problem"]["kernel"] == "squared-cauchy"

@@ -108,7 +108,7 @@ def test_examples_that_do_not_fit_the_flags_are_named(capfd) -> None:
     code, _, err = run(capfd, "--kernel", "von-mises", "--only", "merge", "--cases", "0")
     assert code == 0
     assert err.splitlines()[1:] == [
-        "note: two_sided.yaml is left out: kernel: von-mises lives on a circle: add --circular or --period P"
+        "note: two_sided.yaml is left out: kernel: von-mises is defined on a circle only: add --circular or --period P"
     ]
 
 

@@ -107,8 +107,8 @@ class Kernel(ABC):
 
     @property
     @abstractmethod
-    def smoothness(self) -> Smoothness | None:
-        """How smooth K_h is between its kinks; None if nothing is known: such a kernel is summed pair by pair."""
+    def smoothness(self) -> Smoothness:
+        """How smooth K_h is between its kinks."""
 
     @abstractmethod
     def log_shape(self, d: FloatArray) -> FloatArray:
@@ -268,7 +268,7 @@ class Geodesic(Kernel):
             self.antipode = self.half_period
 
     @property
-    def smoothness(self) -> Smoothness | None:
+    def smoothness(self) -> Smoothness:
         return self.line.smoothness
 
     def log_shape(self, d: FloatArray) -> FloatArray:

@@ -144,13 +144,16 @@ class WrappedLaplace(NativeCircleKernel):
     formula = "Σ_n exp(-|d + nP|/h)/(2h)"
     tail = "exponential"
     kinked = True
-    smoothness = None
 
     def __init__(self, bandwidth: float, domain: Domain) -> None:
         super().__init__(bandwidth, domain)
         self.exponential_way = self.period
         y = self.period / self.bandwidth
         self.log_norm = math.log(2.0) + math.log(self.bandwidth) + math.log(-math.expm1(-y))
+
+    @property
+    def smoothness(self) -> Smoothness:
+        return Smoothness(bend=self.bandwidth)
 
     def detour(self, d: FloatArray) -> FloatArray:
         """Return w, how much longer the other way round is."""

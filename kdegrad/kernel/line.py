@@ -52,8 +52,11 @@ class Laplace(UnboundedKernel):
     tail = "exponential"
     kinked = True
     exponential_way = math.inf
-    smoothness = None
     log_peak = -math.log(2.0)
+
+    @property
+    def smoothness(self) -> Smoothness:
+        return Smoothness(bend=self.bandwidth)
 
     def log_shape(self, d: FloatArray) -> FloatArray:
         return np.abs(d) / -self.bandwidth

@@ -1,7 +1,7 @@
 """The primitive that everything else stands on: kernel sums on logarithms.
 
 `base.py` says what a scheme offers, and `dense.py` is the reference: every pair. The fast schemes, each bound to it by
-tests, are `scan.py` for exponentials of the distance and `cells.py` with `cellsums.py` for smooth and compact kernels.
+tests, are `scan.py` for exponentials of the distance and `chebyshev.py` for smooth and compact kernels.
 Here one is chosen.
 """
 
@@ -41,17 +41,17 @@ def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray
     pairs, each = len(points) * len(nodes), len(points) + len(nodes)
     if choice == "dense" or (choice == "auto" and pairs <= min(_SCAN_SET_UP.values())):
         return DenseSums(kernel, points, nodes)
-    from kdegrad.sums.cellsums import CellSums  # a small problem does not wait for them
+    from kdegrad.sums.chebyshev import ChebyshevSums  # a small problem does not wait for them
     from kdegrad.sums.scan import ScanSums
 
-    scheme: type[ScanSums] | type[CellSums] | None = None
+    scheme: type[ScanSums] | type[ChebyshevSums] | None = None
     if ScanSums.serves(kernel):
         scheme, cost = ScanSums, _SCAN_SET_UP[isinstance(kernel.domain, Circle)] + _SCAN_EACH * each
-    elif CellSums.serves(kernel):
-        scheme, cost = CellSums, _CELLS_SET_UP + _CELLS_EACH * each
+    elif ChebyshevSums.serves(kernel):
+        scheme, cost = ChebyshevSums, _CELLS_SET_UP + _CELLS_EACH * each
     if scheme is None or (choice == "auto" and cost >= pairs):
         return DenseSums(kernel, points, nodes)
-    if scheme is CellSums and _spread(points, nodes) > _WIDEST:
+    if scheme is ChebyshevSums and _spread(points, nodes) > _WIDEST:
         return DenseSums(kernel, points, nodes)
     return scheme(kernel, points, nodes)
 

@@ -29,7 +29,7 @@ from kdegrad.properties import PROPERTIES, Verdict, passed, verify
 from kdegrad.properties.geometry import offsets, target_centre
 from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, KernelSums
-from kdegrad.sums.cells import Cells
+from kdegrad.sums.chebyshev import Cells
 from kdegrad.sums.scan import ScanSums
 from kdegrad.weights import log_softmax
 
@@ -281,8 +281,8 @@ def test_cells_are_checked_though_no_small_problem_uses_them(monkeypatch: pytest
     problem = Problem(angles, target=(-1, 2), kernel="gaussian", bandwidth=0.5, bins=90)
     assert evaluate(problem).diagnostics.sums == "dense"
     assert failed(verify(problem, cases=0)) == set()
-    true = Cells.spread
-    monkeypatch.setattr(Cells, "spread", lambda self, values: true(self, values + 1e-9 * np.abs(values).max()))
+    true = Cells.interpolate
+    monkeypatch.setattr(Cells, "interpolate", lambda self, values: true(self, values + 1e-9 * np.abs(values).max()))
     assert failed(verify(problem, cases=0)) == {"sums-agree"}
 
 
