@@ -275,7 +275,7 @@ def test_at_the_centre_the_slope_is_the_mean_of_its_sides(options, domain):
 @pytest.mark.parametrize(("name", "df"), [("cauchy", 1.0), ("student-t", 0.3), ("student-t", 1e6)])
 @pytest.mark.parametrize("u", [-1e300, 1e160])
 def test_heavy_tails_fall_as_a_power_as_far_as_floats_go(name, df, u):
-    """K ~ |u|^-(ν+1), so ∂log K_h/∂d → -(ν+1)/d and ∂log K_h/∂log h → ν, also where u² is beyond a float64."""
+    """K ~ |u|^-(ν+1), so ∂log K_h/∂d → -(ν+1)/d and ∂log K_h/∂log h → ν, also where u² overflows."""
     kernel = make_kernel(name, 1.0, Line(), df)
     d = np.array([u])
     np.testing.assert_allclose(kernel.slope(d).factor, -(df + 1.0) / d, rtol=1e-14)
@@ -285,7 +285,7 @@ def test_heavy_tails_fall_as_a_power_as_far_as_floats_go(name, df, u):
 @pytest.mark.parametrize("d", [1e-310, 5e-324])
 @pytest.mark.parametrize("name", ["cauchy", "student-t"])
 def test_next_to_the_centre_a_heavy_tail_is_flat_and_nobody_is_warned(name, d):
-    """There ν/u is beyond a float64, and ∂log K_h/∂d = -(ν+1) / (h (ν/u + u)) is 0 to all digits."""
+    """There ν/u is outside the range of float64, and ∂log K_h/∂d = -(ν+1) / (h (ν/u + u)) is 0 to all digits."""
     np.testing.assert_allclose(make_kernel(name, 1.0, Line()).log_slope(np.array([d, -d])), 0.0, atol=1e-300)
 
 
