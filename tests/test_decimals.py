@@ -10,6 +10,11 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from kdegrad.reports import as_csv, decimals
+from kdegrad.reports.records import Table
+
+
+def csv_of(*columns: np.ndarray) -> str:
+    return "".join(as_csv.text(Table("points", ("angle", "weight"), lambda: iter([columns]))))
 
 
 def written(values: list[float] | np.ndarray) -> list[str]:
@@ -52,10 +57,10 @@ def test_many_rows_keep_their_order_however_many_threads_form_them(
 ) -> None:
     """The text is that of one piece, whatever the number of processors, which may be unknown."""
     monkeypatch.setattr("os.cpu_count", lambda: processors)
-    columns = {"angle": np.arange(float(count)), "weight": np.random.default_rng(0).normal(size=count)}
-    header, _, body = "".join(as_csv.columns_table(columns)).partition("\n")
+    columns = np.arange(float(count)), np.random.default_rng(0).normal(size=count)
+    header, _, body = csv_of(*columns).partition("\n")
     assert header == "angle,weight"
-    assert body == decimals.rows(list(columns.values())).decode("ascii")
+    assert body == decimals.rows(columns).decode("ascii")
 
 
 def test_a_piece_that_fails_fails_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -64,4 +69,4 @@ def test_a_piece_that_fails_fails_the_table(monkeypatch: pytest.MonkeyPatch) -> 
 
     monkeypatch.setattr(decimals, "rows", fail)
     with pytest.raises(MemoryError):
-        list(as_csv.columns_table({"angle": np.zeros(100_000)}))
+        csv_of(np.zeros(100_000))

@@ -243,7 +243,7 @@ def test_a_failed_run_leaves_the_old_output_alone(kdegrad, old: Path, monkeypatc
         yield "half of it"
         raise OSError(5, "Input/output error")
 
-    monkeypatch.setattr("kdegrad.reports.loss", broken)
+    monkeypatch.setattr("kdegrad.reports.render", broken)
     done = kdegrad("loss", TWO_SIDED, "--output", old)
     assert (done.code, done.err) == (4, f"error: {old}: Input/output error (--debug shows where)\n")
     assert is_untouched(old)
@@ -277,7 +277,7 @@ LONG = {
     "reading": ("kdegrad.reading.files.raw", ["loss", "-", "--target", "0", "9"]),
     "loss": ("kdegrad.objective.evaluate", ["loss", TWO_SIDED, "--bins", "10000000", "--sums", "dense"]),
     "grad": ("kdegrad.objective.evaluate", ["grad", TWO_SIDED, "--bins", "10000000", "--sums", "dense"]),
-    "writing": ("kdegrad.reports.gradient", [*PER_BIN, "--bins", "1000000"]),
+    "writing": ("kdegrad.reports.render", [*PER_BIN, "--bins", "1000000"]),
     "verify-props": ("kdegrad.properties.verify", ["verify-props", TWO_SIDED, "--cases", "1000"]),
     "sweep": ("kdegrad.sweeps.sweep", [*COMMANDS["sweep"], "--steps", "10000"]),
     "descend": ("kdegrad.descent.descend", ["descend", TWO_SIDED, "--steps", "1000000", "--tolerance", "0"]),
@@ -493,8 +493,8 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
         ("kdegrad.reading.delimited.read_table", "loss"),
         ("kdegrad.objective.evaluate", "loss"),
         ("kdegrad.objective.evaluate", "grad"),
-        ("kdegrad.reports.gradient", "grad --format json"),
-        ("kdegrad.reports.gradient", "grad --format csv"),
+        ("kdegrad.reports.render", "grad --format json"),
+        ("kdegrad.reports.render", "grad --format csv"),
         ("kdegrad.sweeps.sweep", "sweep --over bandwidth --from 1 --to 2"),
         ("kdegrad.descent.descend", "descend"),
     ],

@@ -25,7 +25,7 @@ from kdegrad.figures.line import LABELLED
 from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES, Verdict
 from kdegrad.reading import ColumnNames, read
-from kdegrad.reports import VerdictFormat, verdicts
+from kdegrad.reports import Format, records, render
 from kdegrad.text import safe_text
 from tests.malformed import FUZZ
 
@@ -163,24 +163,24 @@ def test_figures_show_it(kdegrad, tmp_path: Path, command: str, texts: list[str]
     assert not acts(figure.read_text())
 
 
-@pytest.mark.parametrize("form", VerdictFormat)
-def test_reports_of_checks_hold_it(text: str, form: VerdictFormat) -> None:
+@pytest.mark.parametrize("form", Format)
+def test_reports_of_checks_hold_it(text: str, form: Format) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
-    report = "".join(verdicts.verdicts([check], PROPERTIES, False, form, Look()))
+    report = "".join(render(records.checks_record([check], PROPERTIES, False), form, Look()))
     match form:
-        case VerdictFormat.table:
+        case Format.table:
             assert not acts(report)
             assert not re.search(r"^\s*::", report, re.MULTILINE)
-        case VerdictFormat.json:
+        case Format.json:
             assert json.loads(report)["checks"][0]["reason"] == text
-        case VerdictFormat.csv:
+        case Format.csv:
             _, row = csv.reader(io.StringIO(report, newline=""))
             assert not any(map(is_formula, row))
-        case VerdictFormat.junit:
+        case Format.junit:
             case = ElementTree.fromstring(report.encode()).find("testsuite/testcase")
             assert case is not None
             assert len(case.get("name", "")) == len(text)
-        case VerdictFormat.github:
+        case Format.github:
             first, last = report.splitlines()
             assert first.startswith("::error title=kdegrad merge::case ")
             assert last.startswith("::notice title=kdegrad verify-props::")
@@ -188,7 +188,7 @@ def test_reports_of_checks_hold_it(text: str, form: VerdictFormat) -> None:
 
 def test_a_table_in_colour_adds_nothing_but_colours(text: str) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
-    report = "".join(verdicts.verdicts([check], PROPERTIES, False, VerdictFormat.table, Look(colour=True)))
+    report = "".join(render(records.checks_record([check], PROPERTIES, False), Format.table, Look(colour=True)))
     assert not acts(re.sub(r"\x1b\[[\d;]*m", "", report))
 
 

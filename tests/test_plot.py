@@ -6,7 +6,6 @@ import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
-from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -15,6 +14,7 @@ import pytest
 import kdegrad as kg
 from kdegrad import figures
 from kdegrad.figures.style import SETTINGS, power, short
+from kdegrad.properties import Verdict
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -41,17 +41,6 @@ HOSTILE = [
     "x" * 300,
     "two\nlines",
 ]
-
-
-@dataclass(frozen=True)
-class Check:
-    """What a figure reads of a verdict."""
-
-    property: str
-    case: str
-    residual: float | None
-    tolerance: float | None
-    verdict: str
 
 
 def drawn(file: Path) -> bytes:
@@ -156,14 +145,17 @@ def test_an_infinite_loss_is_drawn_by_loss_alone(kdegrad, tmp_path: Path) -> Non
 
 
 def test_verdicts_are_drawn_whatever_they_say(tmp_path: Path) -> None:
+    def check(property_: str, case: str, residual: float | None, tolerance: float | None, verdict: str) -> Verdict:
+        return Verdict(property_, case, "holds", "holds", residual, tolerance, verdict, "", "")  # type: ignore[arg-type]
+
     checks = [
-        Check("zero-sum", "input", 1e-17, 1e-13, "pass"),
-        Check("zero-sum", "case 1", 0.0, 1e-13, "pass"),
-        Check("laplace-shift", "input", 0.3, 1e-13, "pass"),
-        Check("laplace-shift", "case 1", float("nan"), 1e-13, "fail"),
-        Check("rotation", "input", None, None, "skip"),
-        Check("</svg>$", "input", float("inf"), 0.0, "fail"),
-        Check("</svg>$", "input", 0.0, 0.0, "pass"),
+        check("zero-sum", "input", 1e-17, 1e-13, "pass"),
+        check("zero-sum", "case 1", 0.0, 1e-13, "pass"),
+        check("laplace-shift", "input", 0.3, 1e-13, "pass"),
+        check("laplace-shift", "case 1", float("nan"), 1e-13, "fail"),
+        check("rotation", "input", None, None, "skip"),
+        check("</svg>$", "input", float("inf"), 0.0, "fail"),
+        check("</svg>$", "input", 0.0, 0.0, "pass"),
     ]
     for some in (checks, checks[:1], []):
         figures.verdicts(some, str(tmp_path / "figure.svg"))

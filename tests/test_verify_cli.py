@@ -16,7 +16,7 @@ from kdegrad.objective import Gradients
 from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES
 from kdegrad.properties.base import Verdict
-from kdegrad.reports import verdicts
+from kdegrad.reports import Format, records, render
 from tests.readme import ROOT
 
 TWO_SIDED = str(ROOT / "sample_inputs" / "two_sided.yaml")
@@ -55,6 +55,10 @@ def verdict(**changes: object) -> Verdict:
         "reproduce": "--seed 0",
     }
     return Verdict(**fields | changes)  # type: ignore[arg-type]
+
+
+def report(checks: list[Verdict], format_: Format, width: int = 80) -> str:
+    return "".join(render(records.checks_record(checks, PROPERTIES, True), format_, Look(width=width)))
 
 
 def test_defaults_pass_with_every_id_checked_and_controls_that_break(capfd) -> None:
@@ -188,7 +192,7 @@ def test_junit_counts_and_reasons(capfd, tmp_path: Path) -> None:
 
 def test_junit_of_hostile_text_is_legal_xml() -> None:
     checks = [verdict(case="\x00\x1b[31m<&\"'>\ud800\uffff", reason="]]>\n\x08")]
-    text = "".join(verdicts.junit(checks, PROPERTIES))
+    text = report(checks, Format.junit)
     case = ElementTree.fromstring(text.encode("utf-8")).find("testsuite/testcase")
     assert case is not None
     assert "<&\"'>" in case.get("name", "")
@@ -196,7 +200,7 @@ def test_junit_of_hostile_text_is_legal_xml() -> None:
 
 def test_github_escapes_and_respects_the_cap() -> None:
     checks = [verdict(case=f"{i}\n::warning::x", reason="100%") for i in range(25)]
-    lines = "".join(verdicts.github(checks)).splitlines()
+    lines = report(checks, Format.github).splitlines()
     assert sum(line.startswith("::error") for line in lines) == 10
     assert lines[0].startswith("::error title=kdegrad merge::case 0%0A::warning::x: 100%25")
     assert lines[9].endswith("16 more checks failed (--format csv has all)")
@@ -226,9 +230,9 @@ def test_list_says_what_to_expect_of_every_kernel(capfd) -> None:
 
 def test_table_at_80_columns_and_wide(capfd) -> None:
     checks = [verdict(property=i, verdict="pass", observed="holds", residual=1e-15) for i in IDS]
-    narrow = "".join(verdicts.verdicts(checks, PROPERTIES, True, verdicts.VerdictFormat.table, Look()))
+    narrow = report(checks, Format.table)
     assert max(map(len, narrow.splitlines())) <= 80
-    wide = "".join(verdicts.verdicts(checks, PROPERTIES, True, verdicts.VerdictFormat.table, Look(width=150)))
+    wide = report(checks, Format.table, width=150)
     assert "Reordering the points" in wide
     for text in (narrow, wide):
         assert "20 checks passed, 0 failed, 0 skipped" in text

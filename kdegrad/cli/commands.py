@@ -34,6 +34,7 @@ from kdegrad.reports import Format, as_parquet
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep
     from kdegrad.problem import Problem
+    from kdegrad.reports.records import Record
     from kdegrad.sweeps import Value
 
 GRADIENT = "Gradient"
@@ -71,6 +72,7 @@ def loss(
 ) -> int:
     """Compute the loss, the cross-entropy of target and density."""
     from kdegrad.objective import evaluate, exact_loss
+    from kdegrad.reports import records
 
     if exact and report.form is not Format.table:
         raise SettingError("exact", f"is for the table, and not for {report.form}: leave it out", "--exact")
@@ -82,7 +84,7 @@ def loss(
     wanted = len(evaluation.weights) <= COMPARED_POINTS if exact is None else exact
     compared = wanted and report.form is Format.table and evaluation.approximates_integral
     integral = exact_loss(evaluation.problem) if compared else None
-    deliver(report, reports.loss(evaluation, report.form, look_of(report), integral))
+    deliver(report, records.loss_record(evaluation, integral))
     if figure.plot is not None:
         figures.loss(evaluation, figure.plot)
     return DONE if evaluation.is_finite else NOT_FINITE
@@ -106,6 +108,7 @@ def grad(
 ) -> int:
     """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
+    from kdegrad.reports import records
 
     rows, moving = None if top is None else count("top", top), names(*wrt or ["logits"])
     if per_bin and (rows is not None or set(moving) != {"logits"}):
@@ -116,9 +119,9 @@ def grad(
     with Progress("summing"):
         evaluation = evaluate(loaded, wrt=moving)
     if not evaluation.is_finite:
-        say(f"error: {reports.not_finite(evaluation)}")
+        say(f"error: {records.not_finite(evaluation)}")
         return NOT_FINITE
-    deliver(report, reports.gradient(evaluation, report.form, look_of(report), top=rows, per_bin=per_bin))
+    deliver(report, records.gradient_record(evaluation, rows, per_bin=per_bin))
     if figure.plot is not None:
         figures.gradient(evaluation, figure.plot, per_bin=per_bin)
     _warn_of_noise(evaluation.lost_share)
@@ -134,16 +137,15 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
     Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
     """
     from kdegrad import properties
-    from kdegrad.reports import verdicts
+    from kdegrad.reports import records
 
-    look = look_of(report)
     if checks.list_:
         if figure.plot is not None:
             raise SettingError("plot", "draws what came of checks, and --list runs none: leave one out", "--plot")
         output.check_outputs(_outputs(report))
         if problem.input_ is not None:
             say("note: --list checks nothing: INPUT is not read")
-        deliver(report, verdicts.listing(properties.chosen(checks.options()["only"]), report.form, look))
+        deliver(report, records.properties_record(properties.chosen(checks.options()["only"])))
         return DONE
     cases = _load_cases(problem, report, figure)
     options = checks.options()
@@ -151,7 +153,7 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
     with Progress("checks", total) as advance:
         done = properties.verify(cases, **options, progress=advance)
     passed = properties.passed(done)
-    deliver(report, verdicts.verdicts(done, properties.PROPERTIES, passed, report.form, look))
+    deliver(report, records.checks_record(done, properties.PROPERTIES, passed))
     if figure.plot is not None:
         figures.verdicts(done, figure.plot)
     return DONE if passed else PROPERTY_FAILED
@@ -164,6 +166,7 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
     --over distance moves the points away from the target. --kernel may be repeated: each is taken along.
     """
     from kdegrad import sweeps
+    from kdegrad.reports import records
 
     values = along.values()
     start = _load(problem, report, figure)
@@ -175,7 +178,7 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
     problem.note_unused_df(dict(members))
     with Progress("sweep", len(members)) as advance:
         family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
-    deliver(report, reports.sweep(family, report.form, look_of(report)))
+    deliver(report, records.sweep_record(family))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
         return NOT_FINITE
@@ -193,6 +196,7 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
     is printed.
     """
     from kdegrad import descent
+    from kdegrad.reports import records
 
     keywords = way.keywords()
     start = _load(problem, report, figure, trace=way.trace)
@@ -205,13 +209,14 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
 
         done = descent.descend(start, **keywords, watch=watch)
     if not done.start.is_finite:
-        say(f"error: {reports.not_finite(done.start)}")
+        say(f"error: {records.not_finite(done.start)}")
         return NOT_FINITE
+    record = records.descent_record(done)
     if report.output is not None and report.form is Format.table:
-        output.write_file(report.output, reports.descent(done, Format.csv, Look()))
-        output.write_stdout(reports.descent(done, Format.table, look_of_stdout()), for_people=True)
+        output.write_file(report.output, reports.render(record, Format.csv, Look()))
+        output.write_stdout(reports.render(record, Format.table, look_of_stdout()), for_people=True)
     else:
-        deliver(report, reports.descent(done, report.form, look_of(report)))
+        deliver(report, record)
     if figure.plot is not None:
         figures.descent(done, figure.plot)
     _warn_of_noise(done.lost_share)
@@ -225,8 +230,10 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
 @command("kernels")
 def kernels(report: ReportFlags) -> int:
     """List the kernels, and which claims hold for each."""
+    from kdegrad.reports import records
+
     output.check_outputs(_outputs(report))
-    deliver(report, reports.kernels(report.form, look_of(report)))
+    deliver(report, records.kernels_record())
     return DONE
 
 
@@ -287,20 +294,17 @@ def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFla
     return cases
 
 
-def look_of(report: ReportFlags | VerdictReportFlags) -> Look:
-    """Return what the place that the report goes to can do."""
-    return Look() if report.output is not None else look_of_stdout()
-
-
-def deliver(report: ReportFlags | VerdictReportFlags, pieces: Iterator[str]) -> None:
+def deliver(report: ReportFlags | VerdictReportFlags, record: Record) -> None:
     """Send a report to the file or to standard output."""
     on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
+    look = Look() if report.output is not None else look_of_stdout()
+    pieces = reports.render(record, report.form, look)
     with Progress("writing", shown=not on_terminal):
         if report.output is None:
             output.write_stdout(pieces, for_people=report.form == "table")
         elif report.is_parquet:
             with output.replacing(report.output) as stream:
-                as_parquet.write(pieces, stream)
+                as_parquet.write(record.rows, stream)
         else:
             output.write_file(report.output, pieces)
 
@@ -311,10 +315,10 @@ def _outputs(
     """Return the files to write by option, once a figure and Parquet are known to be possible."""
     drawn = None if figure is None else figure.plot
     if drawn is not None:
-        figures.check(drawn)
+        figures.require_matplotlib(drawn)
     report.require_form_for_output(report.format_)
     if report.is_parquet:
-        as_parquet.check()
+        as_parquet.require_pyarrow()
     return {"output": report.output, "plot": drawn, "trace": trace}
 
 

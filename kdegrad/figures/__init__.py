@@ -33,7 +33,7 @@ _METADATA: Final[dict[str, dict[str, str | None]]] = {
 }
 
 
-def check(file: str) -> None:
+def require_matplotlib(file: str) -> None:
     """Refuse a file that no figure can be written to, before anything is computed (or matplotlib is imported).
 
     Raises

@@ -1,8 +1,8 @@
-"""What a person or a program reads. A renderer takes a result and returns text, in pieces; it computes nothing.
+"""What a person or a program reads: a record of a result (`records.py`), as text in one of several formats.
 
-One file a form: `as_table.py` for people, `as_json.py` and `as_csv.py` for programs, `as_parquet.py` for what the CSV
-holds; `verdicts.py` has the forms of ``verify-props``. Here the form is chosen; each is imported only when it is asked
-for, as JSON does not wait for rich. `not_finite` is the sentence that a result without numbers comes with.
+A renderer takes a record and yields text, in pieces; it computes nothing. `as_json.py` and `as_csv.py` are for
+programs, `as_parquet.py` writes the table of the CSV, `as_table.py` and `checks_table.py` are for people, `as_ci.py`
+is for a CI. Here the format is chosen; each is imported only when it is asked for, as JSON does not wait for rich.
 """
 
 from __future__ import annotations
@@ -11,24 +11,16 @@ from collections.abc import Callable, Iterator
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, assert_never
 
+from kdegrad.errors import SettingError
 from kdegrad.output import Look
 
 if TYPE_CHECKING:
-    from kdegrad.descent import Descent, DescentStep
-    from kdegrad.objective import Evaluation
-    from kdegrad.sweeps import Sweep
+    from kdegrad.descent import DescentStep
+    from kdegrad.reports.records import Record
 
 
 class Format(StrEnum):
-    """The forms of a report."""
-
-    table = "table"
-    json = "json"
-    csv = "csv"
-
-
-class VerdictFormat(StrEnum):
-    """The forms of the report of ``verify-props``."""
+    """The formats of a report; ``junit`` and ``github`` are for checks alone."""
 
     table = "table"
     json = "json"
@@ -37,121 +29,46 @@ class VerdictFormat(StrEnum):
     github = "github"
 
 
-def loss(evaluation: Evaluation, form: Format, look: Look, integral: float | None = None) -> Iterator[str]:
-    """Yield the report of ``kdegrad loss``; in a table beside the `integral` that its bins stand for, if known."""
-    match form:
+def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
+    """Yield the report; `look` is for a table.
+
+    Raises
+    ------
+    SettingError
+        For a format that is for checks, where none were made.
+    """
+    match format_:
         case Format.table:
             from kdegrad.reports import as_table
 
-            return as_table.loss(evaluation, look, integral)
+            return as_table.text(record, look)
         case Format.json:
             from kdegrad.reports import as_json
 
-            return as_json.loss(evaluation)
+            return as_json.text(record)
         case Format.csv:
             from kdegrad.reports import as_csv
 
-            return as_csv.loss(evaluation)
+            return as_csv.text(record.rows)
+        case Format.junit | Format.github:
+            if record.command != "verify-props":
+                said = f"{format_} reports checks, and {record.command} makes none: choose table, json or csv"
+                raise SettingError("format", said, "--format")
+            from kdegrad.reports import as_ci
+
+            return as_ci.junit(*record.result) if format_ is Format.junit else as_ci.github(record.result[0])
         case _:
-            assert_never(form)
-
-
-def gradient(
-    evaluation: Evaluation, form: Format, look: Look, *, top: int | None = None, per_bin: bool = False
-) -> Iterator[str]:
-    """Yield the report of ``kdegrad grad``, of the `top` largest gradients or of every bin if asked for."""
-    match form:
-        case Format.table:
-            from kdegrad.reports import as_table
-
-            return as_table.gradient_per_bin(evaluation, look) if per_bin else as_table.gradient(evaluation, look, top)
-        case Format.json:
-            from kdegrad.reports import as_json
-
-            return as_json.gradient(evaluation, top, per_bin=per_bin)
-        case Format.csv:
-            from kdegrad.reports import as_csv
-
-            return as_csv.gradient_per_bin(evaluation) if per_bin else as_csv.gradient(evaluation, top)
-        case _:
-            assert_never(form)
-
-
-def sweep(family: Sweep, form: Format, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad sweep``."""
-    match form:
-        case Format.table:
-            from kdegrad.reports import as_table
-
-            return as_table.sweep(family, look)
-        case Format.json:
-            from kdegrad.reports import as_json
-
-            return as_json.sweep(family)
-        case Format.csv:
-            from kdegrad.reports import as_csv
-
-            return as_csv.sweep(family)
-        case _:
-            assert_never(form)
-
-
-def descent(done: Descent, form: Format, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad descend``: its course and end; as CSV the points at the end alone."""
-    match form:
-        case Format.table:
-            from kdegrad.reports import as_table
-
-            return as_table.descent(done, look)
-        case Format.json:
-            from kdegrad.reports import as_json
-
-            return as_json.descent(done)
-        case Format.csv:
-            from kdegrad.reports import as_csv
-
-            return as_csv.descent(done)
-        case _:
-            assert_never(form)
+            assert_never(format_)
 
 
 def tracer(stream: IO[bytes]) -> Callable[[DescentStep], None]:
-    """Return what writes each step of a descent to `stream`, as CSV."""
-    from kdegrad.reports import as_csv
+    """Return what writes each step of a descent to `stream`, as CSV with a row for each point."""
+    from kdegrad.reports import as_csv, records
 
-    return as_csv.tracer(stream)
+    def write(now: DescentStep) -> None:
+        pieces = as_csv.text(records.trace_table(now))
+        if now.step > 0:
+            next(pieces)  # the header is there already
+        stream.writelines(piece.encode("utf-8") for piece in pieces)
 
-
-def kernels(form: Format, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad kernels``."""
-    match form:
-        case Format.table:
-            from kdegrad.reports import as_table
-
-            return as_table.kernels(look)
-        case Format.json:
-            from kdegrad.reports import as_json
-
-            return as_json.kernels()
-        case Format.csv:
-            from kdegrad.reports import as_csv
-
-            return as_csv.kernels()
-        case _:
-            assert_never(form)
-
-
-def not_finite(evaluation: Evaluation) -> str:
-    """Return the sentence that says where the density is 0, or what overflowed, and what to do about it."""
-    nodes = evaluation.diagnostics.uncovered
-    kernel = evaluation.problem.kernel
-    if not len(nodes) or kernel.tail != "compact":
-        return (
-            f"a number here is beyond the range of a float64 (|log K_h| or a gradient), with {kernel.name} at "
-            f"bandwidth {kernel.bandwidth:g}: bring bandwidth, angles and target closer in size"
-        )
-    first = ", ".join(f"{node:.6g}" for node in nodes[:5]) + (", ..." if len(nodes) > 5 else "")
-    return (
-        f"the density is 0 at {len(nodes)} of {evaluation.problem.rule.bins} nodes ({first}), so the loss is infinite "
-        "and the gradient undefined: widen the bandwidth, take a kernel without an edge, or add a --background"
-    )
+    return write

@@ -1,15 +1,15 @@
-"""Reports for people: rich tables that fit the width they are given and never cut a five_digits.
+"""Reports for people: tables that fit the width they are given and never cut a number.
 
 A table that is too wide loses whole columns, the least needed first, and says which.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import replace
-from itertools import islice
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any, Final, assert_never
 
+import numpy as np
 from rich import box
 from rich.console import Group
 from rich.panel import Panel
@@ -18,140 +18,176 @@ from rich.text import Text
 from kdegrad.arrays import largest_first
 from kdegrad.objective import Evaluation
 from kdegrad.output import Look
-from kdegrad.problem import Problem
-from kdegrad.reports import not_finite
-from kdegrad.reports.facts import (
-    BIN_COLUMNS,
-    bin_rows,
-    descent_facts,
-    gradient_facts,
-    kernel_facts,
-    point_columns,
-    problem_facts,
-    sweep_rows,
-)
+from kdegrad.reports.checks_table import checks_text, properties_text
+from kdegrad.reports.records import Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import ROUNDING, Column, bars, cell, fitted, printed, words
-from kdegrad.text import five_digits, safe_text
+from kdegrad.reports.tables import ROUNDING, Column, bars, cell, fitted, label_column, printed, words
+from kdegrad.text import five_digits
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
-    from kdegrad.sweeps import Sweep
 
-ROWS_SHOWN = 40  # of a table whose length nobody chose
-LABEL_WIDTH = 20
-
-BOLD = "bold bright_blue"
-SWEEP_TITLES = {  # field → title, and how soon it goes where there is no room
-    "loss": ("loss", 0),
-    "kl": ("KL", 4),
-    "l1": ("gradient\nl1", 1),
-    "l2": ("l2", 6),
-    "max": ("max", 5),
-    "gradient_per_weight_max": ("per weight\nlargest", 2),
-    "gradient_per_weight_min": ("per weight\nsmallest", 2),
-    "only_pushed_down": ("only\npushed down", 3),
-}
-COURSE_TITLES = {"kl": "KL", "norm": "norm of\nthe gradient", "gap": "duality\ngap"}
-SWEEP_NOTE = "only pushed down: the weight of the points that no bin pulls up"
-BIN_NOUNS = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
+ROWS_SHOWN: Final = 40  # of a table whose length was not asked for
+BOLD: Final = "bold bright_blue"
+BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
 
 
-def loss(evaluation: Evaluation, look: Look, integral: float | None) -> Iterator[str]:
-    """Yield the report of ``kdegrad loss``, and how far its bins are from the integral, if that is known."""
-    yield from _headline(evaluation, look)
-    error = evaluation.diagnostics.quadrature_error
-    if integral is not None:
-        nodes = "nodes" if evaluation.problem.settings.rule == "gauss" else "bins"
-        off = f"the integral is {integral:.12g}: these {nodes} are off by {evaluation.loss - integral:.2g}"
-        yield from printed(look, Text(off, style="dim"))
-    elif error is not None and evaluation.is_finite:
+def text(record: Record, look: Look) -> Iterator[str]:
+    """Yield the report."""
+    match record.command:
+        case "loss":
+            return _loss(record, look)
+        case "grad":
+            return _gradient(record, look)
+        case "grad --per-bin":
+            return _gradient_per_bin(record, look)
+        case "sweep":
+            return _sweep(record, look)
+        case "descend":
+            return _descent(record, look)
+        case "kernels":
+            return _kernels(record, look)
+        case "verify-props":
+            checks, properties = record.result
+            return checks_text(checks, properties, look)
+        case "verify-props --list":
+            return properties_text(record.result, look)
+        case _:
+            assert_never(record.command)
+
+
+def _loss(record: Record, look: Look) -> Iterator[str]:
+    """Yield loss and sketch, and how far the bins are from the integral, if that is known."""
+    yield from _headline(record, look)
+    error, rule = record.facts["quadrature_error"], record.facts["problem"]["rule"]
+    if record.integral is not None:
+        off = record.facts["loss"] - record.integral
+        nodes = "nodes" if rule == "gauss" else "bins"
+        said = f"the integral is {record.integral:.12g}: these {nodes} are off by {off:.2g}"
+        yield from printed(look, Text(said, style="dim"))
+    elif error is not None:
         yield from printed(look, Text(f"the integral, to about {error:.1g}", style="dim"))
+    yield from sketch(record.result, look)
+
+
+def _gradient(record: Record, look: Look) -> Iterator[str]:
+    """Yield the points with a bar for sign and size of the gradient."""
+    evaluation: Evaluation = record.result
+    yield from _headline(record, look)
     yield from sketch(evaluation, look)
-
-
-def gradient(evaluation: Evaluation, look: Look, top: int | None) -> Iterator[str]:
-    """Yield the report of ``kdegrad grad``: the points with a bar for sign and size of the gradient."""
-    yield from _headline(evaluation, look)
-    yield from sketch(evaluation, look)
-    facts = gradient_facts(evaluation)
-    summary = {"sum": facts["sum"], **facts["norms"]}
-    yield from printed(
-        look, Text("gradient   " + "   ".join(f"{name} {five_digits(value)}" for name, value in summary.items()))
-    )
-    if "gradient_log_bandwidth" in facts:
-        yield from printed(look, Text(f"gradient of log h   {five_digits(facts['gradient_log_bandwidth'])}"))
-    count = len(evaluation.problem.angles)
-    if top is None and count > ROWS_SHOWN:
-        top = ROWS_SHOWN
-    yield from fitted(look, _point_columns(evaluation, look, top))
-    if top is not None and top < count:
-        yield from printed(look, Text(f"the {top} largest of {count} points (--top {count} shows all)", style="dim"))
-
-
-def gradient_per_bin(evaluation: Evaluation, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad grad --per-bin``: one row a bin and point."""
-    yield from _headline(evaluation, look)
-    rows = list(islice(bin_rows(evaluation), ROWS_SHOWN))
-    columns = [
-        Column(title, [cell(title, value) for value in values], dispensable)
-        for title, dispensable, values in zip(BIN_COLUMNS, (3, 0, 0, 2, 1, 0), zip(*rows, strict=True), strict=True)
+    summary = {"sum": record.facts["sum"], **record.facts["norms"]}
+    numbers = "   ".join(f"{name} {five_digits(value)}" for name, value in summary.items())
+    yield from printed(look, Text(f"gradient   {numbers}"))
+    if "gradient_log_bandwidth" in record.facts:
+        slope = five_digits(record.facts["gradient_log_bandwidth"])
+        yield from printed(look, Text(f"gradient of log h   {slope}"))
+    count = len(evaluation.weights)
+    top = ROWS_SHOWN if record.top is None and count > ROWS_SHOWN else record.top
+    values = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
+    columns = [label_column(values["label"])] if "label" in values else []
+    order = {"angle": 0, "logit": 4, "weight": 1, "responsibility": 1, "gradient": 0}
+    order |= {"gradient_per_weight": 3, "gradient_angle": 1}
+    columns += [
+        Column(name.replace("_", "\n", 1).replace("_", " "), [cell(name, value) for value in values[name]], dispensable)
+        for name, dispensable in order.items()
+        if name in values
     ]
     least = ROUNDING * float(evaluation.weights.max())
-    columns.append(replace(bars([row[-1] for row in rows], look, least), dispensable=4))
-    yield from fitted(look, columns)
-    total = len(evaluation.problem.angles) * evaluation.problem.rule.bins
+    yield from fitted(look, [*columns, replace(bars(values["gradient"], look, least), dispensable=2)])
+    if top is not None and top < count:
+        said = f"the {top} largest of {count} points (--top {count} shows all)"
+        yield from printed(look, Text(said, style="dim"))
+
+
+def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
+    """Yield the first rows of bins and points."""
+    evaluation: Evaluation = record.result
+    yield from _headline(record, look)
+    columns = {name: np.asarray(column)[:ROWS_SHOWN].tolist() for name, column in _columns_of(record.rows).items()}
+    shown = [
+        Column(name, [cell(name, value) for value in values], dispensable)
+        for (name, values), dispensable in zip(columns.items(), (3, 0, 0, 2, 1, 0), strict=True)
+    ]
+    least = ROUNDING * float(evaluation.weights.max())
+    yield from fitted(look, [*shown, replace(bars(columns["gradient"], look, least), dispensable=4)])
+    total = len(evaluation.weights) * record.facts["problem"]["bins"]
     if total > ROWS_SHOWN:
-        yield from printed(look, Text(f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", style="dim"))
+        said = f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)"
+        yield from printed(look, Text(said, style="dim"))
 
 
-def sweep(family: Sweep, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad sweep``: a row for each kernel and value, an infinite loss as inf."""
-    rows = sweep_rows(family)
-    names = list(dict.fromkeys(row["kernel"] for row in rows))
-    large = Text("over ").append(family.over, style=BOLD)
-    if family.over != "kernel":
-        large.append(f", {rows[0]['value']:g} to {rows[-1]['value']:g}")
-    yield from _framed(look, large, describe(family.problem, kernels=names, swept=family.over))
+def _sweep(record: Record, look: Look) -> Iterator[str]:
+    """Yield a row for each kernel and value, with an infinite loss as inf."""
+    over, values = record.facts["over"], _columns_of(record.rows)
+    names = list(dict.fromkeys(values["kernel"]))
+    large = Text("over ").append(over, style=BOLD)
+    if over != "kernel":
+        large.append(f", {values['value'][0]:g} to {values['value'][-1]:g}")
+    yield from _framed(look, large, _described(record.facts["problem"], ", ".join(names), swept=over))
     columns = []
     if len(names) > 1:
-        columns.append(Column("kernel", [Text(row["kernel"]) for row in rows], right=False))
-    if family.over != "kernel":
-        columns.append(Column(family.over, [Text(f"{row['value']:.6g}") for row in rows]))
+        columns.append(Column("kernel", [Text(name) for name in values["kernel"]], right=False))
+    if over != "kernel":
+        columns.append(Column(over, [Text(f"{value:.6g}") for value in values["value"]]))
+    shown = {  # title, and how soon the column is left out where there is no room
+        "loss": ("loss", 0),
+        "kl": ("KL", 4),
+        "l1": ("gradient\nl1", 1),
+        "l2": ("l2", 6),
+        "max": ("max", 5),
+        "gradient_per_weight_max": ("per weight\nlargest", 2),
+        "gradient_per_weight_min": ("per weight\nsmallest", 2),
+        "only_pushed_down": ("only\npushed down", 3),
+    }
     columns += [
-        Column(title, [Text(_number_or(row[name], "inf" if name == "loss" else "")) for row in rows], dispensable)
-        for name, (title, dispensable) in SWEEP_TITLES.items()
+        Column(title, [_number_or(value, "inf" if name == "loss" else "") for value in values[name]], dispensable)
+        for name, (title, dispensable) in shown.items()
     ]
     yield from fitted(look, columns)
-    yield from printed(look, words(look, SWEEP_NOTE, "dim"))
+    note = "only pushed down: the weight of the points that no bin pulls up"
+    yield from printed(look, words(look, note, "dim"))
 
 
-def descent(done: Descent, look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad descend``: its course at steps 0, 1, 2, 5, 10, 20, 50, ..., and where it ended."""
-    facts = descent_facts(done)
+def _descent(record: Record, look: Look) -> Iterator[str]:
+    """Yield the course at steps 0, 1, 2, 5, 10, 20, 50, ..., and where it ended."""
+    done: Descent = record.result
+    facts = record.facts
     large = Text()
-    for name, before, after in (("loss ", done.start.loss, facts["loss"]), ("KL ", done.start.kl, facts["kl"])):
+    for name, before, after in (("loss", done.start.loss, facts["loss"]), ("KL", done.start.kl, facts["kl"])):
         if before is not None:
-            arrow = " → " if look.unicode else " -> "
-            large.append(f"{name}{five_digits(before)}{arrow}").append(f"{after:.10g}", style=BOLD).append(" nats     ")
-    way = f"{facts['optimizer']}" + ("" if facts["rate"] is None else f" at rate {facts['rate']:g}")
-    yield from _framed(look, large, f"{describe(done.start.problem)} · {', '.join(facts['wrt'])} by {way}")
-    rows = [row for row in done.course if row.step in _one_two_five(facts["steps"])]
-    shown = {"step": 0, "loss": 0, "kl": 2, "norm": 1}
-    shown |= {"gap": 1} if facts["gap"] is not None else {}
-    shown |= {"bandwidth": 3} if "bandwidth" in done.wrt else {}
-    if done.start.kl is None:
-        del shown["kl"]
+            arrow = "→" if look.unicode else "->"
+            large.append(f"{name} {five_digits(before)} {arrow} ").append(f"{after:.10g}", style=BOLD)
+            large.append(" nats     ")
+    way = facts["optimizer"] + ("" if facts["rate"] is None else f" at rate {facts['rate']:g}")
+    start = _described(problem_facts(done.start.problem))
+    yield from _framed(look, large, f"{start} · {', '.join(facts['wrt'])} by {way}")
+    last = facts["steps"]
+    kept = {0, last} | {lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5)}
+    course = _columns_of(record.tables[0])
+    shown = {  # title, and how soon the column is left out where there is no room
+        "step": ("step", 0),
+        "loss": ("loss", 0),
+        "kl": ("KL", 2),
+        "norm": ("norm of\nthe gradient", 1),
+        "gap": ("duality\ngap", 1),
+        "bandwidth": ("bandwidth", 3),
+    }
+    unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": "bandwidth" not in done.wrt}
     columns = [
-        Column(COURSE_TITLES.get(name, name), [Text(_number_or(getattr(row, name), "")) for row in rows], dispensable)
-        for name, dispensable in shown.items()
+        Column(
+            title,
+            [_number_or(value, "") for step, value in zip(course["step"], course[name], strict=True) if step in kept],
+            dispensable,
+        )
+        for name, (title, dispensable) in shown.items()
+        if not unknown.get(name)
     ]
     yield from fitted(look, columns, elsewhere="--format json")
     yield from printed(look, Text(facts["stopped"]))
     if facts["gap"] is not None:
         bound = five_digits(facts["gap"])
-        text = f"the loss is at most {bound} above the least that any weights of these points can reach"
-        yield from printed(look, Text(text))
+        said = f"the loss is at most {bound} above the least that any weights of these points can reach"
+        yield from printed(look, Text(said))
     if facts["rises"]:
         yield from printed(look, Text(f"the loss rose in {facts['rises']} of these steps: try a smaller --rate"))
     yield from fitted(look, _end_columns(done), elsewhere="")
@@ -164,10 +200,8 @@ def _end_columns(done: Descent) -> list[Column]:
     """Return the heaviest points before and after."""
     start, end = done.start, done.end
     kept = range(len(end.weights)) if len(end.weights) <= ROWS_SHOWN else largest_first(end.weights, ROWS_SHOWN)
-    columns = []
-    if end.problem.labels is not None:
-        labels = [Text(safe_text(end.problem.labels[point])) for point in kept]
-        columns.append(Column("label", labels, right=False, widest=LABEL_WIDTH))
+    labels = end.problem.labels
+    columns = [] if labels is None else [label_column([labels[point] for point in kept])]
     pairs = {"angle": (start.problem.angles, end.problem.angles), "weight": (start.weights, end.weights)}
     for name, (before, after) in pairs.items():
         moved = name == "weight" or "angles" in done.wrt
@@ -177,83 +211,76 @@ def _end_columns(done: Descent) -> list[Column]:
     return columns
 
 
-def _one_two_five(last: int) -> set[int]:
-    """Return 0, 1, 2, 5, 10, 20, 50, ... up to `last`, and `last`."""
-    series = (lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5))
-    return {0, last} | {step for step in series if step <= last}
-
-
-def _number_or(value: float | int | None, otherwise: str) -> str:
-    """Return a five_digits as tables show it; `otherwise` where there is none."""
-    if value is None:
-        return otherwise
-    return str(value) if isinstance(value, int) else five_digits(value)
-
-
-def kernels(look: Look) -> Iterator[str]:
-    """Yield the report of ``kdegrad kernels``."""
-    rows = kernel_facts()
-    cells = {
-        "name": [row["name"] for row in rows],
-        "aliases": [", ".join(row["aliases"]) for row in rows],
-        "formula": [row["formula"] for row in rows],
-        "support": [row["support"] for row in rows],
-        "tail": [row["tail"] for row in rows],
-        "domains": ["both" if len(row["domains"]) == 2 else row["domains"][0] for row in rows],
+def _kernels(record: Record, look: Look) -> Iterator[str]:
+    rows = _columns_of(record.tables[0])
+    cells = {  # the texts, how soon the column is left out where there is no room, and how wide it is when folded
+        "name": (rows["name"], 0, None),
+        "aliases": ([", ".join(aliases) for aliases in rows["aliases"]], 1, 12),
+        "formula": (rows["formula"], 0, 20),
+        "support": (rows["support"], 2, None),
+        "tail": (rows["tail"], 1, None),
+        "domains": (["both" if len(domains) == 2 else domains[0] for domains in rows["domains"]], 1, None),
     }
-    dispensable = {"name": 0, "formula": 0, "support": 2}
-    widest = {"aliases": 12, "formula": 20}
     columns = [
-        Column(
-            name, [words(look, text) for text in texts], dispensable.get(name, 1), right=False, widest=widest.get(name)
-        )
-        for name, texts in cells.items()
+        Column(name, [words(look, said) for said in texts], dispensable, right=False, widest=widest)
+        for name, (texts, dispensable, widest) in cells.items()
     ]
     yield from fitted(look, columns)
     symbols = "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
     yield from printed(look, words(look, symbols, "dim"))
-    everywhere = set.intersection(*(set(row["claims"]) for row in rows))
-    claims = dict.fromkeys(claim for row in rows for claim in row["claims"])
-    yield from printed(
-        look,
-        Text(f"claims of the note that hold for every kernel: {', '.join(filter(everywhere.__contains__, claims))}"),
-    )
+    everywhere = set.intersection(*map(set, rows["claims"]))
+    claims = dict.fromkeys(claim for claims in rows["claims"] for claim in claims)
+    said = ", ".join(claim for claim in claims if claim in everywhere)
+    yield from printed(look, Text(f"claims of the note that hold for every kernel: {said}"))
     for claim in claims:
         if claim not in everywhere:
-            names = ", ".join(row["name"] for row in rows if claim in row["claims"])
-            yield from printed(look, Text(f"{claim} holds for {names}"))
+            kept = [name for name, hold in zip(rows["name"], rows["claims"], strict=True) if claim in hold]
+            yield from printed(look, Text(f"{claim} holds for {', '.join(kept)}"))
 
 
-def describe(problem: Problem, kernels: Sequence[str] | None = None, swept: str = "") -> str:
+def _columns_of(table: Table) -> dict[str, Any]:
+    """Return the columns of a table's first block."""
+    return dict(zip(table.header, next(table.blocks()), strict=True))
+
+
+def _number_or(value: float | int | None, otherwise: str) -> Text:
+    """Return a number as tables show it; `otherwise` where there is none."""
+    if value is None:
+        return Text(otherwise)
+    return Text(str(value) if isinstance(value, int) else five_digits(value))
+
+
+def _described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str:
     """Return the problem in one line.
 
     Parameters
     ----------
-    problem
-        What to describe.
+    facts
+        Of the problem.
     kernels
         The names to give in place of its kernel's.
     swept
-        The setting that has no one value here, and is left out.
+        The setting that has more than one value here, and is left out.
     """
-    facts = problem_facts(problem)
     parts = [_counted(facts["points"], "point")]
     if facts["target"] is not None:
         low, high = facts["target"]
         parts.append(f"target [{low:g}, {high:g}]")
-    kernel = facts["kernel"] if kernels is None else ", ".join(kernels)
-    size = [f"h={facts['bandwidth']:g}"] if swept != "bandwidth" else []
-    parts.append(" ".join([kernel, *size, *([f"df={facts['df']:g}"] if facts["df"] else [])]))
-    if swept != "bins":
-        rule = facts["rule"]
-        parts.append(f"at {facts['at']:g}" if rule == "at" else _counted(facts["bins"], BIN_NOUNS[rule]))
+    kernel = [kernels or facts["kernel"]]
+    if swept != "bandwidth":
+        kernel.append(f"h={facts['bandwidth']:g}")
+    if facts["df"]:
+        kernel.append(f"df={facts['df']:g}")
+    parts.append(" ".join(kernel))
+    if facts["rule"] == "at" and swept != "bins":
+        parts.append(f"at {facts['at']:g}")
+    elif swept != "bins":
+        parts.append(_counted(facts["bins"], BIN_NOUNS[facts["rule"]]))
     domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"
     parts.append(f"{domain} in {facts['unit']}")
-    parts += [
-        f"{name} {facts[name]:g}"
-        for name, usual in (("scale", 1.0), ("background", 0.0))
-        if facts[name] != usual and name != swept
-    ]
+    for name, usual in (("scale", 1.0), ("background", 0.0)):
+        if facts[name] != usual and name != swept:
+            parts.append(f"{name} {facts[name]:g}")
     return " · ".join(parts)
 
 
@@ -261,15 +288,16 @@ def _counted(count: int, noun: str) -> str:
     return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
-def _headline(evaluation: Evaluation, look: Look) -> Iterator[str]:
+def _headline(record: Record, look: Look) -> Iterator[str]:
     """Yield the loss and KL in a frame over the problem in one line, and the uncovered nodes if there are any."""
+    facts, evaluation = record.facts, record.result
     large = Text()
-    for name, value in (("loss ", evaluation.loss), ("KL ", evaluation.kl)):
+    for name, value in (("loss ", facts["loss"]), ("KL ", facts["kl"])):
         if value is not None:
             large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
-    sums = evaluation.diagnostics.sums
+    sums = facts["problem"]["sums"]
     by = "" if sums == "dense" else f" · sums by {sums}"
-    yield from _framed(look, large, describe(evaluation.problem) + by)
+    yield from _framed(look, large, _described(facts["problem"]) + by)
     if not evaluation.is_finite:
         yield from printed(look, Text(not_finite(evaluation), style="bold"))
 
@@ -278,24 +306,3 @@ def _framed(look: Look, large: Text, small: str) -> Iterator[str]:
     """Yield a result over what it is a result of, in a frame."""
     frame = box.ROUNDED if look.unicode else box.ASCII
     yield from printed(look, Panel(Group(large, words(look, small, "dim")), box=frame))
-
-
-def _point_columns(evaluation: Evaluation, look: Look, top: int | None) -> list[Column]:
-    values = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
-    columns = []
-    if "label" in values:
-        labels = [Text(safe_text(label)) for label in values["label"]]
-        columns.append(Column("label", labels, right=False, widest=LABEL_WIDTH))
-    order = {"angle": 0, "logit": 4, "weight": 1, "responsibility": 1, "gradient": 0}
-    order |= {"gradient_per_weight": 3, "gradient_angle": 1}
-    columns += [
-        Column(
-            name.replace("_", "\n", 1).replace("_", " "),
-            [cell(name, value) for value in values[name]],
-            dispensable=dispensable,
-        )
-        for name, dispensable in order.items()
-        if name in values
-    ]
-    columns.append(replace(bars(values["gradient"], look, ROUNDING * float(evaluation.weights.max())), dispensable=2))
-    return columns

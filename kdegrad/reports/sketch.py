@@ -1,4 +1,4 @@
-"""A small picture in the terminal: the density over the range of target and points, and below it what the points do.
+"""A small picture in the terminal: the density over the range of target and points, and below it the points' gradient.
 
     density                ▄
     to 0.014     ▂▆▂▁   ▂▁▁██▄▁       the density, three rows high

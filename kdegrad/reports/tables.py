@@ -1,14 +1,10 @@
-"""What tables for people are made of: columns, bars, and text that fits the width it is given.
-
-A table that is too wide is folded, then loses whole columns, the least needed first, and says which; a number is never
-cut.
-"""
+"""What tables for people are made of: columns, bars, and text that fits the width it is given, by rich."""
 
 from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
 
@@ -19,12 +15,12 @@ from rich.table import Table
 from rich.text import Text
 
 from kdegrad.output import Look
-from kdegrad.text import five_digits
+from kdegrad.text import five_digits, safe_text
 
 ROUNDING = 1e-12  # of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
-_NARROWEST = 6  # letters of a column that is folded
-PULLED, PUSHED = "bright_blue", "dark_orange"  # told apart without red and green
+_NARROWEST = 6  # letters in a column that is folded
+PULLED, PUSHED = "bright_blue", "dark_orange"  # not red and green, which many cannot tell apart
 
 ASCII_WORDS = {
     ord(symbol): word
@@ -37,7 +33,19 @@ ASCII_WORDS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of text cells; `dispensable` 0 is kept at any width, a larger one goes earlier."""
+    """A column of text cells.
+
+    Attributes
+    ----------
+    dispensable
+        0: kept at any width; the larger, the sooner it is left out.
+    right
+        Whether it is aligned to the right.
+    widest
+        How wide it is when folded; None: never folded.
+    name
+        What a sentence calls it; empty: its title.
+    """
 
     title: str
     cells: Sequence[Text]
@@ -46,10 +54,10 @@ class Column:
     widest: int | None = None
     name: str = ""
 
-    @property
-    def spoken(self) -> str:
-        """What a sentence calls it: its name, or its title."""
-        return self.name or self.title.replace("\n", " ").strip()
+
+def label_column(labels: Iterable[str]) -> Column:
+    """Return the column of labels, as text that cannot act on a terminal."""
+    return Column("label", [Text(safe_text(label)) for label in labels], right=False, widest=20)
 
 
 def cell(name: str, value: float | int) -> Text:
@@ -62,47 +70,46 @@ def cell(name: str, value: float | int) -> Text:
 def bars(values: Sequence[float], look: Look, least: float) -> Column:
     """Return a column of bars: to the left where the gradient pulls a logit up (< 0), to the right where down.
 
-    What is not above `least` has none.
+    The longest is for the largest size; what is not above `least` has none.
     """
+    full, left_half, right_half, middle = ("█", "▐", "▌", "│") if look.unicode else ("#", "-", "-", "|")
     seen = [value if abs(value) > least else 0.0 for value in values]
     largest = max(map(abs, seen), default=0.0) or 1.0
-    title = "- 0 +".center(2 * BAR_HALF + 1)
-    return Column(title, [_bar(value / largest, look) for value in seen], right=False, name="bars")
-
-
-def _bar(fraction: float, look: Look) -> Text:
-    """Return a bar for -1 ≤ fraction ≤ 1, in half cells."""
-    full, left_half, right_half, middle = ("█", "▐", "▌", "│") if look.unicode else ("#", "-", "-", "|")
-    halves = round(abs(fraction) * 2 * BAR_HALF)
-    cells = full * (halves // 2)
-    if fraction < 0.0:
-        left = ((left_half if halves % 2 else "") + cells).rjust(BAR_HALF)
-        return Text().append(left, style=PULLED).append(middle, style="dim").append(" " * BAR_HALF)
-    right = (cells + (right_half if halves % 2 else "")).ljust(BAR_HALF)
-    return Text(" " * BAR_HALF).append(middle, style="dim").append(right, style=PUSHED)
+    drawn = []
+    for value in seen:
+        halves = round(abs(value / largest) * 2 * BAR_HALF)
+        cells, half = full * (halves // 2), halves % 2
+        left = ((left_half if half else "") + cells if value < 0.0 else "").rjust(BAR_HALF)
+        right = ("" if value < 0.0 else cells + (right_half if half else "")).ljust(BAR_HALF)
+        styles = (PULLED, "") if value < 0.0 else ("", PUSHED)
+        drawn.append(Text().append(left, styles[0]).append(middle, "dim").append(right, styles[1]))
+    return Column("- 0 +".center(2 * BAR_HALF + 1), drawn, right=False, name="bars")
 
 
 def fitted(look: Look, columns: list[Column], elsewhere: str = "--format csv") -> Iterator[str]:
     """Yield the columns as a table no wider than it may be: folded first, then with columns left out and named.
 
-    `elsewhere` has what is left out too.
+    A number is never cut. `elsewhere` is where that which is left out can be seen too.
     """
     unfolded = [replace(column, widest=None) for column in columns]
-    kept = list(columns if _measure(look, _table(look, unfolded)) > look.width else unfolded)
-    while _measure(look, _table(look, kept)) > look.width and any(column.dispensable for column in kept):
-        needless = max(kept, key=lambda column: column.dispensable)
-        kept.remove(needless)
-    excess = _measure(look, _table(look, kept)) - look.width
+    kept = list(columns if _width(look, unfolded) > look.width else unfolded)
+    while _width(look, kept) > look.width and any(column.dispensable for column in kept):
+        kept.remove(max(kept, key=lambda column: column.dispensable))
+    excess = _width(look, kept) - look.width
     if excess > 0:
         kept = [c if c.widest is None else replace(c, widest=max(c.widest - excess, _NARROWEST)) for c in kept]
-    table = _table(look, kept)
-    yield from printed(replace(look, width=max(look.width, _measure(look, table))), table)
-    left = {column.title for column in kept}
-    dropped = [column.spoken for column in columns if column.title not in left]
-    if dropped:
+    yield from printed(replace(look, width=max(look.width, _width(look, kept))), _table(look, kept))
+    titles = {column.title for column in kept}
+    names = [c.name or c.title.replace("\n", " ") for c in columns if c.title not in titles]
+    if names:
         remedy = f"widen the terminal, or {elsewhere}" if elsewhere else "widen the terminal"
-        note = f"not shown at {look.width} columns: {', '.join(dropped)} ({remedy})"
+        note = f"not shown at {look.width} columns: {', '.join(names)} ({remedy})"
         yield from printed(look, Text(note, style="dim"))
+
+
+def _width(look: Look, columns: Sequence[Column]) -> int:
+    console = _console(look)
+    return Measurement.get(console, console.options.update(max_width=100_000), _table(look, columns)).maximum
 
 
 def _table(look: Look, columns: Sequence[Column]) -> Table:
@@ -130,19 +137,12 @@ def words(look: Look, text: str, style: str = "") -> Text:
     return Text(text if look.unicode else text.translate(ASCII_WORDS), style)
 
 
-def _measure(look: Look, table: Table) -> int:
-    console = _console(look)
-    return Measurement.get(console, console.options.update(max_width=100_000), table).maximum
-
-
 def printed(look: Look, item: RenderableType) -> Iterator[str]:
-    """Yield what rich makes of `item`, without spaces at the ends of lines.
-
-    A line that begins with :: would be a command to GitHub's log; a bar takes the place of the space before it.
-    """
+    """Yield what rich makes of `item`, without spaces at the ends of lines."""
     console = _console(look)
     with console.capture() as captured:
         console.print(item)
+    # a line that begins with :: is a command to GitHub's log: a bar takes the place of the space before it
     lines = (re.sub("^ (?= *::)", "|", line.rstrip()) for line in captured.get().splitlines())
     yield "".join(f"{line}\n" for line in lines)
 

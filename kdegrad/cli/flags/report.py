@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import typer
 
 from kdegrad.cli.flags.words import option
 from kdegrad.errors import SettingError
-from kdegrad.reports import Format, VerdictFormat
+from kdegrad.reports import Format
 
 REPORT = "Report"
 PARQUET = ".parquet"
@@ -52,24 +52,24 @@ class _OutputFlags:
 class ReportFlags(_OutputFlags):
     """Where a report goes and in which form."""
 
-    format_: Annotated[Format, form("table, json or csv. [default: table]")] = Format.table
+    format_: Annotated[Literal["table", "json", "csv"], form("table, json or csv. [default: table]")] = "table"
 
     @property
     def form(self) -> Format:
         """The form to render: for Parquet CSV, whose columns it has."""
-        return Format.csv if self.is_parquet else self.format_
+        return Format.csv if self.is_parquet else Format(self.format_)
 
 
 @dataclass(eq=False, repr=False)
 class VerdictReportFlags(_OutputFlags):
     """The same for the report of ``verify-props``, which has more forms."""
 
-    format_: Annotated[VerdictFormat, form("table, json, csv, junit or github. [default: table]")] = VerdictFormat.table
+    format_: Annotated[Format, form("table, json, csv, junit or github. [default: table]")] = Format.table
 
     @property
-    def form(self) -> VerdictFormat:
+    def form(self) -> Format:
         """The form to render: for Parquet CSV, whose columns it has."""
-        return VerdictFormat.csv if self.is_parquet else self.format_
+        return Format.csv if self.is_parquet else self.format_
 
 
 @dataclass(eq=False, repr=False)

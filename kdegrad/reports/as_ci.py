@@ -1,0 +1,88 @@
+"""The checks of ``verify-props`` for a CI: as JUnit XML, and as the annotations of GitHub's log."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import TYPE_CHECKING, Final
+
+from kdegrad.reports.records import counts, nothing_checked, summary
+from kdegrad.text import safe_text
+
+if TYPE_CHECKING:
+    from kdegrad.properties import Property, Verdict
+
+GITHUB_CAP: Final = 10  # annotations of a kind that GitHub shows for a step
+
+
+def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator[str]:
+    """Yield JUnit XML: a testsuite for each family, a testcase for each property and case.
+
+    Where nothing was checked, one more testcase is an error.
+    """
+    from xml.sax.saxutils import escape  # it loads urllib and ssl, which no other report needs
+
+    yield '<?xml version="1.0" encoding="UTF-8"?>\n'
+    unchecked = nothing_checked(checks)
+    yield f'<testsuites name="kdegrad verify-props" {_tally(checks, errors=int(unchecked))}>\n'
+    for family in dict.fromkeys(property_.family for property_ in properties):
+        ids = {property_.id for property_ in properties if property_.family == family}
+        members = [check for check in checks if check.property in ids]
+        yield f'  <testsuite name="{family}" {_tally(members)}>\n'
+        for check in members:
+            yield f'    <testcase classname="kdegrad.{family}.{check.property}" name={_quoted(check.case)} time="0"'
+            if check.verdict == "pass":
+                yield "/>\n"
+            elif check.verdict == "skip":
+                yield f">\n      <skipped message={_quoted(check.reason)}></skipped>\n    </testcase>\n"
+            else:
+                body = escape(_legal_xml(f"{check.reason}\n{check.reproduce}"))
+                yield f">\n      <failure message={_quoted(check.reason)}>{body}</failure>\n    </testcase>\n"
+        yield "  </testsuite>\n"
+    if unchecked:
+        yield f'  <testsuite name="verify-props" {_tally([], errors=1)}>\n'
+        yield '    <testcase classname="kdegrad.verify-props" name="something was checked" time="0">\n'
+        yield f"      <error message={_quoted(summary(checks))}/>\n    </testcase>\n  </testsuite>\n"
+    yield "</testsuites>\n"
+
+
+def _tally(checks: Sequence[Verdict], errors: int = 0) -> str:
+    number = counts(checks)
+    return (
+        f'tests="{len(checks) + errors}" failures="{number["failed"]}" errors="{errors}" '
+        f'skipped="{number["skipped"]}" time="0"'
+    )
+
+
+def _quoted(text: str) -> str:
+    """Return text as the value of an attribute."""
+    from xml.sax.saxutils import quoteattr
+
+    return quoteattr(_legal_xml(text))
+
+
+def _legal_xml(text: str) -> str:
+    """Return `text` with the characters that XML 1.0 cannot hold replaced by U+FFFD."""
+    return "".join(
+        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "\ufffd"
+        for c in text
+    )
+
+
+def github(checks: Sequence[Verdict]) -> Iterator[str]:
+    """Yield workflow commands: an error for a failed check, as many as GitHub shows, and a notice with the counts.
+
+    Where nothing was checked, that is an error too.
+    """
+    failed = [check for check in checks if check.verdict == "fail"]
+    shown = failed if len(failed) <= GITHUB_CAP else failed[: GITHUB_CAP - 1]
+    for check in shown:
+        title = _escaped(f"kdegrad {check.property}").replace(":", "%3A").replace(",", "%2C")
+        yield f"::error title={title}::{_escaped(f'case {check.case}: {check.reason} ({check.reproduce})')}\n"
+    if len(shown) < len(failed):
+        yield f"::error title=kdegrad::{len(failed) - len(shown)} more checks failed (--format csv has all)\n"
+    level = "error" if nothing_checked(checks) else "notice"
+    yield f"::{level} title=kdegrad verify-props::{_escaped(summary(checks))}\n"
+
+
+def _escaped(text: str) -> str:
+    return safe_text(text, "\r\n").replace("%", "%25").replace("\r", "%0D").replace("\n", "%0A")

@@ -1,0 +1,374 @@
+"""What a command reports, once for all formats: a record of named facts, and of tables with named columns.
+
+The names are those of JSON and CSV, and are part of the interface: others may be added, none is renamed.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import astuple, dataclass, fields
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from kdegrad.arrays import FloatArray, euclidean_norm, largest_first
+from kdegrad.kernel import KERNELS
+from kdegrad.objective import Evaluation, responsibilities_by_bin
+from kdegrad.problem import Problem
+
+if TYPE_CHECKING:
+    from kdegrad.descent import Descent, DescentStep
+    from kdegrad.properties import Property, Verdict
+    from kdegrad.sweeps import Sweep
+
+Command = Literal[
+    "loss", "grad", "grad --per-bin", "sweep", "descend", "kernels", "verify-props", "verify-props --list"
+]
+Column = NDArray[Any] | Sequence[Any]
+
+_UNCOVERED_SHOWN: Final = 20
+_ROWS_IN_BLOCK: Final = 2**16  # of the bins' table: few enough to be held, and many enough for fast arrays
+
+
+@dataclass(frozen=True, eq=False)
+class Table:
+    """Rows under named columns.
+
+    Attributes
+    ----------
+    name
+        Its name in JSON.
+    header
+        The names of the columns.
+    blocks
+        Called, yields the rows block by block, at least one: an array or a sequence for each column, None where there
+        is no value. A table of N·B rows is never held as a whole.
+    """
+
+    name: str
+    header: tuple[str, ...]
+    blocks: Callable[[], Iterator[tuple[Column, ...]]]
+
+    def rows(self) -> Iterator[tuple[Any, ...]]:
+        """Yield each row as Python's own numbers and text."""
+        for block in self.blocks():
+            yield from zip(*(c.tolist() if isinstance(c, np.ndarray) else c for c in block), strict=True)
+
+
+@dataclass(frozen=True, eq=False)
+class Record:
+    """What a command reports.
+
+    Attributes
+    ----------
+    command
+        Which command.
+    facts
+        Names and values in JSON's types, in order.
+    tables
+        What JSON lists after the facts.
+    rows
+        The one table of CSV and Parquet.
+    result
+        What the facts are taken from, for the table for people: an evaluation, a sweep, a descent, checks with their
+        properties.
+    top
+        How many points of largest gradient were asked for.
+    integral
+        What the bins of a loss approximate, where it is known.
+    """
+
+    command: Command
+    facts: dict[str, Any]
+    tables: tuple[Table, ...]
+    rows: Table
+    result: Any = None
+    top: int | None = None
+    integral: float | None = None
+
+
+# --- loss and gradient ------------------------------------------------------------------------------------------------
+
+
+def loss_record(evaluation: Evaluation, integral: float | None = None) -> Record:
+    """Return the record of ``kdegrad loss``: as CSV one row, without loss and KL where the loss is infinite."""
+    facts = _loss_facts(evaluation)
+    problem = facts["problem"]
+    low, high = problem["target"] or (None, None)
+    loss, kl = (evaluation.loss, evaluation.kl) if evaluation.is_finite else (None, None)
+    row = {"loss": loss, "kl": kl, "points": problem["points"], "kernel": problem["kernel"]}
+    row |= {"bandwidth": problem["bandwidth"], "low": low, "high": high, "rule": problem["rule"]}
+    row |= {"bins": problem["bins"]}
+    return Record("loss", facts, (), _table_of_dicts("loss", [row]), evaluation, integral=integral)
+
+
+def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: bool = False) -> Record:
+    """Return the record of ``kdegrad grad``: a row for each point, or with `per_bin` for each bin and point.
+
+    Parameters
+    ----------
+    evaluation
+        With the gradient of the logits.
+    top
+        Only so many points, those of largest absolute gradient, the largest first; None: all, in their order.
+    per_bin
+        Whether to add the table of bins and points.
+    """
+    gradients = evaluation.gradients
+    assert gradients.logits is not None  # grad asks for it
+    size = np.abs(gradients.logits)
+    facts = _loss_facts(evaluation) | {
+        "sum": float(gradients.logits.sum()),
+        "norms": {"l1": float(size.sum()), "l2": euclidean_norm(gradients.logits), "max": float(size.max())},
+    }
+    if gradients.log_bandwidth is not None:
+        facts["gradient_log_bandwidth"] = gradients.log_bandwidth
+    columns = point_columns(evaluation, top)
+    cells = {name: c if name in ("logit", "label") else _or_none(c) for name, c in columns.items()}  # -inf is a logit
+    points = _table_of_columns("points", cells)
+    if not per_bin:
+        return Record("grad", facts, (points,), points, evaluation, top)
+    header = ("bin", "node", "point", "angle", "responsibility", "gradient")
+    bins = Table("per_bin", header, lambda: _blocks_of_bins(evaluation))
+    return Record("grad --per-bin", facts, (points, bins), bins, evaluation)
+
+
+def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, NDArray[Any]]:
+    """Return the columns of the points of `gradient_record`."""
+    problem, gradients = evaluation.problem, evaluation.gradients
+    assert gradients.logits is not None  # grad asks for it
+    order = slice(None) if top is None else largest_first(gradients.logits, top)
+    measured = {
+        "weight": evaluation.weights,
+        "responsibility": evaluation.responsibilities,
+        "gradient": gradients.logits,
+        "gradient_per_weight": gradients.per_weight,
+        "gradient_angle": gradients.angles,
+    }
+    columns = _end_columns(problem) | {name: column for name, column in measured.items() if column is not None}
+    return {name: column[order] for name, column in columns.items()}
+
+
+def _blocks_of_bins(evaluation: Evaluation) -> Iterator[tuple[Column, ...]]:
+    """Yield bin, node, point, angle, responsibility and gradient, the points of a bin together."""
+    nodes, angles = evaluation.problem.rule.nodes, evaluation.problem.angles
+    each = responsibilities_by_bin(evaluation)
+    bins_in_block = max(1, _ROWS_IN_BLOCK // len(angles))
+    for start in range(0, len(nodes), bins_in_block):
+        responsibilities, slopes = zip(*islice(each, bins_in_block), strict=True)
+        bins = np.arange(start, start + len(slopes))
+        yield (
+            np.repeat(bins, len(angles)),
+            np.repeat(nodes[bins], len(angles)),
+            np.tile(np.arange(len(angles)), len(bins)),
+            np.tile(angles, len(bins)),
+            np.concatenate(responsibilities),
+            np.concatenate(slopes),
+        )
+
+
+def problem_facts(problem: Problem) -> dict[str, Any]:
+    """Return what was computed: the field ``problem``."""
+    settings = problem.settings
+    return {
+        "points": len(problem.angles),
+        "target": None if problem.target is None else [float(edge) for edge in problem.target],
+        "kernel": problem.kernel.name,
+        "bandwidth": problem.kernel.bandwidth,
+        "df": float(settings.df) if "df" in problem.kernel.parameters else None,
+        "rule": problem.rule.name,
+        "bins": problem.rule.bins,
+        "at": None if settings.at is None else float(settings.at),
+        "scale": float(settings.scale),
+        "background": float(settings.background),
+        "domain": problem.domain.name,
+        "period": settings.circumference,
+        "unit": settings.unit,
+        "sums": settings.sums,
+    }
+
+
+def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:
+    """Return the facts of a loss; with a density that is 0 somewhere also ``uncovered``."""
+    facts: dict[str, Any] = {
+        "loss": evaluation.loss,
+        "kl": evaluation.kl,
+        "quadrature_error": evaluation.diagnostics.quadrature_error if evaluation.is_finite else None,
+        "problem": problem_facts(evaluation.problem) | {"sums": evaluation.diagnostics.sums},
+    }
+    if not evaluation.is_finite:
+        nodes = evaluation.diagnostics.uncovered
+        facts["uncovered"] = {"count": len(nodes), "nodes": nodes[:_UNCOVERED_SHOWN].tolist()}
+    return facts
+
+
+def not_finite(evaluation: Evaluation) -> str:
+    """Return a sentence that says where the density is 0, or what overflowed, and what to do about it."""
+    nodes = evaluation.diagnostics.uncovered
+    kernel = evaluation.problem.kernel
+    if not len(nodes) or kernel.tail != "compact":
+        return (
+            f"a number is outside the range of float64 (|log K_h| or a gradient), with {kernel.name} at "
+            f"bandwidth {kernel.bandwidth:g}: bring bandwidth, angles and target closer in size"
+        )
+    first = ", ".join(f"{node:.6g}" for node in nodes[:5]) + (", ..." if len(nodes) > 5 else "")
+    return (
+        f"the density is 0 at {len(nodes)} of {evaluation.problem.rule.bins} nodes ({first}), so the loss is infinite "
+        "and the gradient undefined: widen the bandwidth, use a kernel without an edge, or add a --background"
+    )
+
+
+# --- families ---------------------------------------------------------------------------------------------------------
+
+
+def sweep_record(family: Sweep) -> Record:
+    """Return the record of ``kdegrad sweep``: a row for each kernel and value, of None where the loss is infinite."""
+    values = _table_of_objects("values", family.steps)
+    count = len(family.steps)
+    rows = Table(
+        "values", ("over", *values.header), lambda: (([family.over] * count, *block) for block in values.blocks())
+    )
+    facts = {"over": family.over, "problem": problem_facts(family.problem)}
+    return Record("sweep", facts, (values,), rows, family)
+
+
+def descent_record(done: Descent) -> Record:
+    """Return the record of ``kdegrad descend``: every step of the course and the points at the end, as CSV these alone.
+
+    The points read back: angle, logit, label if there are labels.
+    """
+    facts = {
+        "loss": done.end.loss,
+        "kl": done.end.kl,
+        "gap": done.gap,
+        "converged": done.converged,
+        "stopped": done.stopped,
+        "steps": len(done.course) - 1,
+        "rises": done.rises,
+        "optimizer": done.optimizer,
+        "rate": None if done.optimizer == "em" else done.rate,
+        "wrt": list(done.wrt),
+        "tolerance": done.tolerance,
+        "problem": problem_facts(done.end.problem) | {"sums": done.end.diagnostics.sums},
+    }
+    columns = _end_columns(done.end.problem)
+    points = _table_of_columns("points", columns | {"weight": done.end.weights})
+    return Record(
+        "descend", facts, (_table_of_objects("course", done.course), points), _table_of_columns("points", columns), done
+    )
+
+
+def trace_table(now: DescentStep) -> Table:
+    """Return a row for each point of one step of a descent: the numbers of the step, then those of the point."""
+    columns = _end_columns(now.evaluation.problem) | {"weight": now.evaluation.weights}
+    row, count = now.row(), len(now.evaluation.weights)
+    numbers: dict[str, Column] = {
+        field.name: [value] * count for field, value in zip(fields(row), astuple(row), strict=True)
+    }
+    return _table_of_columns("trace", numbers | {"point": range(count)} | columns)
+
+
+def _end_columns(problem: Problem) -> dict[str, NDArray[Any]]:
+    """Return the columns of points that read back."""
+    columns: dict[str, NDArray[Any]] = {"angle": problem.angles, "logit": problem.logits}
+    return columns if problem.labels is None else columns | {"label": np.array(problem.labels, dtype=object)}
+
+
+# --- kernels and properties -------------------------------------------------------------------------------------------
+
+
+def kernels_record() -> Record:
+    """Return the record of ``kdegrad kernels``, with the claims that hold for each on all of its domains.
+
+    Several names in a cell of CSV are separated by spaces.
+    """
+    from kdegrad.properties import PROPERTIES
+
+    claims = [property_ for property_ in PROPERTIES if property_.family == "claim"]
+    listed = []
+    for kind in KERNELS:
+        hold = [c.id for c in claims if all(c.theory(kind.name, d, background=False) == "holds" for d in kind.domains)]
+        listed.append(
+            {
+                "name": kind.name,
+                "aliases": list(kind.aliases),
+                "formula": kind.formula,
+                "support": kind.support,
+                "tail": kind.tail,
+                "domains": list(kind.domains),
+                "claims": hold,
+            }
+        )
+    cells = [{name: " ".join(cell) if isinstance(cell, list) else cell for name, cell in k.items()} for k in listed]
+    return Record("kernels", {}, (_table_of_dicts("kernels", listed),), _table_of_dicts("kernels", cells))
+
+
+def checks_record(checks: Sequence[Verdict], properties: Sequence[Property], passed: bool) -> Record:
+    """Return the record of ``kdegrad verify-props``: `checks` of `properties`, `passed` as the answer of the run."""
+    table = _table_of_objects("checks", checks)
+    facts = {"passed": passed, "counts": counts(checks)}
+    return Record("verify-props", facts, (table,), table, (checks, properties))
+
+
+def counts(checks: Sequence[Verdict]) -> dict[str, int]:
+    """Return how many checks passed, failed and were skipped."""
+    tally = Counter(check.verdict for check in checks)
+    return {"passed": tally["pass"], "failed": tally["fail"], "skipped": tally["skip"]}
+
+
+def summary(checks: Sequence[Verdict]) -> str:
+    """Return the counts in a sentence."""
+    number = counts(checks)
+    tally = f"{number['passed']} checks passed, {number['failed']} failed, {number['skipped']} skipped"
+    return f"{tally}: nothing was checked" if nothing_checked(checks) else tally
+
+
+def nothing_checked(checks: Sequence[Verdict]) -> bool:
+    """Return whether all checks were skipped."""
+    return all(check.verdict == "skip" for check in checks)
+
+
+def properties_record(properties: Sequence[Property]) -> Record:
+    """Return the record of ``kdegrad verify-props --list``: as CSV a column for each kernel and domain."""
+    listed = [
+        {"property": p.id, "family": p.family, "statement": p.statement, "precondition": p.precondition}
+        for p in properties
+    ]
+    expected = [
+        {f"{k.name}, {d}": str(p.theory(k.name, d, background=False)) for k in KERNELS for d in k.domains}
+        for p in properties
+    ]
+    nested = [row | {"expectations": each} for row, each in zip(listed, expected, strict=True)]
+    flat = [row | each for row, each in zip(listed, expected, strict=True)]
+    tables = (_table_of_dicts("properties", nested),)
+    return Record("verify-props --list", {}, tables, _table_of_dicts("properties", flat), properties)
+
+
+# --- tables -----------------------------------------------------------------------------------------------------------
+
+
+def _table_of_columns(name: str, columns: dict[str, Any]) -> Table:
+    return Table(name, tuple(columns), lambda: iter([tuple(columns.values())]))
+
+
+def _table_of_dicts(name: str, rows: Sequence[dict[str, Any]]) -> Table:
+    return _table_of_columns(name, {key: [row[key] for row in rows] for key in rows[0]})
+
+
+def _table_of_objects(name: str, objects: Sequence[Any]) -> Table:
+    """Return a table with the fields of a dataclass for columns."""
+    header = tuple(field.name for field in fields(objects[0]))
+    return Table(name, header, lambda: iter([tuple([getattr(item, key) for item in objects] for key in header)]))
+
+
+def _or_none(column: FloatArray) -> NDArray[Any]:
+    """Return a column with None for what is not finite."""
+    finite = np.isfinite(column)
+    if finite.all():
+        return column
+    cells = column.astype(object)
+    cells[~finite] = None
+    return cells
