@@ -1,4 +1,4 @@
-"""Random problems, each of a named kind, on which the properties are checked beside the user's own points.
+"""Random problems, each of a named kind, on which the properties are checked in addition to the user's own points.
 
 A kind says where the points lie as seen from the target. Lengths are in bandwidths (on a circle at most P/24), so
 that every kernel meets the same geometry; those of a compact kernel are drawn in until every bin is covered.
@@ -102,12 +102,6 @@ def _far_side(scene: Scene) -> FloatArray:
     return scene.sides(4) * distances
 
 
-def _masked(rng: np.random.Generator, n: int) -> FloatArray:
-    logits = rng.normal(size=n)
-    logits[2:4] = -math.inf
-    return logits
-
-
 @final
 @dataclass(frozen=True)
 class Kind:
@@ -126,7 +120,7 @@ KINDS: Final = {
     "twins": Kind(_twins),
     "far": Kind(_far, lambda _, n: np.array([0.0, 2.0, -1.0, 1.0])),
     "skewed logits": Kind(_both_sides, lambda rng, n: 50.0 * rng.normal(size=n)),
-    "masks": Kind(_both_sides, _masked),
+    "masks": Kind(_both_sides, lambda rng, n: np.where(np.arange(n) // 2 == 1, -math.inf, rng.normal(size=n))),
     "equal distances": Kind(lambda scene: scene.sides(5) * scene.outside(1)),
     "background": Kind(_both_sides, has_background=True),
     "background, one side": Kind(_one_side, has_background=True, options={"scale": 0.3}),

@@ -97,9 +97,6 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
         values = getattr(problem, name)
         return lambda step: problem.replace(**{name: values + unit * step * (np.arange(len(values)) == point)})
 
-    def difference(at: Callable[[float], Problem], step: float) -> float:
-        return (integrate(at(step)).loss - integrate(at(-step)).loss) / (2.0 * step)
-
     changes: list[tuple[str, float, Callable[[float], Problem]]] = [
         ("∂L/∂log h", answer.log_bandwidth, lambda step: problem.replace(bandwidth=h * math.exp(step)))
     ]
@@ -109,7 +106,7 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
 
     with suppress(Unmet):
         for what, slope, at in changes:
-            coarse, fine = difference(at, 2.0 * _STEP), difference(at, _STEP)
+            coarse, fine = ((integrate(at(d)).loss - integrate(at(-d)).loss) / (2.0 * d) for d in (2.0 * _STEP, _STEP))
             want, off = (4.0 * fine - coarse) / 3.0, 4.0 * abs(fine - coarse)
             yield compared(f"{what} by the rule exact", slope, want, roundoff(problem) / _STEP, off)
 

@@ -6,7 +6,7 @@ The proofs in short; at length: kdegrad/properties/README.md.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final, final
 
@@ -52,7 +52,7 @@ class FarField(Property):
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
-        beyond_edge(problem)
+        beyond_edge(problem)  # raises Unmet for a point inside
         kernel = problem.kernel.name
         if problem.settings.background > 0.0:
             yield from _background(problem, ask)
@@ -85,13 +85,13 @@ def _gaussian(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     tied = np.exp(log_tied - log_best)
     fractions = problem.rule.weights @ (tied / tied.sum(axis=1, keepdims=True))
 
-    def try_out(u: float) -> _Trial:
+    trials = []
+    for u in (10.0 ** (0.5 * k) for k in range(4, 11)):
         log_rest = log_weights - log_best - gaps * (distances + nearest + 2.0 * u * h) / (2.0 * h * h)
         rest = np.where(gaps <= rounding, 0.0, np.exp(np.minimum(log_rest, 0.0))).sum(axis=1)
         away = outward(problem, u * h)
-        return _Trial(u, away, roundoff(away), float(problem.rule.weights @ rest))
-
-    best = _best(try_out(10.0 ** (0.5 * k)) for k in range(4, 11))
+        trials.append(_Trial(u, away, roundoff(away), float(problem.rule.weights @ rest)))
+    best = _best(trials)
     shares, where = ask(best.away).responsibilities, f"D = {best.u:g} h"
     yield compared("R", shares, fractions, best.roundoff, best.limit, where=where)
 
@@ -110,12 +110,12 @@ def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     limit = weights * (mean - weights @ mean) / spread
     base = max((df + 1.0) * spread, float(distances.max()), math.sqrt(df) * h)
 
-    def try_out(step: float) -> _Trial:
+    trials = []
+    for step in (base * 10.0**k for k in range(2, 8)):
         away = outward(problem, step)
         order = 4.0 * ((df + 1.0) * spread + float(distances.max()) + df * h * h / step) / step
-        return _Trial(step / h, away, roundoff(away) * step / ((df + 1.0) * spread), order)
-
-    best = _best(try_out(base * 10.0**k) for k in range(2, 8))
+        trials.append(_Trial(step / h, away, roundoff(away) * step / ((df + 1.0) * spread), order))
+    best = _best(trials)
     scaled = ask(best.away).logits * (best.u * h) / ((df + 1.0) * spread)
     where = f"D = {best.u:g} h"
     yield compared("D ∂L/∂z / ((ν+1) spread)", scaled, limit, best.roundoff, best.limit, where=where)
@@ -123,13 +123,12 @@ def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
 
 def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare the largest gradient with its bound, in units of the bound: no more than 1 is allowed."""
-    settings, formula = problem.settings, formula_of(problem)
+    settings = problem.settings
+    factor = (1.0 - settings.background) * settings.scale / settings.background * target_width(problem)
     for u in (0.0, 3.0, 30.0):
         away = outward(problem, u * settings.bandwidth)
-        least = float(np.abs(_node_distances(away)).min())
-        log_k = formula.log_density_at(least, settings.bandwidth)
-        factor = (1.0 - settings.background) * settings.scale / settings.background
-        bound = factor * target_width(problem) * math.exp(log_k)
+        nearest = float(_node_distances(away).min())
+        bound = factor * math.exp(formula_of(problem).log_density_at(nearest, settings.bandwidth))
         largest = float(np.abs(ask(away).logits).max())
         within = largest / bound if bound > 0.0 else (0.0 if largest == 0.0 else math.inf)
         excess = np.maximum(1.0, within)  # max() would drop a NaN
@@ -146,8 +145,8 @@ class _Trial:
     limit: float
 
 
-def _best(trials: Iterable[_Trial]) -> _Trial:
-    """Return the trial at which the limit can be told best: too near it is not reached, too far rounding drowns it."""
+def _best(trials: list[_Trial]) -> _Trial:
+    """Return the trial that shows the limit best: too near it is not reached, too far away rounding exceeds it."""
     best = min(trials, key=lambda trial: trial.roundoff + trial.limit)
     if best.limit > 1e-3:
         raise Unmet(

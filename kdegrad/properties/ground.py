@@ -32,7 +32,7 @@ _MOST_COORDINATES: Final = 16  # that are differentiated one by one
 
 @final
 class LogitOffset(GeneralProperty):
-    """A softmax forgets a common offset: e^c leaves numerator and denominator."""
+    """A common offset cancels: e^c stands in the numerator and in the denominator of S."""
 
     id = "logit-offset"
     family = "ground"
@@ -111,7 +111,7 @@ class Derivative(GeneralProperty):
 
 @final
 class Permutation(GeneralProperty):
-    """A sum does not know the order of its terms."""
+    """A sum does not depend on the order of its terms."""
 
     id = "permutation"
     family = "ground"
@@ -220,7 +220,7 @@ class Rotation(Property):
 
 @final
 class SumsAgree(GeneralProperty):
-    """Whatever the scheme, it stands for Σ_j S_j K_h(t_m ⊖ x_j) over all pairs, which is written out beside it."""
+    """Every scheme computes Σ_j S_j K_h(t_m ⊖ x_j) over all pairs, which the reference writes out."""
 
     id = "sums-agree"
     family = "ground"

@@ -76,11 +76,6 @@ class Formula:
         return self.name in COMPACT
 
     @property
-    def is_native(self) -> bool:
-        """Whether the kernel is defined on a circle only."""
-        return self.name in NATIVE
-
-    @property
     def half_period(self) -> float:
         """P/2: no distance is longer; infinite on the line."""
         return math.inf if self.period is None else 0.5 * self.period
@@ -89,7 +84,7 @@ class Formula:
         """Return the distances |d| at which K or K' may jump."""
         at_0 = (0.0,) if self.name in KINKED_AT_0 else ()
         at_edge = (h,) if self.is_compact else ()
-        at_antipode = () if self.period is None or self.is_native else (self.half_period,)
+        at_antipode = () if self.period is None or self.name in NATIVE else (self.half_period,)
         return at_0 + at_edge + at_antipode
 
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
@@ -101,8 +96,7 @@ class Formula:
         """Return log K_h(d) for displacements d of complex type, -inf where K is 0."""
         size = np.abs(d.real)
         distance = np.where(size < self.half_period, d * np.sign(d.real), size)
-        if self.name in NATIVE:
-            assert self.period is not None  # make_kernel saw to it
+        if self.period is not None and self.name in NATIVE:
             return np.asarray(NATIVE[self.name](distance, h, self.period))
         log_k = self._log_line(distance / h, (h - distance) / h, h) - np.log(h)
         return np.asarray(log_k if self.period is None else log_k - np.log(self._mass(0.5 * self.period / h)))
@@ -138,30 +132,23 @@ def formula_of(problem: Problem) -> Formula:
 
 
 def graded_panels(top: float, unit: float) -> tuple[FloatArray, FloatArray]:
-    """Return nodes and weights of Gauss panels on [0, top]: eight of width `unit`, then each twice as wide."""
+    """Return nodes and weights of panels of 20 Gauss nodes on [0, top]: eight of width `unit`, then ever wider ones."""
     edges = [unit * k for k in range(9)]
     while edges[-1] < top:
         edges.append(2.0 * edges[-1])
-    return panel_nodes(np.unique(np.minimum(edges, top)))
-
-
-def panel_nodes(edges: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return nodes and weights of one Gauss-Legendre rule of 20 nodes between each two neighbours of `edges`."""
+    ends = np.unique(np.minimum(edges, top))
     points, weights = LEGENDRE
-    half = 0.5 * np.diff(edges)[:, np.newaxis]
-    middle = 0.5 * (edges[1:] + edges[:-1])[:, np.newaxis]
+    half = 0.5 * np.diff(ends)[:, np.newaxis]
+    middle = 0.5 * (ends[1:] + ends[:-1])[:, np.newaxis]
     return (middle + half * points).ravel(), (half * weights).ravel()
 
 
 def _von_mises(d: Complexes, h: complex, period: float) -> Any:
     """Return the log of exp(-2κ sin²(θ/2)), normalised by Gauss panels over half the circle."""
     nodes, weights = graded_panels(0.5 * period, min(complex(h).real, period))
-
-    def log_shape(x: Complexes) -> Any:
-        chord = np.sin(math.pi * x / period) * (period / math.pi) / h
-        return -0.5 * chord * chord
-
-    return log_shape(d) - np.log(2.0 * (weights @ np.exp(log_shape(nodes + 0j))))
+    chords = [np.sin(math.pi * x / period) * (period / math.pi) / h for x in (d, nodes + 0j)]
+    log_shape, log_shape_at_nodes = (-0.5 * chord * chord for chord in chords)
+    return log_shape - np.log(2.0 * (weights @ np.exp(log_shape_at_nodes)))
 
 
 def _wrapped_gaussian(d: Complexes, h: complex, period: float) -> Any:
