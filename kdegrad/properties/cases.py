@@ -18,11 +18,10 @@ from kdegrad.arrays import FloatArray
 from kdegrad.kernel import BY_NAME
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case
-from kdegrad.properties.reference_kernels import COMPACT, NATIVE
 from kdegrad.settings import Settings
 
 _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random problem takes over from the user's
-_PERIOD_IN_BANDWIDTHS: Final = 30.0  # of the circles beside a problem on the line
+_PERIOD_IN_BANDWIDTHS: Final = 30.0  # of the circles that are drawn for a problem on the line
 _WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
 _WIDEST_ON_CIRCLE: Final = 1e9  # of P, and one over the narrowest: the target must be many roundings wide
 _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their bins are cut
@@ -84,7 +83,7 @@ def _twins(scene: Scene) -> FloatArray:
 
 
 def _far(scene: Scene) -> FloatArray:
-    """One near and three far; those of a compact kernel come into reach when all move in by the way of the near one."""
+    """One near and three far; these come into reach of a compact kernel when all move in until the near one is at c."""
     near = scene.outside(1)
     just_out = 1.0 + near * scene.rng.uniform(0.1, 0.9, 3)
     strays = just_out if scene.far is None else scene.outside(3, scene.far)
@@ -142,7 +141,7 @@ ON_CIRCLE: Final = (
 
 
 def input_case(problem: Problem, seed: int, name: str) -> Case:
-    """Return the user's own points as the case `name`: by bins, and no more of them than a plain check can bear."""
+    """Return the user's own points as the case `name`: by bins, no more of them than the reference can sum."""
     settings = problem.settings
     exact = settings.rule == "exact"
     bins = max(_FEWEST_BINS, _OWN_PAIRS // len(problem.angles))
@@ -155,10 +154,10 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
 
 def random_cases(like: Settings, count: int, seed: int) -> Iterator[Case]:
     """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed."""
-    native = BY_NAME[like.kernel.lower()].name in NATIVE
+    domains = BY_NAME[like.kernel.lower()].domains
     drawn = {"line": 0, "circle": 0}
     for index in range(1, count + 1):
-        domain = "circle" if native or index % 3 == 2 else "line"
+        domain = "circle" if "line" not in domains or index % 3 == 2 else "line"
         kinds = ON_LINE if domain == "line" else ON_CIRCLE
         kind = kinds[drawn[domain] % len(kinds)]
         drawn[domain] += 1
@@ -176,7 +175,7 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
         options["bandwidth"] = min(max(length, period / _WIDEST_ON_CIRCLE), period * _WIDEST_ON_CIRCLE)
         length = min(options["bandwidth"], period / 24.0)
         half_circle, spread = 0.5 * period / length, period
-    compact = BY_NAME[like.kernel.lower()].name in COMPACT
+    compact = BY_NAME[like.kernel.lower()].tail == "compact"
     scene = Scene(
         rng,
         half=float(rng.uniform(0.15, 0.3) if compact else rng.uniform(0.5, 3.0)),
@@ -189,7 +188,7 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
     if kind.has_background:
         options["background"] = float(rng.uniform(0.05, 0.5))
     middle = float(rng.uniform(-spread, spread))
-    usual = rng.normal(size=len(offsets))  # drawn for every kind, so that what comes after is the same
+    usual = rng.normal(size=len(offsets))  # drawn for every kind: the later draws do not depend on it
     angles = middle + length * offsets
     if circular:
         angles = np.mod(angles, options["period"])  # the target stays where it is, across the wrap or not

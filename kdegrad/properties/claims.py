@@ -47,7 +47,7 @@ class OneHot(GeneralProperty):
         "L = -log Σ_M S, ∂L/∂z_i = S_i - S_i/Σ_M S for i in M (S_i - 1 for a single match), S_i otherwise"
     )
     precondition = "distinct angles that can be told apart (the check builds the kernel around each)"
-    _SMALLEST = 1e-15  # S_i of a label: K(d)/K(0) must be small beside it
+    _SMALLEST = 1e-15  # S_i of a label: K(d)/K(0) must be small compared with it
     _NARROW = 1e-40  # h/gap: (h/gap)^(ν+1) is then far below that for any ν > 0
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:

@@ -9,7 +9,7 @@ from kdegrad.properties.reference import reference_of
 
 
 def reference(problem: Problem) -> Answer:
-    """Return what the plain second implementation says.
+    """Return the answer of the plain second implementation.
 
     Raises
     ------
@@ -23,7 +23,7 @@ def reference(problem: Problem) -> Answer:
 
 
 def production(problem: Problem) -> Answer:
-    """Return what `kdegrad.evaluate` says, the path that every command uses.
+    """Return the answer of `kdegrad.evaluate`, the path that every command uses.
 
     Raises
     ------

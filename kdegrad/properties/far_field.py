@@ -26,7 +26,7 @@ _SETTLED: Final = 60.0  # bandwidths after which e^-u is far below ε: logistic 
 
 @final
 class FarField(Property):
-    """Points move outward by D, so that r_i(t) ∝ S_i K_h(d_i + D) with d_i = |t - x_i|: the tail says what is left.
+    """Points move outward by D, so that r_i(t) ∝ S_i K_h(d_i + D) with d_i = |t - x_i|: the tail decides what is left.
 
     laplace: e^(-D/h) is common to all, nothing changes. logistic, sigmoid: K → const·e^-u, so the same limit.
     gaussian: K(d_i + D)/K(d_k + D) = exp(-(d_i - d_k)(d_i + d_k + 2D)/(2h²)) → 0 or 1 or ∞: the nearest takes all.

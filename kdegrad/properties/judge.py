@@ -1,4 +1,4 @@
-"""The judge: every property on every case, and what theory says beside what was measured."""
+"""The judge puts every property to every case, and compares what was measured with what theory predicts."""
 
 from __future__ import annotations
 
@@ -168,7 +168,7 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
 
 
 def _judge_holding(property_: Property, case: Case, tolerance: float | None) -> tuple[bool, str, Comparison]:
-    """Judge a statement that theory says holds: whether it does, why, and by which comparison."""
+    """Judge a statement that should hold: return whether it does, the reason, and the worst comparison."""
     comparisons = list(property_.measure(case, production))
     if not comparisons:
         raise Unmet("nothing to compare")
@@ -183,7 +183,7 @@ def _judge_holding(property_: Property, case: Case, tolerance: float | None) -> 
 
 
 def _judge_breaking(property_: Property, case: Case, tolerance: float | None) -> tuple[bool, str, Comparison]:
-    """Judge a control, a statement that theory says breaks, if the reference says that it does so visibly here."""
+    """Judge a control, a statement that should break, if the reference predicts a visible break here."""
     predicted = _worst(property_.measure(case, reference), tolerance)
     if not predicted.excess > PREDICTED_BREAK:
         raise Unmet(
@@ -210,7 +210,7 @@ def _require_measurable(problem: Problem) -> None:
     longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(settings.at or 0.0))
     widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
     if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):  # squares are formed
-        raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of a float64 on such lengths")
+        raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of float64 on such lengths")
     plain = reference_of(problem)
     if plain.uncovered == 0 and not plain.answer.responsibilities.any():  # the background is all there is at the nodes
         raise Unmet("no point reaches a node: all gradients are 0")

@@ -2,7 +2,7 @@
 
 It shares nothing with `kdegrad.objective`, `kdegrad.sums` and `kdegrad.kernel` but the numbers that come in: angles,
 logits, settings, and the nodes and weights of the rule. Measured values are compared with it where there is no closed
-form; it predicts how far a control breaks, and tells how large round-off may be.
+form; it predicts how far a control breaks, and how large round-off may be.
 """
 
 from __future__ import annotations

@@ -21,7 +21,7 @@ _MOST_BINS: Final = 12  # that are looked at one by one
 
 @final
 class LaplaceShiftTarget(LaplaceProperty):
-    """A point that stays outside keeps |t - x| = (the way to the edge) + (from there to t): e^(ρ/h) leaves every node.
+    """A point that stays outside keeps |t - x| = (distance to the edge) + (from there to t): e^(ρ/h) leaves every node.
 
     All points gain the factor e^(ρ/h) at every t in [a, b], so no r_i(t) changes, and L falls by ρ/h.
     """
@@ -48,7 +48,7 @@ class LaplaceShiftTarget(LaplaceProperty):
 
 @final
 class LaplaceShiftPastEdge(Property):
-    """The literal reading of the claim: δ, the way to the centre, taken off over the whole target.
+    """The literal reading of the claim: δ, the distance to the centre, taken off over the whole target.
 
     Once inside, a point is nearer to some nodes and farther from others: at t between it and the far edge its factor
     is e^((ρ - (δ-ρ))/h) and no longer e^(δ/h). So r_i(t) changes wherever points on two sides, or inside, share a node.

@@ -128,7 +128,7 @@ SKIPS = [
     ("laplace-shift-target", [170], ROUND, "antipode"),
     ("laplace-shift-target", [5, 50], {}, "1 of 2 points inside"),
     ("laplace-shift-target", [30, 50], {}, "ρ = 0"),
-    ("merge", [0], {"bandwidth": 1e-200}, "leave the range of a float64"),
+    ("merge", [0], {"bandwidth": 1e-200}, "leave the range of float64"),
 ]
 
 
