@@ -64,7 +64,10 @@ def read(
         raise InputError(f"{path!r} is not a path: give the name of a file")
     name = files.display_name(path)
     chosen = _format_of(path, name, input_format)
-    mark = None if delimiter is None else delimited.delimiter_of(delimiter)
+    try:
+        mark = None if delimiter is None else delimited.delimiter_of(delimiter)
+    except ValueError as error:
+        raise SettingError("delimiter", str(error)) from None
     if chosen == "parquet":
         from kdegrad.reading import parquet
 

@@ -12,13 +12,14 @@ import io
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
 from typing import Final
 
 import numpy as np
 
-from kdegrad.errors import InputError, SettingError
+from kdegrad.errors import InputError
 from kdegrad.grammar import reads_as_number, unguarded
 from kdegrad.reading.points import (
     NUMBER_CHARACTERS,
@@ -44,16 +45,14 @@ def delimiter_of(text: str) -> str:
 
     Raises
     ------
-    SettingError
-        If it is not one character, or one that occurs inside cells.
+    ValueError
+        If it is not one character, or one that occurs inside cells; the message says what to give instead.
     """
     delimiter = "\t" if text.lower() in ("tab", "\\t") else text
     if len(delimiter) != 1:
-        raise SettingError("delimiter", f"{shown(text)} is not one character: give , or ; or tab")
+        raise ValueError(f"{shown(text)} is not one character: give , or ; or tab")
     if delimiter in _NEVER_DELIMITERS:
-        raise SettingError(
-            "delimiter", f"{shown(text)} occurs inside cells and cannot separate them: give , or ; or tab"
-        )
+        raise ValueError(f"{shown(text)} occurs inside cells and cannot separate them: give , or ; or tab")
     return delimiter
 
 
@@ -109,11 +108,12 @@ def _read_header(data: bytes, name: str, columns: ColumnNames, delimiter: str | 
     else:
         raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
     here = place(name, number)
-    delimiters = _DELIMITERS if delimiter is None else (delimiter,)
-    splits = {delimiter: _split(line, delimiter) for delimiter in delimiters}
+    splits: dict[str, list[str]] = {mark: [] for mark in (_DELIMITERS if delimiter is None else (delimiter,))}
+    for mark in splits:
+        with suppress(csv.Error):  # it would cut through a quoted cell
+            splits[mark] = [bare(cell) for cell in next(csv.reader([line], delimiter=mark, strict=True))]
     angle = columns.names()["angle"]
-    delimiter = max(delimiters, key=lambda delimiter: (angle in splits[delimiter], len(splits[delimiter])))
-    names = splits[delimiter]
+    mark, names = max(splits.items(), key=lambda split: (angle in split[1], len(split[1])))
     if len(names) < 2 and not all(splits.values()):
         raise InputError(
             f"{here}: a quote in the header is not closed or has text behind it, or a name has more than "
@@ -129,20 +129,12 @@ def _read_header(data: bytes, name: str, columns: ColumnNames, delimiter: str | 
         raise InputError(
             [f"{here}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
         )
-    return _Header(number, end, names, delimiter)
+    return _Header(number, end, names, mark)
 
 
 def _lines(data: bytes) -> Iterator[str]:
     r"""Return the lines of `data` with their ends, which may be ``\n``, ``\r\n`` or ``\r``."""
     return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-
-
-def _split(line: str, delimiter: str) -> list[str]:
-    """Return the cells of a header; none if `delimiter` would cut through a quoted cell."""
-    try:
-        return [bare(cell) for cell in next(csv.reader([line], delimiter=delimiter, strict=True))]
-    except csv.Error:
-        return []
 
 
 def _plain_points(body: bytes, name: str, header: _Header, roles: Mapping[str, str]) -> Source | None:

@@ -6,7 +6,7 @@ import os
 from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple, TypeVar
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import integer, number, truth
@@ -24,6 +24,28 @@ _POINTS_FORMATS: Final = (
     "a list such as [{angle: 50, logit: 0.4}], lists {angle: [..], logit: [..]}, or the name of a .csv or .tsv"
 )
 _KERNEL_REMEDY: Final = "write a name, or {name: student-t, bandwidth: 8, df: 4}"
+_SETTINGS: Final[dict[str, Callable[[str], object]]] = {
+    "target": number,
+    "kernel": str,
+    "bandwidth": number,
+    "df": number,
+    "bins": integer,
+    "rule": str,
+    "at": number,
+    "scale": number,
+    "background": number,
+    "circular": truth,
+    "period": number,
+    "unit": str,
+    "sums": str,
+}
+_PARSERS: Final[dict[str, Callable[[str], Any]]] = {
+    **_SETTINGS,
+    **{f"{role}-column": str for role in ROLES},
+    "delimiter": delimited.delimiter_of,
+}
+_KEYS: Final = (*_PARSERS, "points")
+_KERNEL_KEYS: Final = {"name": "kernel", "bandwidth": "bandwidth", "df": "df"}
 _Value = TypeVar("_Value")
 
 
@@ -57,20 +79,20 @@ def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, del
     faults = Faults(name)
     options = _options(root, faults)
     points = options.pop("points", Scalar("", root.where))
-    settings = _values(options, _SETTINGS, faults)
-    of_table = _values(options, _TABLE_KEYS, faults)
-    columns = columns.over(ColumnNames(**{role: of_table.get(f"{role}-column") for role in ROLES}))
+    values = _values(options, faults)
+    columns = columns.over(ColumnNames(**{role: values.get(f"{role}-column") for role in ROLES}))
     if is_blank(points):
         faults.add(points.where, f"no points are given: write the key points, with {_POINTS_FORMATS}")
     if isinstance(points, Scalar):
         faults.stop_if_any()
-        source = _points_of_file(points, name, folder, columns, delimiter or of_table.get("delimiter"))
+        source = _points_of_file(points, name, folder, columns, delimiter or values.get("delimiter"))
     else:
         if delimiter is not None:
             raise SettingError("delimiter", f"the points are in {name} itself, not in a table: remove it")
-        if "delimiter" in of_table:
+        if "delimiter" in values:
             faults.add(options["delimiter"].where, "delimiter: the points are in this file, not in a table: remove it")
         source = _points_inside(points, name, columns, faults)
+    settings = {option: value for option, value in values.items() if option in _SETTINGS}
     places = {option: place(name, *options[option].where) for option in settings}
     return replace(source, name=name, settings=settings, places=places)
 
@@ -109,18 +131,37 @@ def _unknown_key(inside: str, text: str, known: Iterable[str], otherwise: str) -
     return f"{inside}unknown key {shown(text)}{nearest(text, known) or otherwise}"
 
 
-def _values(
-    options: dict[str, Node], readers: dict[str, Callable[[Node], _Value]], faults: Faults
-) -> dict[str, _Value]:
-    """Return the values of those options that `readers` read."""
+def _values(options: dict[str, Node], faults: Faults) -> dict[str, Any]:
+    """Return the values of the options; those that cannot be read are faults."""
     values = {}
     for option, node in options.items():
-        if option in readers:
-            try:
-                values[option] = readers[option](node)
-            except NodeError as error:
-                faults.add(error.where, f"{option}: {error}")
+        try:
+            values[option] = _interval(node) if option == "target" else _value(node, _PARSERS[option])
+        except NodeError as error:
+            faults.add(error.where, f"{option}: {error}")
     return values
+
+
+def _interval(node: Node) -> tuple[float, float]:
+    if isinstance(node, MapNode) and set(node.entries) == {"low", "high"}:
+        low, high = node.entries["low"][1], node.entries["high"][1]
+    elif isinstance(node, ListNode) and len(node.items) == 2:
+        low, high = node.items
+    else:
+        raise NodeError(node.where, f"{kind(node)} in place of an interval: write [-30, 30] or {{low: -30, high: 30}}")
+    return _value(low, number), _value(high, number)
+
+
+def _value(node: Node, parse: Callable[[str], _Value]) -> _Value:
+    """Return what `parse` makes of the text of a node; its ValueError becomes one with a place."""
+    if not isinstance(node, Scalar):
+        raise NodeError(node.where, f"{kind(node)} in place of one value")
+    if not node.text:
+        raise NodeError(node.where, "is empty: write a value, or remove the key")
+    try:
+        return parse(node.text)
+    except ValueError as error:
+        raise NodeError(node.where, str(error)) from None
 
 
 # Points: in a table, or in the document
@@ -231,71 +272,3 @@ def _scalar(cell: _Cell, role: str, column: str, faults: Faults) -> Scalar:
     else:
         faults.add(cell.where, f"points: {column}: {kind(cell)} in place of one value")
     return Scalar("0", cell.where)
-
-
-# The value of a node: each reader returns it, or raises a NodeError
-
-
-def _text(node: Node) -> str:
-    if not isinstance(node, Scalar):
-        raise NodeError(node.where, f"{kind(node)} in place of one value")
-    if not node.text.strip():
-        raise NodeError(node.where, "is empty: write a value, or remove the key")
-    return node.text
-
-
-def _parsed(parse: Callable[[str], _Value]) -> Callable[[Node], _Value]:
-    """Return the reader of a node whose text `parse` converts, or refuses with a ValueError."""
-
-    def read(node: Node) -> _Value:
-        text = _text(node)
-        try:
-            return parse(text)
-        except ValueError as error:
-            raise NodeError(node.where, str(error)) from None
-
-    return read
-
-
-_number: Final = _parsed(number)
-
-
-def _target(node: Node) -> tuple[float, float]:
-    if isinstance(node, MapNode) and set(node.entries) == {"low", "high"}:
-        low, high = node.entries["low"][1], node.entries["high"][1]
-    elif isinstance(node, ListNode) and len(node.items) == 2:
-        low, high = node.items
-    else:
-        raise NodeError(node.where, f"{kind(node)} in place of an interval: write [-30, 30] or {{low: -30, high: 30}}")
-    return _number(low), _number(high)
-
-
-def _delimiter(node: Node) -> str:
-    text = node.text if isinstance(node, Scalar) else _text(node)  # a tab is blank, but a value here
-    try:
-        return delimited.delimiter_of(text)
-    except SettingError as error:
-        raise NodeError(node.where, error.problem) from None
-
-
-_SETTINGS: Final[dict[str, Callable[[Node], object]]] = {
-    "target": _target,
-    "kernel": _text,
-    "bandwidth": _number,
-    "df": _number,
-    "bins": _parsed(integer),
-    "rule": _text,
-    "at": _number,
-    "scale": _number,
-    "background": _number,
-    "circular": _parsed(truth),
-    "period": _number,
-    "unit": _text,
-    "sums": _text,
-}
-_TABLE_KEYS: Final[dict[str, Callable[[Node], str]]] = {
-    **{f"{role}-column": _text for role in ROLES},
-    "delimiter": _delimiter,
-}
-_KEYS: Final = (*_SETTINGS, *_TABLE_KEYS, "points")
-_KERNEL_KEYS: Final = {"name": "kernel", "bandwidth": "bandwidth", "df": "df"}
