@@ -1,7 +1,7 @@
-"""Malformed files, made by rule from good ones, and what an independent reader makes of each.
+"""Malformed files, made by rules from good ones, and an independent reader that says what each contains.
 
-`python -m tests.malformed` drives the command with all of them and prints how many end how, and the most time and
-memory that one takes.
+`python -m tests.malformed` runs the command with all of them and prints the counts of exit codes and the most time and
+memory that one of them takes.
 """
 
 from __future__ import annotations
@@ -27,8 +27,13 @@ from hypothesis import HealthCheck, settings
 
 from kdegrad.cli import app
 
-SECONDS, MEGABYTES = 5.0, 500  # that one file may take, of a processor and of memory
-ARGUMENTS = ("--at", "0", "--format", "json")  # a report that holds the points as they were read, and a loss by hand
+SECONDS, MEGABYTES = 5.0, 500  # that one file may take, of processor time and memory
+ARGUMENTS = (
+    "--at",
+    "0",
+    "--format",
+    "json",
+)  # a report with the points as they were read, and a loss that `loss` gives too
 
 GOOD: dict[str, bytes] = {
     "labels.csv": 'angle,logit,label\n-75,0.4,left\n50,-2e-1,"right, naïve"\n12.5,-inf,\n'.encode(),
@@ -58,7 +63,7 @@ class Point(NamedTuple):
     label: str | None
 
 
-# --- rules: each makes many files of one ---------------------------------------------------------------------------
+# --- rules: each makes many files from one ---------------------------------------------------------------------------
 
 
 def cuts(data: bytes) -> Iterator[bytes]:
@@ -75,7 +80,7 @@ def losses(data: bytes) -> Iterator[bytes]:
 
 
 def strays(data: bytes) -> Iterator[bytes]:
-    """Put a byte of some meaning in each place, all of them in turn."""
+    """Insert a byte with a meaning at each place, taking these bytes in turn."""
     meaning = b"\"\0,\r#\n\xff; \t[:&{'*!-|%\x1b\x85"
     yield from (data[:place] + meaning[place % 22 : place % 22 + 1] + data[place:] for place in range(len(data) + 1))
 
@@ -91,7 +96,7 @@ def rows_dropped(data: bytes) -> Iterator[bytes]:
 
 
 def columns_changed(data: bytes) -> Iterator[bytes]:
-    """Drop, double or leave open each cell that a comma, semicolon or tab parts from others, in all lines or in one."""
+    """Drop, double or leave unclosed each cell between commas, semicolons or tabs, in all lines or in one."""
     lines = [re.split(rb"([,;\t])", line) for line in data.split(b"\n")]
     for column in range(0, max(map(len, lines)), 2):
         yield b"\n".join(b"".join(line[:column] + line[column + 2 :]) for line in lines)
@@ -124,7 +129,7 @@ RULES: dict[str, Callable[[bytes], Iterator[bytes]]] = {
 }
 
 
-# --- an independent reader -----------------------------------------------------------------------------------------
+# --- an independent reader -------------------------------------------------------------------------------------------
 
 NUMBER = re.compile(r"\s*[+-]?(\d+\.?\d*|\.\d+)(e[+-]?\d+)?\s*", re.ASCII | re.IGNORECASE)
 
@@ -146,7 +151,7 @@ def table(data: bytes, mark: str | None = None) -> list[Point] | None:
 
 
 def _records(text: str, mark: str) -> list[list[str]]:
-    """Return the cells of each record; nothing where a record is none."""
+    """Return the cells of each record; nothing if one of them is malformed."""
     end, blank = r"(?:\r\n|\r|\n|\Z)", " " if mark == "\t" else " \t"
     cell = rf'(?:"(?:[^"]|"")*"|[^"\r\n{mark}][^\r\n{mark}]*|)'
     nothing, record = re.compile(rf"[{blank}]*(?:#[^\r\n]*)?{end}"), re.compile(rf"({cell}(?:{mark}{cell})*){end}")
@@ -175,7 +180,7 @@ def _points(names: list[str], rows: list[list[str]]) -> list[Point] | None:
 def points(
     angles: list[str], logits: list[str] | None, weights: list[str] | None, labels: list[str] | None
 ) -> list[Point] | None:
-    """Return points of columns of text; None if there is a cell that must be refused, or nothing weighs anything."""
+    """Return points of columns of text; None if a cell must be refused, or if all weights are 0."""
     try:
         z: list[float] | None = None
         if logits is not None:
@@ -231,7 +236,7 @@ def loss(swarm: list[Point]) -> float:
     return -(largest + math.log(math.fsum(math.exp(term - largest) for term in terms)) - math.log(2.0 * total))
 
 
-# --- files that would be large if they could ------------------------------------------------------------------------
+# --- files that could need much time or memory -----------------------------------------------------------------------
 
 MANY, KEYS = 10**5, 3 * 10**4
 POINTS = b"points: {angle: [1]}\n"
@@ -291,7 +296,7 @@ sys.exit(code)
 
 @dataclass(frozen=True)
 class Measured:
-    """What the command did with a file, and took for it."""
+    """What the command did with a file, and the time and memory that it took."""
 
     code: int
     out: bytes
@@ -301,7 +306,7 @@ class Measured:
 
 
 def measured(path: Path) -> Measured:
-    """Run the command on a file, in a process of its own, which says what it took (Linux)."""
+    """Run the command on a file, in its own process, which reports time and memory (Linux)."""
     command = [sys.executable, "-c", _PROBE, "grad", str(path), *ARGUMENTS]
     done = subprocess.run(command, capture_output=True, stdin=subprocess.DEVNULL, check=False)
     *lines, took = done.stderr.decode().splitlines()
@@ -317,7 +322,7 @@ def files() -> Iterator[tuple[str, str, bytes]]:
 
 
 def main(folder: Path) -> None:
-    """Print how many files end how, and the most that one takes."""
+    """Print the counts of exit codes, and the most time and memory that one file takes."""
     ends: dict[str, Counter[int]] = {}
     slowest = (0.0, "")
     for rule, name, data in files():

@@ -1,7 +1,7 @@
-"""Pins down what the command does with bad files, in bulk: thousands made by rule from good ones (`tests.malformed`).
+"""Pins down what the command does with thousands of bad files, made by rules from good ones (`tests.malformed`).
 
-Each ends with exit code 0 or 2, fast and in little memory: with 2 in nothing but clear lines on standard error, with 0
-in the numbers that an independent reader finds. A table is refused where, and only where, that reader refuses it.
+Each ends with exit code 0 or 2, fast and in little memory: with 2 and nothing but messages on standard error, or with
+0 and the numbers that an independent reader finds. A table is refused if and only if that reader refuses it.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ def same(found: list[Point], expected: list[Point]) -> bool:
 
 
 def assert_refused(code: int, out: str, err: str, path: object) -> None:
-    """Check the contract of exit code 2: nothing but lines that say what is wrong, the first where."""
+    """Check the contract of exit code 2: only lines that say what is wrong, the first with the place."""
     assert (code, out) == (2, "")
     lines = err.splitlines()
     assert lines[0].startswith("error: ")
@@ -74,7 +74,7 @@ def test_files_made_by_rule(kdegrad, tmp_path: Path, rule: str, name: str) -> No
 
 @pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the peak of memory")
 @pytest.mark.parametrize("name", HUNGRY)
-def test_files_that_would_be_large_if_they_could(tmp_path: Path, name: str) -> None:
+def test_files_that_could_need_much_time_or_memory(tmp_path: Path, name: str) -> None:
     make, code, said = HUNGRY[name]
     path = tmp_path / name
     path.write_bytes(make())
@@ -138,7 +138,7 @@ EDIT = st.tuples(st.integers(0, 400), st.integers(0, 3), st.sampled_from(list(b'
 
 
 def edited(data: bytes, edits: list[tuple[int, int, int]]) -> bytes:
-    """Return `data` with bytes put in, in place of none, one or more of those that stood there."""
+    """Return `data` with bytes inserted, or put in place of up to three others."""
     for place, taken, byte in edits:
         place %= len(data) + 1
         data = data[:place] + bytes([byte]) + data[place + taken :]
@@ -146,7 +146,7 @@ def edited(data: bytes, edits: list[tuple[int, int, int]]) -> bytes:
 
 
 def outcome(data: bytes, name: str) -> list[Point] | None:
-    """Return the points that the reader finds; None if it refuses; any other error gets out."""
+    """Return the points that are read; None if they are refused; any other error is raised."""
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
         try:
@@ -180,8 +180,8 @@ def test_tables_edited_at_random_are_read_as_by_the_independent_reader(
         )
     )
 )
-def test_tables_of_scraps_are_read_as_by_the_independent_reader(scraps: list[str]) -> None:
-    data = "".join(["angle", *scraps]).encode()
+def test_tables_of_random_pieces_are_read_as_by_the_independent_reader(pieces: list[str]) -> None:
+    data = "".join(["angle", *pieces]).encode()
     assert agrees(outcome(data, "a.csv"), malformed.table(data)), data
 
 

@@ -1,7 +1,7 @@
-"""Pins down what a fault of the machine does: the right exit code, one clear line, and no file but a whole one.
+"""Pins down what a fault of the machine does: the right exit code, one clear line, and only complete files.
 
-Most of it is the installed command in a process of its own, for only there do pipes, signals and limits act as they
-do for a user. Where a fault must strike at one stage of the work, that stage is wrapped (`STRICKEN`), never a clock.
+Most tests run the installed command in its own process, where pipes, signals and limits act as they do for a user.
+Where a fault must occur at one stage of the work, the function of that stage is wrapped (`STRICKEN`), without a timer.
 """
 
 from __future__ import annotations
@@ -46,7 +46,7 @@ TRACED = ["descend", TWO_SIDED, "--steps", "500", "--tolerance", "0", "--trace"]
 NO_SPACE = "No space left on device (--debug shows where)\n"
 OUT_OF_MEMORY = "error: out of memory: fewer points or bins, or a larger machine (--debug shows where)\n"
 
-# The command with a statement that is run when a function is first called: argv is module, function, statement, ...
+# Runs the command, and a statement when a function is first called: argv is module, function, statement, ...
 STRICKEN = """
 import importlib, sys
 place, name, statement = sys.argv[1:4]
@@ -62,7 +62,7 @@ from kdegrad.__main__ import main
 main()
 """
 SAY = "import sys; print('here', file=sys.stderr, flush=True)"
-# No room is left but a little, nor in what was freed and kept.
+# Leaves little memory, also of what Python has freed and kept for itself.
 CAP = """
 import resource, sys
 pages = int(open("/proc/self/statm").read().split()[0])
@@ -83,29 +83,29 @@ def stricken(stage: str, statement: str, *arguments: object) -> list[str]:
 
 
 def reader_gone() -> int:
-    """Return the end to write to of a pipe that nobody reads."""
+    """Return the writing end of a pipe without a reader."""
     reading, writing_end = os.pipe()
     os.close(reading)
     return writing_end
 
 
 def without_privileges() -> None:
-    """Let permissions bind in the program that is executed next, also if it is root's."""
+    """Make permissions apply to the program that is executed next, also for root."""
     read_and_write_all, read_all, drop = 1, 2, 24  # CAP_DAC_OVERRIDE, CAP_DAC_READ_SEARCH, PR_CAPBSET_DROP
     libc = ctypes.CDLL(None)
     for capability in (read_and_write_all, read_all):
         libc.prctl(drop, capability, 0, 0, 0)
 
 
-def heeding_signals() -> None:
-    """Let signals act in the program that is executed next, also where nohup or a shell's ``&`` has them ignored."""
+def with_default_signals() -> None:
+    """Make signals act in the program that is executed next, also if nohup or a shell's ``&`` made them ignored."""
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):
         signal.signal(number, signal.SIG_DFL)
 
 
 @pytest.fixture
 def old(tmp_path: Path) -> Path:
-    """Return a file that stands there before the command runs, alone in its folder."""
+    """Return a file that exists before the command runs, alone in its folder."""
     folder = tmp_path / "folder"
     folder.mkdir()
     file = folder / "old.csv"
@@ -115,7 +115,7 @@ def old(tmp_path: Path) -> Path:
 
 
 def is_untouched(file: Path) -> bool:
-    """Whether a file of `old` is as it was, and nothing stands beside it."""
+    """Return whether the file `old` is unchanged and still alone in its folder."""
     return file.read_text() == "old" and file.stat().st_mode & 0o777 == 0o640 and os.listdir(file.parent) == [file.name]
 
 
@@ -166,7 +166,7 @@ def test_every_kind_of_file_to_a_full_device(
     ids=["output", "trace"],
 )
 def test_a_file_that_may_not_grow_leaves_the_old_one(old: Path, arguments: list[str]) -> None:
-    """RLIMIT_FSIZE stops a write in the middle, as a disk does that fills up."""
+    """RLIMIT_FSIZE stops a write in the middle, as a full disk does."""
     done = installed(*arguments, old, preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (20_000, 20_000)))
     assert done.returncode == 4
     assert done.stderr.decode() == f"error: {old}: File too large (--debug shows where)\n"
@@ -174,7 +174,7 @@ def test_a_file_that_may_not_grow_leaves_the_old_one(old: Path, arguments: list[
 
 
 def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path) -> None:
-    """A file system of 64 kB, mounted for the process alone."""
+    """A file system of 64 kB that only the process sees."""
     lines = [
         f"mount -t tmpfs -o size=64k none {tmp_path} || exit 99",
         f"cd {tmp_path}; printf old >out.csv; chmod 640 out.csv",
@@ -195,7 +195,7 @@ def test_a_disk_that_fills_up_leaves_the_old_file(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("option", ["--output", "--plot", "--trace"])
 def test_a_folder_that_may_not_be_written(old: Path, option: str) -> None:
-    """It is the present folder too, and the output that is named has no folder before it."""
+    """It is the current folder, and the name of the output has no folder in it."""
     suffix = ".svg" if option == "--plot" else ".csv"
     old.parent.chmod(0o555)
     try:
@@ -232,7 +232,7 @@ def test_a_folder_that_may_not_be_entered(old: Path) -> None:
     assert is_untouched(old)
 
 
-# --- what stood there before -----------------------------------------------------------------------------------------
+# --- files that existed before ---------------------------------------------------------------------------------------
 
 
 def test_a_failed_run_leaves_the_old_output_alone(kdegrad, old: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -292,7 +292,7 @@ def struck(number: int, stage: str, *arguments: object, cwd: Path, wait: str = "
     """
     process = subprocess.Popen(
         stricken(stage, SAY + wait, *arguments), cwd=cwd, text=True,
-        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=heeding_signals,
+        stdin=subprocess.PIPE, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, preexec_fn=with_default_signals,
     )  # fmt: skip
     assert process.stderr is not None
     assert process.stdin is not None
@@ -312,7 +312,7 @@ def struck(number: int, stage: str, *arguments: object, cwd: Path, wait: str = "
 def test_an_interrupt_exits_130_and_leaves_no_half_written_file(old: Path, name: str) -> None:
     stage, arguments = LONG[name]
     output = [] if name == "plot" else ["--output", old.name]
-    for _ in range(3):  # Python drops one that falls into a callback of its own, as there are while modules load
+    for _ in range(3):  # Python drops an interrupt during some of its own callbacks while modules load
         ended = struck(signal.SIGINT, stage, *arguments, *output, cwd=old.parent)
         if ended == (130, "interrupted\n"):
             break
@@ -321,7 +321,7 @@ def test_an_interrupt_exits_130_and_leaves_no_half_written_file(old: Path, name:
 
 
 def test_an_interrupt_that_another_error_wraps_is_one(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Before Python 3.12, one that comes while a class is made is the cause of a RuntimeError."""
+    """Before Python 3.12, an interrupt while a class is created becomes the cause of a RuntimeError."""
 
     def evaluate(*_: object, **__: object) -> None:
         raise RuntimeError("Error calling __set_name__") from KeyboardInterrupt()
@@ -332,7 +332,7 @@ def test_an_interrupt_that_another_error_wraps_is_one(kdegrad, monkeypatch: pyte
 
 
 @pytest.mark.parametrize(("number", "code"), [(signal.SIGTERM, 143), (signal.SIGHUP, 129)])
-def test_whoever_ends_it_leaves_no_half_written_file(old: Path, number: int, code: int) -> None:
+def test_termination_leaves_no_half_written_file(old: Path, number: int, code: int) -> None:
     stage, arguments = LONG["descend"]
     traced = [*arguments, "--trace", old.name]
     assert struck(number, stage, *traced, cwd=old.parent) == (code, "")
@@ -340,7 +340,7 @@ def test_whoever_ends_it_leaves_no_half_written_file(old: Path, number: int, cod
 
 
 def test_an_interrupt_while_the_command_loads_is_no_traceback(tmp_path: Path) -> None:
-    wait = "; import time; time.sleep(30)"  # so that it strikes there, for a module loads in milliseconds
+    wait = "; import time; time.sleep(30)"  # so that the signal comes there: a module loads in milliseconds
     assert struck(signal.SIGINT, "typer.Typer", "--help", cwd=tmp_path, wait=wait) == (-signal.SIGINT, "")
 
 
@@ -387,7 +387,7 @@ def test_a_reader_that_leaves_after_the_first_line_is_no_error() -> None:
         ([*COMMANDS["verify-props"], "--tolerance", "1e-300", "--output", "/dev/stdout"], 1),
     ],
 )
-def test_with_nobody_there_to_read_the_exit_code_still_tells(arguments: list[str], code: int) -> None:
+def test_without_any_reader_the_exit_code_is_right(arguments: list[str], code: int) -> None:
     pipe = reader_gone()
     done = installed(*arguments, stdout=pipe, stderr=pipe)
     os.close(pipe)
@@ -450,7 +450,7 @@ def test_a_link_to_a_folder_that_does_not_exist_is_refused_at_once(kdegrad, tmp_
 def test_a_file_that_changes_once_it_is_open(
     kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, change: str
 ) -> None:
-    """What is there when it is read counts: fewer rows, all of them, or a row that was cut and is refused."""
+    """The content at the time of reading counts: fewer rows, all rows, or an incomplete row, which is refused."""
     path = tmp_path / "points.csv"
     rows = [f"{i},0.5" for i in range(10_000)]
     path.write_text("\n".join(["angle,logit", *rows]))
@@ -520,12 +520,12 @@ def test_out_of_memory_is_no_failed_property(kdegrad, monkeypatch: pytest.Monkey
     assert (done.code, done.out, done.err) == (4, "", OUT_OF_MEMORY)
 
 
-# --- the surroundings ------------------------------------------------------------------------------------------------
+# --- the environment -------------------------------------------------------------------------------------------------
 
 
 @pytest.fixture(scope="module")
 def usual() -> bytes:
-    """Return the table that other surroundings must not change."""
+    """Return the table that no environment may change."""
     return installed(*COMMANDS["grad"], env=os.environ | {"COLUMNS": "80", "PYTHONUTF8": "1"}).stdout
 
 
@@ -540,7 +540,7 @@ def usual() -> bytes:
     ],
     ids=lambda changes: " ".join(changes),
 )
-def test_the_surroundings_change_nothing(usual: bytes, changes: dict[str, str | None]) -> None:
+def test_the_environment_changes_nothing(usual: bytes, changes: dict[str, str | None]) -> None:
     merged = os.environ | {"COLUMNS": "80", "PYTHONUTF8": "1"} | changes
     done = installed(*COMMANDS["grad"], env={name: value for name, value in merged.items() if value is not None})
     assert (done.returncode, done.stdout, done.stderr) == (0, usual, b"")
@@ -556,7 +556,7 @@ def test_the_surroundings_change_nothing(usual: bytes, changes: dict[str, str | 
     ids=lambda changes: " ".join(changes),
 )
 def test_a_place_without_unicode_gets_ascii(tmp_path: Path, usual: bytes, changes: dict[str, str]) -> None:
-    """The numbers stay; what the encoding lacks has a stand-in, also in a label, a message and a file's name."""
+    """The numbers stay; characters that the encoding lacks are replaced, also in labels, messages and file names."""
     path = tmp_path / "Größe.csv"
     path.write_text("angle,label\n0,Fuß\n", "utf-8")
     environment = os.environ | {"COLUMNS": "80"} | changes
@@ -581,7 +581,7 @@ def test_any_width_has_all_numbers(kdegrad, monkeypatch: pytest.MonkeyPatch, nam
 
 
 def test_a_figure_needs_no_home(old: Path) -> None:
-    """matplotlib, which looks for a folder for its list of fonts there, has nothing to say about it."""
+    """matplotlib, which looks for a folder for its list of fonts there, prints nothing."""
     figure = old.parent.parent / "figure.svg"
     unset = {name: value for name, value in os.environ.items() if not name.startswith(("XDG_", "MPL"))}
     old.parent.chmod(0o555)
@@ -601,7 +601,7 @@ def test_a_figure_needs_no_home(old: Path) -> None:
 
 
 def closed(*arguments: str, streams: str) -> subprocess.CompletedProcess[bytes]:
-    """Run the command with the streams closed that a shell would close by ``streams``."""
+    """Run the command with the streams closed that `streams` closes in a shell, as ``2>&-``."""
     shell = f'exec "$0" "$@" {streams}'
     return subprocess.run(["bash", "-c", shell, COMMAND, *arguments], capture_output=True, check=False)
 
@@ -626,9 +626,9 @@ def test_closed_streams_and_what_they_are_needed_for(tmp_path: Path) -> None:
     assert closed("loss", "no.csv", streams=">&- 2>&- <&-").returncode == 2
 
 
-# --- what it touches -------------------------------------------------------------------------------------------------
+# --- what it reads and writes ----------------------------------------------------------------------------------------
 
-# Runs commands in one process that tells what Python's own audit saw: files opened to be written, and what reaches out.
+# Runs commands in one process and reports from Python's audit events: files opened to be written, sockets, processes.
 WATCHED = """
 import json, os, sys
 seen = []
@@ -645,7 +645,7 @@ print(json.dumps([codes, seen]), file=sys.stderr)
 """
 
 
-def test_it_writes_what_it_is_told_to_and_reaches_out_to_nothing(tmp_path: Path) -> None:
+def test_it_writes_only_its_outputs_and_starts_nothing(tmp_path: Path) -> None:
     outputs = [["--output", f"{name}.csv"] for name in COMMANDS]
     lines = [*map(list.__add__, COMMANDS.values(), outputs), *COMMANDS.values(), ["loss"], ["--help"]]
     lines += [[*COMMANDS["grad"], "--output", "x.parquet"], [*COMMANDS["descend"], "--trace", "trace.csv"]]

@@ -1,7 +1,7 @@
-"""Pins down that text of data is text wherever it comes out: labels and file names in every form of every command.
+"""Pins down that labels and file names are data and nothing else in every format of every command.
 
-No control, format or invisible character of theirs reaches a table or a message, JSON, XML and SVG parse, a
-spreadsheet finds no formula in CSV, GitHub no command, and CSV reads back to the same labels.
+None of their control, format or invisible characters reaches a table or a message; JSON, XML and SVG can be parsed; CSV
+has no cell that a spreadsheet would evaluate and reads back to the same labels; GitHub finds no command.
 """
 
 from __future__ import annotations
@@ -81,24 +81,24 @@ def text(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture
 def points(tmp_path: Path, text: str) -> Path:
-    """Return a file that has the text for its name, as far as a file can, and for a label."""
+    """Return a file with the text in its name, as far as possible, and as a label."""
     path = tmp_path / f"{text.replace('/', '_')}.yaml"
     path.write_text(f"points: {{angle: [-20, 10], label: [{yaml_text(text)}, b]}}")
     return path
 
 
 def yaml_text(text: str) -> str:
-    """Return text as YAML writes it in escapes."""
+    """Return text as YAML in which every character is an escape."""
     return '"' + "".join(f"\\U{ord(c):08x}" for c in text) + '"'
 
 
 def acts(shown: str) -> bool:
-    """Return whether a character but the ends of lines does more than stand there, or cannot be seen."""
+    """Return whether a character other than a line end controls something or is invisible."""
     return any(c != "\n" and (unicodedata.category(c)[0] == "C" or c in "\u2028\u2029\u3164\u2800") for c in shown)
 
 
 def is_formula(cell: str) -> bool:
-    """Return whether a spreadsheet would calculate a cell that is no number."""
+    """Return whether a spreadsheet would evaluate a cell that is not a number."""
     return cell[:1] in {*"=+-@\t\r\n＝＋－＠"} and not re.fullmatch(r"[-+]?[\d.]+(e[-+]?\d+)?|-inf", cell)
 
 
@@ -121,7 +121,7 @@ def test_a_table_shows_all_of_its_letters(kdegrad, points: Path, text: str, comm
 
 
 @pytest.mark.parametrize("command", COMMANDS.values(), ids=COMMANDS.keys())
-def test_json_and_csv_hold_it(kdegrad, tmp_path: Path, points: Path, text: str, command: tuple[str, ...]) -> None:
+def test_json_and_csv_contain_it(kdegrad, tmp_path: Path, points: Path, text: str, command: tuple[str, ...]) -> None:
     name, *options = command
     report = kdegrad(name, points, *options, "--format", "json").json
     if name in WITH_LABELS:
@@ -138,7 +138,7 @@ def test_json_and_csv_hold_it(kdegrad, tmp_path: Path, points: Path, text: str, 
 
 
 @pytest.mark.parametrize("command", WITH_LABELS)
-def test_parquet_holds_it_as_it_stands(kdegrad, tmp_path: Path, points: Path, text: str, command: str) -> None:
+def test_parquet_contains_it_unchanged(kdegrad, tmp_path: Path, points: Path, text: str, command: str) -> None:
     output = tmp_path / "out.parquet"
     assert kdegrad(command, points, *COMMANDS[command][1:], "--output", output).code == 0
     assert pyarrow.parquet.read_table(output)["label"].to_pylist() == [text, "b"]
@@ -164,7 +164,7 @@ def test_figures_show_it(kdegrad, tmp_path: Path, command: str, texts: list[str]
 
 
 @pytest.mark.parametrize("form", Format)
-def test_reports_of_checks_hold_it(text: str, form: Format) -> None:
+def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
     report = "".join(render(records.checks_record([check], PROPERTIES, False), form, Look()))
     match form:
@@ -215,7 +215,7 @@ def test_a_column_s_name_may_be_anything(kdegrad, tmp_path: Path) -> None:
     path = tmp_path / "points.csv"
     for text in HOSTILE.values():
         if re.search(r'[\0,"]|\A\s|\s\Z', text) or "\n" in text or "\r" in text:
-            continue  # a name that would want quotes
+            continue  # a name that would need quotes
         path.write_bytes(f"{text},b\n1,2\n".encode())
         assert kdegrad("loss", path, "--at", "0", "--angle-column", text).code == 0
         done = kdegrad("loss", path, "--at", "0")

@@ -36,7 +36,7 @@ Write = Callable[[str, "str | bytes"], Path]
 
 @pytest.fixture
 def write(tmp_path: Path) -> Write:
-    """Return a function that writes a file into a folder of its own and returns its path."""
+    """Return a function that writes a file into an empty folder and returns its path."""
 
     def write_file(name: str, content: str | bytes) -> Path:
         path = tmp_path / name
@@ -63,7 +63,7 @@ def logs(*weights: float) -> list[float]:
 
 
 def refusal(path: Path, **options: object) -> str:
-    """Return the message that reading `path` ends in; one line for each fault, each naming the file, all printable."""
+    """Return the message with which `path` is refused: one line for each fault, all printable."""
     with pytest.raises(KdegradError) as caught:
         read(path, **options)  # type: ignore[arg-type]
     message = str(caught.value)
@@ -100,14 +100,14 @@ TWO_POINTS = {
 
 
 @pytest.mark.parametrize("text", TWO_POINTS.values(), ids=TWO_POINTS.keys())
-def test_table_forms(write: Write, text: str) -> None:
+def test_layouts_of_tables(write: Write, text: str) -> None:
     source = read(write("swarm.csv", text))
     assert_points(source, [-75.0, 50.0], [0.4, -0.2])
     assert source.settings == {}
     assert source.places == {}
 
 
-def test_tsv_parts_by_tabs_whatever_else_is_in_the_header(write: Write) -> None:
+def test_tsv_is_separated_by_tabs_whatever_else_is_in_the_header(write: Write) -> None:
     assert_points(read(write("swarm.tsv", "angle\ta,b,c,d\n1\t2\n")), [1.0], None)
 
 
@@ -132,7 +132,7 @@ def test_minus_infinity_masks_a_point(write: Write, text: str) -> None:
     assert_points(read(write("swarm.csv", f"angle,logit\n1,{text}\n2,0\n")), [1.0, 2.0], [-math.inf, 0.0])
 
 
-def test_labels_stand_as_they_are(write: Write) -> None:
+def test_labels_are_unchanged(write: Write) -> None:
     text = 'angle,label\n1, left \n2,"a, ""b"""\n3,"two\r\n# lines\n\n"\n4,[red]\x1b[31m\n5,\n6,naïve\u202e\n'
     labels = [" left ", 'a, "b"', "two\r\n# lines\n\n", "[red]\x1b[31m", "", "naïve\u202e"]
     assert_points(read(write("swarm.csv", text)), [1.0, 2.0, 3.0, 4.0, 5.0, 6.0], None, labels)
@@ -169,7 +169,7 @@ def test_naming_one_of_logit_and_weight_settles_which_counts(
     assert_points(read(write("swarm.csv", "angle,logit,weight\n1,0.5,2\n"), columns=columns), [1.0], logits)
 
 
-def test_standard_input_is_csv_unless_said_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_standard_input_is_csv_unless_a_format_is_given(monkeypatch: pytest.MonkeyPatch) -> None:
     def given(text: str) -> None:
         monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text.encode())))
 
@@ -229,7 +229,7 @@ REFUSED_CELLS = {
 
 
 @pytest.mark.parametrize(("cell", "parts"), REFUSED_CELLS.values(), ids=REFUSED_CELLS.keys())
-def test_a_cell_that_is_no_finite_number(write: Write, cell: str, parts: list[str]) -> None:
+def test_a_cell_that_is_not_a_finite_number(write: Write, cell: str, parts: list[str]) -> None:
     for rows in (f"1,2\n{cell},2\n", f"1,2\n\n# note\n{cell},2\n3,4\n"):
         path = write("swarm.csv", "angle,logit\n" + rows)
         message = refusal(path)
@@ -240,7 +240,7 @@ def test_a_cell_that_is_no_finite_number(write: Write, cell: str, parts: list[st
 
 
 @pytest.mark.parametrize("cell", ["+inf", "inf", "Infinity", "nan", "-infinity", "1_0"])
-def test_a_logit_that_is_no_logit(write: Write, cell: str) -> None:
+def test_a_logit_that_is_not_a_logit(write: Write, cell: str) -> None:
     assert f"swarm.csv:2: column 'z': '{cell}' is not a number" in refusal(
         write("swarm.csv", f"angle,z\n1,{cell}\n"), columns=ColumnNames(logit="z")
     )
@@ -271,7 +271,7 @@ REFUSED_TABLES = {
     "quote-not-closed": ('angle,label\n1,a\n2,"b\n3,c\n', ["swarm.csv:3: a quote", "close it"]),
     "quote-not-closed-in-header": ('angle,"label\n1,a\n', ["swarm.csv:1: a quote", "not closed"]),
     "text-behind-a-quote": ('angle,label\n1,"a"b\n', ["swarm.csv:2: text behind the closing quote"]),
-    # Some readers take the space for text of the label, some do not: nobody is to guess.
+    # Readers of CSV differ about the space: some take it for text of the label. It is refused.
     "space-behind-a-quote": (
         'angle,label\n1,"a" \n',
         ["swarm.csv:2: text behind the closing quote", "not even a space"],
@@ -370,7 +370,7 @@ def test_twenty_faults_are_shown_in_the_order_of_lines_with_the_total(write: Wri
     ("delimiter", "part"),
     [(",,", "not one character"), ("", "not one character"), ("e", "occurs inside"), ('"', "inside")],
 )
-def test_a_delimiter_that_cannot_part_cells(write: Write, delimiter: str, part: str) -> None:
+def test_a_delimiter_that_cannot_separate_cells(write: Write, delimiter: str, part: str) -> None:
     with pytest.raises(SettingError, match=part) as caught:
         read(write("swarm.csv", "angle\n1\n"), delimiter=delimiter)
     assert caught.value.name == "delimiter"
@@ -453,7 +453,7 @@ def test_odd_names(name: str, part: str) -> None:
     assert part in refusal(Path(name) if name else name)  # type: ignore[arg-type]
 
 
-def test_an_ending_that_says_nothing(write: Write) -> None:
+def test_an_unknown_suffix(write: Write) -> None:
     assert "'.txt'" in (message := refusal(write("swarm.txt", "angle\n1\n")))
     assert "--input-format" in message
     assert "--input-format" in refusal(write("swarm", "angle\n1\n"))
@@ -465,7 +465,7 @@ def test_an_unknown_format(write: Write) -> None:
     assert caught.value.name == "input-format"
 
 
-def test_a_file_that_is_no_parquet_is_refused(write: Write) -> None:
+def test_a_file_that_is_not_parquet_is_refused(write: Write) -> None:
     assert "Parquet" in refusal(write("swarm.parquet", b"PAR1"))
 
 
@@ -482,7 +482,7 @@ points:
 """
 
 
-def test_the_problem_of_the_specification(write: Write) -> None:
+def test_a_problem_with_the_usual_keys(write: Write) -> None:
     path = write("problem.yaml", PROBLEM)
     source = read(path)
     assert_points(source, [-75.0, 50.0], [0.4, -0.2], ["left", ""])
@@ -546,12 +546,12 @@ def test_a_table_beside_the_problem(write: Write, tmp_path: Path, monkeypatch: p
     write("swarm.csv", "theta|z|w|label\n1|2|3|a\n")
     text = "points: swarm.csv\nangle-column: theta\nlogit-column: z\ndelimiter: '|'\n"
     path = write("problem.yaml", text)
-    monkeypatch.chdir(Path(__file__).parent)  # the table is looked for beside the problem, not here
+    monkeypatch.chdir(Path(__file__).parent)  # the table's name is relative to the problem's folder
     source = read(path)
     assert source.name == str(path)
     assert source.settings == {}
     assert_points(source, [1.0], [2.0], ["a"])
-    # flags win over keys, and naming one of logit and weight replaces the other
+    # flags override keys, and naming one of logit and weight replaces the other
     assert_points(read(path, columns=ColumnNames(angle="z", weight="w")), [2.0], logs(3.0), ["a"])
     write("swarm.csv", "theta;z\n1;2\n")
     assert_points(read(path, delimiter=";"), [1.0], [2.0])
@@ -690,7 +690,7 @@ def test_refused_problems(write: Write, text: str, parts: list[str]) -> None:
         assert part in message
 
 
-def test_all_faults_of_a_problem_are_told_together(write: Write) -> None:
+def test_all_faults_of_a_problem_are_shown_together(write: Write) -> None:
     text = "bandwidth: abc\nbinz: 3\ntarget: [1, x]\npoints:\n- {angle: one, logit: 1}\n- {angle: 2, logit: two}\n- 3\n"
     message = refusal(write("problem.yaml", text)).splitlines()
     assert [line.split("problem.yaml:")[1].split(": ")[0] for line in message] == [
@@ -724,7 +724,7 @@ def test_a_fault_in_the_table_names_the_table(write: Write) -> None:
     assert refusal(write("problem.yaml", "points: swarm.csv")).startswith(f"{table}:2: column 'angle': 'x'")
 
 
-def test_a_delimiter_for_points_that_stand_in_the_yaml(write: Write) -> None:
+def test_a_delimiter_for_points_inside_the_yaml(write: Write) -> None:
     with pytest.raises(SettingError, match="not in a table") as caught:
         read(write("problem.yaml", POINTS), delimiter=",")
     assert caught.value.name == "delimiter"
@@ -903,7 +903,7 @@ def test_a_table_of_plain_numbers_is_converted_as_a_whole(name: str) -> None:
     assert rows_parsed(table + b"\n#") == 2  # what `both_readers` relies on
 
 
-# Whatever comes, only a KdegradError comes out
+# Whatever the input, nothing but a KdegradError is raised
 
 
 def survives(data: bytes, input_format: str) -> None:
@@ -961,12 +961,12 @@ def test_random_yaml_without_libyaml(pieces: list[str]) -> None:
 
 
 @pytest.mark.parametrize("path", [b"points.csv", None, 5])
-def test_what_is_no_path_is_refused(path: object) -> None:
+def test_what_is_not_a_path_is_refused(path: object) -> None:
     with pytest.raises(InputError, match="is not a path"):
         load(path)  # type: ignore[arg-type]
 
 
 @pytest.mark.parametrize("name", ["labels", "angles", "bandwith"])
-def test_what_is_no_option_is_refused_before_a_file_is_read(name: str) -> None:
+def test_an_unknown_option_is_refused_before_a_file_is_read(name: str) -> None:
     with pytest.raises(SettingError, match="unknown option"):
         load("nowhere.yaml", **{name: [1.0]})
