@@ -1,16 +1,16 @@
 """Figures of a result as .png, .svg or .pdf files, drawn by matplotlib without pyplot.
 
 Each function draws one result and writes one file, whole or not at all. matplotlib (the extra ``plot``) is imported
-when a figure is drawn. The same result makes the same bytes: no date, no random ids, no settings of the user's.
+when a figure is drawn. The same result gives the same bytes: no date, no random ids, no settings of the user's.
 """
 
 from __future__ import annotations
 
 import io
-import os
 import warnings
 from collections.abc import Callable, Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kdegrad import output
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kdegrad.descent import Descent
-    from kdegrad.figures.checks import VerdictLike
     from kdegrad.objective import Evaluation
+    from kdegrad.properties import Verdict
     from kdegrad.sweeps import Sweep
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
@@ -34,7 +34,7 @@ _METADATA: Final[dict[str, dict[str, str | None]]] = {
 
 
 def require_matplotlib(file: str) -> None:
-    """Refuse a file that no figure can be written to, before anything is computed (or matplotlib is imported).
+    """Refuse a file that no figure can be written to, before anything is computed or matplotlib is imported.
 
     Raises
     ------
@@ -43,19 +43,15 @@ def require_matplotlib(file: str) -> None:
     """
     import logging  # only a figure needs it
 
-    if _suffix(file) not in SUFFIXES:
+    if Path(file).suffix.lower() not in SUFFIXES:
         raise SettingError("plot", f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these", "--plot")
-    if find_matplotlib() is None:
-        raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'", "--plot")
-    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it may find no home to keep its list of fonts in
-
-
-def find_matplotlib() -> object | None:
-    """Return a sign of matplotlib if it can be imported, else None."""
     try:
-        return find_spec("matplotlib")
-    except ValueError:  # what a test or a sandbox has put in its place
-        return None
+        found = find_spec("matplotlib")
+    except ValueError:  # a test or a sandbox has put something else in its place
+        found = None
+    if found is None:
+        raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'", "--plot")
+    logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it cannot store its list of fonts
 
 
 def loss(evaluation: Evaluation, file: str) -> None:
@@ -68,10 +64,10 @@ def loss(evaluation: Evaluation, file: str) -> None:
 
 def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> None:
     """Draw the gradient of each point at its angle below the density; with `per_bin` a map of points and bins."""
-    from kdegrad.figures import bins, circle, line
+    from kdegrad.figures import circle, line
 
     on_circle = evaluation.problem.settings.circumference is not None
-    draw = bins.gradient if per_bin else (circle if on_circle else line).gradient
+    draw = line.gradient_per_bin if per_bin else (circle if on_circle else line).gradient
     _write(file, lambda: draw(evaluation))
 
 
@@ -83,13 +79,13 @@ def sweep(family: Sweep, file: str, *, log: bool = False) -> None:
 
 
 def descent(done: Descent, file: str) -> None:
-    """Draw the course of the loss, how near the end it was, and the way of the points."""
+    """Draw the course of the loss, how near the end it was, and the paths of the points."""
     from kdegrad.figures import families
 
     _write(file, lambda: families.descent(done))
 
 
-def verdicts(checks: Sequence[VerdictLike], file: str) -> None:
+def verdicts(checks: Sequence[Verdict], file: str) -> None:
     """Draw the residual of each check over its tolerance, a row for each property."""
     from kdegrad.figures.checks import residuals
 
@@ -97,22 +93,18 @@ def verdicts(checks: Sequence[VerdictLike], file: str) -> None:
 
 
 def _write(file: str, draw: Callable[[], Figure]) -> None:
-    """Write what `draw` returns, in the house's style."""
+    """Write what `draw` returns, in the style of all figures."""
     import matplotlib
     import numpy as np
 
     from kdegrad.figures.style import SETTINGS
 
-    form = _suffix(file)[1:]
+    kind = Path(file).suffix.lower()[1:]
     data = io.BytesIO()
     with matplotlib.rc_context(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label in a script that the font lacks
         matplotlib.rcdefaults()
         matplotlib.rcParams.update(SETTINGS)
-        draw().savefig(data, format=form, metadata=_METADATA[form])
+        draw().savefig(data, format=kind, metadata=_METADATA[kind])
     with output.replacing(file) as stream:
         stream.write(data.getvalue())
-
-
-def _suffix(file: str) -> str:
-    return os.path.splitext(file)[1].lower()

@@ -1,18 +1,20 @@
-"""The figure of ``verify-props``: how large each residual is beside its tolerance."""
+"""The figure of ``verify-props``: how large each residual is in units of its tolerance."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final
 
 from matplotlib.figure import Figure
 
 from kdegrad.figures.style import BAND, FAINT, PULLED, PUSHED, figure, legend_below, log_ticks
 from kdegrad.text import safe_text
 
-_read = property  # a check has a field of that name
-LOWEST, HIGHEST = 1e-6, 1e12  # of residual over tolerance; what is beyond stands at the edge
+if TYPE_CHECKING:
+    from kdegrad.properties import Verdict
+
+LOWEST, HIGHEST = 1e-6, 1e12  # of residual over tolerance; what is beyond is drawn at the edge
 KINDS: Final = (
     ("holds", "o", PULLED, PULLED),
     ("breaks, as theory says (control)", "o", PULLED, "white"),
@@ -20,40 +22,16 @@ KINDS: Final = (
 )
 
 
-class VerdictLike(Protocol):
-    """What the figure reads of a check."""
-
-    @_read
-    def property(self) -> str:
-        """Name the property."""
-
-    @_read
-    def case(self) -> str:
-        """Name the problem."""
-
-    @_read
-    def residual(self) -> float | None:
-        """Give what was measured."""
-
-    @_read
-    def tolerance(self) -> float | None:
-        """Give what it is compared with."""
-
-    @_read
-    def verdict(self) -> str:
-        """Say ``pass``, ``fail`` or ``skip``."""
-
-
-def residuals(checks: Sequence[VerdictLike]) -> Figure:
+def residuals(checks: Sequence[Verdict]) -> Figure:
     """Draw residual/tolerance of each check that was made, a row for each property."""
     names = list(dict.fromkeys(check.property for check in checks))
     rows = {name: -row for row, name in enumerate(names)}
     drawing = figure(1.2 + 0.19 * max(len(names), 3), 5.6)
     axes = drawing.subplots()
     axes.axvline(1.0, color=FAINT, linewidth=0.8, label="the tolerance")
+    made = [(check, _ratio(check)) for check in checks if check.verdict != "skip"]
     for number, (words, marker, edge, face) in enumerate(KINDS):
-        chosen = [(check, ratio) for check in checks if (ratio := _ratio(check)) is not None]
-        chosen = [(check, ratio) for check, ratio in chosen if _kind(check, ratio) == number]
+        chosen = [(c, ratio) for c, ratio in made if number == (2 if c.verdict == "fail" else int(ratio > 1.0))]
         axes.plot(
             [ratio for _, ratio in chosen],
             [rows[check.property] for check, _ in chosen],
@@ -78,19 +56,10 @@ def residuals(checks: Sequence[VerdictLike]) -> Figure:
     return drawing
 
 
-def _ratio(check: VerdictLike) -> float | None:
-    """Return residual/tolerance within the axis; None for a check that was not made."""
-    if check.verdict == "skip":
-        return None
+def _ratio(check: Verdict) -> float:
+    """Return residual/tolerance within the axis."""
     if check.residual is None or check.tolerance is None or math.isnan(check.residual) or math.isnan(check.tolerance):
         return HIGHEST
     if check.tolerance <= 0.0:
         return LOWEST if check.residual <= 0.0 else HIGHEST
     return min(max(check.residual / check.tolerance, LOWEST), HIGHEST)
-
-
-def _kind(check: VerdictLike, ratio: float) -> int:
-    """Return which of `KINDS` a check is."""
-    if check.verdict == "fail":
-        return 2
-    return 1 if ratio > 1.0 else 0

@@ -35,7 +35,7 @@ from kdegrad.sweeps import Sweep, SweepStep, series
 PATHS, NAMED_PATHS = 60, 12
 WIDTH_STEP = 0.1  # points
 MARKS = 20  # on a curve
-WIDE_RANGE = 10.0  # beyond it the small values of a linear axis lie on its floor
+WIDE_RANGE = 10.0  # beyond it the small values of a linear axis cannot be told from 0
 Panel = tuple[str, Callable[[SweepStep], Sequence[float | None]]]
 
 
@@ -62,7 +62,7 @@ def _curves(family: Sweep, panels: Sequence[Panel], *, log: bool) -> Figure:
         for rank, ((kernel, steps), (dash, colour), marker) in enumerate(
             zip(kernels, cycle(product(DASHES, CURVES)), cycle(MARKERS), strict=False)
         ):
-            below = (len(kernels) - 1 - rank) / max(len(kernels) - 1, 2)  # wider where others will lie on it
+            below = (len(kernels) - 1 - rank) / max(len(kernels) - 1, 2)  # wider where others will be drawn over it
             along = [step.value for step in steps]
             for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
                 axes.plot(
@@ -78,8 +78,18 @@ def _curves(family: Sweep, panels: Sequence[Panel], *, log: bool) -> Figure:
                     markerfacecolor=colour if number == 0 else "white",
                 )
         axes.set_ylabel(name)
-        _honest(axes, log_x=log, log_y=_is_wide(axes) and (log or axes is every[0]))
-    axes.set_xlabel(_parameter_name(family))
+        low, high = axes.dataLim.intervaly
+        is_wide = bool(low > 0.0 and WIDE_RANGE * low < high)
+        _scale(axes, log_x=log, log_y=is_wide and (log or axes is every[0]))
+    unit = family.problem.settings.unit
+    names = {
+        "distance": f"distance D that every point moved away ({unit})",
+        "bandwidth": f"bandwidth h ({unit})",
+        "bins": "bins B",
+        "background": "background E",
+        "scale": "scale C",
+    }
+    axes.set_xlabel(names[family.over])
     legend_below(drawing, axes, columns=4)
     return drawing
 
@@ -104,7 +114,7 @@ def _dots(family: Sweep, panels: Sequence[Panel]) -> Figure:
 
 
 def descent(done: Descent) -> Figure:
-    """Draw the course of the loss, the gradient's norm with the duality gap, and the way of the points."""
+    """Draw the course of the loss, the gradient's norm with the duality gap, and the paths of the points."""
     drawing = figure(5.6)
     above, middle, below = drawing.subplots(3, 1, sharex=True, height_ratios=(3, 3, 4))
     steps = [row.step for row in done.course]
@@ -114,13 +124,13 @@ def descent(done: Descent) -> Figure:
     taken = f"{steps[-1]} step{'' if steps[-1] == 1 else 's'}"
     end = f"converged after {taken}" if done.converged else taken
     above.set_title(f"{done.optimizer}, {done.start.problem.kernel.name}, {end}")
-    _honest(above, log_x=False, log_y=False)
+    _scale(above, log_x=False, log_y=False)
     middle.plot(steps, _positive([row.norm for row in done.course]), color=PULLED, label="norm of the gradient")
     if done.gap is not None:
         gaps = _positive([row.gap for row in done.course])
         middle.plot(steps, gaps, color=PUSHED, linestyle="--", label="duality gap ≥ L - L*")
     measured = [row.norm if row.gap is None else row.gap for row in done.course]
-    if done.tolerance > 0.0 and min(measured) < 100.0 * done.tolerance:  # a far one would squeeze the curves
+    if done.tolerance > 0.0 and min(measured) < 100.0 * done.tolerance:  # one far below would squeeze the curves
         middle.axhline(done.tolerance, color=FAINT, linewidth=0.8, linestyle=":", label="tolerance")
     middle.set_yscale("log")
     log_ticks(middle.yaxis, *middle.get_ylim())
@@ -140,13 +150,13 @@ def _paths(axes: Axes, done: Descent) -> None:
     weights = np.array([shot.weights for shot in done.path])
     angles = np.array([shot.angles for shot in done.path])
     kept = largest_first(weights.max(axis=0), PATHS)
-    ways = angles if angles_move else weights
+    paths = angles if angles_move else weights
     problem = done.start.problem
     heaviest = float(weights[:, kept].max())
     for point in kept:
         grew = weights[-1, point] >= weights[0, point]
         widths = 0.5 + 2.5 * weights[:, point] / heaviest if angles_move else np.full(len(steps), 1.2)
-        _way(axes, steps, ways[:, point], widths, PULLED if grew else PUSHED)
+        _path(axes, steps, paths[:, point], widths, PULLED if grew else PUSHED)
     axes.autoscale_view()
     if angles_move:
         _mark_target(axes, problem)
@@ -155,13 +165,13 @@ def _paths(axes: Axes, done: Descent) -> None:
     axes.set_ylabel(angle_name(problem) + "\nwidth: weight" if angles_move else "weight S")
     if len(kept) <= NAMED_PATHS:
         names = problem.labels or [f"{angle:g}" for angle in problem.angles]
-        _name_ways(axes, float(steps[-1]), ways[-1, kept], [short(names[point]) for point in kept])
+        _name_paths(axes, float(steps[-1]), paths[-1, kept], [short(names[point]) for point in kept])
     if not angles_move:
         axes.set_ylim(bottom=0.0)
 
 
 def _mark_target(axes: Axes, problem: Problem) -> None:
-    """Shade the target, on a circle each time it comes round, without changing the range."""
+    """Shade the target, on a circle once for each turn, without changing the range."""
     if problem.target is None:
         return
     (low, high), (bottom, top) = problem.target, axes.get_ylim()
@@ -173,7 +183,7 @@ def _mark_target(axes: Axes, problem: Problem) -> None:
     axes.set_ylim(bottom, top)
 
 
-def _way(axes: Axes, steps: FloatArray, values: FloatArray, widths: FloatArray, colour: str) -> None:
+def _path(axes: Axes, steps: FloatArray, values: FloatArray, widths: FloatArray, colour: str) -> None:
     """Draw one line whose width changes along it."""
     if len(steps) == 1:
         axes.plot(steps, values, "o", color=colour, markersize=3.0, clip_on=False)
@@ -186,8 +196,8 @@ def _way(axes: Axes, steps: FloatArray, values: FloatArray, widths: FloatArray, 
     axes.update_datalim(corners)
 
 
-def _name_ways(axes: Axes, step: float, ends: FloatArray, names: Sequence[str]) -> None:
-    """Write the names at the right ends of the lines, those that would overlap moved apart."""
+def _name_paths(axes: Axes, step: float, ends: FloatArray, names: Sequence[str]) -> None:
+    """Write the names at the right ends of the lines, moved apart where they would overlap."""
     low, high = axes.get_ylim()
     apart, order = 0.07 * (high - low), np.argsort(ends)
     places = ends[order].astype(np.float64)
@@ -199,13 +209,8 @@ def _name_ways(axes: Axes, step: float, ends: FloatArray, names: Sequence[str]) 
         )
 
 
-def _is_wide(axes: Axes) -> bool:
-    low, high = axes.dataLim.intervaly
-    return bool(low > 0.0 and WIDE_RANGE * low < high)
-
-
-def _honest(axes: Axes, *, log_x: bool, log_y: bool) -> None:
-    """Let a linear axis reach 0: noise shall not fill a panel, nor a small change look large."""
+def _scale(axes: Axes, *, log_x: bool, log_y: bool) -> None:
+    """Let a linear axis reach 0, so that noise does not fill a panel and a small change does not look large."""
     if log_x:
         axes.set_xscale("log")
         log_ticks(axes.xaxis, *axes.dataLim.intervalx)
@@ -218,18 +223,6 @@ def _honest(axes: Axes, *, log_x: bool, log_y: bool) -> None:
         margin = 0.06 * (max(high, 0.0) - min(low, 0.0)) or 1.0
         axes.set_ylim(min(low, 0.0) - (margin if low < 0.0 else 0.0), max(high, 0.0) + margin)
         axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
-
-
-def _parameter_name(family: Sweep) -> str:
-    unit = family.problem.settings.unit
-    names = {
-        "distance": f"distance D that every point moved away ({unit})",
-        "bandwidth": f"bandwidth h ({unit})",
-        "bins": "bins B",
-        "background": "background E",
-        "scale": "scale C",
-    }
-    return names[family.over]
 
 
 def _numbers(values: Sequence[float | None]) -> FloatArray:

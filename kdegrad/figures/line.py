@@ -1,4 +1,7 @@
-"""Figures of one evaluation on the line: the density above, its points as stems below, on one axis of angles."""
+"""Figures of one evaluation over an axis of angles: the density above, its points as stems below.
+
+Also the map of ``grad --per-bin``, of the line and of the circle: the gradient over bins and points.
+"""
 
 from __future__ import annotations
 
@@ -7,7 +10,9 @@ from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.colors import LinearSegmentedColormap
 from matplotlib.figure import Figure
+from matplotlib.patheffects import withStroke
 
 from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.figures.style import (
@@ -17,14 +22,11 @@ from kdegrad.figures.style import (
     PULLED,
     PUSHED,
     angle_name,
-    density_name,
     figure,
-    halo,
     legend_below,
     short,
 )
-from kdegrad.objective import Evaluation
-from kdegrad.problem import Problem
+from kdegrad.objective import Evaluation, responsibilities_by_bin
 from kdegrad.view import curve, positions, span
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
@@ -35,12 +37,13 @@ BY_SIGN: Final[Groups] = {
 ALL: Final[Groups] = {"points, by weight S": (INK, np.greater_equal)}
 STEMS: Final = 3_000  # more cannot be told apart
 LABELLED: Final = 12
+MOST_NODES, MOST_POINTS, NAMED_POINTS = 720, 360, 24  # of the map
 
 
 def weights(evaluation: Evaluation) -> Figure:
     """Draw target and density, and the points as stems by weight."""
     drawing, (above, below) = _panels(evaluation)
-    stems(below, positions(evaluation.problem), evaluation.weights, ALL)
+    _stems(below, positions(evaluation.problem), evaluation.weights, ALL)
     below.set_ylabel("weight S")
     _label_points(below, evaluation, evaluation.weights)
     below.set_ylim(bottom=0.0)
@@ -53,7 +56,7 @@ def gradient(evaluation: Evaluation) -> Figure:
     drawing, (above, below) = _panels(evaluation)
     slopes = evaluation.gradients.logits
     assert slopes is not None  # it was asked for
-    stems(below, positions(evaluation.problem), slopes, BY_SIGN)
+    _stems(below, positions(evaluation.problem), slopes, BY_SIGN)
     below.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
     below.set_ylabel("gradient ∂L/∂z")
     _label_points(below, evaluation, slopes)
@@ -61,31 +64,51 @@ def gradient(evaluation: Evaluation) -> Figure:
     return drawing
 
 
-def stems(axes: Axes, angles: FloatArray, values: FloatArray, groups: Groups) -> None:
-    """Draw a stem with a head for each point, in the colour of the group whose comparison with 0 holds."""
-    kept = np.sort(largest_first(values, STEMS))
-    angles, values = angles[kept], values[kept]
-    many = len(kept) > 60
-    for name, (colour, compare) in groups.items():
-        chosen = compare(values, 0.0)
-        lines = separate_lines(angles[chosen], np.zeros_like(values[chosen]), values[chosen])
-        axes.plot(*lines, color=colour, linewidth=0.6 if many else 1.2, alpha=0.7 if many else 1)
-        axes.plot(angles[chosen], values[chosen], "o", color=colour, markersize=1.5 if many else 3.5, label=name)
+def gradient_per_bin(evaluation: Evaluation) -> Figure:
+    """Draw S_i Σ_j r_j - r_i for each bin (across) and point (up, by angle), coloured by sign and size."""
+    problem = evaluation.problem
+    order = np.argsort(positions(problem), kind="stable")
+    nodes, points = _spread(problem.rule.bins, MOST_NODES), order[_spread(len(order), MOST_POINTS)]
+    kept = set(nodes.tolist())
+    rows = [slopes[points] for bin_, (_, slopes) in enumerate(responsibilities_by_bin(evaluation)) if bin_ in kept]
+    values = np.array(rows).T
+    largest = float(np.abs(values).max()) or 1.0
+    drawing = figure(1.7 + 0.14 * min(max(len(points), 5), 20))
+    axes = drawing.subplots()
+    places = problem.rule.nodes[nodes]
+    if problem.target is None or len(places) == 1:
+        edges = np.array([places[0] - 0.5, places[-1] + 0.5])
+    else:  # halfway between the nodes, and the edges of the target
+        edges = np.concatenate([problem.target[:1], 0.5 * (places[:-1] + places[1:]), problem.target[1:]])
+    mesh = axes.pcolormesh(
+        edges,
+        np.arange(len(points) + 1) - 0.5,
+        values,
+        cmap=LinearSegmentedColormap.from_list("signs", [PULLED, "#ffffff", PUSHED]),
+        vmin=-largest,
+        vmax=largest,
+        rasterized=True,
+    )
+    bar = drawing.colorbar(mesh, ax=axes, pad=0.02)
+    bar.set_label("gradient in the bin\n← pulled up   pushed down →")
+    axes.set_xlabel(f"bin ({problem.settings.unit})" + _some(len(nodes), problem.rule.bins))
+    axes.set_ylabel("point, by angle" + _some(len(points), len(order)))
+    named = points if len(points) <= NAMED_POINTS else points[_spread(len(points), 10)]
+    names = [f"{problem.angles[point]:g}" for point in named]
+    if problem.labels is not None:
+        names = [f"{short(problem.labels[point])}  {name}" for point, name in zip(named, names, strict=True)]
+    axes.set_yticks(np.flatnonzero(np.isin(points, named)), names)
+    axes.set_title(title_of(evaluation))
+    return drawing
 
 
-def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return x and y of one curve that goes from start to end at each place, with gaps between."""
-    gaps = np.full_like(places, np.nan)
-    return np.column_stack([places, places, gaps]).ravel(), np.column_stack([starts, ends, gaps]).ravel()
+def _some(shown: int, total: int) -> str:
+    return "" if shown == total else f": {shown} of {total}"
 
 
-def mark_target(axes: Axes, problem: Problem) -> None:
-    """Shade the target, and mark the node where the rule is one node."""
-    if problem.target is not None:
-        low, high = problem.target
-        axes.axvspan(low, high, color=BAND, zorder=0, label=f"target [{low:g}, {high:g}]", linewidth=0)
-    if problem.settings.at is not None:
-        axes.axvline(problem.settings.at, color=FAINT, linewidth=0.8, label=f"the bin at {problem.settings.at:g}")
+def _spread(count: int, most: int) -> np.typing.NDArray[np.intp]:
+    """Return at most `most` indices below `count`, evenly spread."""
+    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
 
 
 def title_of(evaluation: Evaluation) -> str:
@@ -97,6 +120,24 @@ def title_of(evaluation: Evaluation) -> str:
     return f"{kernel.name}, h = {kernel.bandwidth:g}{mixed}    {',  '.join(numbers)}"
 
 
+def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return x and y of one curve that goes from start to end at each place, with gaps between."""
+    gaps = np.full_like(places, np.nan)
+    return np.column_stack([places, places, gaps]).ravel(), np.column_stack([starts, ends, gaps]).ravel()
+
+
+def _stems(axes: Axes, angles: FloatArray, values: FloatArray, groups: Groups) -> None:
+    """Draw a stem with a head for each point, in the colour of the group whose comparison with 0 holds."""
+    kept = np.sort(largest_first(values, STEMS))
+    angles, values = angles[kept], values[kept]
+    many = len(kept) > 60
+    for name, (colour, compare) in groups.items():
+        chosen = compare(values, 0.0)
+        lines = separate_lines(angles[chosen], np.zeros_like(values[chosen]), values[chosen])
+        axes.plot(*lines, color=colour, linewidth=0.6 if many else 1.2, alpha=0.7 if many else 1)
+        axes.plot(angles[chosen], values[chosen], "o", color=colour, markersize=1.5 if many else 3.5, label=name)
+
+
 def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
     """Return a figure with target and density above, and an empty panel below."""
     problem = evaluation.problem
@@ -104,7 +145,12 @@ def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 2))
     places, density = curve(problem, 401)
     for axes in (above, below):
-        mark_target(axes, problem)
+        if problem.target is not None:
+            low, high = problem.target
+            axes.axvspan(low, high, color=BAND, zorder=0, label=f"target [{low:g}, {high:g}]", linewidth=0)
+        if problem.settings.at is not None:
+            name = f"the bin at {problem.settings.at:g}"
+            axes.axvline(problem.settings.at, color=FAINT, linewidth=0.8, label=name)
     above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
     above.plot(places, density, color=INK, label="model's density p")
     if problem.target is not None and problem.width is not None:
@@ -114,14 +160,14 @@ def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
         above.plot(uncovered, np.zeros_like(uncovered), "|", color=PUSHED, label="bins where p is 0", clip_on=False)
     above.set_ylim(0.0, 1.08 * max(float(density.max()), 1.0 / (problem.width or np.inf)) or 1.0)
     above.set_xlim(*span(problem))
-    above.set_ylabel(density_name(problem))
+    above.set_ylabel(f"density (per {problem.settings.unit.removesuffix('s')})")
     above.set_title(title_of(evaluation))
     below.set_xlabel(angle_name(problem))
     return drawing, (above, below)
 
 
 def _label_points(axes: Axes, evaluation: Evaluation, values: FloatArray) -> None:
-    """Write the labels at the heads of the stems, if they are few."""
+    """Write the labels at the heads of the stems, if there are few."""
     labels = evaluation.problem.labels
     axes.margins(y=0.25)
     if labels is None or len(labels) > LABELLED:
@@ -136,5 +182,5 @@ def _label_points(axes: Axes, evaluation: Evaluation, values: FloatArray) -> Non
             ha="center",
             va="bottom" if above else "top",
             fontsize=6.5,
-            path_effects=halo(),
+            path_effects=[withStroke(linewidth=1.8, foreground="white")],  # readable where a line is behind it
         )

@@ -1,4 +1,4 @@
-"""How every figure looks: sizes for a column of text, little ink, two colours that the colour-blind tell apart."""
+"""How every figure looks: sizes for a column of text, and two colours that colour-blind readers can tell apart."""
 
 from __future__ import annotations
 
@@ -8,7 +8,6 @@ from typing import Any, Final
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.patheffects import AbstractPathEffect, withStroke
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from kdegrad.problem import Problem
@@ -85,19 +84,9 @@ def power(value: float) -> str:
     return f"10{superscript}" if factor == "1" else f"{factor}·10{superscript}"
 
 
-def halo() -> list[AbstractPathEffect]:
-    """Return what keeps small letters readable where a line passes behind them."""
-    return [withStroke(linewidth=1.8, foreground="white")]
-
-
 def angle_name(problem: Problem) -> str:
     """Return the name of an axis of angles, with its unit."""
     return f"angle ({problem.settings.unit})"
-
-
-def density_name(problem: Problem) -> str:
-    """Return the name of an axis of densities, with its unit."""
-    return f"density (per {problem.settings.unit.removesuffix('s')})"
 
 
 def short(label: str) -> str:
