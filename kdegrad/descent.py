@@ -1,9 +1,15 @@
-"""Training in small: from the input's points down the gradient, or by the exact fixed-point step for the weights.
+"""Descent in small: from the input's points down the gradient, or by the exact fixed-point step for the weights.
 
-The coordinates that move and the rules by which they do are in `kdegrad.movers`.
+The coordinates that move are
 
-The step of `em` never raises the loss. With responsibilities r_j taken at the old weights S, Jensen's inequality bounds
-the loss at new weights S' by
+    z_i,    x_i/h₀,    log h        (h₀ the bandwidth at the start)
+
+so that one rate serves them all, and a change of unit changes no step. `gradient` subtracts rate·∂L from each
+coordinate, `adam` does so with running moments of ∂L (Kingma & Ba 2015), and `em` moves the weights alone, by
+S_i ← R_i/Σ_j R_j.
+
+The step of `em` never raises the loss (expectation maximisation; Dempster, Laird & Rubin 1977). With responsibilities
+r_j taken at the old weights S, Jensen's inequality bounds the loss at new weights S' by
 
     L(S') ≤ L(S) - Σ_i R_i log(S'_i/S_i)        equal at S' = S
 
@@ -24,21 +30,135 @@ from __future__ import annotations
 
 import itertools
 import math
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from typing import Final, NamedTuple, final
 
 import numpy as np
-from numpy.typing import NDArray
 
-from kdegrad.arrays import FloatArray, euclidean_norm
+from kdegrad.arrays import BoolArray, FloatArray, euclidean_norm
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.movers import MOVERS, Coordinates
 from kdegrad.objective import NOTICEABLE, WRT, Evaluation, checked_wrt, evaluate
 from kdegrad.problem import Problem
 from kdegrad.settings import choice, is_real, is_whole
 
 STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
+
+
+@final
+class Coordinates:
+    """The vector of what moves: logits, angles in bandwidths of the start, the logarithm of the bandwidth.
+
+    Parameters
+    ----------
+    problem
+        The start, which keeps all that does not move.
+    moving
+        Names of `WRT`.
+    """
+
+    def __init__(self, problem: Problem, moving: Collection[str]) -> None:
+        self._problem = problem
+        self._moving = moving
+        self._unit = problem.kernel.bandwidth
+
+    def of(self, problem: Problem) -> FloatArray:
+        """Return where a problem is."""
+        return self._joined(problem.logits, problem.angles / self._unit, math.log(problem.kernel.bandwidth))
+
+    def gradient(self, evaluation: Evaluation) -> FloatArray:
+        """Return the gradient of the loss, by the chain rule from that of an evaluation."""
+        found = evaluation.require_gradients()
+        angles = None if found.angles is None else found.angles * self._unit
+        return self._joined(found.logits, angles, found.log_bandwidth)
+
+    def problem(self, place: FloatArray) -> Problem:
+        """Return the problem at a place.
+
+        Raises
+        ------
+        KdegradError
+            Where a coordinate is too large to be one.
+        """
+        changes: dict[str, FloatArray | float] = {}
+        count = len(self._problem.angles)
+        with np.errstate(over="ignore"):
+            if "logits" in self._moving:
+                changes["logits"], place = place[:count], place[count:]
+            if "angles" in self._moving:
+                changes["angles"], place = place[:count] * self._unit, place[count:]
+            if "bandwidth" in self._moving:
+                changes["bandwidth"] = float(np.exp(place[0]))
+        return self._problem.replace(**changes)
+
+    def _joined(self, logits: FloatArray | None, angles: FloatArray | None, log_bandwidth: float | None) -> FloatArray:
+        parts = {"logits": logits, "angles": angles, "bandwidth": log_bandwidth}
+        return np.concatenate([np.atleast_1d(np.asarray(parts[name], dtype=np.float64)) for name in self._moving])
+
+
+class Optimizer(ABC):
+    """A rule for the next step.
+
+    Parameters
+    ----------
+    rate
+        The length of a step.
+    """
+
+    def __init__(self, rate: float) -> None:
+        self.rate = rate
+
+    @abstractmethod
+    def step(self, place: FloatArray, gradient: FloatArray, evaluation: Evaluation) -> FloatArray:
+        """Return the next place from this one, the gradient there and the evaluation that it came from."""
+
+
+@final
+class Gradient(Optimizer):
+    """Gradient descent: v ← v - rate·∂L/∂v."""
+
+    def step(self, place: FloatArray, gradient: FloatArray, evaluation: Evaluation) -> FloatArray:
+        return place - self.rate * gradient
+
+
+@final
+class Adam(Optimizer):
+    """Adam: m ← β₁m + (1-β₁)g, s ← β₂s + (1-β₂)g², v ← v - rate·m̂/(√ŝ + ε), m̂ = m/(1-β₁ᵏ), ŝ = s/(1-β₂ᵏ)."""
+
+    MEMORY, SQUARE_MEMORY, EPSILON = 0.9, 0.999, 1e-8
+
+    def __init__(self, rate: float) -> None:
+        super().__init__(rate)
+        self._count = 0
+        self._mean: FloatArray | float = 0.0
+        self._square: FloatArray | float = 0.0
+
+    def step(self, place: FloatArray, gradient: FloatArray, evaluation: Evaluation) -> FloatArray:
+        self._count += 1
+        self._mean = self.MEMORY * self._mean + (1.0 - self.MEMORY) * gradient
+        self._square = self.SQUARE_MEMORY * self._square + (1.0 - self.SQUARE_MEMORY) * gradient**2
+        mean = self._mean / (1.0 - self.MEMORY**self._count)
+        square = self._square / (1.0 - self.SQUARE_MEMORY**self._count)
+        return place - self.rate * mean / (np.sqrt(square) + self.EPSILON)
+
+
+@final
+class ExpectationMaximization(Optimizer):
+    """The exact step for the weights: S_i ← R_i/Σ_j R_j, as z_i = log R_i - log Σ_j R_j; it has no rate."""
+
+    def step(self, place: FloatArray, gradient: FloatArray, evaluation: Evaluation) -> FloatArray:
+        responsibilities = evaluation.require_gradients().responsibilities
+        total = float(responsibilities.sum())
+        if total == 0.0:  # beside a background no point may have a share at any node: all stay
+            return place
+        with np.errstate(divide="ignore"):
+            logs: FloatArray = np.log(responsibilities)
+        logs -= math.log(total)
+        return logs
+
+
+OPTIMIZERS: Final[dict[str, type[Optimizer]]] = {"gradient": Gradient, "em": ExpectationMaximization, "adam": Adam}
 
 
 @final
@@ -68,6 +188,10 @@ class DescentStep:
         """Return the numbers alone."""
         at = self.evaluation
         return CourseRow(self.step, at.loss, at.kl, self.norm, self.gap, at.problem.kernel.bandwidth)
+
+    def snapshot(self) -> Snapshot:
+        """Return the points alone."""
+        return Snapshot(self.step, self.evaluation.problem.angles, self.evaluation.weights)
 
 
 @final
@@ -107,7 +231,7 @@ class Descent:
     course
         One row a step, the start first.
     path
-        Start, end, and steps between, evenly spaced: `_Path.STEPS` at the most, fewer for many points.
+        Start, end, and steps between, evenly spaced: `Path.STEPS` at the most, fewer for many points.
     converged
         Whether it stopped because it was near enough, by the rule of `descend`.
     stopped
@@ -196,15 +320,15 @@ def descend(
     >>> done.converged, done.course[-1].gap <= 1e-8
     (True, True)
     """
-    optimizer = choice("optimizer", optimizer, tuple(MOVERS))
+    optimizer = choice("optimizer", optimizer, tuple(OPTIMIZERS))
     moving = _checked(steps, rate, wrt, optimizer, tolerance)
     coordinates = Coordinates(problem, moving)
     free = ~np.isneginf(problem.logits)
-    mover = MOVERS[optimizer](rate)
+    stepper = OPTIMIZERS[optimizer](rate)
     start = evaluation = evaluate(problem, moving)
     place = coordinates.of(problem)
     course: list[CourseRow] = []
-    path = _Path(len(free))
+    path = Path(len(free))
     end = _End(False, f"all {steps} steps are taken" if steps != 1 else "the 1 step is taken", False)
     for step in range(steps + 1):
         gradient = coordinates.gradient(evaluation)
@@ -212,7 +336,7 @@ def descend(
         gap = _gap(evaluation, free) if moving == ("logits",) and not is_noise else None
         now = DescentStep(step, evaluation, euclidean_norm(gradient), gap)
         course.append(now.row())
-        path.add(now)
+        path.add(now.snapshot())
         if watch is not None:
             watch(now)
         if not evaluation.is_finite:
@@ -228,7 +352,7 @@ def descend(
             break
         if step == steps:
             break
-        place = mover.step(place, gradient, evaluation)
+        place = stepper.step(place, gradient, evaluation)
         following = _evaluated(coordinates, place, moving)
         if following is None:
             reason = f"step {step + 1} leads to where the loss or a number is infinite: a smaller rate may not"
@@ -243,13 +367,13 @@ def descend(
         rate=rate,
         tolerance=tolerance,
         course=tuple(course),
-        path=path.whole(),
+        path=path.up_to(now.snapshot()),
         **end._asdict(),
     )
 
 
 @final
-class _Path:
+class Path:
     """Snapshots at every so many steps; when there are too many, every other one goes."""
 
     STEPS: Final = 512
@@ -259,21 +383,18 @@ class _Path:
         self._most = max(2, min(self.STEPS, self.NUMBERS // points))
         self._stride = 1
         self._kept: list[Snapshot] = []
-        self._last: Snapshot | None = None
 
-    def add(self, now: DescentStep) -> None:
-        """Keep where the points are, if it is their turn."""
-        self._last = Snapshot(now.step, now.evaluation.problem.angles, now.evaluation.weights)
+    def add(self, now: Snapshot) -> None:
+        """Keep a snapshot if its step is a multiple of the stride."""
         if now.step % self._stride == 0:
-            self._kept.append(self._last)
+            self._kept.append(now)
         if len(self._kept) > self._most:
             self._kept = self._kept[::2]
             self._stride *= 2
 
-    def whole(self) -> tuple[Snapshot, ...]:
+    def up_to(self, end: Snapshot) -> tuple[Snapshot, ...]:
         """Return what is kept, and the end."""
-        assert self._last is not None  # the start was added
-        return tuple(self._kept if self._kept[-1] is self._last else [*self._kept, self._last])
+        return tuple(self._kept if self._kept[-1].step == end.step else [*self._kept, end])
 
 
 class _End(NamedTuple):
@@ -282,11 +403,9 @@ class _End(NamedTuple):
     diverged: bool
 
 
-def _gap(evaluation: Evaluation, free: NDArray[np.bool_]) -> float:
+def _gap(evaluation: Evaluation, free: BoolArray) -> float:
     """Return max_i R_i/S_i - Σ_j R_j over the points that may have weight."""
-    per_weight = evaluation.gradients.per_weight
-    assert per_weight is not None  # the gradient was asked for
-    return max(0.0, -float(per_weight[free].min()))
+    return max(0.0, -float(evaluation.require_gradients().per_weight[free].min()))
 
 
 def _evaluated(coordinates: Coordinates, place: FloatArray, moving: Collection[str]) -> Evaluation | None:

@@ -1,4 +1,4 @@
-"""The loss and its gradients: SPEC section 2, on logarithms.
+"""The loss and its gradients, on logarithms.
 
 With S_j the softmax of the logits, t_m, w_m the quadrature and p̃(x) = (1-E) C Σ_j S_j K_h(x ⊖ x_j) + E/(b-a),
 
@@ -8,9 +8,9 @@ With S_j the softmax of the logits, t_m, w_m the quadrature and p̃(x) = (1-E) C
     ∂L/∂x_i    = S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂d (t_m ⊖ x_i)
     ∂L/∂log h  = -Σ_i S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂log h (t_m ⊖ x_i)
 
-(and, for the rule `exact`, what the moving edges of compact kernels add: see `edges`),
-so the loss is one kernel sum, read at the nodes, and each gradient is one more, read at the points. Every product
-is formed as exp of a sum of logarithms: S_i may be 0 where its factor is infinite.
+(and, for the rule `exact`, what the moving edges of compact kernels add: see `kdegrad.exact.edges`), so the loss is one
+kernel sum at the nodes, and each gradient is one more at the points. Every product is formed as exp of a sum of
+logarithms: S_i may be 0 where its factor is infinite.
 """
 
 from __future__ import annotations
@@ -26,21 +26,21 @@ from numpy.typing import ArrayLike
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.logs import Scaled
+from kdegrad.mixture import kernel_sums, log_mixture, log_share
 from kdegrad.problem import Problem
+from kdegrad.quadrature import Rule
 from kdegrad.settings import Options, require_known, several
-from kdegrad.sums import KernelSums, make_sums
+from kdegrad.sums import KernelSums
 from kdegrad.text import nearest
 
 WRT: Final = ("logits", "angles", "bandwidth")
-NOTICEABLE: Final = 1e-6  # of a lost share: beyond it a gradient says little, and proves nothing
+NOTICEABLE: Final = 1e-6  # of a lost share: beyond it rounding dominates a gradient
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Gradients:
-    """The derivatives of the loss; None where no gradient was asked for, NaN where the loss is infinite.
-
-    Those of the logits come with the others.
+    """The derivatives of the loss; NaN where the loss is infinite.
 
     Attributes
     ----------
@@ -48,14 +48,17 @@ class Gradients:
         ∂L/∂z_i, shape (N,).
     per_weight
         ∂L/∂z_i / S_i = Σ_j R_j - R_i/S_i, shape (N,), defined for a point of weight 0 too; infinite where it overflows.
+    responsibilities
+        R_i, shape (N,), each point's mean share in the density over the target.
     angles
-        ∂L/∂x_i, shape (N,), per unit of the angles.
+        ∂L/∂x_i, shape (N,), per unit of the angles; None unless asked for.
     log_bandwidth
-        ∂L/∂log h.
+        ∂L/∂log h; None unless asked for.
     """
 
-    logits: FloatArray | None = None
-    per_weight: FloatArray | None = None
+    logits: FloatArray
+    per_weight: FloatArray
+    responsibilities: FloatArray
     angles: FloatArray | None = None
     log_bandwidth: float | None = None
 
@@ -63,18 +66,18 @@ class Gradients:
 @final
 @dataclass(frozen=True, eq=False)
 class Diagnostics:
-    """What tells how a number came about.
+    """How the numbers were found.
 
     Attributes
     ----------
     log_density
         log p̃ at the nodes, shape (B,).
     uncovered
-        The nodes where the density is 0, in the unit of the angles: what makes a loss infinite.
+        The nodes where the density is 0, in the unit of the angles: these make a loss infinite.
     quadrature_error
         An estimate of the error of the rule ``exact``; None for the other rules.
     sums
-        Which summation was used.
+        The summation that was used.
     """
 
     log_density: FloatArray
@@ -86,55 +89,73 @@ class Diagnostics:
 @final
 @dataclass(frozen=True, eq=False)
 class Evaluation:
-    """The loss of a problem, with what was asked for beside it.
+    """The loss of a problem, with the gradients that were asked for.
 
     Attributes
     ----------
     problem
         What was evaluated.
+    rule
+        The nodes and weights of the quadrature.
     loss
         L, in nats; infinite if the density is 0 at a node.
     kl
         L - log(b-a), the divergence from the target; None where a single node stands without a target.
     weights
         S_i, shape (N,).
-    responsibilities
-        R_i, shape (N,), each point's mean share in the density over the target; None if no gradient was asked for.
     gradients
-        See `Gradients`.
+        See `Gradients`; None if none was asked for.
     diagnostics
         See `Diagnostics`.
     """
 
     problem: Problem
+    rule: Rule
     loss: float
     kl: float | None
     weights: FloatArray
-    responsibilities: FloatArray | None
-    gradients: Gradients
+    gradients: Gradients | None
     diagnostics: Diagnostics
 
     @property
+    def responsibilities(self) -> FloatArray | None:
+        """R_i, shape (N,); None if no gradient was asked for."""
+        return None if self.gradients is None else self.gradients.responsibilities
+
+    def require_gradients(self) -> Gradients:
+        """Return the gradients.
+
+        Raises
+        ------
+        SettingError
+            If none was asked for.
+        """
+        if self.gradients is None:
+            raise SettingError("wrt", f"no gradient was asked for: name one or more of {', '.join(WRT)}")
+        return self.gradients
+
+    @property
     def is_finite(self) -> bool:
-        """Whether the loss is a number, and so are the gradients that were asked for."""
-        found = self.gradients
-        numbers = [number for number in (found.logits, found.angles, found.log_bandwidth) if number is not None]
-        return math.isfinite(self.loss) and all(bool(np.isfinite(number).all()) for number in numbers)
+        """Whether the loss and the gradients that were asked for are finite."""
+        if self.gradients is None:
+            return math.isfinite(self.loss)
+        found = (self.loss, self.gradients.logits, self.gradients.angles, self.gradients.log_bandwidth)
+        return all(bool(np.isfinite(number).all()) for number in found if number is not None)
 
     @property
     def approximates_integral(self) -> bool:
-        """Whether the loss is finite and stands, by bins, for an integral over a target."""
-        return math.isfinite(self.loss) and self.problem.rule.name in ("midpoint", "gauss")
+        """Whether the loss is finite and approximates, by bins, an integral over a target."""
+        return math.isfinite(self.loss) and self.problem.rule_name in ("midpoint", "gauss")
 
     @property
     def lost_share(self) -> float:
         """What Σ_i R_i lacks of 1 by rounding: noticeable where |log p| is beyond 10¹⁰; 0 with a background."""
-        if self.responsibilities is None or self.problem.settings.background > 0.0:
+        if self.gradients is None or self.problem.settings.background > 0.0:
             return 0.0
-        return 1.0 - float(self.responsibilities.sum())
+        return 1.0 - float(self.gradients.responsibilities.sum())
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as not finite, not warned of
+@np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as not finite, without a warning
 def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evaluation:
     """Return the loss of `problem` and its gradients with respect to what `wrt` names.
 
@@ -143,7 +164,8 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     problem
         Points, target, kernel and quadrature.
     wrt
-        Any of ``logits``, ``angles``, ``bandwidth``, or one of them; empty for the loss alone.
+        Any of ``logits``, ``angles``, ``bandwidth``, or one of them; empty for the loss alone. The gradient of the
+        logits comes with the others.
 
     Raises
     ------
@@ -151,32 +173,29 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         For an unknown name in `wrt`.
     """
     wrt = checked_wrt(wrt)
-    sums, log_density, loss = _forward(problem)
-    responsibilities, gradients = None, Gradients()
+    rule, error = _quadrature(problem)
+    sums, log_density, loss = _forward(problem, rule)
+    gradients = None
     if wrt and math.isfinite(loss):
-        responsibilities, gradients = _gradients(problem, sums, log_density, wrt)
+        gradients = _gradients(problem, rule, sums, log_density, wrt)
     elif wrt:
         undefined = np.full(len(problem.angles), np.nan)
-        responsibilities, gradients = (
-            undefined,
-            Gradients(
-                undefined,
-                undefined,
-                angles=undefined if "angles" in wrt else None,
-                log_bandwidth=math.nan if "bandwidth" in wrt else None,
-            ),
+        gradients = Gradients(
+            *(undefined, undefined, undefined),
+            angles=undefined if "angles" in wrt else None,
+            log_bandwidth=math.nan if "bandwidth" in wrt else None,
         )
     return Evaluation(
         problem=problem,
+        rule=rule,
         loss=loss,
-        kl=None if problem.width is None else loss - math.log(problem.width),
+        kl=None if problem.target is None else loss - math.log(problem.target.width),
         weights=np.exp(problem.log_weights),
-        responsibilities=responsibilities,
         gradients=gradients,
         diagnostics=Diagnostics(
             log_density=log_density,
-            uncovered=problem.rule.nodes[np.isneginf(log_density)],
-            quadrature_error=problem.rule.error,
+            uncovered=rule.nodes[np.isneginf(log_density)],
+            quadrature_error=error,
             sums=sums.name,
         ),
     )
@@ -202,51 +221,65 @@ def exact_loss(problem: Problem) -> float:
     return evaluate(problem.replace(rule="exact"), wrt=()).loss
 
 
+def nodes_of(problem: Problem) -> Rule:
+    """Return the nodes and weights of the problem's quadrature; those of the rule ``exact`` depend on the density."""
+    return _quadrature(problem)[0]
+
+
 def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield for each node t_m the responsibilities r_i(t_m) and S_i Σ_j r_j - r_i, each of shape (N,)."""
     problem = evaluation.problem
-    log_shares = problem.log_weights + problem.log_share
-    for node, log_density in zip(problem.rule.nodes, evaluation.diagnostics.log_density, strict=True):
+    log_shares = problem.log_weights + log_share(problem)
+    for node, log_density in zip(evaluation.rule.nodes, evaluation.diagnostics.log_density, strict=True):
         d = problem.domain.difference(np.asarray(node), problem.angles)
         responsibilities = np.exp(log_shares + problem.kernel.log_density(d) - log_density)
         yield responsibilities, _logit_gradient(problem, evaluation.weights, responsibilities)
 
 
-def _forward(problem: Problem) -> tuple[KernelSums, FloatArray, float]:
+def _quadrature(problem: Problem) -> tuple[Rule, float | None]:
+    """Return the rule, and an estimate of its error for the rule ``exact``."""
+    if problem.rule_name != "exact":
+        return problem.rule, None
+    from kdegrad.exact import exact_rule  # few problems need it: the others start without loading it
+
+    return exact_rule(problem)
+
+
+def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, FloatArray, float]:
     """Return the sums, log p̃ at the nodes, and the loss."""
-    sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, problem.rule.nodes)
-    log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
-    return sums, log_density, -float((problem.rule.weights * log_density).sum())  # not @: BLAS wakes its threads for it
+    sums = kernel_sums(problem, rule.nodes)
+    log_density = log_mixture(problem, sums.at_nodes(problem.log_weights))
+    return sums, log_density, -float((rule.weights * log_density).sum())  # not @, for which BLAS starts its threads
 
 
-def _log_pull(problem: Problem, log_density: FloatArray) -> FloatArray:
-    """Return log((1-E) C w_m/p̃_m), shape (B,): how a node pulls at what reaches it."""
-    log_pull: FloatArray = np.log(problem.rule.weights)
-    log_pull -= log_density
-    log_pull += problem.log_share
-    return log_pull
+def _log_node_weights(problem: Problem, rule: Rule, log_density: FloatArray) -> FloatArray:
+    """Return log((1-E) C w_m/p̃_m), shape (B,): the weight of a node's kernel in the gradients."""
+    logs: FloatArray = np.log(rule.weights)
+    logs -= log_density
+    logs += log_share(problem)
+    return logs
 
 
 def _gradients(
-    problem: Problem, sums: KernelSums, log_density: FloatArray, wrt: Collection[str]
-) -> tuple[FloatArray, Gradients]:
-    """Return the mean responsibilities R_i and the gradients that are asked for."""
-    log_pull = _log_pull(problem, log_density)
-    responsibilities, ratios = sums.shares(problem.log_weights, log_pull)
+    problem: Problem, rule: Rule, sums: KernelSums, log_density: FloatArray, wrt: Collection[str]
+) -> Gradients:
+    """Return the gradients that are asked for."""
+    log_node_weights = _log_node_weights(problem, rule, log_density)
+    responsibilities, ratios = sums.shares(problem.log_weights, log_node_weights)
     per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
-        angles = _weighted(problem, sums.slope_at_points(log_pull))
+        angles = _weighted(problem, sums.slope_at_points(log_node_weights))
     if "bandwidth" in wrt:
-        log_bandwidth = -float(_weighted(problem, sums.bandwidth_slope_at_points(log_pull)).sum())
-    if problem.rule.name == "exact" and (angles is not None or log_bandwidth is not None):
-        from kdegrad.exact import edge_terms  # what few need is loaded for them alone
+        log_bandwidth = -float(_weighted(problem, sums.bandwidth_slope_at_points(log_node_weights)).sum())
+    if problem.rule_name == "exact" and (angles is not None or log_bandwidth is not None):
+        from kdegrad.exact import edge_terms  # as in `_quadrature`
 
-        edges = edge_terms(problem, log_density)
+        edges = edge_terms(problem, rule, log_density)
         angles = None if angles is None else angles + edges.angles
         log_bandwidth = None if log_bandwidth is None else log_bandwidth + edges.log_bandwidth
     logits = _logit_gradient(problem, np.exp(problem.log_weights), responsibilities)
-    return responsibilities, Gradients(logits, per_weight, angles, log_bandwidth)
+    return Gradients(logits, per_weight, responsibilities, angles, log_bandwidth)
 
 
 def _logit_gradient(problem: Problem, weights: FloatArray, responsibilities: FloatArray) -> FloatArray:
@@ -302,12 +335,13 @@ def loss_and_grad(
 ) -> tuple[float, FloatArray]:
     """Return the loss and the gradient of the logits in one pass. Parameters as for `loss`."""
     problem = _problem(angles, logits, options)
-    sums, log_density, loss = _forward(problem)
+    rule = nodes_of(problem)
+    sums, log_density, loss = _forward(problem, rule)
     if not math.isfinite(loss):
         return loss, np.full(len(problem.angles), np.nan)
-    log_pull = _log_pull(problem, log_density)
+    log_node_weights = _log_node_weights(problem, rule, log_density)
     if problem.settings.background == 0.0:  # one array of N is all it takes
-        return loss, sums.excess(problem.log_weights, log_pull)
+        return loss, sums.excess(problem.log_weights, log_node_weights)
     return loss, _logit_gradient(
-        problem, np.exp(problem.log_weights), sums.shares(problem.log_weights, log_pull).shares
+        problem, np.exp(problem.log_weights), sums.shares(problem.log_weights, log_node_weights).shares
     )

@@ -13,10 +13,11 @@ from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray, require_everywhere, vector
 from kdegrad.domain import Circle, Domain, Line
-from kdegrad.errors import InputError
+from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
-from kdegrad.quadrature import Rule, make_rule
+from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.settings import Options, Settings, from_options
+from kdegrad.targets import Interval
 from kdegrad.weights import log_softmax
 
 
@@ -81,14 +82,37 @@ class Problem:
             object.__setattr__(self, name, part)
 
     @property
-    def target(self) -> tuple[float, float] | None:
+    def target(self) -> Interval | None:
         """The interval (a, b), or None where a single node stands without one."""
-        return self.settings.target
+        return None if self.settings.target is None else Interval(*self.settings.target)
+
+    @property
+    def interval(self) -> Interval:
+        """The target's interval.
+
+        Raises
+        ------
+        SettingError
+            Where a single node stands without one.
+        """
+        if self.target is None:
+            raise SettingError("target", "a single node stands for the target: give --target LOW HIGH too")
+        return self.target
 
     @property
     def width(self) -> float | None:
         """The target's width b - a."""
-        return None if self.target is None else float(self.target[1]) - float(self.target[0])
+        return None if self.target is None else self.target.width
+
+    @property
+    def centre(self) -> float:
+        """The single node where there is one, else the middle of the target."""
+        return self.interval.centre if self.settings.at is None else self.settings.at
+
+    @property
+    def rule_name(self) -> str:
+        """The name of the quadrature rule: ``at`` for a single node."""
+        return self.settings.rule if self.settings.at is None else "at"
 
     @cached_property
     def log_weights(self) -> FloatArray:
@@ -99,28 +123,21 @@ class Problem:
 
     @cached_property
     def rule(self) -> Rule:
-        """The nodes and weights; for the rule ``exact`` they are found here, at the first use."""
-        settings = self.settings
-        if settings.rule != "exact" or settings.at is not None:
-            return make_rule(settings)
-        from kdegrad.exact import exact_rule  # what few need is loaded for them alone
+        """The nodes and weights of the rules of bins; a single node comes before `rule` and `bins`.
 
-        return exact_rule(self)
-
-    @property
-    def log_share(self) -> float:
-        """Return log((1-E) C), what stands before the sum over the points."""
-        return math.log1p(-self.settings.background) + math.log(self.settings.scale)
-
-    def log_mixture(self, log_kernel_sums: FloatArray) -> FloatArray:
-        """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logarithm of the sum."""
-        log_density = log_kernel_sums + self.log_share
-        background = self.settings.background
-        if background == 0.0:
-            return log_density
-        assert self.width is not None  # Settings saw to it
-        mixture: FloatArray = np.logaddexp(log_density, math.log(background) - math.log(self.width))
-        return mixture
+        Raises
+        ------
+        SettingError
+            For the rule ``exact``, whose nodes depend on the density: see `kdegrad.Evaluation.rule`.
+        """
+        match self.rule_name:
+            case "at":
+                return single(self.centre)
+            case "midpoint":
+                return midpoint(*self.interval, self.settings.bins)
+            case "gauss":
+                return gauss(*self.interval, self.settings.bins)
+        raise SettingError("rule", "the rule exact has no nodes before the problem is evaluated: see Evaluation.rule")
 
     def replace(self, **changes: Any) -> Problem:
         """Return the problem with other angles, logits, labels or options; the rest stays."""

@@ -10,21 +10,15 @@ from typing import final
 import numpy as np
 
 from kdegrad.arrays import FloatArray
-from kdegrad.settings import Settings
 
 
 @final
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """Nodes t_m in the unit of the angles, shape (B,), and weights w_m that sum to 1, shape (B,).
+    """Nodes t_m in the unit of the angles, shape (B,), and weights w_m that sum to 1, shape (B,)."""
 
-    `error` estimates how far a loss over these nodes is from the integral; None where nobody asked.
-    """
-
-    name: str
     nodes: FloatArray
     weights: FloatArray
-    error: float | None = None
 
     def __post_init__(self) -> None:
         self.nodes.flags.writeable = False
@@ -41,28 +35,18 @@ def midpoint(low: float, high: float, bins: int) -> Rule:
     nodes = np.arange(0.5, bins)
     nodes *= (high - low) / bins
     nodes += low
-    return Rule("midpoint", nodes, np.full(bins, 1.0 / bins))
+    return Rule(nodes, np.full(bins, 1.0 / bins))
 
 
 def gauss(low: float, high: float, bins: int) -> Rule:
     """Return the Gauss-Legendre rule with B nodes on [a, b]."""
     points, weights = legendre(bins)
-    return Rule("gauss", 0.5 * (low + high) + 0.5 * (high - low) * points, weights / weights.sum())
+    return Rule(0.5 * (low + high) + 0.5 * (high - low) * points, weights / weights.sum())
 
 
 def single(node: float) -> Rule:
     """Return the rule of one node: the note's "only one of the bins (with angle x)"."""
-    return Rule("at", np.array([float(node)]), np.ones(1))
-
-
-def make_rule(settings: Settings) -> Rule:
-    """Return the rule that `settings` name, ``midpoint`` or ``gauss``; `at` comes before `rule` and `bins`."""
-    if settings.at is not None:
-        return single(settings.at)
-    assert settings.target is not None  # Settings saw to it
-    low, high = settings.target
-    make = {"midpoint": midpoint, "gauss": gauss}[settings.rule]
-    return make(float(low), float(high), int(settings.bins))
+    return Rule(np.array([float(node)]), np.ones(1))
 
 
 @lru_cache(maxsize=8)  # a rule takes longer to find than a small problem to solve

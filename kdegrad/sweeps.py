@@ -20,12 +20,11 @@ from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.domain import Circle
 from kdegrad.errors import SettingError
 from kdegrad.kernel import KERNELS, make_kernel
+from kdegrad.mixture import kernel_sums
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
 from kdegrad.settings import is_real, several
-from kdegrad.sums import make_sums
 from kdegrad.text import nearest
-from kdegrad.view import centre
 
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
 STEPS: Final = 11
@@ -214,7 +213,7 @@ def moved_away(problem: Problem, distance: float) -> FloatArray:
     SettingError
         For a D that would carry a point past the centre (D < 0) or, on a circle, past the antipode.
     """
-    offsets = problem.domain.difference(problem.angles, np.asarray(centre(problem)))
+    offsets = problem.domain.difference(problem.angles, np.asarray(problem.centre))
     reach = np.abs(offsets)
     closest, farthest = float(reach.min()), float(reach.max())
     if distance < -closest:
@@ -239,11 +238,9 @@ def _exactly(value: float) -> str:
 def measure(evaluation: Evaluation, value: Value) -> SweepStep:
     """Return what a sweep keeps of an evaluation with the gradient of the logits."""
     kernel = evaluation.problem.kernel.name
-    if not evaluation.is_finite:
+    if not evaluation.is_finite or evaluation.gradients is None:
         return SweepStep(value, kernel)
     gradient, per_weight = evaluation.gradients.logits, evaluation.gradients.per_weight
-    assert gradient is not None  # it was asked for
-    assert per_weight is not None
     size = np.abs(gradient)
     return SweepStep(
         value=value,
@@ -268,8 +265,8 @@ def only_pushed_down(evaluation: Evaluation) -> float:
     round-off is equal. O(N·B) time, in blocks.
     """
     problem = evaluation.problem
-    nodes = problem.rule.nodes
-    log_means = make_sums(problem.settings.sums, problem.kernel, problem.angles, nodes).at_nodes(problem.log_weights)
+    nodes = evaluation.rule.nodes
+    log_means = kernel_sums(problem, nodes).at_nodes(problem.log_weights)
     slack = _ROUND_OFF * (1.0 + np.abs(log_means))
     pulled = np.zeros(len(problem.angles), dtype=bool)
     pushed = np.zeros(len(problem.angles), dtype=bool)
@@ -306,8 +303,8 @@ def _kernel_names(problem: Problem, over: str, kernels: str | Sequence[str] | No
 
 
 def _check_over(problem: Problem, over: str) -> None:
-    if over == "bins" and problem.rule.name in ("at", "exact"):
-        reason = "one bin stands for all" if problem.rule.name == "at" else "the exact integral has none"
+    if over == "bins" and problem.rule_name in ("at", "exact"):
+        reason = "one bin stands for all" if problem.rule_name == "at" else "the exact integral has none"
         raise SettingError("over", f"bins: {reason}: take the rule midpoint or gauss")
     if over == "background" and problem.target is None:
         raise SettingError("over", "background spreads over the target's width: give --target LOW HIGH too")

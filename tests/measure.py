@@ -25,8 +25,7 @@ def measure(problem: Problem, widest: float = np.inf) -> dict[str, float] | None
     if true.loss_bound > widest:
         return None
     found = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
-    gradients = found.gradients
-    assert gradients.logits is not None
+    gradients = found.require_gradients()
     assert gradients.angles is not None
     assert gradients.log_bandwidth is not None
     if mp.isinf(true.loss):
@@ -36,7 +35,7 @@ def measure(problem: Problem, widest: float = np.inf) -> dict[str, float] | None
     angle_bounds = true.angle_bounds
     if found.diagnostics.sums != "dense":
         h = float(problem.settings.bandwidth)
-        apart = problem.domain.difference(problem.rule.nodes[:, np.newaxis], problem.angles)
+        apart = problem.domain.difference(found.rule.nodes[:, np.newaxis], problem.angles)
         per_unit = min(1.0, float(np.abs(apart).max()) / h) / h
         parts = zip(true.angle_bounds, true.logit_bounds, true.weights, true.responsibilities, strict=True)
         angle_bounds = [bound + each * r / max(s, r, mpf("1e-300")) * per_unit for bound, each, s, r in parts]

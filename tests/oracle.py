@@ -20,6 +20,7 @@ import numpy as np
 from mpmath import mp, mpf
 
 from kdegrad import Problem
+from kdegrad.objective import nodes_of
 
 DIGITS = 50
 EPS = float(np.finfo(np.float64).eps)
@@ -374,8 +375,9 @@ def _truth(problem: Problem) -> Truth:
     period, h = settings.circumference, mpf(float(settings.bandwidth))
     k = kernel(problem.kernel.name, float(settings.bandwidth), period, float(settings.df))
     angles = [float(x) for x in problem.angles]
-    nodes = [float(t) for t in problem.rule.nodes]
-    rule_weights = [mpf(float(w)) for w in problem.rule.weights]
+    rule = nodes_of(problem)
+    nodes = [float(t) for t in rule.nodes]
+    rule_weights = [mpf(float(w)) for w in rule.weights]
     share = (1 - mpf(float(settings.background))) * mpf(float(settings.scale))
     floor = mpf(0)
     if settings.background:

@@ -19,6 +19,7 @@ from typing import Any, TypeVar
 import numpy as np
 
 from kdegrad import KdegradError, Problem, evaluate
+from kdegrad.objective import nodes_of
 from kdegrad.properties.cases import input_case
 from kdegrad.properties.judge import PROPERTIES, judge
 from tests import problems
@@ -91,7 +92,7 @@ def fault(problem: Problem) -> str:
             return "an infinite loss with no node uncovered, or with gradients that are numbers"
     elif abs(found.weights.sum() - 1.0) > 1e-12 or np.isnan(found.gradients.logits).any():
         return "weights that do not sum to 1, or no gradient"
-    elif not found.is_finite and (problem.rule.name != "exact" or problem.kernel.name not in COMPACT):
+    elif not found.is_finite and (problem.rule_name != "exact" or problem.kernel.name not in COMPACT):
         return "an infinite gradient without a bare edge"
     for verdict in (judge(p, input_case(problem, 0, "drawn")) for p in GROUND):
         if verdict.verdict == "fail":
@@ -101,12 +102,12 @@ def fault(problem: Problem) -> str:
 
 def accuracy(problem: Problem) -> dict[str, float] | str:
     """Return the largest errors over their bounds, by number; or why they were not asked for."""
-    if problem.rule.bins * len(problem.angles) > MOST_PAIRS:
+    if nodes_of(problem).bins * len(problem.angles) > MOST_PAIRS:
         return "the rule exact, with too many nodes for mpmath"
     bounded = measure(problem, FEW_DIGITS)
     if bounded is None:
         return "the bound itself leaves few digits"
-    if problem.rule.name == "exact" and problem.kernel.name in COMPACT:  # their edges add what is no sum over nodes
+    if problem.rule_name == "exact" and problem.kernel.name in COMPACT:  # their edges add what is no sum over nodes
         bounded = {name: ratio for name, ratio in bounded.items() if name in ("loss", "logits")}
     return bounded
 

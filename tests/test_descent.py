@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kdegrad as kg
-from kdegrad.descent import DescentStep, _Path
+from kdegrad.descent import DescentStep, Path
 from tests.readme import ROOT
 
 TWO_SIDED = kg.load(ROOT / "sample_inputs" / "two_sided.yaml")
@@ -186,13 +186,14 @@ def test_watch_sees_each_step_and_the_path_keeps_both_ends() -> None:
 
 @pytest.mark.parametrize("points", [1, 10**5, 10**7])
 def test_the_path_is_thinned_evenly(points: int) -> None:
-    path = _Path(points)
+    path = Path(points)
     evaluation = kg.evaluate(TWO_SIDED)
     for step in range(3001):
-        path.add(DescentStep(step, evaluation, 0.0, None))
-    kept = [shot.step for shot in path.whole()]
+        end = DescentStep(step, evaluation, 0.0, None).snapshot()
+        path.add(end)
+    kept = [shot.step for shot in path.up_to(end)]
     assert (kept[0], kept[-1]) == (0, 3000)
-    assert len(kept) <= min(_Path.STEPS, max(2, _Path.NUMBERS // points)) + 1
+    assert len(kept) <= min(Path.STEPS, max(2, Path.NUMBERS // points)) + 1
     assert len(set(np.diff(kept[:-1]))) <= 1
 
 

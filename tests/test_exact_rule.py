@@ -7,9 +7,10 @@ import pytest
 
 import kdegrad as kg
 from kdegrad import Problem
+from kdegrad.exact import exact_rule
 from kdegrad.exact.kinks import breakpoints, rounding_unit
-from kdegrad.exact.panels import panel_rule
-from kdegrad.objective import exact_loss
+from kdegrad.exact.refinement import panel_rule
+from kdegrad.objective import exact_loss, nodes_of
 from tests.integrals import drawn, integrals
 
 WRT = ("logits", "angles", "bandwidth")
@@ -67,19 +68,19 @@ def test_the_estimate_believes_in_a_steep_fall_and_judges_each_function_alone():
 def test_between_kinks_nothing_is_halved(kernel):
     """A few points, bandwidths apart: 16 nodes are enough for each stretch, where a kink inside would ask for 100."""
     problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
-    assert problem.rule.bins <= 16 * 5
+    assert nodes_of(problem).bins <= 16 * 5
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "uniform", "biweight"])
 def test_the_estimate_of_an_easy_problem_is_of_some_roundings(kernel):
     problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
-    assert 0.1 * EPS < problem.rule.error < 1e3 * EPS
+    assert 0.1 * EPS < exact_rule(problem)[1] < 1e3 * EPS
 
 
 def test_the_estimate_for_jumps_is_a_rounding_of_each_edge():
     """Three stretches between the edges at -1 and 7, and the ends; places are rounded at a size of 12."""
     problem = Problem([3.0], target=(-10, 12), bandwidth=4.0, kernel="uniform", background=0.1, rule="exact")
-    assert problem.rule.error == pytest.approx(EPS * (4.0 + 3 * 12.0 / 22.0), rel=1e-12, abs=0.0)
+    assert exact_rule(problem)[1] == pytest.approx(EPS * (4.0 + 3 * 12.0 / 22.0), rel=1e-12, abs=0.0)
 
 
 # --- Where it is split ------------------------------------------------------------------------------------------------
@@ -217,14 +218,14 @@ def test_noise_is_not_taken_for_a_kink():
     angles = 1e9 + rng.uniform(-20.0, 20.0, 7)
     for kernel in ("gaussian", "laplace", "cauchy", "triweight"):
         problem = Problem(angles, target=(1e9 - 10, 1e9 + 10), bandwidth=17.0, kernel=kernel, rule="exact")
-        assert problem.rule.bins < 1000
+        assert nodes_of(problem).bins < 1000
         near = kg.evaluate(problem.replace(angles=angles - 1e9, target=(-10, 10)), wrt=()).loss
         assert kg.evaluate(problem, wrt=()).loss == pytest.approx(near, abs=1e-7)
 
 
 def test_points_a_million_bandwidths_away():
     problem = Problem([-1e6, 1e6 + 3.0, 1e6 + 5.0], target=(-2, 2), bandwidth=1.0, kernel="gaussian", rule="exact")
-    assert problem.rule.bins < 1000
+    assert nodes_of(problem).bins < 1000
     assert kg.evaluate(problem).loss == pytest.approx(5e11, rel=1e-4)
 
 
@@ -233,21 +234,21 @@ def test_points_a_million_bandwidths_away():
 
 def test_it_is_a_plain_rule():
     problem = Problem([0.0, 7.0], target=(-3, 9), bandwidth=4.0, bins=5, rule="exact")
-    rule = problem.rule
-    assert rule is problem.rule
-    assert rule.name == "exact"
-    assert rule.bins == len(rule.weights) == len(kg.evaluate(problem).diagnostics.log_density)
+    evaluation = kg.evaluate(problem)
+    rule = evaluation.rule
+    assert problem.rule_name == "exact"
+    assert rule.bins == len(rule.weights) == len(evaluation.diagnostics.log_density)
     assert rule.weights.sum() == pytest.approx(1.0, abs=1e-15)
     assert (np.diff(rule.nodes) > 0.0).all()
     assert -3.0 < rule.nodes[0] < rule.nodes[-1] < 9.0
-    assert problem.replace(rule="gauss").rule.error is None
-    assert problem.replace(at=2.0).rule.name == "at"
+    assert kg.evaluate(problem.replace(rule="gauss")).diagnostics.quadrature_error is None
+    assert problem.replace(at=2.0).rule_name == "at"
 
 
 def test_few_nodes_where_points_are_dense():
     angles = np.random.default_rng(6).uniform(-30.0, 30.0, 2000)
-    assert Problem(angles, target=(-30, 30), bandwidth=10.0, rule="exact").rule.bins <= 8 * len(angles)
-    assert Problem(angles, target=(-30, 30), bandwidth=10.0, kernel="gaussian", rule="exact").rule.bins <= 300
+    assert nodes_of(Problem(angles, target=(-30, 30), bandwidth=10.0, rule="exact")).bins <= 8 * len(angles)
+    assert nodes_of(Problem(angles, target=(-30, 30), bandwidth=10.0, kernel="gaussian", rule="exact")).bins <= 300
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "uniform", "von-mises", "biweight"])
@@ -265,11 +266,11 @@ def test_the_order_of_the_points_does_not_matter():
     options = drawn("gaussian", False, "among")
     problem = Problem(**options)
     turned = problem.replace(angles=problem.angles[::-1], logits=problem.logits[::-1])
-    np.testing.assert_allclose(problem.rule.nodes, turned.rule.nodes, rtol=0.0, atol=0.0)
+    np.testing.assert_allclose(nodes_of(problem).nodes, nodes_of(turned).nodes, rtol=0.0, atol=0.0)
 
 
 def test_a_sliver_of_a_target():
     """Narrower than any panel may be: one node, and an estimate that owns up to it."""
     problem = Problem([0.0], target=(1.0, 1.0 + 8.0 * EPS), kernel="laplace", rule="exact")
     assert kg.evaluate(problem).loss == pytest.approx(math.log(2.0) + 1.0, abs=1e-14)
-    assert problem.rule.bins == 1
+    assert nodes_of(problem).bins == 1

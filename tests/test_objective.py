@@ -90,7 +90,7 @@ def loss_of(problem, **changes):
 def test_responsibilities_by_bin_average_to_the_mean_ones(options):
     evaluation = evaluate(Problem(POINTS, LOGITS, **options))
     by_bin = list(responsibilities_by_bin(evaluation))
-    rule = evaluation.problem.rule
+    rule = evaluation.rule
     assert len(by_bin) == rule.bins
     shares, gradients = (np.array(part) for part in zip(*by_bin, strict=True))
     np.testing.assert_allclose(rule.weights @ shares, evaluation.responsibilities, rtol=LAW)
@@ -249,8 +249,9 @@ def test_only_what_is_asked_for_is_there():
     problem = Problem(POINTS, LOGITS, **PLAIN)
     nothing = evaluate(problem, wrt=())
     assert nothing.responsibilities is None
-    assert nothing.gradients.logits is None
-    assert nothing.gradients.per_weight is None
+    assert nothing.gradients is None
+    with pytest.raises(SettingError, match="no gradient was asked for"):
+        nothing.require_gradients()
     assert evaluate(problem).gradients.angles is None
     assert evaluate(problem).gradients.log_bandwidth is None
     assert evaluate(problem, wrt=["bandwidth"]).gradients.log_bandwidth is not None

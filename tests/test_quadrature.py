@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 from mpmath import mp, mpf
 
-from kdegrad import Settings
-from kdegrad.quadrature import gauss, legendre, make_rule, midpoint, single
+from kdegrad import Problem, SettingError
+from kdegrad.quadrature import gauss, legendre, midpoint, single
 from tests import oracle
 
 # Nodes of [-1, 1] are good to a few roundings of 1.
@@ -111,8 +111,9 @@ def test_ten_million_bins_lose_no_digits():
 
 
 def test_at_is_one_node_and_comes_before_rule_and_bins():
-    rule = make_rule(Settings(at=12.5, target=(0, 1), rule="gauss", bins=7))
-    assert (rule.name, rule.bins) == ("at", 1)
+    problem = Problem([0.0], at=12.5, target=(0, 1), rule="gauss", bins=7)
+    rule = problem.rule
+    assert (problem.rule_name, rule.bins) == ("at", 1)
     np.testing.assert_array_equal(rule.nodes, [12.5])
     np.testing.assert_array_equal(rule.weights, [1.0])
     assert single(12).nodes.dtype == np.float64
@@ -125,7 +126,12 @@ def test_a_rule_stays_as_it_was_made():
             numbers[0] = 0.5
 
 
-def test_make_rule_makes_what_the_settings_name():
-    assert make_rule(Settings(target=(0, 1))).name == "midpoint"
-    assert make_rule(Settings(target=(0, 1))).bins == 360
-    assert make_rule(Settings(target=(0, 1), rule="gauss", bins=5)).name == "gauss"
+def test_a_problem_has_the_rule_that_its_settings_name():
+    problem = Problem([0.0], target=(0, 1))
+    assert problem.rule_name == "midpoint"
+    np.testing.assert_array_equal(problem.rule.nodes, midpoint(0.0, 1.0, 360).nodes)
+    by_gauss = problem.replace(rule="gauss", bins=5)
+    assert by_gauss.rule_name == "gauss"
+    np.testing.assert_array_equal(by_gauss.rule.nodes, gauss(0.0, 1.0, 5).nodes)
+    with pytest.raises(SettingError, match=r"Evaluation\.rule"):
+        _ = problem.replace(rule="exact").rule

@@ -14,8 +14,8 @@ import pytest
 from kdegrad import Problem
 from kdegrad.exact import refinement
 from kdegrad.exact.kinks import breakpoints
-from kdegrad.exact.panels import panel_rule
-from kdegrad.exact.refinement import Panels, Refinement
+from kdegrad.exact.refinement import Panels, Refinement, panel_rule
+from kdegrad.mixture import log_mixture
 
 EPS = np.finfo(np.float64).eps
 PROBLEMS = {
@@ -101,10 +101,10 @@ def test_values_are_log_p_and_the_log_of_the_probe_s_share(name):
     problem, places = made.problem, np.linspace(-29.0, 29.0, 12).reshape(3, 4)
     log_density, log_v = made.values(places)
     log_k = problem.kernel.log_density(problem.domain.difference(places[..., np.newaxis], problem.angles))
-    log_p = problem.log_mixture(np.logaddexp.reduce(problem.log_weights + log_k, axis=-1))
+    log_p = log_mixture(problem, np.logaddexp.reduce(problem.log_weights + log_k, axis=-1))
     np.testing.assert_allclose(log_density, log_p, rtol=1e-12)
     covered = np.isfinite(log_p)
-    probe = np.logaddexp.reduce(made.probe.logs + log_k, axis=-1)
+    probe = np.logaddexp.reduce(made.probe + log_k, axis=-1)
     np.testing.assert_allclose(log_v[covered], probe[covered] - log_p[covered], rtol=1e-9, atol=1e-12)
 
 
@@ -141,7 +141,7 @@ def test_a_doubt_that_spreads_is_taken_for_noise(monkeypatch, pieces, enough):
         return panels.those(np.full(len(panels), not last))
 
     monkeypatch.setattr(made, "sift", never)
-    rule = made.run()
+    rule, _ = made.run()
     assert [order for _, order, _ in seen[:3]] == [4, 8, 16]
     assert all(size == pieces for size, _, _ in seen[:3])
     sizes = [size for size, _, _ in seen[3:]]
@@ -155,6 +155,6 @@ def test_a_doubt_that_spreads_is_taken_for_noise(monkeypatch, pieces, enough):
 def test_where_the_loss_is_infinite_nothing_is_refined():
     """Four nodes a panel and one where nothing reaches: no digit of an infinite loss is worth more."""
     made = refinement_of("gaps")
-    rule = made.run()
+    rule, _ = made.run()
     panels = len(breakpoints(made.problem)) - 1
     assert panels < len(rule.nodes) < 4 * panels

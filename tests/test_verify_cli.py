@@ -6,13 +6,14 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from kdegrad.cli import app
-from kdegrad.objective import Gradients
+from kdegrad.objective import Evaluation, evaluate
 from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES
 from kdegrad.properties.base import Verdict
@@ -31,15 +32,13 @@ def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, s
 
 def wrong_sign(monkeypatch: pytest.MonkeyPatch) -> None:
     """Turn the gradient of the logits round on the production path."""
-    from kdegrad import objective
 
-    honest = objective._gradients
+    def sabotaged(*arguments: object, **options: object) -> Evaluation:
+        found = evaluate(*arguments, **options)  # type: ignore[arg-type]
+        gradients = found.require_gradients()
+        return replace(found, gradients=replace(gradients, logits=-gradients.logits))
 
-    def sabotaged(*arguments: object) -> object:
-        responsibilities, found = honest(*arguments)  # type: ignore[arg-type]
-        return responsibilities, Gradients(-found.logits, found.per_weight, found.angles, found.log_bandwidth)
-
-    monkeypatch.setattr(objective, "_gradients", sabotaged)
+    monkeypatch.setattr("kdegrad.properties.evaluators.evaluate", sabotaged)
 
 
 def verdict(**changes: object) -> Verdict:

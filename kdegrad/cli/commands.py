@@ -125,8 +125,8 @@ def grad(
     if figure.plot is not None:
         figures.gradient(evaluation, figure.plot, per_bin=per_bin)
     _warn_of_noise(evaluation.lost_share)
-    if report.form is Format.csv and evaluation.gradients.log_bandwidth is not None:
-        say(f"note: the gradient of log h, {evaluation.gradients.log_bandwidth!r}, has no column in CSV")
+    if report.form is Format.csv and evaluation.require_gradients().log_bandwidth is not None:
+        say(f"note: the gradient of log h, {evaluation.require_gradients().log_bandwidth!r}, has no column in CSV")
     return DONE
 
 

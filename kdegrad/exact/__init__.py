@@ -1,7 +1,7 @@
 """The rule ``exact``: the integral over the target itself, to round-off.
 
-`kinks.py` finds where p is not smooth, `panels.py` judges a Gauss rule on one panel between, `refinement.py` halves
-panels until all is known and hands out nodes and weights, `edges.py` says what those cannot see of a compact edge.
+`kinks.py` finds where p is not smooth, `refinement.py` halves Gauss panels between these places until all is known and
+returns nodes and weights, `edges.py` adds what those cannot see of a compact edge.
 """
 
 from __future__ import annotations

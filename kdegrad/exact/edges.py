@@ -1,42 +1,37 @@
 """What the edges of compact kernels add to the gradients of the exact integral, beyond what its nodes see.
 
-`uniform` jumps at its edges, and the jumps move with the points. An edge at e between the densities p_in (on the
-point's side) and p_out, moving outward by δ, turns a stretch δ from p_out to p_in and L by -δ log(p_in/p_out)/(b-a):
+An edge at e between the densities p_in (on the point's side) and p_out that moves outward by δ changes L by
+-δ log(p_in/p_out)/(b-a). For `uniform`, which jumps there,
 
     ∂L/∂x_i   = [log(p_in/p_out) at x_i - h minus the same at x_i + h]/(b-a)
     ∂L/∂log h = the smooth part - h Σ_edges log(p_in/p_out)/(b-a)
 
-each only for e inside (a, b). Edges that coincide (twins; one kernel ending where the next begins) make L a function
-with a kink, and the mean of its one-sided derivatives is given. With s the jump of what moves, these are
-log((p_out + s)/p_out) outward and log(p_in/(p_in - s)) inward.
+each only for e inside (a, b). Where edges coincide L has a kink, and the mean of its one-sided derivatives is given:
+with s the jump of what moves, log((p_out + s)/p_out) outward and log(p_in/(p_in - s)) inward.
 
-The other compact kernels go to 0 continuously, and nothing is added in principle: ∫ S_i ∂K_i/p dx is all. But where
-little else covers the edge, p_out ≪ p_in, the integrand is like 1/(s + δ) in the distance s to the edge, with a δ
-that may be far below the rounding of a coordinate, where no node can stand. There the rise of log p is known:
+The other compact kernels go to 0 continuously: ∫ S_i ∂K_i/p dx is all in principle. But where little else covers the
+edge, p_out ≪ p_in, the integrand is like 1/(s + δ) in the distance s to the edge, with a δ that may be below the
+rounding of a coordinate, where no node can be. There the rise of log p is known,
 
-    ∫ (log p)' dx = log p(end) - log p(start),    (log p)' = Σ_j S_j ∂K_j/p
+    ∫ (log p)' dx = log p(end) - log p(start),    (log p)' = Σ_j S_j ∂K_j/p,
 
-and what the nodes miss of it is due to the one ∂K_i/p that is steep, that of the point whose edge it is. So the
-difference of both sides, taken over the half of a stretch between breakpoints that ends at the edge, is added to
-∂L/∂x_i; as d = ±h there, ±h times it to ∂L/∂log h. An edge that nothing else covers has p_out = 0 and an infinite
-derivative, rightly: a move away from it opens a gap.
+and what the nodes miss of it belongs to the one ∂K_i/p that is steep, that of the point whose edge it is.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, final
+from typing import final
 
 import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray
-from kdegrad.exact.kinks import breakpoints, places_apart
+from kdegrad.exact.kinks import breakpoints, smallest_gap
 from kdegrad.exact.refinement import HIGHEST_ORDER
 from kdegrad.logs import log_or_minus_infinity
-from kdegrad.sums import make_sums
-
-if TYPE_CHECKING:
-    from kdegrad.problem import Problem
+from kdegrad.mixture import density_slope, log_density, log_share
+from kdegrad.problem import Problem
+from kdegrad.quadrature import Rule
 
 
 @final
@@ -48,23 +43,22 @@ class EdgeTerms:
     log_bandwidth: float
 
 
-def edge_terms(problem: Problem, log_density: FloatArray) -> EdgeTerms:
-    """Return the terms of the edges, with log p̃ at the nodes of the rule ``exact``."""
+def edge_terms(problem: Problem, rule: Rule, log_p: FloatArray) -> EdgeTerms:
+    """Return the terms of the edges, given log p̃ (B,) at the nodes of the rule ``exact``."""
     if problem.kernel.edge is None:
         return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
     find = _jumps if problem.kernel.jumps else _steep_edges
-    return find(problem, problem.kernel.edge, log_density)
+    return find(problem, problem.kernel.edge, rule, log_p)
 
 
-def _jumps(problem: Problem, edge: float, log_density: FloatArray) -> EdgeTerms:
+def _jumps(problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> EdgeTerms:
     """Return the terms of `uniform`, whose rule has one node between each edge and the next."""
-    assert problem.width is not None
-    log_jump = problem.log_weights + problem.log_share + problem.kernel.log_density(np.zeros(1))
-    first = np.searchsorted(problem.rule.nodes, _unrolled(problem, problem.angles - edge))
-    last = np.searchsorted(problem.rule.nodes, _unrolled(problem, problem.angles + edge))
+    log_jump = problem.log_weights + log_share(problem) + problem.kernel.log_density(np.zeros(1))
+    first = np.searchsorted(rule.nodes, problem.domain.unrolled(problem.angles - edge, problem.interval.low))
+    last = np.searchsorted(rule.nodes, problem.domain.unrolled(problem.angles + edge, problem.interval.low))
     # Cut c lies between the nodes c - 1 and c; the first and the last are the target's ends, and nothing passes there.
-    log_left = np.concatenate([[0.0], log_density])
-    log_right = np.concatenate([log_density, [0.0]])
+    log_left = np.concatenate([[0.0], log_p])
+    log_right = np.concatenate([log_p, [0.0]])
     count = len(log_left)
     jump = np.exp(log_jump)
     begins: FloatArray = np.bincount(first, jump, count).astype(np.float64)
@@ -78,7 +72,7 @@ def _jumps(problem: Problem, edge: float, log_density: FloatArray) -> EdgeTerms:
     angles = np.where(inside[first], at_first, 0.0) - np.where(inside[last], at_last, 0.0)
     outward = _log_ratio(log_right, log_left, log_or_minus_infinity(begins), ends > 0.0)
     outward += _log_ratio(log_left, log_right, log_or_minus_infinity(ends), begins > 0.0)
-    return EdgeTerms(angles / problem.width, -edge * float(outward[inside].sum()) / problem.width)
+    return EdgeTerms(angles / problem.interval.width, -edge * float(outward[inside].sum()) / problem.interval.width)
 
 
 def _log_ratio(log_in: FloatArray, log_out: FloatArray, log_jump: FloatArray, shared: BoolArray) -> FloatArray:
@@ -89,16 +83,15 @@ def _log_ratio(log_in: FloatArray, log_out: FloatArray, log_jump: FloatArray, sh
     return np.where(shared, 0.5 * (outward + inward), outward)
 
 
-def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> EdgeTerms:
+def _steep_edges(problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> EdgeTerms:
     """Return what the nodes miss at continuous edges, in the stretches between breakpoints that had to be halved."""
-    assert problem.width is not None
     cuts = breakpoints(problem)
     middles = 0.5 * (cuts[:-1] + cuts[1:])
-    stretch = np.maximum(np.searchsorted(cuts, problem.rule.nodes) - 1, 0)  # a node may be rounded onto the first cut
+    stretch = np.maximum(np.searchsorted(cuts, rule.nodes) - 1, 0)  # a node may be rounded onto the first cut
     halved = np.bincount(stretch, minlength=len(middles)) > HIGHEST_ORDER
     if not halved.any():
         return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
-    seen = _rises(problem, log_density, stretch, middles, halved)
+    seen = _rises(problem, rule, log_p, stretch, middles, halved)
     cut_of = {
         side: _cut_of_edges(problem, cuts, side * edge) for side in (-1, 1)
     }  # where kernels begin (-1) and end (1)
@@ -110,9 +103,10 @@ def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> Edge
             if not (cut >= 0 and 0 <= cut + into < len(middles) and halved[cut + into]):
                 continue
             own = cut_of[side] == cut
-            log_in = _log_density(problem, middles[cut + into], np.ones_like(own))
-            log_out = _log_density(problem, cuts[cut], ~own & (cut_of[-side] != cut))
-            missed = side * (log_out - log_in) / problem.width - seen[side][cut + into]
+            others = np.where(own | (cut_of[-side] == cut), -np.inf, problem.log_weights)
+            log_in = float(log_density(problem, middles[[cut + into]])[0])
+            log_out = float(log_density(problem, cuts[[cut]], others)[0])
+            missed = side * (log_out - log_in) / problem.interval.width - seen[side][cut + into]
             share = np.exp(problem.log_weights[own] - problem.log_weights[own].max())
             angles[own] += missed * share / share.sum()  # NaN for a bare edge on both sides: no derivative at all
             log_bandwidth += side * edge * missed
@@ -120,16 +114,14 @@ def _steep_edges(problem: Problem, edge: float, log_density: FloatArray) -> Edge
 
 
 def _rises(
-    problem: Problem, log_density: FloatArray, stretch: IntArray, middles: FloatArray, halved: BoolArray
+    problem: Problem, rule: Rule, log_p: FloatArray, stretch: IntArray, middles: FloatArray, halved: BoolArray
 ) -> dict[int, FloatArray]:
     """Return what the nodes make of the mean of (log p)' over a halved stretch: its first half (-1), its second (1)."""
     near = halved[stretch]
-    nodes, stretch = problem.rule.nodes[near], stretch[near]
-    # read the other way, with the nodes for points: Σ_j S_j ∂K_h/∂d (x_j ⊖ t), and the slope is odd
-    sums = make_sums(problem.settings.sums, problem.kernel, nodes, problem.angles)
-    log, factor = sums.slope_at_points(problem.log_weights)
-    slopes = -factor * np.exp(log + problem.log_share - log_density[near])
-    terms = problem.rule.weights[near] * slopes
+    nodes, stretch = rule.nodes[near], stretch[near]
+    log, factor = density_slope(problem, nodes)
+    slopes = factor * np.exp(log + log_share(problem) - log_p[near])
+    terms = rule.weights[near] * slopes
     second = nodes > middles[stretch]
     return {
         side: np.bincount(stretch, np.where(second == (side > 0), terms, 0.0), len(middles)).astype(np.float64)
@@ -139,20 +131,8 @@ def _rises(
 
 def _cut_of_edges(problem: Problem, cuts: FloatArray, shift: float) -> IntArray:
     """Return for each point the breakpoint at which its edge x_i + `shift` is, -1 for one outside or of no weight."""
-    places = _unrolled(problem, problem.angles + shift)
-    apart = places_apart(problem)
-    cut = np.minimum(np.searchsorted(cuts, places - apart), len(cuts) - 1)
-    met = (np.abs(cuts[cut] - places) <= apart) & (problem.log_weights > -np.inf)
+    places = problem.domain.unrolled(problem.angles + shift, problem.interval.low)
+    gap = smallest_gap(problem)
+    cut = np.minimum(np.searchsorted(cuts, places - gap), len(cuts) - 1)
+    met = (np.abs(cuts[cut] - places) <= gap) & (problem.log_weights > -np.inf)
     return np.where(met, cut, -1)
-
-
-def _log_density(problem: Problem, place: float, which: BoolArray) -> float:
-    """Return log p̃ at one place without the points that are not in `which`."""
-    sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, np.array([place]))
-    return float(problem.log_mixture(sums.at_nodes(np.where(which, problem.log_weights, -np.inf)))[0])
-
-
-def _unrolled(problem: Problem, places: FloatArray) -> FloatArray:
-    """Return the coordinates of `places` as one meets them from the target's low end on."""
-    assert problem.target is not None
-    return problem.domain.unrolled(places, float(problem.target[0]))

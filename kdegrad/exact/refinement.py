@@ -5,36 +5,48 @@ L, R_i and the derivatives are means over the target of
     log p,    S_i K_i/p,    S_i ∂K_i/p
 
 which between the breakpoints of p share their singularities: the complex zeros of p and the poles of K. So one set of
-Gauss-Legendre panels serves them all, and once it is found, `exact` is a rule like any other: the loss and the
-gradient are sums over the same nodes. Panels start at the breakpoints, rise through a few orders, and are halved
-until two functions are known from their values (`panels`):
+Gauss-Legendre panels serves them all. Panels start at the breakpoints, rise through a few orders, and are halved
+(adaptive quadrature; Piessens et al., QUADPACK, 1983) until two functions are known from their values:
 
-- log p, for the loss. Near a zero of p at distance s it behaves as m log s, and halving grades the panels toward it,
-  be it beside the real line or on it (the edge of a compact kernel that nothing else covers).
+- log p, for the loss. Near a zero of p at distance s it behaves as m log s, and halving grades the panels toward it.
 - v = Σ_i c_i K_i/p with random c_i, for the responsibilities. Where many points make p flat, log p is smooth over
-  many bandwidths while each K_i/p is not; equal c_i would cancel in the same way, random ones do not. They take no
-  account of S, so that the gradient per weight is right for a point of little or no weight too.
+  many bandwidths while each K_i/p is not; equal c_i would cancel in the same way, random ones do not. They do not
+  depend on S, so that the gradient per weight is right for a point of little or no weight too.
 
 v is measured in units of its largest value between two breakpoints: it may grow by e^1000 from one to the next.
-What this leaves: L, R_i and the gradients have errors of round-off in absolute terms; a gradient per weight has one
-relative to the largest of all points, which may be much above that of a point that is both light and nowhere near.
+L, R_i and the gradients have absolute errors of round-off; a gradient per weight has one relative to the largest of
+all points, which may be much above that of a point that is both light and nowhere near.
+
+**How well a panel is known.** A function with n values f_m at the Gauss nodes ξ_m of [-1, 1] has the interpolant
+Σ_{k<n} a_k P_k with a_k = (2k+1)/2 Σ_m ω_m f_m P_k(ξ_m), exact for degree 2n - 1. Two numbers are measured:
+
+- the tail τ: by how much the interpolant misses f at the two ends, where P_k = (±1)^k shows the first terms that were
+  left out in full, and where a feature between the last node and a breakpoint would hide;
+- the middle μ = max(a_k), k = n/2 and the next.
+
+If the coefficients fall geometrically, (τ/μ)² is the fall from order n to 2n, and since the Gauss rule integrates P_k
+exactly for k < 2n, its error is about
+
+    e = τ q²,    q = τ/μ within [q₀, 1]
+
+far below τ for a smooth function, and τ itself where the coefficients do not fall: a missed kink and a spike narrower
+than the panel do not pass for convergence. A fall steeper than q₀ is not believed: a large part may have ended between
+the middle and the tail (log p of a far gaussian is a parabola) and left a small one that falls more slowly.
 """
 
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final, final
+from functools import cache
+from typing import Final, final
 
 import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray
 from kdegrad.exact.kinks import breakpoints, rounding_unit
-from kdegrad.exact.panels import PanelRule, panel_rule
-from kdegrad.quadrature import Rule
-from kdegrad.sums import make_sums
-
-if TYPE_CHECKING:
-    from kdegrad.problem import Problem
+from kdegrad.mixture import kernel_sums, log_mixture, log_share
+from kdegrad.problem import Problem
+from kdegrad.quadrature import Rule, legendre, legendre_values
 
 _GOLDEN: Final = 0.6180339887498949  # (√5 - 1)/2
 _EPS: Final = float(np.finfo(np.float64).eps)
@@ -44,7 +56,65 @@ _TOLERANCE: Final = 1e-15  # on e, which overstates: a panel that just passes is
 _NOISE: Final = 32.0  # roundings by which an interpolant may be off where it is carried to an end
 _NARROWEST: Final = 2048.0  # rounding units: the nodes of its halves would run into its ends
 _SLIVER: Final = 64.0  # rounding units: between breakpoints so close, one node is as good as any
+_STEEPEST_FALL: Final = {4: 1e-1, 8: 1e-3, 16: 1e-3}  # q₀ by n: the fewer the orders, the likelier is a false fall
 _CROWD: Final = 16  # if more panels than so many for each first one, and some, want halving, the doubt is noise
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class PanelRule:
+    """The n-point rule of [-1, 1] and the linear forms in n values that judge it.
+
+    Attributes
+    ----------
+    nodes, weights
+        Shape (n,); the weights sum to 1.
+    places
+        The nodes with the two ends around them, shape (n + 2,): where a function is asked for.
+    ends
+        Values → the interpolant at -1 and 1, shape (n, 2).
+    middle
+        Values → a_k for k = n/2 and the next, shape (n, 2).
+    """
+
+    nodes: FloatArray
+    weights: FloatArray
+    places: FloatArray
+    ends: FloatArray
+    middle: FloatArray
+
+    def judge(self, values: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return e and τ, each of shape (M,), of M functions by their values at the `places`, shape (M, n + 2).
+
+        A value of -inf at an end or among the nodes makes both infinite.
+        """
+        with np.errstate(invalid="ignore"):
+            values = values - values[:, [len(self.nodes) // 2]]  # a constant has no tail, and makes no rounding then
+            inner = values[:, 1:-1]
+            tail = np.abs(values[:, [0, -1]] - inner @ self.ends).max(axis=1)
+            middle = np.abs(inner @ self.middle).max(axis=1)
+        known = np.isfinite(tail)
+        tail = np.where(known, tail, np.inf)
+        ratio = np.ones_like(tail)
+        np.divide(tail, middle, out=ratio, where=known & (middle > tail))
+        return tail * np.maximum(ratio, _STEEPEST_FALL[len(self.nodes)]) ** 2, tail
+
+
+@cache
+def panel_rule(order: int) -> PanelRule:
+    """Return the rule of `order` nodes."""
+    nodes, weights = legendre(order)
+    k = np.arange(order)
+    basis = np.stack([legendre_values(degree, nodes) for degree in range(order)], axis=1)
+    coefficients = weights[:, np.newaxis] * basis * (k + 0.5)  # values @ this = a
+    ends = np.stack([(-1.0) ** k, np.ones(order)], axis=1)
+    return PanelRule(
+        nodes=nodes,
+        weights=0.5 * weights,
+        places=np.concatenate([[-1.0], nodes, [1.0]]),
+        ends=coefficients @ ends,
+        middle=coefficients[:, order // 2 : order // 2 + 2],
+    )
 
 
 @final
@@ -80,8 +150,8 @@ class Panels:
         return Panels(left.ravel(), right.ravel(), np.repeat(self.log_unit, 2))
 
 
-def exact_rule(problem: Problem) -> Rule:
-    """Return the rule whose sums are the integrals over the target, with an estimate of the loss's error.
+def exact_rule(problem: Problem) -> tuple[Rule, float]:
+    """Return the rule whose sums are the integrals over the target, and an estimate of the loss's error.
 
     A part of the target that no point reaches (compact kernels) gets one node, in its middle.
     """
@@ -100,7 +170,7 @@ class Refinement:
         self.weights: list[FloatArray] = []
         self.error = 0.0
 
-    def run(self) -> Rule:
+    def run(self) -> tuple[Rule, float]:
         """Refine until no panel is in doubt."""
         cuts = breakpoints(self.problem)
         panels = Panels(cuts[:-1], cuts[1:], np.full(len(cuts) - 1, np.finfo(np.float64).min))
@@ -140,15 +210,15 @@ class Refinement:
     def values(self, t: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return log p̃ and log v at the places t; where p̃ is 0, v is not asked for and set to 0."""
         problem = self.problem
-        sums = make_sums(problem.settings.sums, problem.kernel, problem.angles, t.ravel())
-        log_density = problem.log_mixture(sums.at_nodes(problem.log_weights))
+        sums = kernel_sums(problem, t.ravel())
+        log_density = log_mixture(problem, sums.at_nodes(problem.log_weights))
         log_v = sums.at_nodes(self.probe)
         np.subtract(log_v, log_density, out=log_v, where=log_density > -np.inf)
         return log_density.reshape(t.shape), log_v.reshape(t.shape)
 
     def noise(self, panels: Panels, log_density: FloatArray, rule: PanelRule) -> FloatArray:
         """Return by how much rounding may move log p or log v: of their terms, and of t where they are steep."""
-        constants = abs(self.problem.kernel.log_norm) + abs(self.problem.log_share) + 1.0
+        constants = abs(self.problem.kernel.log_norm) + abs(log_share(self.problem)) + 1.0
         apart = 0.5 * np.diff(rule.nodes) * panels.width[:, np.newaxis]
         steepest: FloatArray = np.max(np.abs(np.diff(log_density)) / apart, axis=1)
         of_terms = _EPS * (np.abs(log_density).max(axis=1) + constants)
@@ -162,12 +232,12 @@ class Refinement:
         self.weights.append((panels.width[:, np.newaxis] * rule.weights).ravel())
         self.error += float(panels.width @ error)
 
-    def rule(self) -> Rule:
-        """Return what was accepted, in ascending order."""
+    def rule(self) -> tuple[Rule, float]:
+        """Return the accepted nodes in ascending order with their weights, and the error's estimate."""
         nodes, weights = np.concatenate(self.nodes), np.concatenate(self.weights)
         order = np.argsort(nodes)
         total = float(weights.sum())
-        return Rule("exact", nodes[order], weights[order] / total, error=self.error / total)
+        return Rule(nodes[order], weights[order] / total), self.error / total
 
 
 def _log_probe(problem: Problem) -> FloatArray:

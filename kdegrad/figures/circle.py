@@ -32,8 +32,7 @@ def weights(evaluation: Evaluation) -> Figure:
 def gradient(evaluation: Evaluation) -> Figure:
     """Draw target and density, and the size of each point's gradient, coloured by its sign."""
     drawing, axes, turn = _rose(evaluation)
-    slopes = evaluation.gradients.logits
-    assert slopes is not None  # it was asked for
+    slopes = evaluation.require_gradients().logits
     _stems(axes, turn, evaluation, slopes, BY_SIGN)
     legend_below(drawing, axes)
     return drawing

@@ -54,8 +54,7 @@ def weights(evaluation: Evaluation) -> Figure:
 def gradient(evaluation: Evaluation) -> Figure:
     """Draw target and density, and the gradient of each point at its angle, coloured by its sign."""
     drawing, (above, below) = _panels(evaluation)
-    slopes = evaluation.gradients.logits
-    assert slopes is not None  # it was asked for
+    slopes = evaluation.require_gradients().logits
     _stems(below, positions(evaluation.problem), slopes, BY_SIGN)
     below.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
     below.set_ylabel("gradient ∂L/∂z")
@@ -68,14 +67,14 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
     """Draw S_i Σ_j r_j - r_i for each bin (across) and point (up, by angle), coloured by sign and size."""
     problem = evaluation.problem
     order = np.argsort(positions(problem), kind="stable")
-    nodes, points = _spread(problem.rule.bins, MOST_NODES), order[_spread(len(order), MOST_POINTS)]
+    nodes, points = _spread(evaluation.rule.bins, MOST_NODES), order[_spread(len(order), MOST_POINTS)]
     kept = set(nodes.tolist())
     rows = [slopes[points] for bin_, (_, slopes) in enumerate(responsibilities_by_bin(evaluation)) if bin_ in kept]
     values = np.array(rows).T
     largest = float(np.abs(values).max()) or 1.0
     drawing = figure(1.7 + 0.14 * min(max(len(points), 5), 20))
     axes = drawing.subplots()
-    places = problem.rule.nodes[nodes]
+    places = evaluation.rule.nodes[nodes]
     if problem.target is None or len(places) == 1:
         edges = np.array([places[0] - 0.5, places[-1] + 0.5])
     else:  # halfway between the nodes, and the edges of the target
@@ -91,7 +90,7 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
     )
     bar = drawing.colorbar(mesh, ax=axes, pad=0.02)
     bar.set_label("gradient in the bin\n← pulled up   pushed down →")
-    axes.set_xlabel(f"bin ({problem.settings.unit})" + _some(len(nodes), problem.rule.bins))
+    axes.set_xlabel(f"bin ({problem.settings.unit})" + _some(len(nodes), evaluation.rule.bins))
     axes.set_ylabel("point, by angle" + _some(len(points), len(order)))
     named = points if len(points) <= NAMED_POINTS else points[_spread(len(points), 10)]
     names = [f"{problem.angles[point]:g}" for point in named]

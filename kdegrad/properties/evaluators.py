@@ -18,7 +18,9 @@ def reference(problem: Problem) -> Answer:
     """
     plain = reference_of(problem)
     if plain.uncovered:
-        raise Unmet(f"the density is 0 at {plain.uncovered} of {problem.rule.bins} nodes: no gradient is defined")
+        raise Unmet(
+            f"the density is 0 at {plain.uncovered} of {len(plain.answer.log_density)} nodes: no gradient is defined"
+        )
     return plain.answer
 
 
@@ -32,17 +34,14 @@ def production(problem: Problem) -> Answer:
     """
     reference(problem)
     e = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
-    responsibilities, gradients = e.responsibilities, e.gradients
-    assert responsibilities is not None  # it was asked for, as were the gradients
-    assert gradients.logits is not None
-    assert gradients.per_weight is not None
-    assert gradients.angles is not None
+    gradients = e.require_gradients()
+    assert gradients.angles is not None  # they were asked for
     assert gradients.log_bandwidth is not None
     return Answer(
         loss=e.loss,
         log_density=e.diagnostics.log_density,
         weights=e.weights,
-        responsibilities=responsibilities,
+        responsibilities=gradients.responsibilities,
         logits=gradients.logits,
         per_weight=gradients.per_weight,
         angles=problem.settings.bandwidth * gradients.angles,

@@ -16,6 +16,7 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.arrays import FloatArray
+from kdegrad.objective import nodes_of
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer
 from kdegrad.properties.geometry import target_width
@@ -66,7 +67,8 @@ def softmax(logits: FloatArray) -> FloatArray:
 @lru_cache(maxsize=8)  # one of them and its problem hold some ten vectors of length N
 def reference_of(problem: Problem) -> Reference:
     """Return the answer of the plain formulas about `problem`, with its sensitivity to rounding."""
-    nodes, node_weights = problem.rule.nodes, problem.rule.weights
+    rule = nodes_of(problem)
+    nodes, node_weights = rule.nodes, rule.weights
     log_weights: FloatArray = _log_softmax(problem.logits + 0j).real.astype(np.float64)
     log_density = np.empty(len(nodes))
     total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))

@@ -159,7 +159,7 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
             large.append(f"{name} {five_digits(before)} {arrow} ").append(f"{after:.10g}", style=BOLD)
             large.append(" nats     ")
     way = facts["optimizer"] + ("" if facts["rate"] is None else f" at rate {facts['rate']:g}")
-    start = _described(problem_facts(done.start.problem))
+    start = _described(problem_facts(done.start.problem, done.start.rule))
     yield from _framed(look, large, f"{start} · {', '.join(facts['wrt'])} by {way}")
     last = facts["steps"]
     kept = {0, last} | {lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5)}

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from kdegrad.arrays import FloatArray, euclidean_norm, largest_first
 from kdegrad.kernel import KERNELS
-from kdegrad.objective import Evaluation, responsibilities_by_bin
+from kdegrad.objective import Evaluation, nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
+from kdegrad.quadrature import Rule
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
@@ -117,8 +118,7 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
     per_bin
         Whether to add the table of bins and points.
     """
-    gradients = evaluation.gradients
-    assert gradients.logits is not None  # grad asks for it
+    gradients = evaluation.require_gradients()
     size = np.abs(gradients.logits)
     facts = _loss_facts(evaluation) | {
         "sum": float(gradients.logits.sum()),
@@ -138,12 +138,11 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
 
 def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, NDArray[Any]]:
     """Return the columns of the points of `gradient_record`."""
-    problem, gradients = evaluation.problem, evaluation.gradients
-    assert gradients.logits is not None  # grad asks for it
+    problem, gradients = evaluation.problem, evaluation.require_gradients()
     order = slice(None) if top is None else largest_first(gradients.logits, top)
     measured = {
         "weight": evaluation.weights,
-        "responsibility": evaluation.responsibilities,
+        "responsibility": gradients.responsibilities,
         "gradient": gradients.logits,
         "gradient_per_weight": gradients.per_weight,
         "gradient_angle": gradients.angles,
@@ -154,7 +153,7 @@ def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, N
 
 def _blocks_of_bins(evaluation: Evaluation) -> Iterator[tuple[Column, ...]]:
     """Yield bin, node, point, angle, responsibility and gradient, the points of a bin together."""
-    nodes, angles = evaluation.problem.rule.nodes, evaluation.problem.angles
+    nodes, angles = evaluation.rule.nodes, evaluation.problem.angles
     each = responsibilities_by_bin(evaluation)
     bins_in_block = max(1, _ROWS_IN_BLOCK // len(angles))
     for start in range(0, len(nodes), bins_in_block):
@@ -170,7 +169,7 @@ def _blocks_of_bins(evaluation: Evaluation) -> Iterator[tuple[Column, ...]]:
         )
 
 
-def problem_facts(problem: Problem) -> dict[str, Any]:
+def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
     """Return what was computed: the field ``problem``."""
     settings = problem.settings
     return {
@@ -179,8 +178,8 @@ def problem_facts(problem: Problem) -> dict[str, Any]:
         "kernel": problem.kernel.name,
         "bandwidth": problem.kernel.bandwidth,
         "df": float(settings.df) if "df" in problem.kernel.parameters else None,
-        "rule": problem.rule.name,
-        "bins": problem.rule.bins,
+        "rule": problem.rule_name,
+        "bins": rule.bins,
         "at": None if settings.at is None else float(settings.at),
         "scale": float(settings.scale),
         "background": float(settings.background),
@@ -197,7 +196,7 @@ def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:
         "loss": evaluation.loss,
         "kl": evaluation.kl,
         "quadrature_error": evaluation.diagnostics.quadrature_error if evaluation.is_finite else None,
-        "problem": problem_facts(evaluation.problem) | {"sums": evaluation.diagnostics.sums},
+        "problem": problem_facts(evaluation.problem, evaluation.rule) | {"sums": evaluation.diagnostics.sums},
     }
     if not evaluation.is_finite:
         nodes = evaluation.diagnostics.uncovered
@@ -216,7 +215,7 @@ def not_finite(evaluation: Evaluation) -> str:
         )
     first = ", ".join(f"{node:.6g}" for node in nodes[:5]) + (", ..." if len(nodes) > 5 else "")
     return (
-        f"the density is 0 at {len(nodes)} of {evaluation.problem.rule.bins} nodes ({first}), so the loss is infinite "
+        f"the density is 0 at {len(nodes)} of {evaluation.rule.bins} nodes ({first}), so the loss is infinite "
         "and the gradient undefined: widen the bandwidth, use a kernel without an edge, or add a --background"
     )
 
@@ -231,7 +230,7 @@ def sweep_record(family: Sweep) -> Record:
     rows = Table(
         "values", ("over", *values.header), lambda: (([family.over] * count, *block) for block in values.blocks())
     )
-    facts = {"over": family.over, "problem": problem_facts(family.problem)}
+    facts = {"over": family.over, "problem": problem_facts(family.problem, nodes_of(family.problem))}
     return Record("sweep", facts, (values,), rows, family)
 
 
@@ -252,7 +251,7 @@ def descent_record(done: Descent) -> Record:
         "rate": None if done.optimizer == "em" else done.rate,
         "wrt": list(done.wrt),
         "tolerance": done.tolerance,
-        "problem": problem_facts(done.end.problem) | {"sums": done.end.diagnostics.sums},
+        "problem": problem_facts(done.end.problem, done.end.rule) | {"sums": done.end.diagnostics.sums},
     }
     columns = _end_columns(done.end.problem)
     points = _table_of_columns("points", columns | {"weight": done.end.weights})

@@ -90,11 +90,12 @@ def _line(look: Look, name: str, row: str, style: str = "") -> Iterator[str]:
 
 def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, FloatArray, str]]:
     """Yield name, value of each cell and style of the rows about the points, on one scale."""
-    where, slopes = positions(evaluation.problem), evaluation.gradients.logits
-    if slopes is None:
+    where = positions(evaluation.problem)
+    if evaluation.gradients is None:
         weights = cells.totals(where, evaluation.weights)
         yield "weight", weights / weights.max(), ""
         return
+    slopes = evaluation.gradients.logits
     slopes = np.where(np.abs(slopes) > ROUNDING * evaluation.weights.max(), slopes, 0.0)
     pulled, pushed = (cells.totals(where, np.maximum(sign * slopes, 0.0)) for sign in (-1.0, 1.0))
     largest = max(float(pulled.max()), float(pushed.max())) or 1.0

@@ -75,7 +75,8 @@ class DescentFlags:
         ),
     ] = None
     optimizer: Annotated[
-        str, option("--optimizer", DESCENT, "gradient, em or adam. [default: gradient]", "NAME", words="movers.MOVERS")
+        str,
+        option("--optimizer", DESCENT, "gradient, em or adam. [default: gradient]", "NAME", words="descent.OPTIMIZERS"),
     ] = "gradient"
     tolerance: Annotated[
         str | None,
