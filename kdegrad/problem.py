@@ -35,7 +35,7 @@ class Problem:
     labels
         N names for reports, or None.
     copy
-        False: arrays of float64 are taken as they are, on the promise that nobody changes them.
+        False: arrays of float64 are taken as they are, on the promise that they do not change.
     **options
         The options of `Settings`, by name.
 
@@ -149,7 +149,7 @@ def _names(labels: Iterable[str]) -> tuple[str, ...]:
     try:
         return tuple(labels)
     except TypeError:
-        raise InputError(f"labels: {labels!r} is no list of names: give one for each angle") from None
+        raise InputError(f"labels: {labels!r} is not a list of names: give one for each angle") from None
 
 
 def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] | None) -> None:
@@ -158,7 +158,7 @@ def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] 
     if labels is not None and len(labels) != len(angles):
         raise InputError(f"{len(angles)} angles but {len(labels)} labels: give one label for each angle")
     with np.errstate(over="ignore", invalid="ignore"):
-        total = float(angles.sum())  # one pass; not finite if an angle is not, and hardly ever otherwise
+        total = float(angles.sum())  # one pass; not finite if an angle is not
     if not math.isfinite(total):
         require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
     if not math.isfinite(logits.max()):

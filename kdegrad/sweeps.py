@@ -117,7 +117,7 @@ def sweep(
         The parameter's values. A distance is what is added to each point's distance from the target's centre (from
         the node, where the rule is one node); None for ``kernel``, whose values are `kernels`.
     kernels
-        The names of the kernels to take each value with; None: the problem's own, or all that live on the problem's
+        The names of the kernels to take each value with; None: the problem's own, or all of the problem's
         domain where the family runs over kernels.
     watch
         Called with each step as it is done.
@@ -167,9 +167,9 @@ def members(
         raise SettingError("over", f"{over} needs values: give one or more")
     for value in given:
         if not is_real(value):
-            raise SettingError(over, f"{value!r} is no number")
+            raise SettingError(over, f"{value!r} is not a number")
         if over == "bins" and not float(value).is_integer():
-            raise SettingError(over, f"{value!r} is no whole number")
+            raise SettingError(over, f"{value!r} is not an integer")
     numbers = [int(value) if over == "bins" else float(value) for value in given]
     return [(name, value) for name in names for value in numbers]
 

@@ -338,7 +338,7 @@ def test_settings_are_frozen_though_numpy_s_arrays_are_not():
 
 @pytest.mark.parametrize("labels", [5, object()])
 def test_labels_that_are_no_list_are_refused(labels):
-    with pytest.raises(InputError, match=r"labels: .* is no list of names"):
+    with pytest.raises(InputError, match=r"labels: .* is not a list of names"):
         Problem([1.0, 2.0], labels=labels, **TARGET)
 
 

@@ -84,21 +84,21 @@ def _log_ratio(log_in: FloatArray, log_out: FloatArray, log_jump: FloatArray, sh
 
 
 def _steep_edges(problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> EdgeTerms:
-    """Return what the nodes miss at continuous edges, in the stretches between breakpoints that had to be halved."""
+    """Return what the nodes miss at continuous edges, in the pieces between breakpoints that had to be halved."""
     cuts = breakpoints(problem)
     middles = 0.5 * (cuts[:-1] + cuts[1:])
-    stretch = np.maximum(np.searchsorted(cuts, rule.nodes) - 1, 0)  # a node may be rounded onto the first cut
-    halved = np.bincount(stretch, minlength=len(middles)) > HIGHEST_ORDER
+    piece = np.maximum(np.searchsorted(cuts, rule.nodes) - 1, 0)  # a node may be rounded onto the first cut
+    halved = np.bincount(piece, minlength=len(middles)) > HIGHEST_ORDER
     if not halved.any():
         return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
-    seen = _rises(problem, rule, log_p, stretch, middles, halved)
+    seen = _rises(problem, rule, log_p, piece, middles, halved)
     cut_of = {
         side: _cut_of_edges(problem, cuts, side * edge) for side in (-1, 1)
     }  # where kernels begin (-1) and end (1)
 
     angles, log_bandwidth = np.zeros(len(problem.angles)), 0.0
     for side in (-1, 1):
-        into = 0 if side < 0 else -1  # the stretch of the kernel's inside follows the cut where it begins
+        into = 0 if side < 0 else -1  # the piece of the kernel's inside follows the cut where it begins
         for cut in np.unique(cut_of[side]):
             if not (cut >= 0 and 0 <= cut + into < len(middles) and halved[cut + into]):
                 continue
@@ -114,17 +114,17 @@ def _steep_edges(problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -
 
 
 def _rises(
-    problem: Problem, rule: Rule, log_p: FloatArray, stretch: IntArray, middles: FloatArray, halved: BoolArray
+    problem: Problem, rule: Rule, log_p: FloatArray, piece: IntArray, middles: FloatArray, halved: BoolArray
 ) -> dict[int, FloatArray]:
-    """Return what the nodes make of the mean of (log p)' over a halved stretch: its first half (-1), its second (1)."""
-    near = halved[stretch]
-    nodes, stretch = rule.nodes[near], stretch[near]
+    """Return the nodes' estimate of the mean of (log p)' over a halved piece: its first half (-1), its second half (1)."""
+    near = halved[piece]
+    nodes, piece = rule.nodes[near], piece[near]
     log, factor = density_slope(problem, nodes)
     slopes = factor * np.exp(log + log_share(problem) - log_p[near])
     terms = rule.weights[near] * slopes
-    second = nodes > middles[stretch]
+    second = nodes > middles[piece]
     return {
-        side: np.bincount(stretch, np.where(second == (side > 0), terms, 0.0), len(middles)).astype(np.float64)
+        side: np.bincount(piece, np.where(second == (side > 0), terms, 0.0), len(middles)).astype(np.float64)
         for side in (-1, 1)
     }
 

@@ -54,7 +54,7 @@ HIGHEST_ORDER: Final = 16  # of a panel, until it is halved
 _ORDERS: Final = (4, 8, HIGHEST_ORDER)
 _TOLERANCE: Final = 1e-15  # on e, which overstates: a panel that just passes is the exception
 _NOISE: Final = 32.0  # roundings by which an interpolant may be off where it is carried to an end
-_NARROWEST: Final = 2048.0  # rounding units: the nodes of its halves would run into its ends
+_NARROWEST: Final = 2048.0  # rounding units: the nodes of its halves would coincide with its ends
 _SLIVER: Final = 64.0  # rounding units: between breakpoints so close, one node is as good as any
 _STEEPEST_FALL: Final = {4: 1e-1, 8: 1e-3, 16: 1e-3}  # q₀ by n: the fewer the orders, the likelier is a false fall
 _CROWD: Final = 16  # if more panels than so many for each first one, and some, want halving, the doubt is noise
@@ -202,7 +202,7 @@ class Refinement:
         error, tail = rule.judge(log_density)
         error_of_v, tail_of_v = rule.judge(np.exp(log_v - panels.log_unit[:, np.newaxis]))
         known = ((error <= _TOLERANCE) | (tail <= noise)) & ((error_of_v <= _TOLERANCE) | (tail_of_v <= noise))
-        known |= (panels.width <= _NARROWEST * self.unit) | last | empty.any()  # an infinite loss needs no digits
+        known |= (panels.width <= _NARROWEST * self.unit) | last | empty.any()  # an infinite loss is not refined
         spread = np.ptp(log_density[:, 1:-1], axis=1)
         self.accept(panels.those(known), rule, (np.minimum(error, spread) + noise / _NOISE)[known])
         return panels.those(~known)
@@ -242,7 +242,7 @@ class Refinement:
 
 def _log_probe(problem: Problem) -> FloatArray:
     """Return log c_i, c_i in (0, 1]: arbitrary, but the same for the same points in whatever order they come."""
-    draws = 1.0 - np.modf(np.arange(1.0, len(problem.angles) + 1.0) * _GOLDEN)[0]  # Weyl's sequence: no two alike
+    draws = 1.0 - np.modf(np.arange(1.0, len(problem.angles) + 1.0) * _GOLDEN)[0]  # Weyl's sequence: all different
     log_probe = np.empty_like(draws)
     log_probe[np.lexsort((problem.log_weights, problem.angles))] = np.log(draws)
     return log_probe
