@@ -17,13 +17,13 @@ from kdegrad.errors import SettingError
 from kdegrad.text import safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
-NARROWEST, WIDEST = 40, 1_000  # columns: below, the terminal folds what a table cannot
+NARROWEST, WIDEST = 40, 1_000  # columns; a narrower terminal folds the lines itself
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
 class Look:
-    """What the place that a table is shown in can do: its width in columns, Unicode, colour."""
+    """How a table is shown: the width in columns, whether with Unicode characters, whether in colour."""
 
     width: int = 80
     unicode: bool = True
@@ -31,7 +31,7 @@ class Look:
 
 
 def look_of_stdout() -> Look:
-    """Return what standard output can do."""
+    """Return how tables are shown on standard output."""
     if sys.stdout is None:
         return Look()
     terminal = sys.stdout.isatty()
@@ -111,10 +111,10 @@ def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:
                 sys.stdout.buffer.write(piece.encode(encoding, errors="replace"))
             sys.stdout.buffer.flush()
     except BrokenPipeError:
-        let_go_of_stdout()
+        discard_stdout()
 
 
-def let_go_of_stdout() -> None:
+def discard_stdout() -> None:
     """Redirect standard output to the null device, so that the flush at exit does not fail."""
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 

@@ -84,7 +84,7 @@ def run(arguments: Sequence[str]) -> int:
     except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
         return WRONG_INPUT if done.exit_code else DONE
     except BrokenPipeError:  # of --help and --version, which click prints
-        output.let_go_of_stdout()
+        output.discard_stdout()
         return DONE
     except KeyboardInterrupt:
         say("interrupted")
