@@ -186,8 +186,10 @@ class PowerKernel(CompactKernel):
     def base(self, d: FloatArray) -> FloatArray:
         """Return 1 - |u|^m from s = 1 - |u| by Horner's scheme: s for m = 1, s (2 - s), s (3 - s (3 - s)), ..."""
         s = self.remainder(d)
-        total: FloatArray | float = 1.0
-        for k in range(self.m - 1, 0, -1):
+        if self.m == 1:
+            return s
+        total = self.m - s
+        for k in range(self.m - 2, 0, -1):
             total = math.comb(self.m, k) - s * total
         return s * total
 
@@ -202,8 +204,10 @@ class PowerKernel(CompactKernel):
     @final
     def inner_slope(self, d: FloatArray) -> FloatArray:
         u = d / self.bandwidth
-        odd = u if self.m == 2 else np.sign(u) * np.abs(u) ** (self.m - 1)  # sign(u) |u|^(m-1)
-        return -self.m * self.n / self.bandwidth * odd * self.base(d) ** (self.n - 1)
+        slope = -self.m * self.n / self.bandwidth * (np.sign(u) if self.m == 1 else u)
+        for _ in range(self.m - 2):
+            slope *= np.abs(u)
+        return slope if self.n == 1 else slope * self.base(d) ** (self.n - 1)
 
     @final
     def mass(self, v: float) -> float:
