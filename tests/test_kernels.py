@@ -284,7 +284,7 @@ def test_heavy_tails_fall_as_a_power_as_far_as_floats_go(name, df, u):
 
 @pytest.mark.parametrize("d", [1e-310, 5e-324])
 @pytest.mark.parametrize("name", ["cauchy", "student-t"])
-def test_next_to_the_centre_a_heavy_tail_is_flat_and_nobody_is_warned(name, d):
+def test_next_to_the_centre_a_heavy_tail_is_flat_without_a_warning(name, d):
     """There ν/u is outside the range of float64, and ∂log K_h/∂d = -(ν+1) / (h (ν/u + u)) is 0 to all digits."""
     np.testing.assert_allclose(make_kernel(name, 1.0, Line()).log_slope(np.array([d, -d])), 0.0, atol=1e-300)
 
@@ -353,7 +353,7 @@ def test_no_bandwidth_overflows(options, domain, bandwidth):
     ("name", "domain"), [("cauchy", Line()), ("student-t", Line()), ("wrapped-cauchy", Circle(1.0))]
 )
 def test_a_heavy_tail_holds_where_squares_overflow(name, domain):
-    """Log K is -(ν+1) log u to the last digit; the derivatives are finite, and nobody is warned."""
+    """Log K is -(ν+1) log u to the last digit; the derivatives are finite, without a warning."""
     kernel = make_kernel(name, 1e-200, domain)
     d = np.array([0.0, 1e-9])
     df = 3.0 if name == "student-t" else 1.0
@@ -409,7 +409,7 @@ def test_no_mass_is_more_than_all(df):
 
 # --- Names -----------------------------------------------------------------------------------------------------------
 
-# SPEC section 3, typed from its table.
+# As the list of kernels in kdegrad/properties/README.md has them.
 TABLE = {
     "gaussian": {"normal"},
     "laplace": {"exponential"},

@@ -5,7 +5,6 @@ from __future__ import annotations
 from kdegrad.kernel import circle, line
 from kdegrad.kernel.base import CompactKernel, Kernel, LineKernel, NativeCircleKernel, Smoothness, UnboundedKernel
 from kdegrad.kernel.registry import BY_NAME, KERNELS, KernelClass, make_kernel, register
-from kdegrad.logs import Scaled
 
 __all__ = [
     "BY_NAME",
@@ -15,7 +14,6 @@ __all__ = [
     "KernelClass",
     "LineKernel",
     "NativeCircleKernel",
-    "Scaled",
     "Smoothness",
     "UnboundedKernel",
     "circle",

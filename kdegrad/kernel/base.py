@@ -38,7 +38,7 @@ class Smoothness:
     Attributes
     ----------
     degree
-        The degree of K where it is a polynomial, None where it is none.
+        The degree of K if it is a polynomial, None if it is not.
     bend
         A length over which log K bends by about 1 at the most; infinite where the pole alone says enough.
     pole
@@ -78,7 +78,7 @@ class Kernel(ABC):
     antipode
         The |d| at which the two ways round a circle meet in a kink; None for none.
     exponential_way
-        How far to each side log K_h is -|d|/h + const: 0 if it is no such exponential; infinite on the line, half a
+        How far to each side log K_h is -|d|/h + const: 0 if it is not; infinite on the line, half a
         turn of a circle the shorter way, a whole turn where K_h is the sum over all turns.
     """
 

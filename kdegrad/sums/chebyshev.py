@@ -42,7 +42,7 @@ from kdegrad.sums.base import KernelSums
 from kdegrad.sums.dense import Derivative, blocked_sum
 
 # What keeps the interpolant's relative error at round-off (see above).
-DEGREE: Final = 15  # P - 1, for a kernel that is no polynomial
+DEGREE: Final = 15  # P - 1, for a kernel that is not a polynomial
 POLE_DISTANCES: Final = 4.1  # of half widths
 _MOST_BENDS: Final = 0.7  # in a half width
 MOST_SLOPE: Final = 1.6  # of log K, on a half width
@@ -269,7 +269,7 @@ class ChebyshevSums(KernelSums):
 
     @staticmethod
     def serves(kernel: Kernel) -> bool:
-        """Return whether the kernel is no exponential, which has sums of its own, and no width's inverse overflows."""
+        """Return whether this is not an exponential (which has sums of its own) and no inverse of h² overflows."""
         return kernel.exponential_way == 0.0 and 1.0 / kernel.bandwidth / kernel.bandwidth < math.inf
 
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:

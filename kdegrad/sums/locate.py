@@ -100,5 +100,5 @@ def _is_even(positions: FloatArray) -> bool:
 
 
 def _inverse(width: float) -> float:
-    """Return 1/width, or 0 where that is no float64."""
+    """Return 1/width, or 0 where that overflows."""
     return 1.0 / width if width > 0.0 and math.isfinite(1.0 / width) else 0.0
