@@ -1,8 +1,8 @@
-"""What a person or a program reads: a record of a result (`records.py`), as text in one of several formats.
+"""Reports: a record of a result (`records.py`) as text in one of several formats.
 
 A renderer takes a record and yields text, in pieces; it computes nothing. `as_json.py` and `as_csv.py` are for
 programs, `as_parquet.py` writes the table of the CSV, `as_table.py` and `checks_table.py` are for people, `as_ci.py`
-is for a CI. Here the format is chosen; each is imported only when it is asked for, as JSON does not wait for rich.
+is for a CI. The format is chosen here; its module is imported only then, so that JSON does not wait for rich.
 """
 
 from __future__ import annotations

@@ -49,7 +49,7 @@ def text(table: Table) -> Iterator[str]:
 
 
 def _rows_of_numbers(columns: Sequence[NDArray[Any]]) -> Iterator[str]:
-    """Yield the rows of arrays of float64 in pieces; many are formed by threads, as NumPy releases the interpreter."""
+    """Yield the rows of arrays of float64 in pieces; many of them by threads, as NumPy releases the interpreter."""
 
     def piece(start: int) -> str:
         stop = start + _ROWS_OF_NUMBERS_IN_PIECE

@@ -6,7 +6,6 @@ A table that is too wide loses whole columns, the least needed first, and says w
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final, assert_never
 
 import numpy as np
@@ -21,7 +20,7 @@ from kdegrad.output import Look
 from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.records import Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import ROUNDING, Column, bars, cell, fitted, label_column, printed, words
+from kdegrad.reports.tables import Column, bars, cell, fitted, label_column, printed, words
 from kdegrad.text import five_digits
 
 if TYPE_CHECKING:
@@ -92,8 +91,7 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
         for name, dispensable in order.items()
         if name in values
     ]
-    least = ROUNDING * float(evaluation.weights.max())
-    yield from fitted(look, [*columns, replace(bars(values["gradient"], look, least), dispensable=2)])
+    yield from fitted(look, [*columns, bars(values["gradient"], look, evaluation.weights, 2)])
     if top is not None and top < count:
         said = f"the {top} largest of {count} points (--top {count} shows all)"
         yield from printed(look, Text(said, style="dim"))
@@ -108,8 +106,7 @@ def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
         Column(name, [cell(name, value) for value in values], dispensable)
         for (name, values), dispensable in zip(columns.items(), (3, 0, 0, 2, 1, 0), strict=True)
     ]
-    least = ROUNDING * float(evaluation.weights.max())
-    yield from fitted(look, [*shown, replace(bars(columns["gradient"], look, least), dispensable=4)])
+    yield from fitted(look, [*shown, bars(columns["gradient"], look, evaluation.weights, 4)])
     total = len(evaluation.weights) * record.facts["problem"]["bins"]
     if total > ROWS_SHOWN:
         said = f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)"

@@ -1,11 +1,10 @@
-"""Many float64 as text at once: decimals that read back to the same float64, formed on arrays.
+"""Arrays of float64 as decimal text that reads back to the same float64, formed by operations on whole arrays.
 
-They are those of `repr`, but where two decimals are equally near: there a digit more may be written.
-
-`repr` writes the shortest decimal that reads back to the same float64, and of those the nearest. For x > 0 with
-k = ⌊log10 x⌋ the 17 digits are the integer nearest to S = x·10^(16-k), had as a product in two float64 (T. J. Dekker,
-Numer. Math. 18, 1971) with a power of ten in two float64, hence to some 30 digits. A multiple of 10 or of 100 beside S
-reads back to x too if it is nearer than half the distance to the next float64: then 16 or 15 digits are enough.
+`repr` writes the shortest decimal that reads back to the same float64, and of those the nearest. So do these, except
+where two decimals are equally near: there one more digit may be written. For x > 0 with k = ⌊log10 x⌋ the 17 digits are
+the integer nearest to S = x·10^(16-k), computed to about 30 digits as a product of two sums of two float64 (Dekker,
+Numer. Math. 18, 1971). The multiple of 10 or of 100 nearest to S reads back to x too if its distance is less than half
+the distance to the next float64: then 16 or 15 digits are enough.
 """
 
 from __future__ import annotations
@@ -23,9 +22,10 @@ from kdegrad.arrays import FloatArray
 Bytes = NDArray[np.uint8]
 
 _DIGITS: Final = 17
-_WIDTH: Final = 26  # the longest: -1.2345678901234567e-270, and room for 0.000 before 17 digits
-_SMALLEST, _LARGEST = 1e-270, 1e270  # within, no step of the product leaves the range of a float64
+_WIDTH: Final = 26  # of the longest, -1.2345678901234567e-270, and of 0.000 before 17 digits
+_SMALLEST, _LARGEST = 1e-270, 1e270  # between these, no step of the product leaves the range of float64
 _SPLIT: Final = 134217729.0  # 2²⁷ + 1 (Veltkamp)
+_OFFSET: Final = 290  # of the power 10⁰ in the table of powers
 
 
 def rows(columns: Sequence[FloatArray]) -> bytes:
@@ -41,7 +41,7 @@ def rows(columns: Sequence[FloatArray]) -> bytes:
 
 
 def cells(values: FloatArray) -> Bytes:
-    """Return each value as ASCII, shape (N, 26), with zero bytes anywhere between for nothing."""
+    """Return each value as ASCII, shape (N, 26); zero bytes, which may be anywhere, stand for nothing."""
     size = np.abs(values)
     usual = (size > _SMALLEST) & (size < _LARGEST)
     digits, exponents = _shortest(np.where(usual, size, 1.0))
@@ -57,7 +57,7 @@ def cells(values: FloatArray) -> Bytes:
 
 
 def _shortest(x: FloatArray) -> tuple[Bytes, NDArray[np.int64]]:
-    """Return the ASCII digits, shape (N, 17) with zero bytes behind the last that counts, and the exponents k."""
+    """Return the ASCII digits, shape (N, 17), with zero bytes for the zeros at the end, and the exponents k."""
     exponents = np.floor(np.log10(x)).astype(np.int64)
     whole, rest = _scaled(x, exponents)
     off = (whole >= 10**_DIGITS).astype(np.int64) - (whole < 10 ** (_DIGITS - 1))  # log10 may be off by an ulp
@@ -68,7 +68,9 @@ def _shortest(x: FloatArray) -> tuple[Bytes, NDArray[np.int64]]:
     half_step = np.spacing(x) * np.where(mantissa == 0.5, 0.25, 0.5) * _powers()[0][16 - exponents + _OFFSET]
     integers = whole
     for unit in (10, 100):
-        rounded = (whole + unit // 2 - (rest < 0.0)) // unit * unit  # what seems to be a tie is none if the rest is < 0
+        rounded = (
+            (whole + unit // 2 - (rest < 0.0)) // unit * unit
+        )  # a tie of the integers is not one if the rest is < 0
         reads_back = np.abs((rounded - whole) - rest) < half_step * (1.0 - 1e-9)
         integers = np.where(reads_back, rounded, integers)
     carried = integers >= 10**_DIGITS
@@ -77,7 +79,7 @@ def _shortest(x: FloatArray) -> tuple[Bytes, NDArray[np.int64]]:
 
 
 def _scaled(x: FloatArray, exponents: NDArray[np.int64]) -> tuple[NDArray[np.int64], FloatArray]:
-    """Return the integer nearest to x·10^(16-k), and what the product is more than that."""
+    """Return the integer nearest to x·10^(16-k), and the difference of the product from it."""
     high, low = (table[16 - exponents + _OFFSET] for table in _powers())
     product = x * high
     (x_high, x_low), (p_high, p_low) = _halves(x), _halves(high)
@@ -90,13 +92,10 @@ def _scaled(x: FloatArray, exponents: NDArray[np.int64]) -> tuple[NDArray[np.int
 
 
 def _halves(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return two numbers of at most 26 bits whose sum is the value."""
+    """Return two numbers of at most 26 bits whose sum is the value (Veltkamp)."""
     scaled = values * _SPLIT
     high = scaled - (scaled - values)
     return high, values - high
-
-
-_OFFSET: Final = 290
 
 
 @cache
@@ -124,17 +123,17 @@ def _ascii(integers: NDArray[np.int64]) -> Bytes:
         page[:, group] = _four_digits()[four]
     digits = page.view(np.uint8)[:, 3:]
     digits[:, 0] = rest + ord("0")
-    ending = np.arange(len(digits))
+    ending_in_0 = np.arange(len(digits))
     for place in range(_DIGITS - 1, 0, -1):
-        ending = ending[digits[ending, place] == ord("0")]
-        if not ending.size:
+        ending_in_0 = ending_in_0[digits[ending_in_0, place] == ord("0")]
+        if not ending_in_0.size:
             break
-        digits[ending, place] = 0
+        digits[ending_in_0, place] = 0
     return digits
 
 
 def _placed(digits: Bytes, exponent: int) -> Bytes:
-    """Return the digits (n, 17) with their point, in the layout that `repr` gives the exponent, shape (n, 25)."""
+    """Return the digits (n, 17) with their point, in the layout of `repr` for the exponent, shape (n, 25)."""
     out = np.zeros((len(digits), _WIDTH - 1), dtype=np.uint8)
     if 0 <= exponent < 16:
         point = exponent + 1

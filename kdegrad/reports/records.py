@@ -7,14 +7,14 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import astuple, dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.arrays import FloatArray, euclidean_norm, largest_first
+from kdegrad.arrays import euclidean_norm, largest_first
 from kdegrad.kernel import KERNELS
 from kdegrad.objective import Evaluation, nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
@@ -91,7 +91,7 @@ class Record:
     integral: float | None = None
 
 
-# --- loss and gradient ------------------------------------------------------------------------------------------------
+# --- loss and gradient -----------------------------------------------------------------------------------------------
 
 
 def loss_record(evaluation: Evaluation, integral: float | None = None) -> Record:
@@ -100,9 +100,8 @@ def loss_record(evaluation: Evaluation, integral: float | None = None) -> Record
     problem = facts["problem"]
     low, high = problem["target"] or (None, None)
     loss, kl = (evaluation.loss, evaluation.kl) if evaluation.is_finite else (None, None)
-    row = {"loss": loss, "kl": kl, "points": problem["points"], "kernel": problem["kernel"]}
-    row |= {"bandwidth": problem["bandwidth"], "low": low, "high": high, "rule": problem["rule"]}
-    row |= {"bins": problem["bins"]}
+    row = {"loss": loss, "kl": kl} | {name: problem[name] for name in ("points", "kernel", "bandwidth")}
+    row |= {"low": low, "high": high, "rule": problem["rule"], "bins": problem["bins"]}
     return Record("loss", facts, (), _table_of_dicts("loss", [row]), evaluation, integral=integral)
 
 
@@ -127,8 +126,11 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
     if gradients.log_bandwidth is not None:
         facts["gradient_log_bandwidth"] = gradients.log_bandwidth
     columns = point_columns(evaluation, top)
-    cells = {name: c if name in ("logit", "label") else _or_none(c) for name, c in columns.items()}  # -inf is a logit
-    points = _table_of_columns("points", cells)
+    for name in columns.keys() - {"logit", "label"}:  # a logit may be -inf; elsewhere what is not finite is no value
+        if not (finite := np.isfinite(columns[name])).all():
+            columns[name] = columns[name].astype(object)
+            columns[name][~finite] = None
+    points = _table_of_columns("points", columns)
     if not per_bin:
         return Record("grad", facts, (points,), points, evaluation, top)
     header = ("bin", "node", "point", "angle", "responsibility", "gradient")
@@ -220,16 +222,14 @@ def not_finite(evaluation: Evaluation) -> str:
     )
 
 
-# --- families ---------------------------------------------------------------------------------------------------------
+# --- sweep and descent -----------------------------------------------------------------------------------------------
 
 
 def sweep_record(family: Sweep) -> Record:
     """Return the record of ``kdegrad sweep``: a row for each kernel and value, of None where the loss is infinite."""
     values = _table_of_objects("values", family.steps)
-    count = len(family.steps)
-    rows = Table(
-        "values", ("over", *values.header), lambda: (([family.over] * count, *block) for block in values.blocks())
-    )
+    over = [family.over] * len(family.steps)
+    rows = Table("values", ("over", *values.header), lambda: ((over, *block) for block in values.blocks()))
     facts = {"over": family.over, "problem": problem_facts(family.problem, nodes_of(family.problem))}
     return Record("sweep", facts, (values,), rows, family)
 
@@ -237,7 +237,7 @@ def sweep_record(family: Sweep) -> Record:
 def descent_record(done: Descent) -> Record:
     """Return the record of ``kdegrad descend``: every step of the course and the points at the end, as CSV these alone.
 
-    The points read back: angle, logit, label if there are labels.
+    The points can be read as input: angle, logit, label if there are labels.
     """
     facts = {
         "loss": done.end.loss,
@@ -254,29 +254,26 @@ def descent_record(done: Descent) -> Record:
         "problem": problem_facts(done.end.problem, done.end.rule) | {"sums": done.end.diagnostics.sums},
     }
     columns = _end_columns(done.end.problem)
+    course = _table_of_objects("course", done.course)
     points = _table_of_columns("points", columns | {"weight": done.end.weights})
-    return Record(
-        "descend", facts, (_table_of_objects("course", done.course), points), _table_of_columns("points", columns), done
-    )
+    return Record("descend", facts, (course, points), _table_of_columns("points", columns), done)
 
 
 def trace_table(now: DescentStep) -> Table:
     """Return a row for each point of one step of a descent: the numbers of the step, then those of the point."""
     columns = _end_columns(now.evaluation.problem) | {"weight": now.evaluation.weights}
-    row, count = now.row(), len(now.evaluation.weights)
-    numbers: dict[str, Column] = {
-        field.name: [value] * count for field, value in zip(fields(row), astuple(row), strict=True)
-    }
-    return _table_of_columns("trace", numbers | {"point": range(count)} | columns)
+    count = len(now.evaluation.weights)
+    numbers = {name: [value] * count for name, value in asdict(now.row()).items()}
+    return _table_of_columns("trace", {**numbers, "point": range(count), **columns})
 
 
 def _end_columns(problem: Problem) -> dict[str, NDArray[Any]]:
-    """Return the columns of points that read back."""
+    """Return the columns of points that can be read as input."""
     columns: dict[str, NDArray[Any]] = {"angle": problem.angles, "logit": problem.logits}
     return columns if problem.labels is None else columns | {"label": np.array(problem.labels, dtype=object)}
 
 
-# --- kernels and properties -------------------------------------------------------------------------------------------
+# --- kernels and properties ------------------------------------------------------------------------------------------
 
 
 def kernels_record() -> Record:
@@ -346,7 +343,7 @@ def properties_record(properties: Sequence[Property]) -> Record:
     return Record("verify-props --list", {}, tables, _table_of_dicts("properties", flat), properties)
 
 
-# --- tables -----------------------------------------------------------------------------------------------------------
+# --- how a table is made ---------------------------------------------------------------------------------------------
 
 
 def _table_of_columns(name: str, columns: dict[str, Any]) -> Table:
@@ -361,13 +358,3 @@ def _table_of_objects(name: str, objects: Sequence[Any]) -> Table:
     """Return a table with the fields of a dataclass for columns."""
     header = tuple(field.name for field in fields(objects[0]))
     return Table(name, header, lambda: iter([tuple([getattr(item, key) for item in objects] for key in header)]))
-
-
-def _or_none(column: FloatArray) -> NDArray[Any]:
-    """Return a column with None for what is not finite."""
-    finite = np.isfinite(column)
-    if finite.all():
-        return column
-    cells = column.astype(object)
-    cells[~finite] = None
-    return cells

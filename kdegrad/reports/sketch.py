@@ -2,12 +2,12 @@
 
     density                ▄
     to 0.014     ▂▆▂▁   ▂▁▁██▄▁       the density, three rows high
-    target    ───────━━━━━──────       where the wanted density is
-    pulled up       ▄       █         the sum of -∂L/∂z, of the points that descent raises
-    pushed down ▃        ▆            the sum of ∂L/∂z, of those that it lowers
+    target    ───────━━━━━──────       where the target's density is
+    pulled up       ▄       █         the sum of -∂L/∂z over the points whose weight descent raises
+    pushed down ▃        ▆            the sum of ∂L/∂z over those whose weight it lowers
                -75 -30   30  68
 
-Block elements, or letters of ASCII where there are none; each column of cells shows the most that falls in it.
+Of block elements, or ASCII where the terminal has none; each column of cells shows the largest value in it.
 """
 
 from __future__ import annotations
@@ -43,7 +43,7 @@ class _Cells:
     count: int
 
     def index(self, places: FloatArray) -> np.typing.NDArray[np.intp]:
-        """Return the cell of each place; what lies outside goes to the nearest."""
+        """Return the cell of each place; for one outside the range the nearest."""
         within = np.clip(places, self.low, self.high) - self.low
         cells = np.floor(within / (self.high - self.low) * self.count)
         return np.minimum(cells, self.count - 1).astype(np.intp)
@@ -51,12 +51,6 @@ class _Cells:
     def of(self, place: float) -> int:
         """Return the cell of one place."""
         return int(self.index(np.array([place]))[0])
-
-    def largest(self, places: FloatArray, values: FloatArray) -> FloatArray:
-        """Return the largest value in each cell."""
-        most = np.zeros(self.count)
-        np.maximum.at(most, self.index(places), values)
-        return most
 
     def totals(self, places: FloatArray, values: FloatArray) -> FloatArray:
         """Return the sum of the values in each cell."""
@@ -66,7 +60,7 @@ class _Cells:
 def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
     """Yield density, target, and the points' gradient (or, where none was asked for, their weight).
 
-    Nothing where the place is too narrow for a picture.
+    Nothing where there is not enough width for a picture.
     """
     count = min(look.width - GUTTER, MOST_CELLS)
     if count < FEWEST_CELLS:
@@ -75,12 +69,15 @@ def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
     cells = _Cells(*span(problem), count)
     places, density = curve(problem, count * (1 if len(problem.angles) > MANY_POINTS else 4))
     peak = float(density.max())
+    largest = np.zeros(count)
+    np.maximum.at(largest, cells.index(places), density)
     names = ["density", f"to {peak:.3g}"] + [""] * (DENSITY_ROWS - 2)
-    for name, row in zip(names, _stacked(cells.largest(places, density), DENSITY_ROWS, look), strict=True):
+    for name, row in zip(names, _stacked(largest, DENSITY_ROWS, look), strict=True):
         yield from _line(look, name, row)
     yield from _line(look, "target" if problem.target is not None else "the bin", *_axis(problem, cells, look))
     for name, values, style in _point_rows(evaluation, cells):
-        yield from _line(look, name, _row(values, look), style)
+        levels = np.ceil(8.0 * values).astype(int)  # what is above 0 shows
+        yield from _line(look, name, "".join(EIGHTHS[look.unicode][level] for level in levels.tolist()), style)
     yield from _line(look, "", _ticks(problem, cells), "dim")
 
 
@@ -89,7 +86,7 @@ def _line(look: Look, name: str, row: str, style: str = "") -> Iterator[str]:
 
 
 def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, FloatArray, str]]:
-    """Yield name, value of each cell and style of the rows about the points, on one scale."""
+    """Yield the name, the values of the cells in [0, 1], and the style of each row about the points, on one scale."""
     where = positions(evaluation.problem)
     if evaluation.gradients is None:
         weights = cells.totals(where, evaluation.weights)
@@ -103,11 +100,6 @@ def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, Fl
     yield "pushed down", pushed / largest, PUSHED
 
 
-def _row(values: FloatArray, look: Look) -> str:
-    """Return a cell for each value in [0, 1]; what is above 0 shows."""
-    return "".join(EIGHTHS[look.unicode][level] for level in np.ceil(8.0 * values).astype(int).tolist())
-
-
 def _stacked(values: FloatArray, rows: int, look: Look) -> Iterator[str]:
     """Yield the rows of a plot of values, the highest first."""
     levels = np.rint(8 * rows * values / (float(values.max()) or 1.0)).astype(int)
@@ -116,7 +108,7 @@ def _stacked(values: FloatArray, rows: int, look: Look) -> Iterator[str]:
 
 
 def _axis(problem: Problem, cells: _Cells, look: Look) -> tuple[str, str]:
-    """Return the axis with the target, or the bin where there is one alone, and its style."""
+    """Return the axis with the target, and the bin where there is only one, and its style."""
     thin, thick, mark = AXIS[look.unicode]
     axis = [thin] * cells.count
     for part in target_parts(problem):

@@ -14,6 +14,7 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
+from kdegrad.arrays import FloatArray
 from kdegrad.output import Look
 from kdegrad.text import five_digits, safe_text
 
@@ -67,11 +68,12 @@ def cell(name: str, value: float | int) -> Text:
     return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else five_digits(value))
 
 
-def bars(values: Sequence[float], look: Look, least: float) -> Column:
-    """Return a column of bars: to the left where the gradient pulls a logit up (< 0), to the right where down.
+def bars(values: Sequence[float], look: Look, weights: FloatArray, dispensable: int) -> Column:
+    """Return a column of bars for gradients: to the left where descent raises a logit (< 0), to the right where not.
 
-    The longest is for the largest size; what is not above `least` has none.
+    The longest is for the largest size; a gradient that is 0 but for rounding has none.
     """
+    least = ROUNDING * float(weights.max())
     full, left_half, right_half, middle = ("█", "▐", "▌", "│") if look.unicode else ("#", "-", "-", "|")
     seen = [value if abs(value) > least else 0.0 for value in values]
     largest = max(map(abs, seen), default=0.0) or 1.0
@@ -83,7 +85,7 @@ def bars(values: Sequence[float], look: Look, least: float) -> Column:
         right = ("" if value < 0.0 else cells + (right_half if half else "")).ljust(BAR_HALF)
         styles = (PULLED, "") if value < 0.0 else ("", PUSHED)
         drawn.append(Text().append(left, styles[0]).append(middle, "dim").append(right, styles[1]))
-    return Column("- 0 +".center(2 * BAR_HALF + 1), drawn, right=False, name="bars")
+    return Column("- 0 +".center(2 * BAR_HALF + 1), drawn, dispensable, right=False, name="bars")
 
 
 def fitted(look: Look, columns: list[Column], elsewhere: str = "--format csv") -> Iterator[str]:
