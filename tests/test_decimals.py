@@ -1,4 +1,4 @@
-"""Pins down the fast writer of numbers: what it writes reads back to the same float64, in the layout of `repr`."""
+"""Pins down the fast writer of numbers: its text reads back to the same float64, and has the layout of `repr`."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def test_every_float64_reads_back(values: list[float]) -> None:
 
 @pytest.mark.parametrize("scale", [1e-250, 1e-7, 1e-5, 1e-4, 1.0, 360.0, 1e15, 1e17, 1e250])
 def test_they_are_the_digits_of_repr(scale: float) -> None:
-    """But for decimals that are equally near, of which random numbers near 2⁵⁴ have many and others have few."""
+    """Except where two decimals are equally near: often for random numbers near 2⁵⁴, seldom for others."""
     values = np.random.default_rng(0).normal(size=20_000) * scale
     same = sum(text == repr(value) for text, value in zip(written(values), values.tolist(), strict=True))
     assert same > (0.8 if scale >= 1e15 else 0.999) * len(values)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import csv
 import sys
 from pathlib import Path
 
@@ -115,8 +116,46 @@ def test_a_report_in_parquet_holds_the_same_float64(tmp_path: Path) -> None:
     assert app.run(["loss", str(output), "--logit-column", "logit", "--target", "-30", "30"]) == 0
 
 
-def test_numbers_that_are_not_there_are_numbers_all_the_same(tmp_path: Path) -> None:
-    """The type of a column does not hang on whether any of its cells is filled."""
+def test_a_column_of_text_is_text_also_where_all_cells_are_empty(tmp_path: Path) -> None:
+    output = tmp_path / "out.parquet"
+    flags = ["--cases", "0", "--only", "rotation", "--output", str(output)]
+    assert app.run(["verify-props", str(SAMPLES / "two_sided.yaml"), *flags]) == 1
+    table = pyarrow.parquet.read_table(output)
+    for name in ("expectation", "observed"):
+        assert (table[name].type, table[name].to_pylist()) == (pyarrow.string(), [""])
+    assert (table["residual"].type, table["residual"].to_pylist()) == (pyarrow.float64(), [None])
+
+
+@pytest.mark.parametrize("command", ["grad --per-bin --bins 12000", "sweep --over bins --from 1 --to 9 --steps 3"])
+def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path, command: str) -> None:
+    """Also where they are made in more than one block."""
+    name, *flags = command.split()
+    for suffix in ("csv", "parquet"):
+        output = ["--output", str(tmp_path / f"out.{suffix}"), "--format", "csv"]
+        assert app.run([name, str(SAMPLES / "two_sided.yaml"), *flags, *output]) == 0
+    table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
+    with (tmp_path / "out.csv").open(newline="") as stream:
+        header, *rows = csv.reader(stream)
+    assert table.column_names == header
+    assert list(zip(*(map(str, column) for column in table.to_pydict().values()), strict=True)) == list(
+        map(tuple, rows)
+    )
+
+
+def test_what_overflowed_has_no_value_and_a_logit_of_minus_infinity_has(tmp_path: Path) -> None:
+    points, output = tmp_path / "far.csv", tmp_path / "out"
+    points.write_text("angle,logit\n0,0\n25,-800\n60,-inf\n")
+    flags = ["--at", "60", "--kernel", "gaussian"]
+    for suffix in (".csv", ".parquet"):
+        done = app.run(["grad", str(points), *flags, "--format", "csv", "--output", str(output.with_suffix(suffix))])
+        assert done == 0
+    table = pyarrow.parquet.read_table(output.with_suffix(".parquet"))
+    assert table["logit"].to_pylist() == [0.0, -800.0, -np.inf]
+    assert table["gradient_per_weight"].to_pylist()[2] is None
+    assert output.with_suffix(".csv").read_text().splitlines()[3].split(",")[-1] == ""
+
+
+def test_a_column_of_numbers_is_one_also_where_no_cell_has_a_value(tmp_path: Path) -> None:
     output = tmp_path / "out.parquet"
     assert app.run(["loss", str(SAMPLES / "two_sided.csv"), "--at", "0", "--output", str(output)]) == 0
     table = pyarrow.parquet.read_table(output)

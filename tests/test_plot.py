@@ -1,4 +1,4 @@
-"""Pins down figures: one for every command, domain and suffix, whole or not at all, the same bytes each time."""
+"""Pins down figures: for every command, domain and suffix; written whole or not at all; the same bytes each time."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ HOSTILE = [
 
 
 def drawn(file: Path) -> bytes:
-    """Return a file's bytes once they are known to be what its suffix says."""
+    """Return a file's bytes after a check that they are what its suffix says."""
     data = file.read_bytes()
     assert data.startswith(SIGNATURES[file.suffix])
     if file.suffix == ".svg":
@@ -225,7 +225,7 @@ def test_logarithmic_axes_name_plain_numbers(value: float, text: str) -> None:
 
 
 def test_no_text_is_read_as_mathematics(tmp_path: Path) -> None:
-    """Tick labels of a logarithmic axis once showed as TeX source, of a default font and a power of ten."""
+    """Tick labels of a logarithmic axis once appeared as TeX source."""
     assert SETTINGS["text.parse_math"] is False
     file = tmp_path / "figure.svg"
     figures.sweep(kg.sweep(kg.load(TWO_SIDED), "distance", [1, 1e3, 1e6]), str(file), log=True)

@@ -1,4 +1,4 @@
-"""Pins down the sketch in the tables: it fits, shows target, points and signs where they are, and needs no Unicode."""
+"""Pins down the sketch in the tables: its width, the places of target, points and signs, and that it needs no Unicode."""
 
 from __future__ import annotations
 
@@ -98,7 +98,7 @@ def test_the_range_holds_target_and_points() -> None:
 @pytest.mark.parametrize("at", [350.0, 200.0, 0.0, -700.0, 195.0])
 @pytest.mark.parametrize("target", [(0.0, 30.0), (-10.0, 20.0), (350.0, 371.0), (0.0, 360.0)])
 def test_the_target_is_shown_in_the_turn_about_a_node(at: float, target: tuple[float, float]) -> None:
-    """Its parts lie in the range shown, and a place is in one of them if it is in the target, some turns away."""
+    """Its parts lie in the range shown, and a place is in one of them if it is in the target after some full turns."""
     problem = kg.Problem([7.0, 100.0], target=target, at=at, circular=True, background=0.9)
     low, high = span(problem)
     places = np.linspace(low, high, 1001)[:-1] + 0.1234

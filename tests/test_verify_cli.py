@@ -1,4 +1,4 @@
-"""Pins down ``kdegrad verify-props`` as a CI sees it: forms, fields, exit codes, what a failure says."""
+"""Pins down ``kdegrad verify-props`` as a CI sees it: formats, fields, exit codes, the report of a failure."""
 
 from __future__ import annotations
 
@@ -12,8 +12,8 @@ from xml.etree import ElementTree
 
 import pytest
 
+import kdegrad as kg
 from kdegrad.cli import app
-from kdegrad.objective import Evaluation, evaluate
 from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES
 from kdegrad.properties.base import Verdict
@@ -31,14 +31,19 @@ def run(capfd: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str, s
 
 
 def wrong_sign(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Turn the gradient of the logits round on the production path."""
+    """Change the sign of the logits' gradient in what kdegrad reports to the properties."""
 
-    def sabotaged(*arguments: object, **options: object) -> Evaluation:
-        found = evaluate(*arguments, **options)  # type: ignore[arg-type]
-        gradients = found.require_gradients()
-        return replace(found, gradients=replace(gradients, logits=-gradients.logits))
+    def sabotaged(problem: kg.Problem, wrt: object = ("logits",)) -> kg.Evaluation:
+        evaluation = kg.evaluate(problem, wrt)  # type: ignore[arg-type]
+        gradients = evaluation.gradients
+        return (
+            evaluation
+            if gradients is None
+            else replace(evaluation, gradients=replace(gradients, logits=-gradients.logits))
+        )
 
     monkeypatch.setattr("kdegrad.properties.evaluators.evaluate", sabotaged)
+    monkeypatch.setattr("kdegrad.properties.ground.evaluate", sabotaged)
 
 
 def verdict(**changes: object) -> Verdict:
@@ -122,6 +127,16 @@ def test_wrong_options_are_refused(capfd, flags: str) -> None:
     code, out, err = run(capfd, TWO_SIDED, *flags.split())
     assert (code, out) == (2, "")
     assert flags.split()[0] in err
+
+
+@pytest.mark.parametrize("command", ["loss", "grad", "sweep --over kernel", "descend", "kernels"])
+@pytest.mark.parametrize("format_", [Format.junit, Format.github])
+def test_formats_of_checks_are_refused_where_none_are_made(kdegrad, command: str, format_: Format) -> None:
+    done = kdegrad(*command.split(), *([] if command == "kernels" else [TWO_SIDED]), "--format", format_)
+    assert (done.code, done.out) == (2, "")
+    assert f"'--format': '{format_}' is not one of 'table', 'json', 'csv'" in done.err
+    with pytest.raises(kg.SettingError, match=f"{format_} reports checks, and kernels makes none"):
+        render(records.kernels_record(), format_, Look())
 
 
 def test_a_sabotage_exits_1_and_is_named(capfd, monkeypatch: pytest.MonkeyPatch) -> None:
