@@ -116,7 +116,7 @@ def _steep_edges(problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -
 def _rises(
     problem: Problem, rule: Rule, log_p: FloatArray, piece: IntArray, middles: FloatArray, halved: BoolArray
 ) -> dict[int, FloatArray]:
-    """Return the nodes' estimate of the mean of (log p)' over a halved piece: its first half (-1), its second half (1)."""
+    """Return the nodes' estimate of the mean of (log p)' over a halved piece: first half (-1), second half (1)."""
     near = halved[piece]
     nodes, piece = rule.nodes[near], piece[near]
     log, factor = density_slope(problem, nodes)
