@@ -38,12 +38,10 @@ from typing import Final, NamedTuple, final
 import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, euclidean_norm
-from kdegrad.errors import KdegradError, SettingError
-from kdegrad.objective import NOTICEABLE, WRT, Evaluation, checked_wrt, evaluate
+from kdegrad.errors import KdegradError
+from kdegrad.objective import NOTICEABLE, Evaluation, evaluate
 from kdegrad.problem import Problem
-from kdegrad.settings import choice, is_real, is_whole
-
-STEPS, RATE, TOLERANCE = 100, 1.0, 1e-8
+from kdegrad.settings import DescentOptions, several
 
 
 @final
@@ -158,7 +156,7 @@ class ExpectationMaximization(Optimizer):
         return logs
 
 
-OPTIMIZERS: Final[dict[str, type[Optimizer]]] = {"gradient": Gradient, "em": ExpectationMaximization, "adam": Adam}
+_OPTIMIZERS: Final[dict[str, type[Optimizer]]] = {"gradient": Gradient, "em": ExpectationMaximization, "adam": Adam}
 
 
 @final
@@ -274,11 +272,11 @@ class Descent:
 def descend(
     problem: Problem,
     *,
-    steps: int = STEPS,
-    rate: float = RATE,
+    steps: int = 100,
+    rate: float = 1.0,
     wrt: str | Collection[str] = ("logits",),
     optimizer: str = "gradient",
-    tolerance: float = TOLERANCE,
+    tolerance: float = 1e-8,
     watch: Callable[[DescentStep], object] | None = None,
 ) -> Descent:
     """Descend from the points of a problem.
@@ -320,11 +318,11 @@ def descend(
     >>> done.converged, done.course[-1].gap <= 1e-8
     (True, True)
     """
-    optimizer = choice("optimizer", optimizer, tuple(OPTIMIZERS))
-    moving = _checked(steps, rate, wrt, optimizer, tolerance)
+    way = DescentOptions(steps=steps, rate=rate, wrt=several("wrt", wrt), optimizer=optimizer, tolerance=tolerance)
+    steps, rate, moving, tolerance = way.steps, way.rate, way.wrt, way.tolerance
     coordinates = Coordinates(problem, moving)
     free = ~np.isneginf(problem.logits)
-    stepper = OPTIMIZERS[optimizer](rate)
+    stepper = _OPTIMIZERS[way.optimizer](rate)
     start = evaluation = evaluate(problem, moving)
     place = coordinates.of(problem)
     course: list[CourseRow] = []
@@ -363,7 +361,7 @@ def descend(
         start=start,
         end=evaluation,
         wrt=moving,
-        optimizer=optimizer,
+        optimizer=way.optimizer,
         rate=rate,
         tolerance=tolerance,
         course=tuple(course),
@@ -415,19 +413,3 @@ def _evaluated(coordinates: Coordinates, place: FloatArray, moving: Collection[s
     except KdegradError:
         return None
     return evaluation if evaluation.is_finite else None
-
-
-def _checked(steps: int, rate: float, wrt: str | Collection[str], optimizer: str, tolerance: float) -> tuple[str, ...]:
-    """Return what moves, once all is known to be in its range."""
-    moving = checked_wrt(wrt)
-    if not moving:
-        raise SettingError("wrt", f"nothing moves: choose from {', '.join(WRT)}")
-    if optimizer == "em" and moving != ("logits",):
-        raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
-    if not (is_whole(steps) and steps >= 0):
-        raise SettingError("steps", f"{steps!r} is out of range: give a whole number, 0 or more")
-    if not (is_real(rate) and 0.0 < rate < math.inf):
-        raise SettingError("rate", f"{rate!r} is out of range: give a finite number above 0")
-    if not (is_real(tolerance) and 0.0 <= tolerance < math.inf):
-        raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number, 0 or more")
-    return moving

@@ -18,7 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
-from typing import Final, Unpack, final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -29,11 +29,9 @@ from kdegrad.logs import Scaled
 from kdegrad.mixture import kernel_sums, log_mixture, log_share
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
-from kdegrad.settings import Options, require_known, several
+from kdegrad.settings import WRT, GradientOptions, several
 from kdegrad.sums import KernelSums
-from kdegrad.text import nearest
 
-WRT: Final = ("logits", "angles", "bandwidth")
 NOTICEABLE: Final = 1e-6  # of a lost share: beyond it rounding dominates a gradient
 
 
@@ -172,7 +170,7 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     SettingError
         For an unknown name in `wrt`.
     """
-    wrt = checked_wrt(wrt)
+    wrt = GradientOptions(wrt=several("wrt", wrt)).wrt
     rule, error = _quadrature(problem)
     sums, log_density, loss = _forward(problem, rule)
     gradients = None
@@ -199,21 +197,6 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
             sums=sums.name,
         ),
     )
-
-
-def checked_wrt(wrt: str | Iterable[str]) -> tuple[str, ...]:
-    """Return the names of `WRT` that `wrt` lists, in their order.
-
-    Raises
-    ------
-    SettingError
-        For an unknown name.
-    """
-    given = several("wrt", wrt)
-    for name in given:
-        if name not in WRT:
-            raise SettingError("wrt", f"unknown {name!r}: choose from {', '.join(WRT)}{nearest(str(name), WRT)}")
-    return tuple(name for name in WRT if name in given)
 
 
 def exact_loss(problem: Problem) -> float:
@@ -298,13 +281,24 @@ def _weighted(problem: Problem, sums: Scaled) -> FloatArray:
     return sums.factor * np.exp(problem.log_weights + sums.log)
 
 
-def _problem(angles: ArrayLike, logits: ArrayLike | None, options: Options) -> Problem:
-    """Return the problem of the arrays as they are."""
-    require_known({"copy", "labels"} & options.keys())  # which are no options, but keywords of a Problem
-    return Problem(angles, logits, copy=False, **options)
-
-
-def loss(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> float:
+def loss(
+    angles: ArrayLike,
+    logits: ArrayLike | None = None,
+    *,
+    target: tuple[float, float] | None = None,
+    kernel: str = "laplace",
+    bandwidth: float = 1.0,
+    df: float = 3.0,
+    rule: str = "midpoint",
+    bins: int = 360,
+    at: float | None = None,
+    scale: float = 1.0,
+    background: float = 0.0,
+    circular: bool = False,
+    period: float | None = None,
+    unit: str = "degrees",
+    sums: str = "auto",
+) -> float:
     """Return the cross-entropy L of the target and the model's density, in nats; inf if the density is 0 at a node.
 
     Parameters
@@ -313,35 +307,77 @@ def loss(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[O
         Shape (N,), in the unit of the bandwidth and the target.
     logits
         Shape (N,), finite or -inf; None: all equal.
-    **options
-        `target`, `kernel`, `bandwidth` and the other keywords of `kdegrad.Settings`.
+    target, kernel, bandwidth, df, rule, bins, at, scale, background, circular, period, unit, sums
+        The options; see `kdegrad.Settings`.
 
     Raises
     ------
     KdegradError
         For points or options that cannot be used.
     """
-    return evaluate(_problem(angles, logits, options), wrt=()).loss
+    problem = Problem(
+        angles, logits, copy=False, target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins,
+        at=at, scale=scale, background=background, circular=circular, period=period, unit=unit, sums=sums,
+    )  # fmt: skip
+    return evaluate(problem, wrt=()).loss
 
 
-def grad(angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]) -> FloatArray:
+def grad(
+    angles: ArrayLike,
+    logits: ArrayLike | None = None,
+    *,
+    target: tuple[float, float] | None = None,
+    kernel: str = "laplace",
+    bandwidth: float = 1.0,
+    df: float = 3.0,
+    rule: str = "midpoint",
+    bins: int = 360,
+    at: float | None = None,
+    scale: float = 1.0,
+    background: float = 0.0,
+    circular: bool = False,
+    period: float | None = None,
+    unit: str = "degrees",
+    sums: str = "auto",
+) -> FloatArray:
     """Return ∂L/∂z, the gradient of the logits, shape (N,); NaN if the loss is infinite. Parameters as for `loss`."""
-    return loss_and_grad(angles, logits, **options)[1]
+    return loss_and_grad(
+        angles, logits, target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins, at=at,
+        scale=scale, background=background, circular=circular, period=period, unit=unit, sums=sums,
+    )[1]  # fmt: skip
 
 
 @np.errstate(over="ignore", invalid="ignore")
 def loss_and_grad(
-    angles: ArrayLike, logits: ArrayLike | None = None, **options: Unpack[Options]
+    angles: ArrayLike,
+    logits: ArrayLike | None = None,
+    *,
+    target: tuple[float, float] | None = None,
+    kernel: str = "laplace",
+    bandwidth: float = 1.0,
+    df: float = 3.0,
+    rule: str = "midpoint",
+    bins: int = 360,
+    at: float | None = None,
+    scale: float = 1.0,
+    background: float = 0.0,
+    circular: bool = False,
+    period: float | None = None,
+    unit: str = "degrees",
+    sums: str = "auto",
 ) -> tuple[float, FloatArray]:
     """Return the loss and the gradient of the logits in one pass. Parameters as for `loss`."""
-    problem = _problem(angles, logits, options)
-    rule = nodes_of(problem)
-    sums, log_density, loss = _forward(problem, rule)
+    problem = Problem(
+        angles, logits, copy=False, target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins,
+        at=at, scale=scale, background=background, circular=circular, period=period, unit=unit, sums=sums,
+    )  # fmt: skip
+    nodes = nodes_of(problem)
+    summation, log_density, loss = _forward(problem, nodes)
     if not math.isfinite(loss):
         return loss, np.full(len(problem.angles), np.nan)
-    log_node_weights = _log_node_weights(problem, rule, log_density)
+    log_node_weights = _log_node_weights(problem, nodes, log_density)
     if problem.settings.background == 0.0:  # one array of N is all it takes
-        return loss, sums.excess(problem.log_weights, log_node_weights)
+        return loss, summation.excess(problem.log_weights, log_node_weights)
     return loss, _logit_gradient(
-        problem, np.exp(problem.log_weights), sums.shares(problem.log_weights, log_node_weights).shares
+        problem, np.exp(problem.log_weights), summation.shares(problem.log_weights, log_node_weights).shares
     )

@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, Unpack, final
+from typing import Any, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -16,7 +16,7 @@ from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, gauss, midpoint, single
-from kdegrad.settings import Options, Settings, from_options
+from kdegrad.settings import Settings
 from kdegrad.targets import Interval
 from kdegrad.weights import log_softmax
 
@@ -36,8 +36,8 @@ class Problem:
         N names for reports, or None.
     copy
         False: arrays of float64 are taken as they are, on the promise that they do not change.
-    **options
-        The options of `Settings`, by name.
+    target, kernel, bandwidth, df, rule, bins, at, scale, background, circular, period, unit, sums
+        The options; see `Settings`.
 
     Raises
     ------
@@ -61,9 +61,24 @@ class Problem:
         labels: Iterable[str] | None = None,
         *,
         copy: bool = True,
-        **options: Unpack[Options],
+        target: tuple[float, float] | None = None,
+        kernel: str = "laplace",
+        bandwidth: float = 1.0,
+        df: float = 3.0,
+        rule: str = "midpoint",
+        bins: int = 360,
+        at: float | None = None,
+        scale: float = 1.0,
+        background: float = 0.0,
+        circular: bool = False,
+        period: float | None = None,
+        unit: str = "degrees",
+        sums: str = "auto",
     ) -> None:
-        settings = from_options(options)
+        settings = Settings(
+            target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins, at=at, scale=scale,
+            background=background, circular=circular, period=period, unit=unit, sums=sums,
+        )  # fmt: skip
         points = vector("angles", angles, copy)
         values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
         names = None if labels is None else _names(labels)

@@ -1,61 +1,210 @@
-"""The options of SPEC section 6: their names, their defaults, what each may be. No numbers are crunched here.
+"""The table of options: what each is called, what it may be, what it is by default, and where it may be given.
 
-`Settings` holds the meaning, default and range of each; the keywords of the library, the keys of a YAML problem and
-the flags of the command line are these names.
+A group of options is a frozen dataclass and an option is a field of it: name, type and default are the language's own,
+the rest is its `Option`. All else derives from these rows:
+
+- a group checks its values, by one function for all of them (`checked`), and keeps plain numbers of Python's;
+- the flags of the command line and their help (`kdegrad.cli.options`), under the group's heading;
+- the keys of a YAML problem (`kdegrad.reading.document`), for each `Option` that is no `Flag`;
+- the field ``problem`` of a report, from the rows of `Settings`.
+
+The keywords of the library are written out in its signatures, so that ``help(kdegrad.loss)`` and editors show them; a
+test binds them to the rows. To add an option, add a row and use it.
 """
-
-from __future__ import annotations
 
 import math
 import operator
-from collections.abc import Iterable, Mapping, Set
-from dataclasses import dataclass, fields
-from typing import Any, Final, TypedDict
+from collections.abc import Callable, Mapping, Set
+from contextlib import suppress
+from dataclasses import dataclass
+from functools import partial
+from types import NoneType
+from typing import Annotated, Any, ClassVar, Final, get_args
 
+from kdegrad import grammar
 from kdegrad.errors import SettingError
-from kdegrad.text import nearest
+from kdegrad.text import nearest, shown
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 RULES: Final = ("midpoint", "gauss", "exact")
 SUMS: Final = ("auto", "dense", "fast")
+WRT: Final = ("logits", "angles", "bandwidth")
+OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
+OPTIMIZERS: Final = ("gradient", "em", "adam")
+INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
+FORMATS: Final = ("table", "json", "csv")
+CHECK_FORMATS: Final = (*FORMATS, "junit", "github")
+COMPUTING: Final = ("loss", "grad", "sweep", "descend", "verify-props")  # the commands that have a result to draw
 MOST_BINS: Final = 10_000_000
 MOST_GAUSS_BINS: Final = 10_000
 
 
-class Options(TypedDict, total=False):
-    """The keywords of `kdegrad.loss` and its kin; `Settings` holds their meaning and defaults."""
+@dataclass(frozen=True)
+class Interval:
+    """The finite numbers from `low` to `high`; an end that is open is not one of them."""
 
-    target: tuple[float, float] | None
-    kernel: str
-    bandwidth: float
-    df: float
-    bins: int
-    rule: str
-    at: float | None
-    scale: float
-    background: float
-    circular: bool
-    period: float | None
-    unit: str
-    sums: str
+    low: float = -math.inf
+    high: float = math.inf
+    open_low: bool = False
+    open_high: bool = False
+
+    def has(self, value: float) -> bool:
+        """Return whether `value` is one of the numbers."""
+        above = self.low < value if self.open_low else self.low <= value
+        below = value < self.high if self.open_high else value <= self.high
+        return above and below and -math.inf < value < math.inf
+
+    def __str__(self) -> str:
+        if self.high < math.inf:
+            return (
+                f" {'above' if self.open_low else 'from'} {self.low} to {'below ' if self.open_high else ''}{self.high}"
+            )
+        if self.low > -math.inf:
+            return f" above {self.low}" if self.open_low else f", {self.low} or more"
+        return ""
+
+
+_READS: Final[Mapping[Any, Callable[[str], Any]]] = {
+    float: grammar.number,
+    int: grammar.integer,
+    bool: grammar.truth,
+    tuple[float, float]: grammar.number,
+}
+POSITIVE: Final = Interval(0, open_low=True)
+NOT_NEGATIVE: Final = Interval(0)
+
+
+@dataclass(frozen=True)
+class Option:
+    """What an option is beside its name, type and default.
+
+    Attributes
+    ----------
+    metavar, help
+        As help shows them.
+    allowed
+        The numbers or the names that it may be; None: it is checked where it is used.
+    default
+        How help words the default, where that is no value.
+    words
+        ``module.NAME`` of kdegrad: the names that a shell completes, where `allowed` does not list them.
+    key
+        Whether it is a key of a YAML problem too.
+    reported
+        For a setting, its name in the field ``problem`` of a report, where that is not its own.
+    commands
+        The commands that have its flag; empty: all that have the group.
+    """
+
+    metavar: str
+    help: str
+    allowed: Interval | tuple[str, ...] | None = None
+    default: str = ""
+    words: str = ""
+    key: bool = True
+    reported: str = ""
+    commands: tuple[str, ...] = ()
+
+
+Flag = partial(Option, key=False)
+
+
+@dataclass(frozen=True)
+class Row:
+    """One row of the table.
+
+    Attributes
+    ----------
+    name
+        As a keyword; one that Python keeps for itself has an underscore behind it.
+    type
+        ``float``, ``int``, ``bool``, ``str``, ``tuple[float, float]`` or ``tuple[str, ...]``.
+    optional
+        Whether it may be None: not given.
+    """
+
+    name: str
+    type: Any
+    optional: bool
+    default: Any
+    option: Option
+
+    @property
+    def reads(self) -> Callable[[str], Any]:
+        """What makes a value of its text, in a file or on the command line, or of one of several that it lists."""
+        return _READS.get(self.type, str)
+
+    @property
+    def spelled(self) -> str:
+        """Its name as flags, YAML keys and messages spell it."""
+        return self.name.removesuffix("_").replace("_", "-")
+
+
+def checked(row: Row, value: Any) -> Any:
+    """Return the value of an option as one of its type; an array without dimensions becomes a number.
+
+    Raises
+    ------
+    SettingError
+        For a value of another type, or one that is not allowed.
+    """
+    allowed = row.option.allowed
+    if value is None and row.optional:
+        return None
+    if row.type is bool:
+        if isinstance(value, str) or str(value) not in ("True", "False"):  # also NumPy's
+            raise SettingError(row.spelled, f"{value!r} is neither true nor false")
+        return bool(value)
+    if isinstance(allowed, Interval):
+        return _number(row, value, allowed)
+    if row.type != tuple[str, ...]:
+        return value if allowed is None else _choice(row.spelled, value, allowed)
+    names = several(row.spelled, value)
+    if allowed is None:
+        return names
+    given = {_choice(row.spelled, name, allowed) for name in names}
+    return tuple(name for name in allowed if name in given)
 
 
 @dataclass(frozen=True, kw_only=True)
-class Settings:
-    """The options of a problem, each checked for its range.
+class Group:
+    """Options that belong together; each is checked, and kept as a plain value of its type."""
+
+    panel: ClassVar[str]  # the heading in help
+    rows: ClassVar[tuple[Row, ...]] = ()
+
+    def __init_subclass__(cls) -> None:
+        rows = {row.name: row for row in cls.rows}  # of the base class
+        annotations: dict[str, Any] = cls.__annotations__
+        for name, annotated in annotations.items():
+            if hasattr(annotated, "__metadata__"):
+                alternatives = get_args(annotated.__origin__)
+                optional = NoneType in alternatives
+                kind = alternatives[0] if optional else annotated.__origin__
+                rows[name] = Row(name, kind, optional, getattr(cls, name), *annotated.__metadata__)
+        cls.rows = tuple(rows.values())
+
+    def __post_init__(self) -> None:
+        for row in self.rows:
+            object.__setattr__(self, row.name, checked(row, getattr(self, row.name)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Group):
+    """The options of a problem.
 
     Attributes
     ----------
     target
         The interval (a, b) that the target density is uniform on, in the unit of the angles.
     kernel
-        A name or alias of SPEC section 3.
+        A name or alias of one of the kernels.
     bandwidth
         The kernel's scale h, in the unit of the angles.
     df
         Degrees of freedom ν of ``student-t``; nothing else reads it.
-    bins, rule
-        The quadrature: how many nodes, and where (``midpoint``, ``gauss`` or ``exact``).
+    rule, bins
+        The quadrature: where its nodes are (``midpoint``, ``gauss`` or ``exact``), and how many.
     at
         The single node that replaces the quadrature: the note's "only one of the bins".
     scale
@@ -73,123 +222,218 @@ class Settings:
         Naming the option, the value and the remedy.
     """
 
-    target: tuple[float, float] | None = None
-    kernel: str = "laplace"
-    bandwidth: float = 1.0
-    df: float = 3.0
-    bins: int = 360
-    rule: str = "midpoint"
-    at: float | None = None
-    scale: float = 1.0
-    background: float = 0.0
-    circular: bool = False
-    period: float | None = None
-    unit: str = "degrees"
-    sums: str = "auto"
+    panel: ClassVar = "Problem"
+
+    target: Annotated[tuple[float, float] | None, Option("LOW HIGH", "The interval [a, b].")] = None
+    kernel: Annotated[str, Option("NAME", "See kdegrad kernels.", words="kernel.BY_NAME")] = "laplace"
+    bandwidth: Annotated[float, Option("H", "Its scale, in the angles' unit.", POSITIVE)] = 1.0
+    df: Annotated[float, Option("NU", "Degrees of freedom of student-t.", POSITIVE)] = 3.0
+    rule: Annotated[str, Option("NAME", "midpoint, gauss or exact.", RULES)] = "midpoint"
+    bins: Annotated[int, Option("B", "How many bins.", Interval(1, MOST_BINS))] = 360
+    at: Annotated[float | None, Option("X", "One bin only, at X.", Interval())] = None
+    scale: Annotated[float, Option("C", "Multiply the kernel by C.", POSITIVE)] = 1.0
+    background: Annotated[
+        float,
+        Option(
+            "E",
+            "Share of the target's uniform density mixed in.",
+            Interval(0, 1, open_high=True),
+        ),
+    ] = 0.0
+    circular: Annotated[bool, Option("", "Angles live on a circle.", reported="domain")] = False
+    period: Annotated[float | None, Option("P", "The circle's circumference.", POSITIVE)] = None
+    unit: Annotated[
+        str,
+        Option(
+            "NAME",
+            "degrees, radians or turns: the circle's circumference.",
+            tuple(CIRCUMFERENCE),
+        ),
+    ] = "degrees"
+    sums: Annotated[str, Option("NAME", "How to sum: auto, dense, fast.", SUMS)] = "auto"
 
     def __post_init__(self) -> None:
-        for name in ("bandwidth", "df", "scale"):
-            _require_positive(name, getattr(self, name))
-        if self.period is not None:
-            _require_positive("period", self.period)
-        if isinstance(self.circular, str) or str(self.circular) not in ("True", "False"):  # also NumPy's
-            raise SettingError("circular", f"{self.circular!r} is neither true nor false")
-        for name, choices in (("unit", tuple(CIRCUMFERENCE)), ("rule", RULES), ("sums", SUMS)):
-            object.__setattr__(self, name, choice(name, getattr(self, name), choices))
-        self._check_background()
-        self._check_node()
-        self._check_bins()
+        super().__post_init__()
+        if self.target is None and self.at is None:
+            raise SettingError(
+                "target", "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin)"
+            )
+        if self.target is None and self.background > 0.0:
+            raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
+        if self.rule == "gauss" and self.at is None and self.bins > MOST_GAUSS_BINS:
+            raise SettingError("bins", f"{self.bins} is out of range: give 1 to {MOST_GAUSS_BINS} for the rule gauss")
         if self.target is not None:
-            object.__setattr__(self, "target", self._checked_target(self.target))
-        self._keep_plain_values()
+            object.__setattr__(self, "target", checked_target(self.target, self.circumference))
 
     @property
     def circumference(self) -> float | None:
         """The circle's circumference P in the unit of the angles; None on the line."""
         if self.period is not None:
-            return float(self.period)
+            return self.period
         return CIRCUMFERENCE[self.unit] if self.circular else None
 
-    def _keep_plain_values(self) -> None:
-        """Keep numbers of Python's: what NumPy gives for one may be an array that changes."""
-        plain: dict[str, Any] = {
-            name: float(getattr(self, name)) for name in ("bandwidth", "df", "scale", "background")
-        }
-        plain |= {name: float(x) for name in ("at", "period") if (x := getattr(self, name)) is not None}
-        plain |= {"bins": operator.index(self.bins), "circular": bool(self.circular)}
-        for name, value in plain.items():
-            object.__setattr__(self, name, value)
 
-    def _check_background(self) -> None:
-        if not (is_real(self.background) and 0.0 <= self.background < 1.0):
-            raise SettingError("background", f"{self.background!r} is outside [0, 1): 0 is no background")
-        if self.background > 0.0 and self.target is None:
-            raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
+@dataclass(frozen=True, kw_only=True)
+class ReadingOptions(Group):
+    """How a file is read."""
 
-    def _check_node(self) -> None:
-        if self.at is not None and not (is_real(self.at) and math.isfinite(self.at)):
-            raise SettingError("at", f"{self.at!r} is no place: give a finite angle")
-        if self.at is None and self.target is None:
-            raise SettingError(
-                "target", "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin)"
-            )
+    panel: ClassVar = "Reading"
 
-    def _check_bins(self) -> None:
-        try:
-            whole = not isinstance(self.bins, bool) and self.bins == operator.index(self.bins)
-        except (TypeError, ValueError):  # no whole number; an array
-            whole = False
-        if not whole:
-            raise SettingError("bins", f"{self.bins!r} is no whole number: give 1 to {MOST_BINS}")
-        is_gauss = self.rule == "gauss" and self.at is None
-        most = MOST_GAUSS_BINS if is_gauss else MOST_BINS
-        if not 1 <= self.bins <= most:
-            of_rule = " for the rule gauss" if is_gauss else ""
-            raise SettingError("bins", f"{self.bins} is out of range: give 1 to {most}{of_rule}")
-
-    def _checked_target(self, target: Any) -> tuple[float, float]:
-        """Return the interval as two floats of its own, once they are one."""
-        if isinstance(target, (Set, Mapping)):  # which have no order, no values
-            raise SettingError("target", f"{target!r} is no interval: give two numbers, low and high")
-        try:
-            low, high = (float(edge) if is_real(edge) else math.nan for edge in target)
-        except (TypeError, ValueError):
-            low = high = math.nan
-        if math.isnan(low) or math.isnan(high):
-            raise SettingError("target", f"{target!r} is no interval: give two numbers, low and high")
-        width = high - low
-        if math.isinf(low) or math.isinf(high):
-            raise SettingError("target", f"[{low:g}, {high:g}] is not finite: give two finite angles")
-        if math.isinf(width):
-            raise SettingError("target", f"[{low:g}, {high:g}] is wider than a float64 can be: narrow it")
-        if low >= high:
-            raise SettingError(
-                "target",
-                f"low {low:g} is not below high {high:g}: give low < high (across the wrap of a circle: 350 370)",
-            )
-        period = self.circumference
-        roundings = 2.0 * math.ulp(max(abs(low), abs(high)))  # 512.2 - 152.2 is more than 360 by one
-        if period is not None and width > period + roundings:
-            raise SettingError(
-                "target", f"[{low:g}, {high:g}] is {width:g} wide, wider than the circle ({period:g}): narrow it"
-            )
-        return low, high
+    angle_column: Annotated[str | None, Option("NAME", "Column of the angles.", default="angle")] = None
+    logit_column: Annotated[str | None, Option("NAME", "Column of the logits.", default="logit")] = None
+    weight_column: Annotated[str | None, Option("NAME", "Column of the weights.", default="weight")] = None
+    label_column: Annotated[str | None, Option("NAME", "Column of the labels.", default="label")] = None
+    delimiter: Annotated[str | None, Option("C", "Between cells.", default="from the file")] = None
+    input_format: Annotated[
+        str | None, Flag("NAME", "csv, tsv, yaml or parquet.", INPUT_FORMATS, default="by suffix")
+    ] = None
 
 
-OPTION_NAMES: Final = tuple(field.name for field in fields(Settings))
+@dataclass(frozen=True, kw_only=True)
+class ReportOptions(Group):
+    """Where a report goes, in which format, and what goes with it."""
+
+    panel: ClassVar = "Report"
+
+    output: Annotated[str | None, Flag("FILE", "Write there, whole or not at all; .parquet by suffix.")] = None
+    format: Annotated[str, Flag("NAME", "table, json or csv.", FORMATS)] = "table"
+    plot: Annotated[str | None, Flag("FILE", "Draw a figure: .png, .svg or .pdf.", commands=COMPUTING)] = None
+    exact: Annotated[
+        bool | None,
+        Flag(
+            "",
+            "Compare the bins with the integral in the table.",
+            default="up to 2000 points",
+            commands=("loss",),
+        ),
+    ] = None
 
 
-def from_options(options: Mapping[str, Any]) -> Settings:
-    """Return the settings that `options` give; an unknown name is answered with the nearest ones."""
-    require_known(options)
-    return Settings(**options)
+@dataclass(frozen=True, kw_only=True)
+class CheckReportOptions(ReportOptions):
+    """The same for ``verify-props``, whose report has more formats."""
+
+    format: Annotated[str, Flag("NAME", "table, json, csv, junit or github.", CHECK_FORMATS)] = "table"
 
 
-def require_known(options: Iterable[str]) -> None:
-    """Refuse a name that no option has; the nearest ones are offered."""
-    for name in options:
-        if name not in OPTION_NAMES:
-            raise SettingError(name, f"unknown option{nearest(name, OPTION_NAMES)}")
+@dataclass(frozen=True, kw_only=True)
+class GradientOptions(Group):
+    """What ``grad`` computes and shows."""
+
+    panel: ClassVar = "Gradient"
+
+    wrt: Annotated[tuple[str, ...], Flag("NAMES", "logits, angles, bandwidth, by commas.", WRT)] = ("logits",)
+    per_bin: Annotated[bool, Flag("", "One row per bin and point.")] = False
+    top: Annotated[int | None, Flag("K", "Only the K largest, the largest first.", Interval(1))] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class SweepOptions(Group):
+    """What a sweep runs along."""
+
+    panel: ClassVar = "Sweep"
+
+    over: Annotated[str, Flag("NAME", "distance, bandwidth, bins, kernel, background or scale.", OVER)] = ""
+    from_: Annotated[float | None, Flag("A", "The first value.", Interval())] = None
+    to: Annotated[float | None, Flag("B", "The last value.", Interval())] = None
+    steps: Annotated[int, Flag("K", "How many values.", Interval(1))] = 11
+    log: Annotated[bool, Flag("", "Values at equal ratios, logarithmic axes.")] = False
+
+    def __post_init__(self) -> None:
+        if self.over == "":
+            raise SettingError("over", f"say what to sweep over: {', '.join(OVER)}")
+        super().__post_init__()
+
+
+@dataclass(frozen=True, kw_only=True)
+class DescentOptions(Group):
+    """How a descent goes."""
+
+    panel: ClassVar = "Descent"
+
+    steps: Annotated[int, Flag("K", "The most steps to take.", NOT_NEGATIVE)] = 100
+    rate: Annotated[float, Flag("R", "The length of a step.", POSITIVE)] = 1.0
+    wrt: Annotated[tuple[str, ...], Flag("NAMES", "What moves: logits, angles, bandwidth, by commas.", WRT)] = (
+        "logits",
+    )
+    optimizer: Annotated[str, Flag("NAME", "gradient, em or adam.", OPTIMIZERS)] = "gradient"
+    tolerance: Annotated[
+        float, Flag("T", "Stop at this duality gap, or norm of the gradient.", NOT_NEGATIVE, default="1e-8")
+    ] = 1e-8
+    trace: Annotated[str | None, Flag("FILE", "Write every step there, as CSV.")] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if not self.wrt:
+            raise SettingError("wrt", f"nothing moves: choose from {', '.join(WRT)}")
+        if self.optimizer == "em" and self.wrt != ("logits",):
+            raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
+
+
+@dataclass(frozen=True, kw_only=True)
+class CheckOptions(Group):
+    """What ``verify-props`` checks, and how strictly."""
+
+    panel: ClassVar = "Checks"
+
+    cases: Annotated[int, Flag("N", "Random problems beside the input's.", NOT_NEGATIVE)] = 20
+    seed: Annotated[int, Flag("S", "What they are drawn from.", NOT_NEGATIVE)] = 0
+    only: Annotated[
+        tuple[str, ...], Flag("IDS", "Only these properties, by commas or repeated.", words="properties.IDS")
+    ] = ()
+    tolerance: Annotated[
+        float | None, Flag("T", "What rounding may do.", POSITIVE, default="each check's own estimate")
+    ] = None
+    list_: Annotated[bool, Flag("", "List the properties, check nothing.")] = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class DebugOptions(Group):
+    """What every command has."""
+
+    panel: ClassVar = "Options"
+
+    debug: Annotated[bool, Flag("", "Show the traceback of an error of kdegrad's own.")] = False
+
+
+GROUPS: Final[tuple[type[Group], ...]] = (
+    *(Settings, ReadingOptions, CheckReportOptions, GradientOptions, SweepOptions, DescentOptions, CheckOptions),
+    DebugOptions,
+)
+
+
+def checked_target(target: Any, circumference: float | None) -> tuple[float, float]:
+    """Return the interval as two floats of its own, once they are one.
+
+    Raises
+    ------
+    SettingError
+        For what is no interval, and one that is wider than the circle.
+    """
+    if isinstance(target, (Set, Mapping)):  # which have no order, no values
+        raise SettingError("target", f"{target!r} is not an interval: give two numbers, low and high")
+    try:
+        low, high = (float(edge) if is_real(edge) else math.nan for edge in target)
+    except (TypeError, ValueError):
+        low = high = math.nan
+    if math.isnan(low) or math.isnan(high):
+        raise SettingError("target", f"{target!r} is not an interval: give two numbers, low and high")
+    width = high - low
+    if math.isinf(low) or math.isinf(high):
+        raise SettingError("target", f"[{low:g}, {high:g}] is not finite: give two finite angles")
+    if math.isinf(width):
+        raise SettingError("target", f"[{low:g}, {high:g}] is wider than a float64 can be: narrow it")
+    if low >= high:
+        raise SettingError(
+            "target",
+            f"low {low:g} is not below high {high:g}: give low < high (across the wrap of a circle: 350 370)",
+        )
+    roundings = 2.0 * math.ulp(max(abs(low), abs(high)))  # 512.2 - 152.2 is more than 360 by one
+    if circumference is not None and width > circumference + roundings:
+        raise SettingError(
+            "target", f"[{low:g}, {high:g}] is {width:g} wide, wider than the circle ({circumference:g}): narrow it"
+        )
+    return low, high
 
 
 def several(name: str, value: Any) -> tuple[Any, ...]:
@@ -199,12 +443,7 @@ def several(name: str, value: Any) -> tuple[Any, ...]:
     try:
         return tuple(value)
     except TypeError:
-        raise SettingError(name, f"{value!r} is no list: give one or more") from None
-
-
-def is_whole(value: object) -> bool:
-    """Return whether `value` is a whole number, of Python or NumPy."""
-    return is_real(value) and hasattr(value, "__index__")
+        raise SettingError(name, f"{value!r} is not a list: give one or more") from None
 
 
 def is_real(value: object) -> bool:
@@ -220,13 +459,24 @@ def is_real(value: object) -> bool:
         return False
 
 
-def _require_positive(name: str, value: object) -> None:
-    if not (is_real(value) and 0.0 < float(value) < math.inf):  # type: ignore[arg-type]  # checked to be a number
-        raise SettingError(name, f"{value!r} is out of range: give a finite number above 0")
+def _number(row: Row, value: Any, allowed: Interval) -> float:
+    """Return the number that `value` is, an integer where the option is one."""
+    kind, wanted = ("an integer", "an integer") if row.type is int else ("a number", "a finite number")
+    number: float | None = None
+    if row.type is float and is_real(value):
+        number = float(value)
+    elif row.type is int and not isinstance(value, bool):
+        with suppress(TypeError):  # not an integer; an array of several
+            number = operator.index(value)
+    if number is None or not allowed.has(number):
+        wrong = f"is not {kind}" if number is None else "is out of range"
+        raise SettingError(row.spelled, f"{value!r} {wrong}: give {wanted}{allowed}")
+    return number
 
 
-def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return the choice that `value` is, in whatever case it is written."""
     if not isinstance(value, str) or value.lower() not in choices:
-        raise SettingError(name, f"unknown {value!r}: choose {', '.join(choices)}{nearest(str(value), choices)}")
+        written = shown(value) if isinstance(value, str) else repr(value)
+        raise SettingError(name, f"unknown {written}: choose {', '.join(choices)}{nearest(str(value), choices)}")
     return value.lower()

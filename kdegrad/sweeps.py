@@ -23,11 +23,8 @@ from kdegrad.kernel import KERNELS, make_kernel
 from kdegrad.mixture import kernel_sums
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
-from kdegrad.settings import is_real, several
-from kdegrad.text import nearest
+from kdegrad.settings import SweepOptions, is_real, several
 
-OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
-STEPS: Final = 11
 _BLOCK_PAIRS: Final = 65_536
 _ROUND_OFF: Final = 64 * float(np.finfo(np.float64).eps)  # relative, between two ways to the same logarithm
 
@@ -135,6 +132,7 @@ def sweep(
     >>> [round(step.l1, 4) for step in family.steps]
     [0.4117, 0.4117, 0.3109, 0.0235]
     """
+    over = SweepOptions(over=over).over
     steps, lost = [], 0.0
     for name, value in members(problem, over, values, kernels):
         evaluation = evaluate(member(problem, over, name, value))
@@ -287,8 +285,6 @@ def series(family: Sweep) -> Iterator[tuple[str, list[SweepStep]]]:
 
 def _kernel_names(problem: Problem, over: str, kernels: str | Sequence[str] | None) -> list[str]:
     """Return the kernels' own names, each once, in the order given."""
-    if over not in OVER:
-        raise SettingError("over", f"unknown {over!r}: choose {', '.join(OVER)}{nearest(str(over), OVER)}")
     kernels = () if kernels is None else several("kernel", kernels)
     if not kernels:
         return (

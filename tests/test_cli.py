@@ -252,10 +252,9 @@ def test_a_narrow_table_folds_its_labels_and_drops_columns(
 @pytest.mark.parametrize(
     ("arguments", "said", "helped"),
     [
-        ("loss f.csv --target -30,30", "for example --target -30 30", "kdegrad loss"),
-        ("grad f.csv --target 0", "for example --target -30 30", "kdegrad grad"),
-        ("grad f.csv --target 0 --format csv", "requires 2 arguments: for example --target -30 30", "kdegrad grad"),
-        ("loss --bandwidth", "'--bandwidth' requires an argument", "kdegrad loss"),
+        ("loss f.csv --target -30,30", "requires 2 arguments: write --target LOW HIGH", "kdegrad loss"),
+        ("grad f.csv --target 0", "requires 2 arguments: write --target LOW HIGH", "kdegrad grad"),
+        ("loss --bandwidth", "'--bandwidth' requires an argument: write --bandwidth H", "kdegrad loss"),
         ("data.csv --target 0 9", ": put the command first: kdegrad loss data.csv", "kdegrad"),
         ("data.csv grad", ": put the command first: kdegrad grad data.csv", "kdegrad"),
         ("--kernel laplace sweep", ": put the command first: kdegrad sweep --kernel", "kdegrad"),
@@ -269,6 +268,13 @@ def test_wrong_usage_says_what_to_write_and_whose_help_to_read(kdegrad, argument
     first, second = done.err.splitlines()
     assert first.removesuffix(".").endswith(said.removesuffix("."))
     assert second == f"Try '{helped} --help'."
+
+
+@pytest.mark.parametrize("flags", ["--target 0 --format csv", "--bandwidth --format csv"])
+def test_an_option_that_stands_where_a_number_should_is_no_number(kdegrad, flags: str) -> None:
+    done = kdegrad("grad", "f.csv", *flags.split())
+    assert (done.code, done.out) == (2, "")
+    assert done.err == f"error: {flags.split()[0]}: a value is missing before --format\n"
 
 
 @pytest.mark.parametrize(

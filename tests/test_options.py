@@ -1,13 +1,27 @@
-"""Pins down that whatever is no value of an option is refused by the library as it is on the command line."""
+"""Pins down the table of options: keywords, flags, YAML keys and reports are its rows; its ranges hold everywhere."""
 
 from __future__ import annotations
 
+import inspect
 import math
 from collections.abc import Callable
+from pathlib import Path
+from typing import get_type_hints
 
 import pytest
 
 import kdegrad as kg
+from kdegrad.reports.records import problem_facts
+from kdegrad.settings import (
+    GROUPS,
+    CheckOptions,
+    DescentOptions,
+    GradientOptions,
+    Group,
+    Interval,
+    Settings,
+    SweepOptions,
+)
 
 P = kg.Problem([-40, 10], target=(-30, 30), bandwidth=10, bins=9)
 
@@ -25,7 +39,6 @@ P = kg.Problem([-40, 10], target=(-30, 30), bandwidth=10, bins=9)
         lambda: kg.sweep(P, "distance", 3),
         lambda: kg.sweep(P, "bandwidth", [1, "x"]),
         lambda: kg.sweep(P, "bins", [1.5]),
-        lambda: kg.loss([1.0], target=(0, 1), copy=True),
     ],
 )
 def test_a_wrong_type_is_refused(call: Callable[[], object]) -> None:
@@ -48,3 +61,108 @@ def test_an_infinite_loss_fills_only_what_is_asked_for() -> None:
 
 def test_tolerance_0_takes_all_steps() -> None:
     assert len(kg.descend(kg.Problem([0], target=(-1, 1)), tolerance=0, steps=4).course) == 5
+
+
+# --- the table --------------------------------------------------------------------------------------------------------
+
+
+def keywords(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
+    """Return the keywords that a function takes by name alone."""
+    parameters = inspect.signature(function).parameters
+    return {name: given for name, given in parameters.items() if given.kind is inspect.Parameter.KEYWORD_ONLY}
+
+
+@pytest.mark.parametrize("function", [kg.Problem.__init__, kg.loss, kg.grad, kg.loss_and_grad])
+def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
+    """Names, order, types and defaults; so that `help` and editors show them, and nothing else is taken."""
+    written = keywords(function)
+    written.pop("copy", None)
+    hints, of_table = get_type_hints(function), get_type_hints(Settings)
+    assert [(name, hints[name], given.default) for name, given in written.items()] == [
+        (row.name, of_table[row.name], row.default) for row in Settings.rows
+    ]
+    assert inspect.Parameter.VAR_KEYWORD not in {p.kind for p in inspect.signature(function).parameters.values()}
+
+
+def test_load_takes_the_settings_and_none_is_the_file_s() -> None:
+    hints, of_table = get_type_hints(kg.load, localns={"Problem": kg.Problem}), get_type_hints(Settings)
+    assert [(name, hints[name], given.default) for name, given in keywords(kg.load).items()] == [
+        (row.name, of_table[row.name] | None, None) for row in Settings.rows
+    ]
+
+
+@pytest.mark.parametrize(
+    ("function", "group", "beside"),
+    [
+        (kg.descend, DescentOptions, {"watch", "trace"}),
+        (kg.verify, CheckOptions, {"progress", "list_"}),
+    ],
+)
+def test_other_keywords_are_rows_too(function: Callable[..., object], group: type[Group], beside: set[str]) -> None:
+    """All but what a caller watches by, and what is for the command line alone."""
+    assert [(name, given.default) for name, given in keywords(function).items() if name not in beside] == [
+        (row.name, row.default) for row in group.rows if row.name not in beside
+    ]
+
+
+def test_an_unknown_keyword_is_a_type_error() -> None:
+    for call in (kg.Problem, kg.loss, kg.grad, kg.loss_and_grad):
+        with pytest.raises(TypeError, match="bandwith"):
+            call([1.0], target=(0, 1), bandwith=3)
+    with pytest.raises(TypeError, match="copy"):
+        kg.loss([1.0], target=(0, 1), copy=False)
+    with pytest.raises(TypeError, match="colour"):
+        kg.load("no file is looked for", colour="red")
+
+
+ROWS = [(group, row) for group in GROUPS for row in group.rows]
+
+
+@pytest.mark.parametrize(("group", "row"), ROWS, ids=lambda part: getattr(part, "name", getattr(part, "panel", "")))
+def test_every_default_is_allowed_and_every_range_is_held(group: type[Group], row: object) -> None:
+    needed = {Settings: {"target": (0, 1)}, SweepOptions: {"over": "scale"}}.get(group, {})
+    assert getattr(group(**needed), row.name) == needed.get(row.name, row.default)
+    allowed = row.option.allowed
+    wrong: list[object] = []
+    if isinstance(allowed, Interval):
+        wrong = [math.nan, math.inf, -math.inf, "1", [1.0], True, 1j, 10**400 * (-1 if row.type is int else 1)]
+        wrong += [1.0, 2.5] if row.type is int else []
+        wrong += [allowed.low - 1 if not allowed.open_low else allowed.low] if allowed.low > -math.inf else []
+        wrong += [allowed.high + 1 if not allowed.open_high else allowed.high] if allowed.high < math.inf else []
+    elif isinstance(allowed, tuple):
+        wrong = ["nonsense", 1, ["nonsense"]]
+    elif row.type is bool:
+        wrong = ["true", 2]
+    for value in wrong:
+        with pytest.raises(kg.SettingError) as caught:
+            group(**needed | {row.name: value})
+        assert caught.value.name == row.spelled
+        assert str(caught.value).startswith(f"{row.spelled}: ")
+
+
+def test_names_are_taken_in_any_case_and_several_in_the_table_s_order() -> None:
+    assert Settings(target=(0, 1), rule="GAUSS").rule == "gauss"
+    assert GradientOptions(wrt=("Bandwidth", "logits", "bandwidth")).wrt == ("logits", "bandwidth")
+
+
+def test_a_key_of_a_problem_is_a_row_and_a_flag_is_none(kdegrad, tmp_path: Path) -> None:
+    path = tmp_path / "problem.yaml"
+    for _, row in ROWS:
+        path.write_text(f"points: [{{angle: 1}}]\n{row.spelled}: {{}}\n")
+        said = kdegrad("loss", path).err
+        assert ("is a flag, not a key" in said) == (not row.option.key), row.spelled
+        assert "unknown key" not in said
+
+
+def test_a_report_names_what_was_computed(kdegrad) -> None:
+    facts = problem_facts(P, kg.evaluate(P).rule)
+    assert list(facts) == ["points", *(row.option.reported or row.name for row in Settings.rows)]
+    assert (facts["domain"], facts["df"], facts["bins"]) == ("line", None, 9)
+
+
+def test_every_row_is_a_flag_of_a_command_and_its_help(kdegrad) -> None:
+    commands = ("loss", "grad", "sweep", "descend", "verify-props", "kernels")
+    shown = {command: " ".join(kdegrad(command, "--help").out.split()) for command in commands}
+    for _, row in ROWS:
+        flag = f"--{row.spelled} {row.option.metavar}".rstrip()
+        assert any(flag in text and row.option.help.split(",")[0] in text for text in shown.values()), flag

@@ -9,7 +9,8 @@ import pytest
 
 import kdegrad as kg
 from kdegrad.objective import responsibilities_by_bin
-from kdegrad.sweeps import OVER, members, moved_away, only_pushed_down, spaced
+from kdegrad.settings import OVER
+from kdegrad.sweeps import members, moved_away, only_pushed_down, spaced
 from tests.readme import ROOT
 
 TWO_SIDED = kg.load(ROOT / "sample_inputs" / "two_sided.yaml")
@@ -168,7 +169,7 @@ def test_no_point_moves_past_the_centre() -> None:
         ("bins", [0], {}, "out of range"),
         ("bins", [3], {"at": 0.0}, "one bin"),
         ("background", [0.1], {"at": 0.0, "target": None}, "target"),
-        ("background", [1.0], {}, r"outside \[0, 1\)"),
+        ("background", [1.0], {}, "from 0 to below 1"),
         ("kernel", [1], {}, "names"),
         ("scale", None, {}, "needs values"),
         ("scale", [], {}, "needs values"),

@@ -1,1 +1,1 @@
-"""The command line: `app` runs it, `commands` has the commands, `flags` their options, `terminal` what is said."""
+"""The command line: `app` runs it, `commands` has the commands, `options` the flags, `terminal` what is said."""

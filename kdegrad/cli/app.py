@@ -1,4 +1,4 @@
-"""The command line: arguments → a command (`commands.py`) → an exit code (`exits.py`)."""
+"""The command line: arguments → a command (`commands.py`) → an exit code (`terminal.py`)."""
 
 from __future__ import annotations
 
@@ -11,20 +11,15 @@ from typer.core import TyperCommand
 
 from kdegrad import __version__, output
 from kdegrad.cli.commands import COMMANDS
-from kdegrad.cli.flags import COMPLETING, PROBLEM, READING, REPORT, flattened
+from kdegrad.cli.options import COMPLETING
 from kdegrad.cli.terminal import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
+from kdegrad.settings import GROUPS
 from kdegrad.text import safe_text
-
-TARGET_FORM = ": for example --target -30 30"
-SHARED = (PROBLEM, READING, REPORT, "Options")  # headings of the options that many commands have
-
-# Typer 0.26 took click in as a private module; click's class of usage errors is reached through a public name.
-_UsageError: Any = typer.BadParameter.__mro__[1]
 
 
 class GroupedCommand(TyperCommand):
-    """A command whose help lists its options under the headings of their panels, its own first, in plain text."""
+    """A command whose help lists its options under the headings of their groups, in plain text."""
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write one section a panel."""
@@ -34,9 +29,9 @@ class GroupedCommand(TyperCommand):
             if record is not None:
                 heading = getattr(parameter, "rich_help_panel", None) or "Options"
                 sections.setdefault(heading, []).append(record)
-        for heading in sorted(sections, key=lambda heading: SHARED.index(heading) if heading in SHARED else -1):
+        for heading, records in sections.items():
             with formatter.section(heading):
-                formatter.write_dl(sections[heading])
+                formatter.write_dl(records)
 
 
 app = typer.Typer(
@@ -71,16 +66,19 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
-    debug = "--debug" in arguments
     try:
-        return _invoked(arguments)
+        application = _built_for(arguments)
+        if COMPLETING:
+            application.main(prog_name="kdegrad")
+        with application.make_context(
+            "kdegrad", list(arguments)
+        ) as context:  # as click's own `main`, in which a closed
+            return application.invoke(context) or DONE  # pipe would exit with 1
     except KdegradError as error:
         if isinstance(error, SettingError) and error.place is None:
             error = error.at(f"--{error.name}")
         say("\n".join(f"error: {line}" for line in str(error).splitlines()))
         return WRONG_INPUT
-    except _UsageError as error:
-        return _explain_usage(error, arguments)
     except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
         return WRONG_INPUT if done.exit_code else DONE
     except BrokenPipeError:  # of --help and --version, which click prints
@@ -90,22 +88,17 @@ def run(arguments: Sequence[str]) -> int:
         say("interrupted")
         return INTERRUPTED
     except Exception as error:  # every other error is the machine's or our own, and 1 must mean a failed property
+        if hasattr(error, "format_message"):  # click's usage errors, whose class Typer does not export
+            say(_usage(error, arguments))
+            return WRONG_INPUT
         if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # within a class that was being made
             say("interrupted")
             return INTERRUPTED
+        debug = "--debug" in arguments
         if debug:
             traceback.print_exc()
         say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
         return MACHINE_FAILED
-
-
-def _invoked(arguments: Sequence[str]) -> int:
-    """Parse the arguments and call their command: as click's own `main` does, which would make a closed pipe exit 1."""
-    application = _built_for(arguments)
-    if COMPLETING:
-        application.main(prog_name="kdegrad")
-    with application.make_context("kdegrad", list(arguments)) as context:
-        return application.invoke(context) or DONE
 
 
 def _built_for(arguments: Sequence[str]) -> Any:
@@ -113,35 +106,23 @@ def _built_for(arguments: Sequence[str]) -> Any:
     first = next(iter(arguments), "")
     app.registered_commands.clear()
     for name in [first] if first in COMMANDS else COMMANDS:
-        app.command(name, cls=GroupedCommand)(flattened(COMMANDS[name]))
+        app.command(name, cls=GroupedCommand)(COMMANDS[name].function())
     return typer.main.get_command(app)
 
 
-def _explain_usage(error: Any, arguments: Sequence[str]) -> int:
-    """Say what is wrong with the command line, as click words it, what to write instead, and where help is."""
-    first = next(iter(arguments), "")
-    path = f"kdegrad {first}" if first in COMMANDS else "kdegrad"
-    said, remedy = safe_text(error.format_message()), _remedy(error, arguments)
-    if _lacks_high(arguments):  # click took the next option for HIGH, and stumbled over what stands behind it
-        said, remedy = "Option '--target' requires 2 arguments", TARGET_FORM
-    say(f"error: {said.rstrip('.') + remedy if remedy else said}\nTry '{path} --help'.")
-    return WRONG_INPUT
-
-
-def _lacks_high(arguments: Sequence[str]) -> bool:
-    """Return whether --target is followed by another option where HIGH should be."""
-    behind = list(arguments)[list(arguments).index("--target") + 1 :] if "--target" in arguments else []
-    return len(behind) > 1 and behind[1].startswith("--")
-
-
-def _remedy(error: Any, arguments: Sequence[str]) -> str:
-    """Return what to write instead, where click's words leave it open."""
-    if getattr(error, "option_name", None) == "--target":
-        return TARGET_FORM
+def _usage(error: Any, arguments: Sequence[str]) -> str:
+    """Return what is wrong with the command line, what to write instead, and where help is."""
+    option = getattr(error, "param", None)
+    if option is not None:  # a number that cannot be read
+        return f"error: {option.opts[0]}: {error.message}"
+    said, remedy = safe_text(error.format_message()).rstrip("."), ""
+    for row in (row for group in GROUPS for row in group.rows):
+        if getattr(error, "option_name", "") == f"--{row.spelled}" and row.option.metavar:
+            remedy = f": write --{row.spelled} {row.option.metavar}"
     first, *rest = arguments
-    if first in COMMANDS or getattr(error, "possibilities", None):
-        return ""
-    named = next((word for word in rest if word in COMMANDS), None)
-    if named is None and not (first.startswith("-") or "." in first):
-        return ""
-    return f": put the command first: kdegrad {named or 'loss'} {safe_text(first)}"
+    if first not in COMMANDS and not getattr(error, "possibilities", None):
+        named = next((word for word in rest if word in COMMANDS), None)
+        if named is not None or first.startswith("-") or "." in first:
+            remedy = f": put the command first: kdegrad {named or 'loss'} {safe_text(first)}"
+    path = f"kdegrad {first}" if first in COMMANDS else "kdegrad"
+    return f"error: {said}{remedy}\nTry '{path} --help'."

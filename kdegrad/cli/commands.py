@@ -3,135 +3,101 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
-
-import typer
+from typing import TYPE_CHECKING, Final
 
 from kdegrad import figures, output, reports
-from kdegrad.cli.flags import (
-    REPORT,
-    CheckFlags,
-    CheckProblemFlags,
-    DescentFlags,
-    PlotFlags,
-    ProblemFlags,
-    ReportFlags,
-    SweepFlags,
-    SweepProblemFlags,
-    VerdictReportFlags,
-    count,
-    names,
-    option,
-)
+from kdegrad.cli.options import Command, Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, say
 from kdegrad.errors import SettingError
 from kdegrad.output import Look, look_of_stdout
 from kdegrad.reports import Format, as_parquet
+from kdegrad.settings import (
+    CheckOptions,
+    CheckReportOptions,
+    DescentOptions,
+    GradientOptions,
+    Group,
+    ReadingOptions,
+    ReportOptions,
+    Settings,
+    SweepOptions,
+)
 
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep
     from kdegrad.problem import Problem
     from kdegrad.reports.records import Record
-    from kdegrad.sweeps import Value
 
-GRADIENT = "Gradient"
-EXAMPLE = "two_sided.yaml"
-EXAMPLES = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
-COMPARED_POINTS = 2_000  # of a problem whose bins are compared with the integral unasked
+EXAMPLE: Final = "two_sided.yaml"
+EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
+COMPARED_POINTS: Final = 2_000  # of a problem whose bins are compared with the integral unasked
+PARQUET: Final = ".parquet"
 
-COMMANDS: dict[str, Callable[..., int]] = {}
+COMMANDS: Final[dict[str, Command]] = {}
 
 
-def command(name: str) -> Callable[[Callable[..., int]], Callable[..., int]]:
-    """Register a function that returns its exit code as the command `name`."""
+def command(name: str, *groups: type[Group], without_input: str = "") -> Callable[[Callable[[Flags], int]], object]:
+    """Register a function as the command `name`, with the options of `groups` in this order; see `Command`."""
 
-    def register(function: Callable[..., int]) -> Callable[..., int]:
-        COMMANDS[name] = function
-        return function
+    def register(run: Callable[[Flags], int]) -> Callable[[Flags], int]:
+        COMMANDS[name] = Command(name, run, groups, without_input)
+        return run
 
     return register
 
 
-@command("loss")
-def loss(
-    problem: ProblemFlags,
-    report: ReportFlags,
-    figure: PlotFlags,
-    exact: Annotated[
-        bool | None,
-        typer.Option(
-            "--exact/--no-exact",
-            help="Compare the bins with the integral in the table. [default: up to 2000 points]",
-            rich_help_panel=REPORT,
-            show_default=False,
-        ),
-    ] = None,
-) -> int:
+@command("loss", Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+def loss(flags: Flags) -> int:
     """Compute the loss, the cross-entropy of target and density."""
     from kdegrad.objective import evaluate, exact_loss
     from kdegrad.reports import records
 
-    if exact and report.form is not Format.table:
-        raise SettingError("exact", f"is for the table, and not for {report.form}: leave it out", "--exact")
-    loaded = _load(problem, report, figure)
-    if exact and (loaded.settings.at is not None or loaded.settings.rule == "exact"):
-        raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out", "--exact")
+    report = flags.of(ReportOptions)
+    as_table = _format(report) is Format.table
+    if report.exact and not as_table:
+        raise SettingError("exact", f"is for the table, and not for {_format(report)}: leave it out")
+    problem = _load(flags, report)
+    if report.exact and (problem.settings.at is not None or problem.settings.rule == "exact"):
+        raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out")
     with Progress("summing"):
-        evaluation = evaluate(loaded, wrt=())
-    wanted = len(evaluation.weights) <= COMPARED_POINTS if exact is None else exact
-    compared = wanted and report.form is Format.table and evaluation.approximates_integral
-    integral = exact_loss(evaluation.problem) if compared else None
-    deliver(report, records.loss_record(evaluation, integral))
-    if figure.plot is not None:
-        figures.loss(evaluation, figure.plot)
+        evaluation = evaluate(problem, wrt=())
+    wanted = len(evaluation.weights) <= COMPARED_POINTS if report.exact is None else report.exact
+    integral = exact_loss(problem) if wanted and as_table and evaluation.approximates_integral else None
+    _deliver(report, records.loss_record(evaluation, integral))
+    if report.plot is not None:
+        figures.loss(evaluation, report.plot)
     return DONE if evaluation.is_finite else NOT_FINITE
 
 
-@command("grad")
-def grad(
-    problem: ProblemFlags,
-    report: ReportFlags,
-    figure: PlotFlags,
-    wrt: Annotated[
-        list[str] | None,
-        option(
-            "--wrt", GRADIENT, "logits, angles, bandwidth, by commas. [default: logits]", "NAMES", words="objective.WRT"
-        ),
-    ] = None,
-    per_bin: Annotated[
-        bool, typer.Option("--per-bin", help="One row per bin and point.", rich_help_panel=GRADIENT)
-    ] = False,
-    top: Annotated[str | None, option("--top", GRADIENT, "Only the K largest, the largest first.", "K")] = None,
-) -> int:
+@command("grad", GradientOptions, Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+def grad(flags: Flags) -> int:
     """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
     from kdegrad.reports import records
 
-    rows, moving = None if top is None else count("top", top), names(*wrt or ["logits"])
-    if per_bin and (rows is not None or set(moving) != {"logits"}):
-        raise SettingError(
-            "per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt", "--per-bin"
-        )
-    loaded = _load(problem, report, figure)
+    report, of = flags.of(ReportOptions), flags.of(GradientOptions)
+    if of.per_bin and (of.top is not None or of.wrt != ("logits",)):
+        raise SettingError("per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt")
+    problem = _load(flags, report)
     with Progress("summing"):
-        evaluation = evaluate(loaded, wrt=moving)
+        evaluation = evaluate(problem, of.wrt)
     if not evaluation.is_finite:
         say(f"error: {records.not_finite(evaluation)}")
         return NOT_FINITE
-    deliver(report, records.gradient_record(evaluation, rows, per_bin=per_bin))
-    if figure.plot is not None:
-        figures.gradient(evaluation, figure.plot, per_bin=per_bin)
+    _deliver(report, records.gradient_record(evaluation, of.top, per_bin=of.per_bin))
+    if report.plot is not None:
+        figures.gradient(evaluation, report.plot, per_bin=of.per_bin)
     _warn_of_noise(evaluation.lost_share)
-    if report.form is Format.csv and evaluation.require_gradients().log_bandwidth is not None:
+    if _format(report) is Format.csv and evaluation.require_gradients().log_bandwidth is not None:
         say(f"note: the gradient of log h, {evaluation.require_gradients().log_bandwidth!r}, has no column in CSV")
     return DONE
 
 
-@command("verify-props")
-def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure: PlotFlags, checks: CheckFlags) -> int:
+@command("verify-props", CheckOptions, Settings, ReadingOptions, CheckReportOptions, without_input="all the examples")
+def verify_props(flags: Flags) -> int:
     """Check the note's claims, and what stands behind them.
 
     Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
@@ -139,28 +105,35 @@ def verify_props(problem: CheckProblemFlags, report: VerdictReportFlags, figure:
     from kdegrad import properties
     from kdegrad.reports import records
 
+    report, checks = flags.of(CheckReportOptions), flags.of(CheckOptions)
+    chosen = properties.chosen(checks.only)
     if checks.list_:
-        if figure.plot is not None:
-            raise SettingError("plot", "draws what came of checks, and --list runs none: leave one out", "--plot")
+        if report.plot is not None:
+            raise SettingError("plot", "draws what came of checks, and --list runs none: leave one out")
         output.check_outputs(_outputs(report))
-        if problem.input_ is not None:
+        if flags.input is not None:
             say("note: --list checks nothing: INPUT is not read")
-        deliver(report, records.properties_record(properties.chosen(checks.options()["only"])))
+        _deliver(report, records.properties_record(chosen))
         return DONE
-    cases = _load_cases(problem, report, figure)
-    options = checks.options()
-    total = (len(cases) + options["cases"]) * len(properties.chosen(options["only"]))
-    with Progress("checks", total) as advance:
-        done = properties.verify(cases, **options, progress=advance)
+    cases = _load_cases(flags, report)
+    with Progress("checks", (len(cases) + checks.cases) * len(chosen)) as advance:
+        done = properties.verify(
+            cases,
+            cases=checks.cases,
+            seed=checks.seed,
+            only=checks.only,
+            tolerance=checks.tolerance,
+            progress=advance,
+        )
     passed = properties.passed(done)
-    deliver(report, records.checks_record(done, properties.PROPERTIES, passed))
-    if figure.plot is not None:
-        figures.verdicts(done, figure.plot)
+    _deliver(report, records.checks_record(done, properties.PROPERTIES, passed))
+    if report.plot is not None:
+        figures.verdicts(done, report.plot)
     return DONE if passed else PROPERTY_FAILED
 
 
-@command("sweep")
-def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, along: SweepFlags) -> int:
+@command("sweep", SweepOptions, Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+def sweep(flags: Flags) -> int:
     """Compute loss and gradient along one parameter.
 
     --over distance moves the points away from the target. --kernel may be repeated: each is taken along.
@@ -168,28 +141,34 @@ def sweep(problem: SweepProblemFlags, report: ReportFlags, figure: PlotFlags, al
     from kdegrad import sweeps
     from kdegrad.reports import records
 
-    values = along.values()
-    start = _load(problem, report, figure)
-    over = str(along.over)
-    members = sweeps.members(start, over, values, problem.kernel)
-    _check_ends(start, over, members)
-    if over != "kernel" and getattr(problem, over, None) is not None:
+    report, along = flags.of(ReportOptions), flags.of(SweepOptions)
+    over, values = along.over, _values(flags, along)
+    start = _load(flags, report)
+    members = sweeps.members(start, over, values, flags.kernels)
+    ends = {} if values is None else {values[-1]: "--to", values[0]: "--from"}
+    for kernel, value in members:
+        if value in ends:  # between two values that are in range, all are
+            try:
+                sweeps.member(start, over, kernel, value)
+            except SettingError as error:
+                raise (error.at(ends[value]) if error.name == over else error) from None
+    if over != "kernel" and over in flags.values:
         say(f"note: --{over} is what the sweep runs over: the one given is not used")
-    problem.note_unused_df(dict(members))
+    _note_unused_df(flags, dict(members))
     with Progress("sweep", len(members)) as advance:
-        family = sweeps.sweep(start, over, values, kernels=problem.kernel, watch=advance)
-    deliver(report, records.sweep_record(family))
+        family = sweeps.sweep(start, over, values, kernels=flags.kernels, watch=advance)
+    _deliver(report, records.sweep_record(family))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
         return NOT_FINITE
-    if figure.plot is not None:
-        figures.sweep(family, figure.plot, log=along.log)
+    if report.plot is not None:
+        figures.sweep(family, report.plot, log=along.log)
     _warn_of_noise(family.lost_share)
     return DONE
 
 
-@command("descend")
-def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: DescentFlags) -> int:
+@command("descend", DescentOptions, Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+def descend(flags: Flags) -> int:
     """Descend along the gradient, and show the course.
 
     The points at the end are a CSV that grad reads: with --output FILE they go there; with --format csv they are what
@@ -198,93 +177,82 @@ def descend(problem: ProblemFlags, report: ReportFlags, figure: PlotFlags, way: 
     from kdegrad import descent
     from kdegrad.reports import records
 
-    keywords = way.keywords()
-    start = _load(problem, report, figure, trace=way.trace)
-    total = keywords.get("steps", descent.STEPS) + 1
-    with Progress("descent", total) as advance, _tracing(way.trace) as keep:
+    report, way = flags.of(ReportOptions), flags.of(DescentOptions)
+    if way.trace is not None and way.trace.lower().endswith(PARQUET):
+        raise SettingError("trace", "is written as CSV: name a .csv")
+    if way.optimizer == "em" and "rate" in flags.values:
+        raise SettingError("rate", "em has none, its step is exact: leave it out")
+    start = _load(flags, report, trace=way.trace)
+    with Progress("descent", way.steps + 1) as advance, _tracing(way.trace) as keep:
 
         def watch(now: DescentStep) -> None:
             keep(now)
             advance(now)
 
-        done = descent.descend(start, **keywords, watch=watch)
+        done = descent.descend(
+            start,
+            steps=way.steps,
+            rate=way.rate,
+            wrt=way.wrt,
+            optimizer=way.optimizer,
+            tolerance=way.tolerance,
+            watch=watch,
+        )
     if not done.start.is_finite:
         say(f"error: {records.not_finite(done.start)}")
         return NOT_FINITE
-    record = records.descent_record(done)
-    if report.output is not None and report.form is Format.table:
+    form, record = _format(report), records.descent_record(done)
+    if report.output is not None and form is Format.table:
         output.write_file(report.output, reports.render(record, Format.csv, Look()))
         output.write_stdout(reports.render(record, Format.table, look_of_stdout()), for_people=True)
     else:
-        deliver(report, record)
-    if figure.plot is not None:
-        figures.descent(done, figure.plot)
+        _deliver(report, record)
+    if report.plot is not None:
+        figures.descent(done, report.plot)
     _warn_of_noise(done.lost_share)
-    if "bandwidth" in done.wrt and report.form is not Format.json:
+    if "bandwidth" in done.wrt and form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
     if done.diverged:
         say(f"error: {done.stopped}")
     return NOT_FINITE if done.diverged else DONE
 
 
-@command("kernels")
-def kernels(report: ReportFlags) -> int:
+@command("kernels", ReportOptions)
+def kernels(flags: Flags) -> int:
     """List the kernels, and which claims hold for each."""
     from kdegrad.reports import records
 
+    report = flags.of(ReportOptions)
     output.check_outputs(_outputs(report))
-    deliver(report, records.kernels_record())
+    _deliver(report, records.kernels_record())
     return DONE
 
 
-def _check_ends(start: Problem, over: str, members: list[tuple[str, Value]]) -> None:
-    """Refuse a range that leaves its parameter's; between two values that are in range, all are."""
-    from kdegrad.sweeps import member
-
-    if over == "kernel":
-        return
-    ends = {members[-1][1]: "--to", members[0][1]: "--from"}
-    for kernel, value in members:
-        if value in ends:
-            try:
-                member(start, over, kernel, value)
-            except SettingError as error:
-                raise error.at(error.place or (ends[value] if error.name == over else f"--{error.name}")) from None
+# --- what comes in ----------------------------------------------------------------------------------------------------
 
 
-def _warn_of_noise(lost_share: float) -> None:
-    """Say so where rounding has taken a noticeable share of the responsibilities."""
-    from kdegrad.objective import NOTICEABLE
-
-    if abs(lost_share) > NOTICEABLE:
-        say(
-            f"warning: the responsibilities sum to {1.0 - lost_share:.6g} instead of 1: "
-            "so far out these gradients are rounding noise"
-        )
-
-
-def _load(flags: ProblemFlags, report: ReportFlags, figure: PlotFlags, *, trace: str | None = None) -> Problem:
+def _load(flags: Flags, report: ReportOptions, *, trace: str | None = None) -> Problem:
     """Return the problem that INPUT and the flags make, once all outputs are known to be writable."""
-    source = flags.input_
+    source = flags.input
     if source is None:
         say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
         source = _example(EXAMPLE)
-    outputs = _outputs(report, figure, trace)
+    outputs = _outputs(report, trace)
     with Progress("reading"):
-        return flags.problem(source, outputs)
+        return _problem(flags, source, outputs)
 
 
-def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFlags) -> dict[str, Problem]:
+def _load_cases(flags: Flags, report: ReportOptions) -> dict[str, Problem]:
     """Return the problems to check by name: INPUT, or those of the packaged examples that the flags fit."""
-    outputs = _outputs(report, figure)
-    if flags.input_ is not None:
-        return {"input": flags.problem(flags.input_, outputs)}
+    outputs = _outputs(report)
+    if flags.input is not None:
+        return {"input": _problem(flags, flags.input, outputs)}
     say("note: no INPUT: the packaged examples are checked")
     cases: dict[str, Problem] = {}
     misfits: dict[str, SettingError] = {}
     for name in EXAMPLES:
         try:
-            cases[name] = flags.problem(_example(name), outputs, quiet=True)
+            cases[name] = _problem(flags, _example(name), outputs, quiet=True)
         except SettingError as error:  # a kernel of the circle does not fit an example on the line
             misfits[name] = error
     if not cases:
@@ -294,32 +262,93 @@ def _load_cases(flags: ProblemFlags, report: VerdictReportFlags, figure: PlotFla
     return cases
 
 
-def deliver(report: ReportFlags | VerdictReportFlags, record: Record) -> None:
-    """Send a report to the file or to standard output."""
-    on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
-    look = Look() if report.output is not None else look_of_stdout()
-    pieces = reports.render(record, report.form, look)
-    with Progress("writing", shown=not on_terminal):
-        if report.output is None:
-            output.write_stdout(pieces, for_people=report.form == "table")
-        elif report.is_parquet:
-            with output.replacing(report.output) as stream:
-                as_parquet.write(record.rows, stream)
-        else:
-            output.write_file(report.output, pieces)
+def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
+    """Return the problem that a file and the flags make, of which the flags win.
+
+    Parameters
+    ----------
+    flags
+        What was given.
+    source
+        INPUT, or a packaged example.
+    outputs
+        Option → file that will be written; None where the option is not given.
+    quiet
+        Whether to leave out the notes: that all points weigh the same, that an option does nothing.
+    """
+    from kdegrad.reading import ColumnNames, problem_of, read
+
+    given = flags.given(Settings)
+    if "at" in given and (clash := sorted({"bins", "rule"} & given.keys())):
+        raise SettingError("at", f"is one bin: leave out --{' and --'.join(clash)}")
+    if given.get("circular") is False and "period" in given:
+        raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
+    output.check_outputs(outputs, source)
+    how = flags.of(ReadingOptions)
+    columns = ColumnNames(how.angle_column, how.logit_column, how.weight_column, how.label_column)
+    content = read(source, input_format=how.input_format, columns=columns, delimiter=how.delimiter)
+    if content.table is not None:
+        output.check_outputs(outputs, content.table)
+    for note in () if quiet else content.notes:
+        say(f"note: {content.name} {note}")
+    problem = problem_of(content, given)
+    if not quiet and "over" not in flags.values:  # a sweep has several kernels, and says it itself
+        _note_unused_df(flags, [problem.kernel.name])
+    if not quiet and "bins" in given and problem.settings.rule == "exact":
+        say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
+    return problem
 
 
-def _outputs(
-    report: ReportFlags | VerdictReportFlags, figure: PlotFlags | None = None, trace: str | None = None
-) -> dict[str, str | None]:
+def _note_unused_df(flags: Flags, kernels: Collection[str]) -> None:
+    """Say that there are degrees of freedom, and that none of the kernels has any."""
+    if "df" in flags.values and "student-t" not in kernels:
+        does = "does" if len(kernels) == 1 else "do"
+        say(f"note: --df is for student-t: {', '.join(kernels)} {does} without")
+
+
+def _values(flags: Flags, along: SweepOptions) -> list[float] | None:
+    """Return the values that a sweep takes; None for kernels, which have names."""
+    from kdegrad.sweeps import spaced
+
+    if along.over == "kernel":
+        for name in ("from_", "to", "steps", "log"):
+            if name in flags.values:
+                raise SettingError(name.strip("_"), "kernel has names, no range: give --kernel NAME, more than once")
+        return None
+    if along.from_ is None or along.to is None:
+        missing = "from" if along.from_ is None else "to"
+        raise SettingError(missing, f"give both ends of the range: --over {along.over} --from A --to B")
+    return spaced(along.over, along.from_, along.to, along.steps, log=along.log)
+
+
+def _example(name: str) -> str:
+    """Return the path of a packaged example: in the package once installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    packaged, checkout = (folder / "sample_inputs" / name for folder in (package, package.parent))
+    return str(packaged if packaged.exists() else checkout)
+
+
+# --- what goes out ----------------------------------------------------------------------------------------------------
+
+
+def _format(report: ReportOptions) -> Format:
+    """Return the format to render: for Parquet CSV, whose columns it has."""
+    return Format.csv if _is_parquet(report) else Format(report.format)
+
+
+def _is_parquet(report: ReportOptions) -> bool:
+    return report.output is not None and report.output.lower().endswith(PARQUET)
+
+
+def _outputs(report: ReportOptions, trace: str | None = None) -> dict[str, str | None]:
     """Return the files to write by option, once a figure and Parquet are known to be possible."""
-    drawn = None if figure is None else figure.plot
-    if drawn is not None:
-        figures.require_matplotlib(drawn)
-    report.require_form_for_output(report.format_)
-    if report.is_parquet:
+    if report.plot is not None:
+        figures.require_matplotlib(report.plot)
+    if _is_parquet(report):
+        if report.format not in ("table", "csv"):
+            raise SettingError("format", f"{report.format} does not go into a {PARQUET} file: leave --format out")
         as_parquet.require_pyarrow()
-    return {"output": report.output, "plot": drawn, "trace": trace}
+    return {"output": report.output, "plot": report.plot, "trace": trace}
 
 
 @contextmanager
@@ -332,14 +361,33 @@ def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
         write = reports.tracer(stream)
 
         def keep(now: DescentStep) -> None:
-            with suppress(BrokenPipeError):  # whoever reads the trace has read enough; the descent goes on
+            with suppress(BrokenPipeError):  # the reader of the trace has read enough; the descent goes on
                 write(now)
 
         yield keep
 
 
-def _example(name: str) -> str:
-    """Return the path of a packaged example: in the package once installed, beside it in a checkout."""
-    package = Path(__file__).parents[1]
-    packaged, checkout = (folder / "sample_inputs" / name for folder in (package, package.parent))
-    return str(packaged if packaged.exists() else checkout)
+def _deliver(report: ReportOptions, record: Record) -> None:
+    """Send a report to the file or to standard output."""
+    on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
+    look = Look() if report.output is not None else look_of_stdout()
+    pieces = reports.render(record, _format(report), look)
+    with Progress("writing", shown=not on_terminal):
+        if report.output is None:
+            output.write_stdout(pieces, for_people=report.format == "table")
+        elif _is_parquet(report):
+            with output.replacing(report.output) as stream:
+                as_parquet.write(record.rows, stream)
+        else:
+            output.write_file(report.output, pieces)
+
+
+def _warn_of_noise(lost_share: float) -> None:
+    """Say where rounding has taken a noticeable share of the responsibilities."""
+    from kdegrad.objective import NOTICEABLE
+
+    if abs(lost_share) > NOTICEABLE:
+        say(
+            f"warning: the responsibilities sum to {1.0 - lost_share:.6g} instead of 1: "
+            "so far out these gradients are rounding noise"
+        )

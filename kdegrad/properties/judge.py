@@ -16,7 +16,7 @@ from kdegrad.properties.base import Case, Comparison, Property, Skipped, Unmet, 
 from kdegrad.properties.cases import input_case, random_cases
 from kdegrad.properties.evaluators import production, reference
 from kdegrad.properties.reference import reference_of
-from kdegrad.settings import Settings, is_real, is_whole, several
+from kdegrad.settings import CheckOptions, Settings, several
 from kdegrad.text import nearest
 
 PROPERTIES: Final[tuple[Property, ...]] = (
@@ -86,20 +86,16 @@ def verify(
     SettingError
         For an unknown id, a negative count or seed, a tolerance that is not a positive number.
     """
-    properties = chosen(only)
-    for option, value in (("cases", cases), ("seed", seed)):
-        if not (is_whole(value) and value >= 0):
-            raise SettingError(option, f"{value!r} is out of range: give an integer of at least 0")
-    if tolerance is not None and not (is_real(tolerance) and 0.0 < tolerance < math.inf):
-        raise SettingError("tolerance", f"{tolerance!r} is out of range: give a finite number above 0")
+    options = CheckOptions(cases=cases, seed=seed, only=several("only", only), tolerance=tolerance)
+    properties = chosen(options.only)
     given = {"input": problem} if isinstance(problem, Problem) else problem or {}
     like = next((p.settings for p in given.values()), Settings(target=(0.0, 1.0)))
-    drawn = [input_case(p, seed, name) for name, p in given.items()]
-    drawn += random_cases(like, cases, seed)
+    drawn = [input_case(p, options.seed, name) for name, p in given.items()]
+    drawn += random_cases(like, options.cases, options.seed)
     verdicts: list[Verdict] = []
     for case in drawn:
         for property_ in properties:
-            verdicts.append(judge(property_, case, tolerance))
+            verdicts.append(judge(property_, case, options.tolerance))
             if progress is not None:
                 progress(len(verdicts), len(drawn) * len(properties))
     return verdicts

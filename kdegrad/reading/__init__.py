@@ -17,20 +17,18 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import delimited, files
 from kdegrad.reading.points import ColumnNames, Source
-from kdegrad.settings import require_known
-from kdegrad.text import nearest, shown
+from kdegrad.settings import INPUT_FORMATS, ReadingOptions
+from kdegrad.text import shown
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
-__all__ = ["FORMATS", "ColumnNames", "Source", "load", "problem_of", "read"]
-
-FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
+__all__ = ["ColumnNames", "Source", "load", "problem_of", "read"]
 
 
 def read(
@@ -47,7 +45,7 @@ def read(
     path
         A .csv, .tsv, .yaml, .yml or .parquet file, or ``-`` for standard input.
     input_format
-        One of `FORMATS`; None: by the suffix of the file's name, and CSV for standard input.
+        One of `INPUT_FORMATS`; None: by the suffix of the file's name, and CSV for standard input.
     columns
         The columns that were named; they must exist, and override those that a YAML problem names.
     delimiter
@@ -83,15 +81,31 @@ def read(
     return delimited.read_table(data, name, columns, mark or delimited.DELIMITER_OF_FORMAT[chosen])
 
 
-def load(path: str | os.PathLike[str], **overrides: Any) -> Problem:
+def load(
+    path: str | os.PathLike[str],
+    *,
+    target: tuple[float, float] | None = None,
+    kernel: str | None = None,
+    bandwidth: float | None = None,
+    df: float | None = None,
+    rule: str | None = None,
+    bins: int | None = None,
+    at: float | None = None,
+    scale: float | None = None,
+    background: float | None = None,
+    circular: bool | None = None,
+    period: float | None = None,
+    unit: str | None = None,
+    sums: str | None = None,
+) -> Problem:
     """Return the problem that a file describes.
 
     Parameters
     ----------
     path
         As for `read`.
-    **overrides
-        Options of `kdegrad.problem.Problem`; they override the file's.
+    target, kernel, bandwidth, df, rule, bins, at, scale, background, circular, period, unit, sums
+        The options, see `kdegrad.Settings`; those that are given override the file's.
 
     Raises
     ------
@@ -102,8 +116,22 @@ def load(path: str | os.PathLike[str], **overrides: Any) -> Problem:
     --------
     >>> load("points.yaml", bandwidth=5)  # doctest: +SKIP
     """
-    require_known(overrides)
-    return problem_of(read(path), overrides)
+    options = {
+        "target": target,
+        "kernel": kernel,
+        "bandwidth": bandwidth,
+        "df": df,
+        "rule": rule,
+        "bins": bins,
+        "at": at,
+        "scale": scale,
+        "background": background,
+        "circular": circular,
+        "period": period,
+        "unit": unit,
+        "sums": sums,
+    }
+    return problem_of(read(path), {name: value for name, value in options.items() if value is not None})
 
 
 def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
@@ -133,23 +161,19 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
 
 
 def _format_of(path: str | os.PathLike[str], name: str, input_format: str | None) -> str:
-    """Return which of `FORMATS` a file is in."""
+    """Return which of `INPUT_FORMATS` a file is in."""
+    input_format = ReadingOptions(input_format=input_format).input_format
     if input_format is not None:
-        if input_format.lower() not in FORMATS:
-            raise SettingError(
-                "input-format",
-                f"unknown {shown(input_format)}: choose {', '.join(FORMATS)}{nearest(input_format, FORMATS)}",
-            )
-        return input_format.lower()
+        return input_format
     if files.is_standard_input(path):
         return "csv"
     suffix = files.suffix(path)
-    if suffix in FORMATS:
+    if suffix in INPUT_FORMATS:
         return suffix
     files.require_file(path)  # a misspelt name is more likely than an unknown suffix
     if not suffix:
         raise InputError(f"{name}: no suffix says its format: name the format with --input-format csv (or yaml)")
     raise InputError(
         f"{name}: the suffix {shown('.' + suffix)} is not that of a format that can be read "
-        f"({', '.join('.' + known for known in FORMATS)}): name the format with --input-format"
+        f"({', '.join('.' + known for known in INPUT_FORMATS)}): name the format with --input-format"
     )

@@ -9,41 +9,24 @@ from functools import partial
 from typing import Any, Final, NamedTuple, TypeVar
 
 from kdegrad.errors import InputError, SettingError
-from kdegrad.grammar import integer, number, truth
+from kdegrad.grammar import number
 from kdegrad.reading import delimited, files
 from kdegrad.reading.points import ROLES, Cells, ColumnNames, Faults, Source, place
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
+from kdegrad.settings import GROUPS, ReadingOptions, Settings
 from kdegrad.text import nearest, shown
 
-_FLAGS_ONLY: Final = (
-    *("output", "plot", "format", "debug", "input-format", "exact", "wrt", "per-bin", "top"),  # loss and grad
-    *("cases", "seed", "only", "tolerance", "list"),  # verify-props
-    *("over", "from", "to", "steps", "log", "rate", "optimizer", "trace"),  # sweep and descend
-)
 _POINTS_FORMATS: Final = (
     "a list such as [{angle: 50, logit: 0.4}], lists {angle: [..], logit: [..]}, or the name of a .csv or .tsv"
 )
 _KERNEL_REMEDY: Final = "write a name, or {name: student-t, bandwidth: 8, df: 4}"
-_SETTINGS: Final[dict[str, Callable[[str], object]]] = {
-    "target": number,
-    "kernel": str,
-    "bandwidth": number,
-    "df": number,
-    "bins": integer,
-    "rule": str,
-    "at": number,
-    "scale": number,
-    "background": number,
-    "circular": truth,
-    "period": number,
-    "unit": str,
-    "sums": str,
-}
+_SETTINGS: Final = {row.spelled: row.reads for row in Settings.rows}
 _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     **_SETTINGS,
-    **{f"{role}-column": str for role in ROLES},
+    **{row.spelled: row.reads for row in ReadingOptions.rows if row.option.key},
     "delimiter": delimited.delimiter_of,
 }
+_FLAGS_ONLY: Final = {row.spelled for group in GROUPS for row in group.rows if not row.option.key}
 _KEYS: Final = (*_PARSERS, "points")
 _KERNEL_KEYS: Final = {"name": "kernel", "bandwidth": "bandwidth", "df": "df"}
 _Value = TypeVar("_Value")

@@ -19,6 +19,7 @@ from kdegrad.kernel import KERNELS
 from kdegrad.objective import Evaluation, nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
+from kdegrad.settings import Settings
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
@@ -174,22 +175,19 @@ def _blocks_of_bins(evaluation: Evaluation) -> Iterator[tuple[Column, ...]]:
 def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
     """Return what was computed: the field ``problem``."""
     settings = problem.settings
-    return {
-        "points": len(problem.angles),
-        "target": None if problem.target is None else [float(edge) for edge in problem.target],
+    found = {  # what was computed, where that is more than what was asked for
+        "target": None if problem.target is None else list(problem.target),
         "kernel": problem.kernel.name,
-        "bandwidth": problem.kernel.bandwidth,
-        "df": float(settings.df) if "df" in problem.kernel.parameters else None,
+        "df": settings.df if "df" in problem.kernel.parameters else None,
         "rule": problem.rule_name,
         "bins": rule.bins,
-        "at": None if settings.at is None else float(settings.at),
-        "scale": float(settings.scale),
-        "background": float(settings.background),
-        "domain": problem.domain.name,
+        "circular": problem.domain.name,
         "period": settings.circumference,
-        "unit": settings.unit,
-        "sums": settings.sums,
     }
+    facts: dict[str, Any] = {"points": len(problem.angles)}
+    for row in Settings.rows:
+        facts[row.option.reported or row.name] = found.get(row.name, getattr(settings, row.name))
+    return facts
 
 
 def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:

@@ -348,7 +348,7 @@ def test_nothing_checked_is_not_passed() -> None:
         ({"only": ["merg"]}, "did you mean 'merge'"),
         ({"cases": -1}, "cases: -1 is out of range"),
         ({"seed": -1}, "seed: -1 is out of range"),
-        ({"tolerance": math.nan}, "tolerance: nan is out of range"),
+        ({"tolerance": math.nan}, "tolerance: nan is not a number"),
     ],
 )
 def test_an_option_that_makes_no_sense_is_refused(options: dict[str, object], message: str) -> None:

@@ -1,0 +1,166 @@
+"""The flags of the command line, made from the table of options (`kdegrad.settings`): one parameter of Typer a row.
+
+Text becomes a value of the row's type here; numbers obey the grammar that files obey too (`kdegrad.grammar`). Whether
+a value is allowed is for its group to check. Nothing is read or printed here.
+"""
+
+from __future__ import annotations
+
+import inspect
+import os
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from importlib import import_module
+from typing import Any, Final, TypeVar, final
+
+import typer
+
+from kdegrad.errors import SettingError
+from kdegrad.settings import DebugOptions, Group, Option, Row
+
+COMPLETING: Final = "_KDEGRAD_COMPLETE" in os.environ  # a shell asks what may follow on the line
+_Options = TypeVar("_Options", bound=Group)
+
+
+@final
+@dataclass(frozen=True)
+class Flags:
+    """What was given on the command line.
+
+    Attributes
+    ----------
+    input
+        INPUT, or None.
+    values
+        The options that were given, by name.
+    kernels
+        All that --kernel was given with.
+    """
+
+    input: str | None
+    values: Mapping[str, Any]
+    kernels: tuple[str, ...]
+
+    def given(self, group: type[Group]) -> dict[str, Any]:
+        """Return the options of a group that were given, unchecked."""
+        return {row.name: self.values[row.name] for row in group.rows if row.name in self.values}
+
+    def of(self, group: type[_Options]) -> _Options:
+        """Return the options of a group, checked; those that were not given have their defaults."""
+        return group(**self.given(group))
+
+
+@final
+@dataclass(frozen=True)
+class Command:
+    """A command of the command line.
+
+    Attributes
+    ----------
+    name
+        What it is called by.
+    run
+        What it does; returns the exit code.
+    groups
+        The options that it takes.
+    without_input
+        What it takes where no INPUT is given, in words; empty: it reads nothing.
+    """
+
+    name: str
+    run: Callable[[Flags], int]
+    groups: tuple[type[Group], ...]
+    without_input: str
+
+    def function(self) -> Callable[..., int]:
+        """Return the function that Typer makes the command of: it has a keyword for INPUT and one for each row."""
+        declared: dict[str, tuple[Any, Any]] = {}  # type and default of each keyword
+        if self.without_input:
+            declared["input_"] = (
+                str,
+                typer.Argument(
+                    None,
+                    metavar="[INPUT]",
+                    rich_help_panel="Arguments",
+                    help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input. "
+                    f"[default: {self.without_input}]",
+                    show_default=False,
+                ),
+            )
+        listed = set()
+        groups: tuple[type[Group], ...] = (*self.groups, DebugOptions)
+        for group in groups:
+            for row in group.rows:
+                if not row.option.commands or self.name in row.option.commands:
+                    if row.type == tuple[str, ...]:
+                        listed.add(row.name)
+                    is_repeated = row.name in listed or row.name == "kernel"
+                    declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, group.panel)
+
+        def run(**values: Any) -> int:
+            given = {name: value for name, value in values.items() if value is not None}
+            for name in listed & given.keys():  # by commas or repeated
+                given[name] = tuple(dict.fromkeys(word.strip() for text in given[name] for word in text.split(",")))
+            kernels = tuple(given.get("kernel", ()))
+            if kernels:
+                given["kernel"] = kernels[0]
+            if len(kernels) > 1 and self.name != "sweep":
+                raise SettingError("kernel", "is given more than once: give one (sweep takes several)")
+            return self.run(Flags(given.pop("input_", None), given, kernels))
+
+        run.__name__, run.__doc__ = self.name, self.run.__doc__
+        run.__annotations__ = {name: kind for name, (kind, _) in declared.items()}
+        parameters = [
+            inspect.Parameter(name, inspect.Parameter.KEYWORD_ONLY, default=default, annotation=kind)
+            for name, (kind, default) in declared.items()
+        ]
+        run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typeshed does not know of it
+        return run
+
+
+def _declaration(row: Row, panel: str) -> Any:
+    """Return how Typer is told of an option; its default is None, which says that it was not given."""
+    option, flag, default = row.option, f"--{row.spelled}", row.option.default
+    if row.type is bool:
+        if option.key or row.optional:  # what a file or kdegrad itself decides can be undone
+            flag += f"/--no-{row.spelled}"
+    elif not default and row.default not in (None, ""):
+        names = row.default if isinstance(row.default, tuple) else (row.default,)
+        default = ", ".join(name if isinstance(name, str) else f"{name:g}" for name in names)
+    return typer.Option(
+        None,
+        flag,
+        help=option.help + (f" [default: {default}]" if default else ""),
+        metavar=option.metavar or None,
+        rich_help_panel=panel,
+        show_default=False,
+        parser=_parser(row.reads),
+        autocompletion=_completer(option) if COMPLETING else None,
+    )
+
+
+def _parser(read: Callable[[str], Any]) -> Callable[[str], Any]:
+    """Return what Typer calls with the text of a value."""
+
+    def parse(text: str) -> Any:
+        if read is not str and text.startswith("--"):  # click takes the next option for a value that is missing
+            raise typer.BadParameter(f"a value is missing before {text}")
+        try:
+            return read(text)
+        except ValueError as error:  # whose sentence Typer would leave out
+            raise typer.BadParameter(str(error)) from None
+
+    return parse
+
+
+def _completer(option: Option) -> Callable[[str], list[str]] | None:
+    """Return what completes the beginning of a name; None for an option that has no names."""
+
+    def complete(beginning: str) -> list[str]:
+        names = option.allowed if isinstance(option.allowed, tuple) else ()
+        if option.words:
+            module, _, attribute = option.words.rpartition(".")
+            names = getattr(import_module(f"kdegrad.{module}"), attribute)
+        return [name for name in names if name.startswith(beginning)]
+
+    return complete if option.words or isinstance(option.allowed, tuple) else None
