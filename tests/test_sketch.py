@@ -1,4 +1,4 @@
-"""Pins down the sketch in the tables: its width, the places of target, points and signs, and that it needs no Unicode."""
+"""Pins down the sketch in the tables: its width, the places of target, points and signs; it needs no Unicode."""
 
 from __future__ import annotations
 
