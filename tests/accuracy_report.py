@@ -1,4 +1,4 @@
-"""Print the largest error over its bound by kernel and domain: `python -m tests.accuracy_report`."""
+"""Print the largest ratio of error and bound by kernel and domain: `python -m tests.accuracy_report`."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ NUMBERS = ("loss", "logits", "angles", "bandwidth")
 
 
 def report() -> None:
-    """Print one line a kernel: the largest ratio over all cases of each number, and the case of the largest."""
+    """Print a line per kernel: the largest ratio of each quantity over all cases, and the case of the largest."""
     print(f"{'':8}{'':20}{'cases':>6}" + "".join(f"{name:>11}" for name in NUMBERS) + "   worst in")
     for domain, cases, kernels in (
         ("line", problems.LINE, problems.ON_LINE),

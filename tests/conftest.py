@@ -1,6 +1,6 @@
-"""What several test modules share: the command line, run in this process, and how hypothesis draws.
+"""Shared by several test modules: the command run in this process, and the settings of hypothesis.
 
-Hypothesis draws the same examples in every run, so that a green commit stays green; KDEGRAD_EXPLORE=1 draws new ones.
+Hypothesis draws the same examples in every run, so that results can be repeated; KDEGRAD_EXPLORE=1 draws new ones.
 """
 
 from __future__ import annotations
@@ -24,17 +24,17 @@ if not os.environ.get("KDEGRAD_EXPLORE"):
     settings.load_profile("steady")
 
 
-COMMAND = str(Path(sys.executable).with_name("kdegrad"))  # as it was installed
+COMMAND = str(Path(sys.executable).with_name("kdegrad"))  # as installed
 
 
 def installed(*arguments: object, **options: object) -> subprocess.CompletedProcess[bytes]:
-    """Run the command as a user does, in a process of its own; `options` are those of `subprocess.run`."""
+    """Run the installed command in its own process; `options` are those of `subprocess.run`."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "stdin": subprocess.DEVNULL}
     return subprocess.run([COMMAND, *map(str, arguments)], check=False, **streams | options)  # type: ignore[call-overload]
 
 
 class Run:
-    """What a command did: exit code, standard output, standard error."""
+    """The result of a command: exit code, standard output, standard error."""
 
     def __init__(self, capfd: pytest.CaptureFixture[str], *arguments: object) -> None:
         capfd.readouterr()

@@ -1,7 +1,7 @@
-"""The README pages' pictures: found by their commands, and (``python -m tests.gallery``, ``make gallery``) drawn anew.
+"""The pictures of the README pages: ``python -m tests.gallery`` (``make gallery``) draws them by the commands there.
 
-An indented line of a page that runs ``kdegrad`` with ``--plot sample_inputs/gallery/...`` makes the picture of that
-name; the pages are the one list of them.
+An indented line of a page that runs ``kdegrad`` with ``--plot sample_inputs/gallery/...`` is the command of the picture
+of that name; there is no other list of them.
 """
 
 from __future__ import annotations
@@ -41,7 +41,7 @@ def pictures(pages: Iterable[Path] = PAGES) -> list[Picture]:
 
 
 def main() -> int:
-    """Draw them all; return the largest exit code."""
+    """Draw all pictures and return the largest exit code."""
     os.chdir(ROOT)
     FOLDER.mkdir(exist_ok=True)
     codes = [picture.draw(picture.file) for picture in pictures()]

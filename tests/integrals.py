@@ -1,10 +1,10 @@
-"""The truth of the rule `exact`: the integrals by mpmath's quadrature, and the problems they are taken on.
+"""Reference values for the rule `exact`: integrals by mpmath's quadrature, and the problems they belong to.
 
-The kernels are those of the 50-digit oracle, the integrals are mpmath's `quad` at 60 digits (tanh-sinh, so that a
-logarithm at an end is nothing special), split at every kink of p and halved until its own error estimate is below
-1e-20. It can err; so it is also checked that Σ_i ∂L/∂x_i is the rise of log p over the target, which needs no
-quadrature. Nothing of kdegrad's panels is used. That takes a minute for all problems, so the numbers are kept in
-integrals.json; `python -m tests.integrals` writes it anew, and test_exact.py recomputes a few of them at each run.
+The kernels are those of the 50-digit oracle; the integrals are mpmath's `quad` with 60 digits (tanh-sinh, which allows
+a logarithm at an end), split at every kink of p and halved until the error estimate is below 1e-20. As an independent
+check, Σ_i ∂L/∂x_i must be the rise of log p over the target, which needs no quadrature. Nothing of kdegrad's panels is
+used. All problems take a minute, so the numbers are stored in integrals.json; `python -m tests.integrals` writes that
+file, and test_exact.py recomputes a few of them in each run.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def drawn(name: str, circular: bool, situation: str) -> dict[str, Any]:
 
 
 def _reach(angles: np.ndarray, target: tuple[float, float], circular: bool) -> float:
-    """Return the largest distance from a place in the target to its nearest point."""
+    """Return the largest distance from a place in the target to the nearest point."""
     d = np.linspace(*target, 2001)[:, np.newaxis] - angles
     if circular:
         d -= PERIOD * np.rint(d / PERIOD)
@@ -108,8 +108,8 @@ def _integrals(problem: Problem) -> dict[str, Any]:
         """Return log p, K_i/p, K_i'/p, ∂K_i/∂log h/p at t."""
         ks = [k(displacement(t, x, period)) for x in angles]
         p = share * mp.fdot(weights, [v.density for v in ks]) + floor
-        pulls = [share * v / p for each in zip(*ks, strict=True) for v in each]
-        return [mp.log(p), *pulls]
+        ratios = [share * v / p for each in zip(*ks, strict=True) for v in each]
+        return [mp.log(p), *ratios]
 
     cuts = _cuts(name, angles, h, period, low, high)
     if name == "uniform":  # constant between its edges
@@ -129,17 +129,17 @@ def _integrals(problem: Problem) -> dict[str, Any]:
     }
     rise = (values(high)[0] - values(low)[0]) / (high - low)
     if name != "uniform" and abs(mp.fsum(truth["angles"]) - rise) > CHECK * (1 + max(map(abs, truth["angles"]))):
-        raise ArithmeticError("Σ_i ∂L/∂x_i = [log p(b) - log p(a)]/(b-a) does not hold: quad missed something")
+        raise ArithmeticError("Σ_i ∂L/∂x_i = [log p(b) - log p(a)]/(b-a) does not hold: quad missed a feature")
     if name == "uniform":
         _add_edges(truth, lambda t: values(t)[0], angles, h, period, low, high)
     return truth
 
 
-def _quadratures(values: Callable[[mpf], list[mpf]], count: int, stretches: list[tuple[mpf, mpf]]) -> list[list[mpf]]:
-    """Return the integrals of all `count` values over each stretch, halved as often as quad asks for."""
+def _quadratures(values: Callable[[mpf], list[mpf]], count: int, intervals: list[tuple[mpf, mpf]]) -> list[list[mpf]]:
+    """Return the integrals of all `count` values over each interval, halved until the estimate of quad is small."""
     sums = []
-    while stretches:
-        left, right = stretches.pop()
+    while intervals:
+        left, right = intervals.pop()
         parts = []
         for index in range(count):
             part, error = mp.quad(lambda t, index=index: values(t)[index], [left, right], error=True, maxdegree=7)
@@ -152,7 +152,7 @@ def _quadratures(values: Callable[[mpf], list[mpf]], count: int, stretches: list
         if right - left < NARROWEST:
             raise ArithmeticError(f"no convergence at {left}")
         middle = (left + right) / 2
-        stretches += [(left, middle), (middle, right)]
+        intervals += [(left, middle), (middle, right)]
     return sums
 
 
@@ -165,7 +165,7 @@ def _places(x: mpf, period: float | None, low: mpf, high: mpf) -> list[mpf]:
 
 
 def _cuts(name: str, angles: list[float], h: mpf, period: float | None, low: mpf, high: mpf) -> list[mpf]:
-    """Return the target's ends and every place in it where some K_i may have a kink; a few more do no harm."""
+    """Return the ends of the target and every place in it where some K_i may have a kink; more would do no harm."""
     away = [mpf(0)]
     if name in COMPACT:
         away += [h, -h]
@@ -178,14 +178,14 @@ def _cuts(name: str, angles: list[float], h: mpf, period: float | None, low: mpf
 def _add_edges(
     truth: dict[str, Any], log_p: Any, angles: list[float], h: mpf, period: float | None, low: mpf, high: mpf
 ) -> None:
-    """Add what the jumps of `uniform` carry: log(p_in/p_out) at each edge, by densities a hair beside it."""
+    """Add the contribution of the jumps of `uniform`: log(p_in/p_out) at each edge, from places 1e-40 beside it."""
     if period is not None and 2 * h >= mpf(period):
         return
-    hair = mpf("1e-40")
+    aside = mpf("1e-40")
     for i, x in enumerate(angles):
         for side in (-1, 1):
             for edge in _places(mpf(x) + side * h, period, low, high):
-                ratio = (log_p(edge - side * hair) - log_p(edge + side * hair)) / (high - low)
+                ratio = (log_p(edge - side * aside) - log_p(edge + side * aside)) / (high - low)
                 truth["angles"][i] -= side * ratio
                 truth["log_bandwidth"] -= h * ratio
 
@@ -199,7 +199,7 @@ def as_text(truth: dict[str, Any]) -> dict[str, Any]:
 
 
 def main() -> None:
-    """Write the store."""
+    """Write integrals.json."""
     store = {}
     for label, options in all_problems().items():
         problem = Problem(**options)

@@ -1,4 +1,4 @@
-"""The largest error of kdegrad over its bound, number by number; shared by the test and the report of accuracy."""
+"""The ratio of kdegrad's error to its bound, for the loss and each gradient; for tests and the accuracy report."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ from tests import oracle
 
 
 def measure(problem: Problem, widest: float = np.inf) -> dict[str, float] | None:
-    """Return error/bound of the loss and the three gradients, the largest over the points; ≤ 1 is what is promised.
+    """Return error/bound of the loss and the three gradients, the largest over the points; at most 1 is promised.
 
-    Where the true loss is infinite, a loss of inf with gradients of NaN counts 0, anything else inf. None where the
-    bound of the loss is wider than `widest`.
+    Where the exact loss is infinite, a loss of inf with gradients of NaN has the ratio 0, anything else inf. The result
+    is None where the bound of the loss is above `widest`.
 
-    An interpolant, and a difference of two sides, is as good as the largest |k'| nearby and not as the slope itself:
-    for the fast sums, ∂L/∂x_i may be off by the relative bound times R_i/h too, or times R_i D/h², where no point is
-    farther than D from a node and D is less than h.
+    The error of an interpolant, and of a difference of two sides, is relative to the largest |k'| nearby and not to the
+    slope itself: for the fast sums, the error of ∂L/∂x_i may also be the relative bound times R_i/h, or times R_i D/h²,
+    where no point is farther than D from a node and D is less than h.
     """
     true = oracle.truth(problem)
     if true.loss_bound > widest:

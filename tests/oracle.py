@@ -1,11 +1,11 @@
-"""The truth: the definitions and kernels of kdegrad/properties/README.md once more, in 50 digits.
+"""The oracle: the definitions and kernels of kdegrad/properties/README.md, evaluated in 50 digits.
 
-They are written from the definitions and share no formula with kdegrad. Everything is formed plainly: K as a density,
-p as a sum, R as a mean of r = S K/p. The range of mpmath's exponents is unlimited, so that nothing underflows and no
-logarithm is needed. The float64 inputs (angles, logits, bandwidth, nodes, weights of the rule) are taken as exact.
+The code follows the definitions and shares no formula with kdegrad: K is a density, p a sum, R a mean of r = S K/p. The
+exponents of mpmath are unlimited, so that nothing underflows and no logarithms are needed. The float64 inputs (angles,
+logits, bandwidth, nodes and weights of the rule) are taken as exact.
 
-`truth(problem)` reads the inputs of a `Problem` and none of its kernels; `kernel(...)` gives one kernel at one place.
-The derivatives of the kernels are written by hand here; `test_oracle.py` holds them to mpmath's own differences.
+`truth(problem)` reads the inputs of a `Problem` but not its kernel object; `kernel(...)` is one kernel at one place.
+The derivatives of the kernels are written out here; `test_oracle.py` compares them with differences.
 """
 
 from __future__ import annotations
@@ -143,7 +143,7 @@ def mass(name: str, v: mpf, df: float = 3.0) -> mpf:
         return 2 * mp.quad(lambda u: shape(u)[0], [0, min(v, mpf(1))])
     if name == "student-t":
         nu = mpf(df)
-        if df > 100:  # the incomplete beta function takes minutes there; beyond u = 25 less than 1e-60 is left
+        if df > 100:  # the incomplete beta function takes minutes there; the mass beyond u = 25 is below 1e-60
             shape = line_shape(name, df)
             upper = min(v, mpf(25))
             return 2 * mp.quad(lambda u: shape(u)[0], mp.linspace(0, upper, 8), method="gauss-legendre")
@@ -205,7 +205,7 @@ def _von_mises(h: mpf, period: mpf) -> Kernel:
         if kappa < 10**6:
             i0, i1 = mp.besseli(0, kappa), mp.besseli(1, kappa)
             scaled, ratio = +(i0 * mp.exp(-kappa)), +(i1 / i0)
-        else:  # DLMF 10.40.1: the terms fall by 1/(8κ) each, ten of them are beyond 50 digits
+        else:  # DLMF 10.40.1: each term is 1/(8κ) of the one before, so that ten give 50 digits
             sums = [
                 1
                 + sum(
@@ -226,12 +226,12 @@ def _von_mises(h: mpf, period: mpf) -> Kernel:
 
 
 def _wrapped_gaussian(h: mpf, period: mpf) -> Kernel:
-    """Return Σ_n exp(-(d + nP)²/(2h²))/(h√(2π)) as it stands for h ≤ P/4, by Poisson's theta series above."""
+    """Return Σ_n exp(-(d + nP)²/(2h²))/(h√(2π)): this sum for h ≤ P/4, Poisson's theta series for larger h."""
     return gaussian_over_turns(h, period) if 4 * h <= period else gaussian_by_cosines(h, period)
 
 
 def gaussian_over_turns(h: mpf, period: mpf) -> Kernel:
-    """Return the sum over turns, as far as 60 digits of the largest term reach."""
+    """Return the sum over turns, up to terms below 1e-60 of the largest."""
     reach = int(mp.ceil(h / period * 17)) + 1
     norm = h * mp.sqrt(2 * mp.pi)
 
@@ -306,12 +306,12 @@ def _wrapped_cauchy(h: mpf, period: mpf) -> Kernel:
 
 @dataclass(frozen=True)
 class Truth:
-    """What a problem's numbers are, and how far off float64 may be (see `truth`).
+    """The numbers of a problem, and how large the errors of float64 may be (see `truth`).
 
     Attributes
     ----------
     loss
-        L; inf where a node is uncovered: then all that follows is empty.
+        L; inf where a node is uncovered: then the other lists are empty.
     weights, responsibilities, logits, per_weight, angles
         S, R, ∂L/∂z, ∂L/∂z/S and ∂L/∂x, N of each.
     log_bandwidth
@@ -319,7 +319,7 @@ class Truth:
     loss_bound, logit_bounds
         The promise of kdegrad/properties/README.md, section "Accuracy".
     angle_bounds, bandwidth_bound
-        The like for the other two gradients; see `truth`.
+        The corresponding bounds of the other two gradients; see `truth`.
     """
 
     loss: mpf
@@ -344,7 +344,7 @@ def displacement(t: float, x: float, period: float | None) -> mpf:
 
 
 def softmax(logits: np.ndarray) -> list[mpf]:
-    """Return S_j; the largest logit is taken out only to keep the exponents short."""
+    """Return S_j; the largest logit is subtracted only to keep the exponents short."""
     top = mpf(float(logits.max()))
     terms = [mp.exp(mpf(float(z)) - top) if np.isfinite(z) else mpf(0) for z in logits]
     total = mp.fsum(terms)
@@ -359,12 +359,12 @@ def truth(problem: Problem) -> Truth:
         |error of L|       ≤ 1e-12 + 8 ε A
         |error of ∂L/∂z_i| ≤ max(S_i, R_i) (1e-12 + 8 ε (A + max_m A_im)) + 1e-300.
 
-    Nothing is promised for the other two gradients. What follows from the same rounding errors is used here: every
-    term of the sum may be off by the relative error above, and by what its own slope changes by while d moves within
-    the rounding δ = 8 ε (|t_m| + |x_i|) of the coordinates (at a kink, that is the jump):
+    Nothing is promised for the other two gradients. Their bounds follow from the same rounding errors: each term of the
+    sum has the relative error above, and an error by the change of its slope while d changes by the rounding
+    δ = 8 ε (|t_m| + |x_i|) of the coordinates (at a kink, the jump):
 
         |error of ∂L/∂x_i|   ≤ Σ_m (w_m S_i/p) (|∂K| (1e-12 + 8 ε (A + A_im)) + |∂K(d+δ) - ∂K(d-δ)|)
-        |error of ∂L/∂log h| ≤ the like, summed over i, with K + |d ∂K/∂d| + |∂K/∂log h| for |∂K|.
+        |error of ∂L/∂log h| ≤ the same, summed over i, with K + |d ∂K/∂d| + |∂K/∂log h| for |∂K|.
     """
     with mp.workdps(DIGITS):
         return _truth(problem)
@@ -394,13 +394,13 @@ def _truth(problem: Problem) -> Truth:
         return Truth(mp.inf, weights, nothing, nothing, nothing, nothing, mp.nan, 0.0, nothing, nothing, mp.nan)
     loss = -mp.fdot(rule_weights, [mp.log(p) for p in densities])
 
-    pull = [w * share / p for w, p in zip(rule_weights, densities, strict=True)]
+    quotients = [w * share / p for w, p in zip(rule_weights, densities, strict=True)]
     count = range(len(angles))
-    over_weight = [mp.fdot(pull, [row[i].density for row in table]) for i in count]
+    over_weight = [mp.fdot(quotients, [row[i].density for row in table]) for i in count]
     responsibilities = [s * ratio for s, ratio in zip(weights, over_weight, strict=True)]
     total = mp.fsum(responsibilities)
-    angle_gradient = [weights[i] * mp.fdot(pull, [row[i].slope for row in table]) for i in count]
-    bandwidth_parts = [weights[i] * mp.fdot(pull, [row[i].bandwidth_slope for row in table]) for i in count]
+    angle_gradient = [weights[i] * mp.fdot(quotients, [row[i].slope for row in table]) for i in count]
+    bandwidth_parts = [weights[i] * mp.fdot(quotients, [row[i].bandwidth_slope for row in table]) for i in count]
 
     spans = [[abs(t) + abs(x) for x in angles] for t in nodes]
     sizes = [
@@ -422,7 +422,7 @@ def _truth(problem: Problem) -> Truth:
         for i, v in enumerate(row):
             rounding = 8 * EPS * spans[m][i]
             below, above = k(d[m][i] - rounding), k(d[m][i] + rounding)
-            factor = weights[i] * pull[m]
+            factor = weights[i] * quotients[m]
             angle_bounds[i] += factor * (abs(v.slope) * relative[i] + abs(above.slope - below.slope))
             terms = v.density + abs(d[m][i] * v.slope) + abs(v.bandwidth_slope)
             change = abs(above.bandwidth_slope - below.bandwidth_slope)
@@ -445,7 +445,7 @@ def _truth(problem: Problem) -> Truth:
 
 
 def _log(x: mpf) -> float:
-    """Return log x to a few digits, which is all that a bound needs; 0 for 0."""
+    """Return log x to a few digits, which is enough for a bound; 0 for 0."""
     if x == 0:
         return 0.0
     mantissa, exponent = mp.frexp(x)

@@ -1,8 +1,8 @@
 """Named problems: real data, extreme numbers, and a few whose answer is known in closed form.
 
-A `Case` is everything of a problem but the kernel. Cases are small (some hundred pairs), so that the 50-digit oracle
-can follow them through every kernel; the angles are odd fractions, so that no pair stands within rounding of the edge
-of `uniform` by accident (where either side is right).
+A `Case` is a problem without its kernel. Cases are small (some hundred pairs), so that the 50-digit oracle can evaluate
+them with every kernel; the angles are odd fractions, so that no pair is by accident within rounding of an edge of the
+kernel `uniform`, where either side is correct.
 """
 
 from __future__ import annotations
@@ -21,7 +21,7 @@ from kdegrad.kernel import KERNELS
 
 SAMPLES = Path(__file__).parent.parent / "sample_inputs"
 
-# Every kernel with what it is made with: student-t stands for a family, from nearly no moments to nearly a gaussian.
+# Every kernel with its options: several df of student-t, from no moments at all to nearly a gaussian.
 STUDENT = {"student-t ν=0.3": 0.3, "student-t ν=3": 3.0, "student-t ν=30": 30.0, "student-t ν=1e6": 1e6}
 ON_LINE: dict[str, dict[str, Any]] = {
     **{kind.name: {"kernel": kind.name} for kind in KERNELS if "line" in kind.domains and kind.name != "student-t"},
@@ -40,7 +40,7 @@ class Case:
     options: dict[str, Any] = field(default_factory=dict)
 
     def problem(self, **changes: Any) -> Problem:
-        """Return the problem with a kernel, and whatever else shall be different."""
+        """Return the problem with a kernel and any other changes."""
         return Problem(self.angles, self.logits, **{**self.options, **changes})
 
 
@@ -55,7 +55,7 @@ MALLARD_COUNTS = sample("mallards.csv", "weight")
 TURTLES = sample("turtles.csv", "angle")[::6]
 WIND = sample("wind.csv", "angle")[::25]
 
-# Two points outside the target, one inside.
+# The example of the note of 2022 (kdegrad/properties/README.md): two points outside the target, one inside.
 NOTE = Case([-75.3, 50.7, 11.9], [0.4, -0.2, -1.3], {"target": (-30, 30), "bandwidth": 100, "bins": 9})
 SPREAD = np.array([-91.3, -60.1, -44.7, -20.9, -8.1, -3.3, 1.7, 12.9, 33.1, 58.3, 87.7])
 LOGITS = np.array([0.3, -1.2, 2.1, 0.0, -0.7, 1.1, -2.9, 0.4, 0.9, -1.8, 0.2])
@@ -165,4 +165,4 @@ CIRCLE: dict[str, Case] = {
         [1.1, 3.3, 6.7], None, {"target": (6, 9), "bandwidth": 1.7, "bins": 8, "scale": 1e300, "period": 7.0}
     ),
 }
-# The kappas are one axis of von Mises; for kernels of small reach they leave nodes uncovered, which is tested too.
+# The values of κ are meant for von Mises; compact kernels leave nodes uncovered there, which is tested too.

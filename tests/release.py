@@ -1,8 +1,8 @@
-"""The release, tried as a stranger gets it: ``python -m tests.release dist`` and ``... matrix``, run by make.
+"""The release, tested as a user installs it: ``python -m tests.release dist`` and ``... matrix``, run by make.
 
-`dist` builds wheel and sdist into dist/, checks their metadata and contents, installs each into a bare environment
-outside the checkout and works with it there. `matrix` runs the suite's outer part on every Python found, with the
-lowest and the newest versions that pyproject.toml allows, and the whole suite at the lowest of all.
+`dist` builds wheel and sdist into dist/, checks their metadata and contents, installs each into an empty environment
+outside the checkout and uses it there. `matrix` runs the tests of the outer layers on every Python found, with the
+lowest and the newest versions that pyproject.toml allows, and all tests with the lowest versions on the oldest Python.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ from tests.readme import ROOT
 
 DIST = ROOT / "dist"
 RUNTIME = {"numpy", "pyyaml", "rich", "typer"}
-# What a wheel holds beside kdegrad/*.py, and what an sdist must hold so that its own tests run.
+# What a wheel contains beside kdegrad/*.py, and what an sdist must contain for its own tests to run.
 WHEEL = [
     "kdegrad/py.typed",
     "kdegrad/LICENSE",
@@ -42,7 +42,7 @@ SDIST = [
     "tests/benchmarks/README.md",
     "tests/release.py",
 ]
-# Arguments → exit code, and a piece of what is said on either stream.
+# Arguments, exit code, and a part of the output on either stream.
 SMOKE = [
     ("--version", 0, "kdegrad "),
     ("--help", 0, "verify-props"),
@@ -70,19 +70,19 @@ import kdegrad as kg
 reveal_type(kg.loss([1.0], target=(0, 1)))
 kg.loss([1.0], target=(0, 1), bandwith=3)
 """
-# The outer part of the suite: the command, files, reports, figures; what a dependency's version may change.
+# The tests of the outer layers: the command, files, reports, figures, which the versions of dependencies may affect.
 OUTER = ["cli", "cli_families", "faults", "objective", "parquet", "plot", "problem", "reading", "readme", "verify_cli"]
 CORES = ("--numprocesses", "auto", "--dist", "loadfile")
 
 
 def run(*command: object, **options: object) -> subprocess.CompletedProcess[str]:
-    """Run a command; what it says on both streams is text, and is shown if it fails where it should not."""
+    """Run a command; both streams are captured as one text."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.STDOUT, "text": True, "encoding": "utf-8"}
     return subprocess.run([str(word) for word in command], check=False, **streams | options)  # type: ignore[call-overload]
 
 
 def must(*command: object, **options: object) -> str:
-    """Run a command that has to succeed, and return what it says."""
+    """Run a command that has to succeed, and return its output."""
     done = run(*command, **options)
     if done.returncode:
         sys.exit(f"{' '.join(map(str, command))}\n{done.stdout}exit code {done.returncode}")
@@ -111,14 +111,14 @@ def size_of(folder: Path) -> int:
 
 
 def smoke(python: Path, folder: Path) -> None:
-    """Work with the installed package in an empty folder: the command, the library, nothing but what it depends on."""
+    """Use the installed package in an empty folder: the command and the library, with its dependencies only."""
     free = {name: value for name, value in os.environ.items() if not name.startswith("PYTHON")} | {"COLUMNS": "80"}
     free["PYTHONUTF8"] = "1"
     folder.mkdir()
-    for line, code, said in SMOKE:
+    for line, code, part in SMOKE:
         done = run(python.with_name("kdegrad"), *line.split(), cwd=folder, env=free)
-        if done.returncode != code or said not in done.stdout:
-            sys.exit(f"kdegrad {line}\n{done.stdout}exit code {done.returncode}, not {code} and {said!r}")
+        if done.returncode != code or part not in done.stdout:
+            sys.exit(f"kdegrad {line}\n{done.stdout}exit code {done.returncode}, not {code} and {part!r}")
     must(python, "-W", "error", "-c", LIBRARY, cwd=folder, env=free)
     script = "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))"
     names = set(must(python, "-c", script, cwd=folder).split())
@@ -128,13 +128,13 @@ def smoke(python: Path, folder: Path) -> None:
     assert str(ROOT) not in place, place
 
 
-def see_types(mypy: Path, python: Path, folder: Path) -> None:
-    """Let mypy read the installed package: it knows the type of a result, and that an option is misspelt."""
+def check_types(mypy: Path, python: Path, folder: Path) -> None:
+    """Check with mypy that the installed package has types: that of a result, and an error for a misspelt option."""
     script = folder / "typed.py"
     script.write_text(TYPED)
-    said = run(mypy, "-m", "mypy", "--strict", "--python-executable", python, script, cwd=folder).stdout
-    assert 'Revealed type is "float"' in said.replace("builtins.", ""), said
-    assert 'Unexpected keyword argument "bandwith"' in said, said
+    output = run(mypy, "-m", "mypy", "--strict", "--python-executable", python, script, cwd=folder).stdout
+    assert 'Revealed type is "float"' in output.replace("builtins.", ""), output
+    assert 'Unexpected keyword argument "bandwith"' in output, output
 
 
 def dist() -> None:
@@ -143,12 +143,12 @@ def dist() -> None:
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
         tools = environment(work / "tools", "build", "twine", "mypy")
-        must(tools, "-m", "build", "--outdir", DIST, ROOT)  # the wheel is made of the sdist
+        must(tools, "-m", "build", "--outdir", DIST, ROOT)  # the wheel is built from the sdist
         must(tools, "-m", "build", "--wheel", "--outdir", work, ROOT)
         [wheel], [sdist], [straight] = DIST.glob("*.whl"), DIST.glob("*.tar.gz"), work.glob("*.whl")
         print(must(tools, "-m", "twine", "check", "--strict", wheel, sdist), end="")
         held = contents(wheel)
-        assert held == contents(straight), "the sdist makes another wheel than the checkout"
+        assert held == contents(straight), "the wheels from the sdist and from the checkout differ"
         assert set(WHEEL) <= held.keys(), sorted(held)
         assert not [file for file in held if re.search(r"tests|gallery|__pycache__", file)], sorted(held)
         with tarfile.open(sdist) as archive:
@@ -158,14 +158,14 @@ def dist() -> None:
             bare = work / f"bare{artifact.suffix}"
             python = environment(bare, artifact)
             smoke(python, work / f"use{artifact.suffix}")
-            see_types(tools, python, work)
+            check_types(tools, python, work)
             [package] = bare.glob("lib/python*/site-packages/kdegrad")
             print(f"{artifact.name}: {artifact.stat().st_size:,} bytes; {len(SMOKE)} commands, library and types work")
         print(f"installed: {size_of(package):,} bytes; with all it depends on {size_of(bare) / 1e6:.0f} MB")
 
 
 def pythons() -> dict[tuple[int, int], str]:
-    """Return the Pythons of this machine that kdegrad is for, by version: those of the PATH and of pyenv."""
+    """Return the Pythons of this machine that kdegrad supports, by version: those on the PATH and of pyenv."""
     names = [shutil.which(f"python3.{minor}") for minor in range(11, 20)]
     kept = sorted(map(str, Path.home().glob(".pyenv/versions/3.*/bin/python")))
     found = {}
@@ -177,7 +177,7 @@ def pythons() -> dict[tuple[int, int], str]:
 
 
 def matrix() -> None:
-    """Run the suite's outer part on every Python, at the lowest and the newest versions; print what passed."""
+    """Run the tests on every Python with the lowest and the newest versions; print what passed."""
     if not shutil.which("uv"):
         sys.exit("make matrix needs uv, which can choose the lowest versions: pip install uv")
     failed = False

@@ -1,9 +1,9 @@
-"""Whole problems by the ten thousand: every kernel, domain, rule, option and size of number, put together at random.
+"""Random problems by the ten thousand: every kernel, domain, rule, option and size of number, combined at random.
 
-`a_problem` makes one from choices (which hypothesis shrinks) and a seed for the numbers in bulk. `fault` says what is
-wrong with what kdegrad makes of it; `accuracy` compares it with 50 digits. `python -m tests.scale [COUNT]` looks
-at COUNT problems, at COUNT more that are small enough for mpmath, and prints how many were finite, what was skipped and
-why, and the largest errors in units of their bound.
+`a_problem` makes one from choices (which hypothesis shrinks) and a seed for its arrays. `fault` returns what is wrong
+with kdegrad's results; `accuracy` compares them with 50 digits. `python -m tests.scale [COUNT]` evaluates COUNT
+problems, and COUNT small ones in mpmath too, and prints how many were finite, what was skipped and why, and the largest
+ratios of error and bound.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ KERNELS = [(kernel, False) for kernel in problems.ON_LINE.values()]
 KERNELS += [(kernel, True) for kernel in problems.ON_CIRCLE.values()]
 SIZES = [1, 2, 3, 7, 20, 60, 300]
 BINS = [1, 2, 9, 40, 360]
-MOST_PAIRS = 120  # that mpmath is asked for
-# The promised bound is one of first order: where it grows to this, a number has few digits left to promise.
+MOST_PAIRS = 120  # for mpmath
+# The promised bound is of first order: above this, a number has few correct digits.
 FEW_DIGITS = 1e-4
 
 
 def a_problem(pick: Pick[Any], seed: int, small: bool = False) -> Problem:
-    """Return a problem of any kind; lengths are in degrees, or in a unit that is much larger or smaller."""
+    """Return a problem of any kind; lengths are in degrees or in a much larger or smaller unit."""
     rng = np.random.default_rng(seed)
     kernel, circular = pick(KERNELS)
     count = pick([n for n in SIZES if not small or n <= 20])
@@ -80,7 +80,7 @@ def a_problem(pick: Pick[Any], seed: int, small: bool = False) -> Problem:
 
 
 def fault(problem: Problem) -> str:
-    """Return what is wrong with what is made of a problem, or a property that it lacks; empty if nothing is."""
+    """Return what is wrong with the results of a problem, or a property that fails; empty if nothing is wrong."""
     found = evaluate(problem, wrt=WRT)
     numbers = [found.loss, *np.ravel(found.gradients.logits), *np.ravel(found.gradients.angles)]
     if math.isnan(found.loss) or found.loss == -math.inf:
@@ -101,25 +101,27 @@ def fault(problem: Problem) -> str:
 
 
 def accuracy(problem: Problem) -> dict[str, float] | str:
-    """Return the largest errors over their bounds, by number; or why they were not asked for."""
+    """Return the largest ratios of error and bound by quantity, or why they are not computed."""
     if nodes_of(problem).bins * len(problem.angles) > MOST_PAIRS:
         return "the rule exact, with too many nodes for mpmath"
     bounded = measure(problem, FEW_DIGITS)
     if bounded is None:
         return "the bound itself leaves few digits"
-    if problem.rule_name == "exact" and problem.kernel.name in COMPACT:  # their edges add what is no sum over nodes
+    if (
+        problem.rule_name == "exact" and problem.kernel.name in COMPACT
+    ):  # their edges add terms that are not sums over nodes
         bounded = {name: ratio for name, ratio in bounded.items() if name in ("loss", "logits")}
     return bounded
 
 
 def by_seed(seed: int, small: bool = False) -> Problem:
-    """Return the problem of a seed, every choice of which is drawn too."""
+    """Return the problem of a seed, which determines the choices too."""
     rng = np.random.default_rng((seed, 1))
     return a_problem(lambda some: some[rng.integers(len(some))], seed, small)
 
 
 def look(seed: int) -> tuple[int, str, str, dict[str, float] | str]:
-    """Return what came of the problem of a seed, and of its small sister."""
+    """Return the outcome of the problem of a seed, and the accuracy of the small one."""
     np.seterr(all="raise", under="ignore")
     try:
         problem = by_seed(seed)
@@ -132,7 +134,7 @@ def look(seed: int) -> tuple[int, str, str, dict[str, float] | str]:
 
 
 def report(count: int, start: int = 0) -> None:
-    """Look at `count` problems and print what came of them."""
+    """Evaluate `count` problems and print the outcomes."""
     outcomes, skipped, worst = Counter[str](), Counter[str](), dict[str, tuple[float, int]]()
     faults = measured = 0
     with Pool(os.cpu_count()) as pool:

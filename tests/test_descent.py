@@ -1,4 +1,4 @@
-"""Pins down descents: `em` never raises the loss, the duality gap bounds what is left, each rule does what it says."""
+"""Pins down descents: `em` never raises the loss, the duality gap bounds the excess loss, the optimizers' formulas."""
 
 from __future__ import annotations
 
@@ -16,6 +16,11 @@ from tests.readme import ROOT
 
 TWO_SIDED = kg.load(ROOT / "sample_inputs" / "two_sided.yaml")
 ROUND_OFF = 1e-12  # of a loss, relative to 1 + |L|
+ONE_STEP = 1e-14  # relative, of one step written out
+NORMALIZED = 1e-13  # relative, of softmax(log(R/ΣR)) beside R/ΣR
+FIVE_STEPS = 1e-12  # relative, of five steps of Adam written out
+ADAM_EPSILON = 1e-6  # relative: Adam's first step is g/(|g| + 1e-8), with g above 0.01
+RESCALED = 1e-9  # relative, of 20 steps in two units, whose roundings differ
 KERNELS = ["laplace", "gaussian", "cauchy", "student-t", "logistic", "triangular", "uniform", "von-mises"]
 
 coordinate = st.floats(-150, 150)
@@ -53,7 +58,7 @@ def test_em_never_raises_the_loss(problem: kg.Problem) -> None:
 
 @settings(max_examples=25, deadline=None)
 @given(problems())
-def test_the_gap_bounds_how_far_the_loss_is_from_the_least(problem: kg.Problem) -> None:
+def test_the_gap_bounds_the_distance_to_the_least_loss(problem: kg.Problem) -> None:
     least = kg.descend(problem, optimizer="em", steps=400, tolerance=1e-10).course[-1].loss  # never below the least
     for row in kg.descend(problem, optimizer="em", steps=5, tolerance=0).course:
         assert row.gap >= row.loss - least - ROUND_OFF * (1 + abs(row.loss))
@@ -62,7 +67,7 @@ def test_the_gap_bounds_how_far_the_loss_is_from_the_least(problem: kg.Problem) 
 
 
 def test_the_gap_is_tight_at_the_least_loss() -> None:
-    """Two points about the target's centre: equal weights are the best, and the gap says so."""
+    """Two points symmetric about the centre of the target: equal weights minimise the loss, where the gap is 0."""
     problem = kg.Problem([-20, 20], [1.0, 0.0], target=(-30, 30), kernel="gaussian", bandwidth=15)
     done = kg.descend(problem, optimizer="em", steps=5000, tolerance=1e-12)
     assert done.converged
@@ -71,8 +76,8 @@ def test_the_gap_is_tight_at_the_least_loss() -> None:
 
 
 @pytest.mark.parametrize("tolerance", [0.0, 1e-8])
-def test_em_stays_where_no_point_reaches_the_target(tolerance: float) -> None:
-    """Beside a background all R are 0: there is nothing to share out, and the loss is at its least already."""
+def test_em_does_not_move_where_no_point_reaches_the_target(tolerance: float) -> None:
+    """With a background all R are 0, and the loss does not depend on the weights."""
     problem = kg.Problem(
         [0.0, 1.0], [0.0, -1.0], target=(-30, -29), kernel="gaussian", bandwidth=0.5, bins=1, background=0.3
     )
@@ -87,19 +92,19 @@ def test_em_is_the_fixed_point_step() -> None:
         problem = TWO_SIDED.replace(background=background)
         responsibilities = kg.evaluate(problem).responsibilities
         end = kg.descend(problem, optimizer="em", steps=1).end
-        np.testing.assert_allclose(end.weights, responsibilities / responsibilities.sum(), rtol=1e-13)
+        np.testing.assert_allclose(end.weights, responsibilities / responsibilities.sum(), rtol=NORMALIZED)
 
 
-def test_gradient_takes_rate_times_the_gradient_off_each_coordinate() -> None:
+def test_gradient_subtracts_rate_times_the_gradient_from_each_coordinate() -> None:
     wrt = ("logits", "angles", "bandwidth")
     start = kg.evaluate(TWO_SIDED, wrt=wrt)
     end = kg.descend(TWO_SIDED, wrt=wrt, steps=1, rate=0.5).end.problem
-    np.testing.assert_allclose(end.logits, TWO_SIDED.logits - 0.5 * start.gradients.logits, rtol=1e-14)
-    np.testing.assert_allclose(end.angles, TWO_SIDED.angles - 0.5 * 10**2 * start.gradients.angles, rtol=1e-14)
-    assert end.kernel.bandwidth == pytest.approx(10 * math.exp(-0.5 * start.gradients.log_bandwidth), rel=1e-14)
+    np.testing.assert_allclose(end.logits, TWO_SIDED.logits - 0.5 * start.gradients.logits, rtol=ONE_STEP)
+    np.testing.assert_allclose(end.angles, TWO_SIDED.angles - 0.5 * 10**2 * start.gradients.angles, rtol=ONE_STEP)
+    assert end.kernel.bandwidth == pytest.approx(10 * math.exp(-0.5 * start.gradients.log_bandwidth), rel=ONE_STEP)
 
 
-def test_only_what_is_named_moves() -> None:
+def test_only_the_named_variables_move() -> None:
     end = kg.descend(TWO_SIDED, wrt=("angles",), steps=3).end.problem
     assert not np.array_equal(end.angles, TWO_SIDED.angles)
     np.testing.assert_array_equal(end.logits, TWO_SIDED.logits)
@@ -109,20 +114,20 @@ def test_only_what_is_named_moves() -> None:
     assert end.kernel.bandwidth != 10
 
 
-def test_adam_s_first_step_is_the_rate_against_the_sign() -> None:
+def test_the_first_step_of_adam_is_the_rate_against_the_sign() -> None:
     gradient = kg.evaluate(TWO_SIDED).gradients.logits
     end = kg.descend(TWO_SIDED, optimizer="adam", steps=1, rate=0.25).end.problem
-    np.testing.assert_allclose(end.logits, TWO_SIDED.logits - 0.25 * np.sign(gradient), rtol=1e-6)
+    np.testing.assert_allclose(end.logits, TWO_SIDED.logits - 0.25 * np.sign(gradient), rtol=ADAM_EPSILON)
 
 
-def test_adam_agrees_with_its_formula_written_out() -> None:
+def test_adam_agrees_with_its_formula() -> None:
     logits, mean, square = TWO_SIDED.logits.copy(), np.zeros(6), np.zeros(6)
     for k in range(1, 6):
         g = kg.evaluate(TWO_SIDED.replace(logits=logits)).gradients.logits
         mean, square = 0.9 * mean + 0.1 * g, 0.999 * square + 0.001 * g * g
         logits = logits - 0.1 * (mean / (1 - 0.9**k)) / (np.sqrt(square / (1 - 0.999**k)) + 1e-8)
     end = kg.descend(TWO_SIDED, optimizer="adam", steps=5, rate=0.1).end.problem
-    np.testing.assert_allclose(end.logits, logits, rtol=1e-12)
+    np.testing.assert_allclose(end.logits, logits, rtol=FIVE_STEPS)
 
 
 def test_a_change_of_unit_changes_no_step() -> None:
@@ -131,12 +136,12 @@ def test_a_change_of_unit_changes_no_step() -> None:
     for optimizer, rate in (("gradient", 1.0), ("adam", 0.1)):
         small = kg.descend(TWO_SIDED, wrt=wrt, optimizer=optimizer, rate=rate, steps=20)
         large = kg.descend(scaled, wrt=wrt, optimizer=optimizer, rate=rate, steps=20)
-        np.testing.assert_allclose(large.end.problem.angles, 8 * small.end.problem.angles, rtol=1e-9)
-        assert large.course[-1].norm == pytest.approx(small.course[-1].norm, rel=1e-9)
+        np.testing.assert_allclose(large.end.problem.angles, 8 * small.end.problem.angles, rtol=RESCALED)
+        assert large.course[-1].norm == pytest.approx(small.course[-1].norm, rel=RESCALED)
 
 
-def test_a_masked_point_stays_masked_and_out_of_the_gap() -> None:
-    """The masked point would be the best of all: the least loss over the others is what the gap speaks of."""
+def test_a_masked_point_stays_masked_and_does_not_enter_the_gap() -> None:
+    """The masked point would lower the loss most; the gap refers to the least loss over the others."""
     problem = kg.Problem([0, -50, 60], [-math.inf, 0, 0], target=(-30, 30), bandwidth=10)
     for optimizer in ("gradient", "adam", "em"):
         done = kg.descend(problem, optimizer=optimizer, steps=300, rate=0.5)
@@ -144,7 +149,7 @@ def test_a_masked_point_stays_masked_and_out_of_the_gap() -> None:
         assert done.gap < 0.05
 
 
-def test_it_stops_by_the_stated_rule() -> None:
+def test_it_stops_by_the_documented_rule() -> None:
     done = kg.descend(TWO_SIDED, optimizer="em", steps=1000, tolerance=1e-6)
     assert done.converged
     assert "duality gap is at most 1e-06" in done.stopped
@@ -210,7 +215,7 @@ def test_the_path_is_thinned_evenly(points: int) -> None:
         ({"tolerance": -1.0}, "tolerance"),
     ],
 )
-def test_what_cannot_be_is_refused(options: dict, said: str) -> None:
+def test_invalid_options_are_refused(options: dict, said: str) -> None:
     with pytest.raises(kg.SettingError, match=said):
         kg.descend(TWO_SIDED, **options)
 
@@ -219,7 +224,7 @@ FAR = kg.Problem([-1e17, -1.0001e17, 1.0005e17], target=(-30, 30), bandwidth=10)
 
 
 @pytest.mark.parametrize("optimizer", ["em", "gradient"])
-def test_rounding_noise_proves_no_gap_and_no_convergence(optimizer: str) -> None:
+def test_rounding_errors_give_neither_a_gap_nor_convergence(optimizer: str) -> None:
     done = kg.descend(FAR, optimizer=optimizer, steps=3)
     assert abs(done.lost_share) > 1e-6
     assert (done.converged, done.gap) == (False, None)

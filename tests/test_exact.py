@@ -1,7 +1,7 @@
-"""The rule `exact`: its loss and gradients are the integrals, and its estimate of what is left is honest.
+"""Pins down that the rule `exact` gives the integrals, and that its error estimate is reliable.
 
-Held against 210 problems that mpmath integrated (`tests.integrals`: every kernel, line and circle, seven situations),
-closed forms, Richardson differences of the exact loss, and the laws that need no quadrature.
+It is compared with 210 problems that mpmath integrated (`tests.integrals`: every kernel, line and circle, seven
+situations), with closed forms, with Richardson differences of the exact loss, and with laws that need no quadrature.
 """
 
 import json
@@ -19,12 +19,15 @@ from tests.integrals import STORE, all_problems, as_text, drawn, integrals
 
 WRT = ("logits", "angles", "bandwidth")
 EPS = np.finfo(np.float64).eps
-LOSS = 1e-12  # issue 5: agreement with mpmath, of max(1, |L|)
-GRADIENT = 1e-12  # in absolute terms: of R_i ≤ 1, and of the other gradients in bandwidths where they exceed 1
-ROUNDINGS = 8.0  # of the promised bound: besides, so many roundings of the largest logarithm
-HONEST = 3.0  # the error may be so many estimates
-RECOMPUTED = 6  # of the 210: drawn by mpmath again at each run, to show that the store is what it says
-DIFFERENCES = 2e-9  # Richardson differences of a loss that is right to 1e-14, over steps of 1e-3 bandwidths
+LOSS = 1e-12  # the promised agreement with the integral, times max(1, |L|)
+GRADIENT = 1e-12  # absolute for R_i ≤ 1, relative for other gradients (times h) above 1
+ROUNDINGS = 8.0  # the promised bound adds this many roundings of the largest logarithm
+HONEST = 3.0  # the error may be this many times the estimate
+RECOMPUTED = 6  # problems that mpmath integrates again in each run, as a check of the stored numbers
+DIFFERENCES = 2e-9  # Richardson differences of a loss with an error of 1e-14, over steps of 1e-3 bandwidths
+SAME = 1e-14  # two formulas for the same number of size 1
+STEEP_SLOPE = 1e-9  # relative: jumps of log p of 60 are differences of logarithms at rounded places
+BY_NODES = 1e-12  # relative, of a gradient by 40 Gauss nodes
 
 LABELS = list(all_problems())
 STORED = json.loads(STORE.read_text())
@@ -63,13 +66,13 @@ def differences(problem):
 # --- Against mpmath ---------------------------------------------------------------------------------------------------
 
 
-def test_the_store_holds_every_problem():
+def test_every_problem_is_stored():
     assert list(STORED) == LABELS
     assert len(LABELS) >= 200
 
 
 @pytest.mark.parametrize("label", LABELS[:: len(LABELS) // RECOMPUTED])
-def test_the_store_is_what_mpmath_says(label):
+def test_the_stored_numbers_are_those_of_mpmath(label):
     assert as_text(integrals(Problem(**all_problems()[label]))) == STORED[label]
 
 
@@ -153,8 +156,8 @@ def test_closed_forms(name):
 
 # --- Derivatives ------------------------------------------------------------------------------------------------------
 
-# Where only the light points are left, p falls by e^-57 at an edge.
-STEEP = {"angles": [-1.3, 0.2, 3.7], "logits": [0.0, -60.0, -57.0], "target": (-2, 5), "bandwidth": 3.1}
+# Where only the points of small weight are left, p falls by e^-57 at an edge.
+STEEP_FALL = {"angles": [-1.3, 0.2, 3.7], "logits": [0.0, -60.0, -57.0], "target": (-2, 5), "bandwidth": 3.1}
 DIFFERENTIATED = {
     "laplace": drawn("laplace", False, "among"),
     "laplace, circle": drawn("laplace", True, "wrap"),
@@ -165,9 +168,9 @@ DIFFERENTIATED = {
     "uniform, background": drawn("uniform", True, "background"),
     "uniform, wrap": drawn("uniform", True, "wrap"),
     "wrapped-laplace": drawn("wrapped-laplace", True, "among"),
-    "steep triangular": {**STEEP, "kernel": "triangular"},
-    "steep cosine": {**STEEP, "kernel": "cosine"},
-    "steep triweight": {**STEEP, "kernel": "triweight", "circular": True, "period": 8.0},
+    "steep triangular": {**STEEP_FALL, "kernel": "triangular"},
+    "steep cosine": {**STEEP_FALL, "kernel": "cosine"},
+    "steep triweight": {**STEEP_FALL, "kernel": "triweight", "circular": True, "period": 8.0},
 }
 
 
@@ -195,21 +198,21 @@ def test_the_angle_gradients_sum_to_the_rise_of_log_p(label):
     assert abs(evaluation.gradients.angles.sum() - expected) <= allowance * size
 
 
-def test_twins_of_uniform_share_the_gradient_of_their_merger():
+def test_two_uniform_points_at_one_place_share_the_gradient_of_one():
     merged = Problem([0.0, 3.0], [math.log(2.0), 0.0], target=(-1, 5), bandwidth=2.5, kernel="uniform", rule="exact")
     split = merged.replace(angles=[0.0, 0.0, 3.0], logits=[0.0, 0.0, 0.0])
     whole, halves = (kg.evaluate(problem, wrt=WRT).gradients for problem in (merged, split))
     np.testing.assert_allclose(
-        halves.angles, [whole.angles[0] / 2.0, whole.angles[0] / 2.0, whole.angles[1]], atol=1e-14
+        halves.angles, [whole.angles[0] / 2.0, whole.angles[0] / 2.0, whole.angles[1]], atol=SAME
     )
-    assert halves.log_bandwidth == pytest.approx(whole.log_bandwidth, abs=1e-14)
+    assert halves.log_bandwidth == pytest.approx(whole.log_bandwidth, abs=SAME)
 
 
-def test_where_edges_of_uniform_meet_the_gradient_is_the_mean_of_the_sides():
+def test_where_uniform_edges_meet_the_gradient_is_the_mean_of_the_one_sided_ones():
     # 0 + h = 4 - h, in the target
     problem = Problem([0.0, 4.0, 1.0], target=(-1.9, 4), bandwidth=2.0, kernel="uniform", rule="exact")
     gradients = kg.evaluate(problem, wrt=WRT).gradients
-    step, near = 1e-6, 1e-5  # a plain central difference takes the mean too, up to a multiple of its step
+    step, near = 1e-6, 1e-5  # a central difference is that mean up to a multiple of its step
 
     def mean_of_sides(change):
         return (exact_loss(problem.replace(**change(step))) - exact_loss(problem.replace(**change(-step)))) / (
@@ -222,18 +225,15 @@ def test_where_edges_of_uniform_meet_the_gradient_is_the_mean_of_the_sides():
     assert gradients.log_bandwidth == pytest.approx(log_bandwidth, abs=near)
 
 
-STEEP = {"angles": [-1.3, 0.2, 3.7], "logits": [0.0, -60.0, -57.0], "target": (-2, 5), "bandwidth": 3.1}
-
-
 @pytest.mark.parametrize("kernel", ["triangular", "epanechnikov", "tricube"])
-def test_twins_share_a_steep_edge_by_their_weights(kernel):
+def test_points_at_one_place_share_a_steep_edge_by_their_weights(kernel):
     whole = STEEP.replace(kernel=kernel)
     parts = np.array([0.25, 0.0, 0.75])
     logits = [0.0, math.log(0.25), -math.inf, math.log(0.75), 0.0]
     split = whole.replace(angles=[0.0, 1.9, 1.9, 1.9, 4.0], logits=logits)
     one, many = (kg.evaluate(problem, wrt=WRT).gradients for problem in (whole, split))
-    np.testing.assert_allclose(many.angles[1:4], parts * one.angles[1], rtol=1e-9)
-    np.testing.assert_allclose(many.angles[[0, 4]], one.angles[[0, 2]], rtol=1e-9)
+    np.testing.assert_allclose(many.angles[1:4], parts * one.angles[1], rtol=STEEP_SLOPE)
+    np.testing.assert_allclose(many.angles[[0, 4]], one.angles[[0, 2]], rtol=STEEP_SLOPE)
 
 
 STEEP = Problem([0.0, 1.9, 4.0], target=(-1, 4), bandwidth=1.0, kernel="triangular", background=1e-30, rule="exact")
@@ -243,32 +243,36 @@ STEEP = Problem([0.0, 1.9, 4.0], target=(-1, 4), bandwidth=1.0, kernel="triangul
 def test_a_factor_on_the_kernel_moves_no_edge(kernel):
     covered = STEEP.replace(background=0.0, kernel=kernel, angles=[-0.3, 1.5, 3.33], bandwidth=0.92, target=(-1, 4))
     one, many = (kg.evaluate(covered.replace(scale=c), wrt=WRT).gradients for c in (1.0, 1e5))
-    np.testing.assert_allclose(many.angles, one.angles, rtol=1e-9)
-    assert many.log_bandwidth == pytest.approx(one.log_bandwidth, rel=1e-9)
+    np.testing.assert_allclose(many.angles, one.angles, rtol=STEEP_SLOPE)
+    assert many.log_bandwidth == pytest.approx(one.log_bandwidth, rel=STEEP_SLOPE)
 
 
 def test_points_of_no_weight_or_beyond_the_end_leave_a_steep_edge_alone():
-    """One without weight has an edge in a steep stretch, or next to one; another begins where the target ends."""
+    """The edge of a point without weight is in or next to a steep interval; another edge is the end of the target."""
     plain = kg.evaluate(STEEP, wrt=WRT).gradients
     for place in (2.0 - 1e-5, 1.7):
         masked = STEEP.replace(angles=[0.0, 1.9, 4.0, place], logits=[0.0, 0.0, 0.0, -math.inf])
-        np.testing.assert_allclose(kg.evaluate(masked, wrt=WRT).gradients.angles, [*plain.angles, 0.0], rtol=1e-9)
+        np.testing.assert_allclose(
+            kg.evaluate(masked, wrt=WRT).gradients.angles, [*plain.angles, 0.0], rtol=STEEP_SLOPE
+        )
     beyond = STEEP.replace(angles=[0.0, 1.9, 4.0, 5.0], logits=[0.0, 0.0, 0.0, 0.0])
     fewer = STEEP.replace(scale=0.75)
     np.testing.assert_allclose(
-        kg.evaluate(beyond, wrt=WRT).gradients.angles, [*kg.evaluate(fewer, wrt=WRT).gradients.angles, 0.0], rtol=1e-9
+        kg.evaluate(beyond, wrt=WRT).gradients.angles,
+        [*kg.evaluate(fewer, wrt=WRT).gradients.angles, 0.0],
+        rtol=STEEP_SLOPE,
     )
 
 
 @pytest.mark.parametrize("sums", ["dense", "fast"])
-def test_edges_outside_of_the_target_add_nothing(sums):
-    """L is log of a parabola's mean: L(x) = 1/2 ∫ -log(3/4 (1 - ((t - x)/h)²)/h) dt, by 40 Gauss nodes."""
+def test_edges_outside_the_target_add_nothing(sums):
+    """L(x) = 1/2 ∫ -log(3/4 (1 - ((t - x)/h)²)/h) dt is smooth: 40 Gauss nodes give it."""
     problem = Problem([0.5], target=(-1, 1), bandwidth=100.0, kernel="epanechnikov", rule="exact", sums=sums)
     by_nodes = kg.evaluate(problem.replace(rule="gauss", bins=40), wrt=WRT)
     found = kg.evaluate(problem, wrt=WRT)
-    assert found.loss == pytest.approx(by_nodes.loss, abs=1e-14)
-    assert found.gradients.angles == pytest.approx(by_nodes.gradients.angles, rel=1e-12)
-    assert found.gradients.log_bandwidth == pytest.approx(by_nodes.gradients.log_bandwidth, rel=1e-12)
+    assert found.loss == pytest.approx(by_nodes.loss, abs=SAME)
+    assert found.gradients.angles == pytest.approx(by_nodes.gradients.angles, rel=BY_NODES)
+    assert found.gradients.log_bandwidth == pytest.approx(by_nodes.gradients.log_bandwidth, rel=BY_NODES)
 
 
 @pytest.mark.parametrize("kernel", ["triangular", "epanechnikov", "tricube", "cosine"])
@@ -278,15 +282,15 @@ def test_a_bare_edge_has_a_finite_loss_and_an_infinite_derivative(kernel):
     assert math.isfinite(evaluation.loss)
     assert np.isfinite(evaluation.gradients.logits).all()
     assert evaluation.gradients.log_bandwidth == -math.inf
-    assert np.isnan(evaluation.gradients.angles[1])  # it touches on both sides: any move opens a gap
+    assert np.isnan(evaluation.gradients.angles[1])  # its edges touch others on both sides: any move opens a gap
     np.testing.assert_array_equal(np.isinf(evaluation.gradients.angles), [False, False, True])
-    assert evaluation.gradients.angles[2] == math.inf  # of its left edge; the right one is not in the target
+    assert evaluation.gradients.angles[2] == math.inf  # from its left edge; the right one is not in the target
     kept = kg.evaluate(tiled.replace(background=0.1), wrt=WRT).gradients
     assert np.isfinite(kept.angles).all()
     assert math.isfinite(kept.log_bandwidth)
 
 
-def test_edges_that_meet_within_rounding_meet():
-    """0.1 + 0.2 is one rounding above 0.5 - 0.2, an overlap of 6e-17 that is in nobody's data."""
+def test_edges_that_coincide_up_to_rounding_count_as_one():
+    """0.1 + 0.2 is one rounding above 0.5 - 0.2, an overlap of 6e-17 that the data do not have."""
     problem = Problem([0.1, 0.5], target=(0.1, 0.5), bandwidth=0.2, kernel="triangular", rule="exact")
     np.testing.assert_array_equal(kg.evaluate(problem, wrt=WRT).gradients.angles, [-math.inf, math.inf])

@@ -1,4 +1,7 @@
-"""The rule `exact` as a rule: bins converge to it, gaps and hidden features are found, noise is not chased."""
+"""Pins down the rule `exact`: bins converge to it, gaps and narrow features are found, rounding is not refined.
+
+That its numbers are the integrals is pinned down by `test_exact.py`.
+"""
 
 import math
 
@@ -15,8 +18,14 @@ from tests.integrals import drawn, integrals
 
 WRT = ("logits", "angles", "bandwidth")
 EPS = np.finfo(np.float64).eps
-HONEST = 3.0  # the error may be so many estimates
-LOSS = 1e-12  # issue 5: agreement with mpmath, of max(1, |L|)
+HONEST = 3.0  # the error may be this many times the estimate
+LOSS = 1e-12  # the promised agreement with the integral, times max(1, |L|)
+ROUNDING = 1e-15  # a few roundings of a number of size 1
+FEW_ROUNDINGS = 1e-13  # the same integral from turned coordinates, which round differently
+NARROW = 1e-10  # responsibilities where bumps are a thousandth of the target wide
+PER_WEIGHT = 1e-11  # relative, of K/p at a point without weight
+SAME_ESTIMATE = 1e-9  # relative, of an estimate by another order of summation
+PLACE = 1e-12  # of a coordinate of some tens
 
 
 # --- The estimate on one panel ----------------------------------------------------------------------------------------
@@ -41,15 +50,15 @@ def test_the_estimate_on_a_panel_is_not_much_smaller_than_the_error(name, order)
     assert estimate[0] <= tail[0]
 
 
-def test_an_end_where_p_is_zero_is_never_known():
+def test_the_estimate_is_infinite_where_p_is_zero_at_an_end():
     rule = panel_rule(8)
     with np.errstate(divide="ignore"):
         estimate, tail = rule.judge(np.log(rule.places + 1.0)[np.newaxis])
     assert estimate[0] == tail[0] == math.inf
 
 
-def test_the_estimate_believes_in_a_steep_fall_and_judges_each_function_alone():
-    """Of cos every other coefficient is 0, which is no fall; a constant beside it is known to the last digit."""
+def test_the_estimate_extrapolates_a_steep_fall_and_judges_each_function_alone():
+    """Every second coefficient of cos is 0, which is not taken for a fall; a constant has the estimate 0."""
     rule = panel_rule(8)
     cosine, kink = np.cos(3.0 * rule.places), np.abs(rule.places - 0.3)
     functions = np.stack([cosine, np.full_like(cosine, 5.0), kink, 100.0 * cosine])
@@ -58,29 +67,29 @@ def test_the_estimate_believes_in_a_steep_fall_and_judges_each_function_alone():
     assert estimate[1] == tail[1] == 0.0
     for index, function in enumerate(functions):
         alone = np.ravel(rule.judge(function[np.newaxis]))
-        np.testing.assert_allclose(alone, [estimate[index], tail[index]], rtol=1e-9)
+        np.testing.assert_allclose(alone, [estimate[index], tail[index]], rtol=SAME_ESTIMATE)
     np.testing.assert_array_equal(rule.places[[0, -1]], [-1.0, 1.0])
     gap = np.where(rule.places < 0.1, functions[0], -np.inf)
     assert rule.judge(gap[np.newaxis])[0] == math.inf
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "triangular", "tricube"])
-def test_between_kinks_nothing_is_halved(kernel):
-    """A few points, bandwidths apart: 16 nodes are enough for each stretch, where a kink inside would ask for 100."""
+def test_no_panel_between_kinks_is_halved(kernel):
+    """16 nodes are enough for each interval between kinks; with a kink inside, 100 would be needed."""
     problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
     assert nodes_of(problem).bins <= 16 * 5
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "uniform", "biweight"])
-def test_the_estimate_of_an_easy_problem_is_of_some_roundings(kernel):
+def test_the_estimate_of_an_easy_problem_is_some_roundings(kernel):
     problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
     assert 0.1 * EPS < exact_rule(problem)[1] < 1e3 * EPS
 
 
-def test_the_estimate_for_jumps_is_a_rounding_of_each_edge():
-    """Three stretches between the edges at -1 and 7, and the ends; places are rounded at a size of 12."""
+def test_the_estimate_for_jumps_is_one_rounding_per_edge():
+    """Three intervals between the edges at -1 and 7 and the ends; coordinates have the rounding of 12."""
     problem = Problem([3.0], target=(-10, 12), bandwidth=4.0, kernel="uniform", background=0.1, rule="exact")
-    assert exact_rule(problem)[1] == pytest.approx(EPS * (4.0 + 3 * 12.0 / 22.0), rel=1e-12, abs=0.0)
+    assert exact_rule(problem)[1] == pytest.approx(EPS * (4.0 + 3 * 12.0 / 22.0), rel=SAME_ESTIMATE, abs=0.0)
 
 
 # --- Where it is split ------------------------------------------------------------------------------------------------
@@ -92,9 +101,12 @@ SPLITS = {
     "at edges, from points": ({"angles": [3.0], "kernel": "epanechnikov"}, [-10, -1, 3, 7, 12]),
     "at jumps alone": ({"angles": [3.0], "kernel": "uniform"}, [-10, -1, 7, 12]),
     "at a point a bandwidth": ({"angles": [9.0, 3.5, 3.0], "kernel": "gaussian"}, [-10, 3, 9, 12]),
-    "at a loud antipode": ({"angles": [3.0], "bandwidth": 30.0, **ON_A_CIRCLE}, [-10, 3, 23, 25]),
-    "not at one too faint": ({"angles": [3.0, 22.5], "bandwidth": 0.1, **ON_A_CIRCLE}, [-10, 3, 22.5, 25]),
-    "at one that alone reaches": ({"angles": [-17.0], "bandwidth": 0.1, **ON_A_CIRCLE}, [-10, 3, 23, 25]),
+    "at an antipode that matters": ({"angles": [3.0], "bandwidth": 30.0, **ON_A_CIRCLE}, [-10, 3, 23, 25]),
+    "not at an antipode below rounding": ({"angles": [3.0, 22.5], "bandwidth": 0.1, **ON_A_CIRCLE}, [-10, 3, 22.5, 25]),
+    "at an antipode where nothing else reaches": (
+        {"angles": [-17.0], "bandwidth": 0.1, **ON_A_CIRCLE},
+        [-10, 3, 23, 25],
+    ),
 }
 
 
@@ -114,7 +126,7 @@ def test_the_integral_is_split(options, places):
         ({"angles": [0.01], "target": (-0.1, 0.2)}, 0.2),
     ],
 )
-def test_the_rounding_of_a_place_is_that_of_the_largest_number_it_comes_from(options, largest):
+def test_the_rounding_of_a_coordinate_is_that_of_the_largest_number_involved(options, largest):
     assert rounding_unit(Problem(**{"target": (-10, 12), "bandwidth": 4.0, **options})) == EPS * largest
 
 
@@ -122,7 +134,7 @@ def test_the_rounding_of_a_place_is_that_of_the_largest_number_it_comes_from(opt
 
 
 def errors_by_bins(kernel, rule, bins):
-    """Return the errors of a rule of bins for points in and around a target, but for no kink on a bin's edge."""
+    """Return the errors of a rule of bins for points in and around a target, without a kink on the edge of a bin."""
     problem = Problem([-20.0, 3.3, 14.1], [0.3, 0.0, 0.8], target=(-10, 12.7), bandwidth=24.1, kernel=kernel)
     exact = exact_loss(problem)
     return np.array([abs(kg.evaluate(problem.replace(rule=rule, bins=int(b)), wrt=()).loss - exact) for b in bins])
@@ -132,7 +144,7 @@ def errors_by_bins(kernel, rule, bins):
 def test_midpoint_converges_at_second_order(kernel):
     bins = np.arange(50, 1000, 7)
     scaled = errors_by_bins(kernel, "midpoint", bins) * bins**2.0
-    few, many = scaled[:20].max(), scaled[-20:].max()  # kinks fall anywhere in a bin: the error wavers
+    few, many = scaled[:20].max(), scaled[-20:].max()  # kinks fall anywhere in a bin, so the error varies
     assert 0.5 < many / few < 2.0
 
 
@@ -145,23 +157,23 @@ def test_midpoint_converges_at_first_order_where_the_kernel_jumps():
 def test_gauss_converges_geometrically_where_p_is_smooth():
     few, more, many = errors_by_bins("cauchy", "gauss", [3, 6, 40])
     assert more < 0.05 * few
-    assert many < 1e-14
+    assert many < 10 * ROUNDING
 
 
 # --- Gaps -------------------------------------------------------------------------------------------------------------
 
 
-def test_a_gap_makes_the_loss_infinite_and_is_reported_once_by_its_middle():
+def test_a_gap_makes_the_loss_infinite_and_is_reported_by_its_midpoint():
     problem = Problem([0.0, 10.0, 30.0], target=(-5, 33), bandwidth=4.0, kernel="epanechnikov", rule="exact")
     evaluation = kg.evaluate(problem, wrt=WRT)
     assert evaluation.loss == math.inf
-    np.testing.assert_allclose(evaluation.diagnostics.uncovered, [-4.5, 5.0, 20.0], atol=1e-12)
+    np.testing.assert_allclose(evaluation.diagnostics.uncovered, [-4.5, 5.0, 20.0], atol=PLACE)
     assert np.isnan(evaluation.gradients.logits).all()
     assert math.isfinite(kg.evaluate(problem.replace(background=1e-3), wrt=()).loss)
 
 
-def test_a_gap_of_any_width_is_seen():
-    """A bin's node would fall beside it."""
+def test_a_gap_of_any_width_is_found():
+    """The nodes of bins miss it."""
     for kernel in ("uniform", "triangular", "triweight"):
         problem = Problem([0.0, 2.0 + 1e-9], target=(-1, 3), bandwidth=1.0, kernel=kernel)
         assert math.isfinite(kg.evaluate(problem, wrt=()).loss)
@@ -174,15 +186,15 @@ def test_points_of_weight_zero_cover_nothing():
     np.testing.assert_allclose(kg.evaluate(problem).diagnostics.uncovered, [1.25])
 
 
-# --- What is hard to find ---------------------------------------------------------------------------------------------
+# --- Features hard to find --------------------------------------------------------------------------------------------
 
 
 def test_responsibilities_are_right_where_p_itself_is_flat():
-    """Evenly spaced points make log p constant to 1e-15 over hundreds of bandwidths: it shows no need of a node."""
+    """Evenly spaced points make log p constant to 1e-15 over hundreds of bandwidths: log p alone asks for few nodes."""
     angles = np.arange(-300.0, 300.5)
     problem = Problem(angles, target=(-200, 200), bandwidth=2.0, kernel="gaussian", rule="exact")
     expected = kg.evaluate(problem.replace(rule="gauss", bins=1500)).responsibilities
-    np.testing.assert_allclose(kg.evaluate(problem).responsibilities, expected, atol=1e-15)
+    np.testing.assert_allclose(kg.evaluate(problem).responsibilities, expected, atol=ROUNDING)
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "logistic"])
@@ -192,7 +204,7 @@ def test_bumps_far_narrower_than_the_target_are_found(kernel):
     evaluation = kg.evaluate(problem)
     assert evaluation.loss == pytest.approx(float(truth["loss"]), rel=LOSS)
     np.testing.assert_allclose(
-        evaluation.responsibilities, np.array(truth["responsibilities"], dtype=float), atol=1e-10
+        evaluation.responsibilities, np.array(truth["responsibilities"], dtype=float), atol=NARROW
     )
 
 
@@ -209,11 +221,11 @@ def test_the_gradient_per_weight_of_a_masked_point(kernel):
         **circle,
     )
     expected = 1.0 - np.array(integrals(problem)["over_weight"], dtype=float)
-    np.testing.assert_allclose(kg.evaluate(problem).gradients.per_weight, expected, rtol=1e-11)
+    np.testing.assert_allclose(kg.evaluate(problem).gradients.per_weight, expected, rtol=PER_WEIGHT)
 
 
-def test_noise_is_not_taken_for_a_kink():
-    """At coordinates of 1e9 a float64 has 1e-7 left for a bandwidth of 1; no halving makes that better."""
+def test_rounding_is_not_taken_for_a_kink():
+    """Coordinates of 1e9 are rounded to 1e-7; halving panels cannot improve on that."""
     rng = np.random.default_rng(5)
     angles = 1e9 + rng.uniform(-20.0, 20.0, 7)
     for kernel in ("gaussian", "laplace", "cauchy", "triweight"):
@@ -232,13 +244,13 @@ def test_points_a_million_bandwidths_away():
 # --- The rule itself --------------------------------------------------------------------------------------------------
 
 
-def test_it_is_a_plain_rule():
+def test_exact_is_a_rule_of_nodes_and_weights():
     problem = Problem([0.0, 7.0], target=(-3, 9), bandwidth=4.0, bins=5, rule="exact")
     evaluation = kg.evaluate(problem)
     rule = evaluation.rule
     assert problem.rule_name == "exact"
     assert rule.bins == len(rule.weights) == len(evaluation.diagnostics.log_density)
-    assert rule.weights.sum() == pytest.approx(1.0, abs=1e-15)
+    assert rule.weights.sum() == pytest.approx(1.0, abs=ROUNDING)
     assert (np.diff(rule.nodes) > 0.0).all()
     assert -3.0 < rule.nodes[0] < rule.nodes[-1] < 9.0
     assert kg.evaluate(problem.replace(rule="gauss")).diagnostics.quadrature_error is None
@@ -252,14 +264,14 @@ def test_few_nodes_where_points_are_dense():
 
 
 @pytest.mark.parametrize("kernel", ["laplace", "uniform", "von-mises", "biweight"])
-def test_a_target_across_the_wrap_is_a_target(kernel):
+def test_a_target_across_360_degrees_gives_the_same(kernel):
     angles = np.array([3.0, 352.0, 340.0, 20.0])
     problem = Problem(angles, target=(350, 385), bandwidth=31.0, kernel=kernel, circular=True, rule="exact")
     turned = problem.replace(angles=angles + 90.0, target=(80, 115))
     here, there = (kg.evaluate(each, wrt=WRT) for each in (problem, turned))
-    assert here.loss == pytest.approx(there.loss, abs=1e-13)
-    np.testing.assert_allclose(here.gradients.logits, there.gradients.logits, atol=1e-13)
-    np.testing.assert_allclose(here.gradients.angles, there.gradients.angles, atol=1e-13)
+    assert here.loss == pytest.approx(there.loss, abs=FEW_ROUNDINGS)
+    np.testing.assert_allclose(here.gradients.logits, there.gradients.logits, atol=FEW_ROUNDINGS)
+    np.testing.assert_allclose(here.gradients.angles, there.gradients.angles, atol=FEW_ROUNDINGS)
 
 
 def test_the_order_of_the_points_does_not_matter():
@@ -269,8 +281,8 @@ def test_the_order_of_the_points_does_not_matter():
     np.testing.assert_allclose(nodes_of(problem).nodes, nodes_of(turned).nodes, rtol=0.0, atol=0.0)
 
 
-def test_a_sliver_of_a_target():
-    """Narrower than any panel may be: one node, and an estimate that owns up to it."""
+def test_a_target_a_few_roundings_wide():
+    """It is narrower than the narrowest panel: one node."""
     problem = Problem([0.0], target=(1.0, 1.0 + 8.0 * EPS), kernel="laplace", rule="exact")
     assert kg.evaluate(problem).loss == pytest.approx(math.log(2.0) + 1.0, abs=1e-14)
     assert nodes_of(problem).bins == 1

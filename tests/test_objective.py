@@ -1,8 +1,8 @@
-"""What is returned as a gradient is the derivative of what is returned as the loss.
+"""Pins down that the returned gradients are the derivatives of the returned loss.
 
-Richardson differences of the loss itself are the judge, for logits, angles and log bandwidth, so that neither the
-kernels' derivatives nor the oracle's are taken at their word. Beside them: answers known in closed form, what masks
-and uncovered nodes do, the library's functions, and the laws that hold for every input (hypothesis draws them).
+They are compared with Richardson differences of the loss itself, for logits, angles and log bandwidth, so that neither
+the derivatives of the kernels nor those of the oracle are relied on. Also: problems with a closed form, masked points,
+uncovered nodes, the functions of the library, and laws that hold for every input (drawn by hypothesis).
 """
 
 from __future__ import annotations
@@ -23,14 +23,15 @@ from tests import problems
 from tests.problems import Case
 
 ALL = ("logits", "angles", "bandwidth")
-# Two Richardson steps from step s (in bandwidths for the angles) leave a truncation of s⁶ and round-off of ε·L/s, 1e-11
-# for an L of some units. Steps and points are such that no kink or edge is crossed.
+# Two Richardson steps from step s (in bandwidths for the angles) leave a truncation error of order s⁶ and a rounding
+# error of ε·L/s, 1e-11 for an L of some units. Steps and points are chosen so that no kink or edge is crossed.
 STEP = 3e-3
 DIFFERENCE = 1e-9
-# Closed forms of a few operations.
-EXACT = 1e-14
-# A law over N ≤ 8 points of moderate numbers: some tens of roundings of log weights and log kernels up to a few 10².
-LAW = 1e-11
+WIDER = 10 * DIFFERENCE  # for log h, which changes every displacement at once
+EXACT = 1e-14  # a few roundings of a closed form
+LAW = 1e-11  # some tens of roundings of log weights and log kernels up to a few 10², for N ≤ 8 points
+MIRRORED = 1e-9  # relative, of two slopes that cancel to a small number
+LOST = 1e-6  # relative, of a difference of 1/128 between numbers near 1
 
 POINTS = np.array([-41.3, -17.9, 3.3, 24.3, 61.7])
 LOGITS = np.array([0.3, -1.2, 1.1, 0.0, -0.7])
@@ -79,7 +80,7 @@ def test_gradients_are_the_derivatives_of_the_loss(options):
         by_angle = derivative(lambda s, i=i: loss_of(problem, angles=POINTS + s * h * unit(i)), STEP) / h
         assert found.angles[i] == pytest.approx(by_angle, abs=DIFFERENCE)
     by_bandwidth = derivative(lambda s: loss_of(problem, bandwidth=h * math.exp(s)), STEP)
-    assert found.log_bandwidth == pytest.approx(by_bandwidth, abs=10 * DIFFERENCE)
+    assert found.log_bandwidth == pytest.approx(by_bandwidth, abs=WIDER)
 
 
 def loss_of(problem, **changes):
@@ -107,7 +108,7 @@ def test_responsibilities_by_bin_average_to_the_mean_ones(options):
 
 
 @pytest.mark.parametrize("kernel", problems.ON_LINE.values(), ids=problems.ON_LINE)
-def test_one_point_learns_nothing(kernel):
+def test_one_point_has_gradient_zero(kernel):
     """S = R = 1: the gradient is 0 and L is the mean of -log K."""
     problem = Case([5.0], [7.0], {"target": (-3.0, 4.0), "bandwidth": 21.0, "bins": 6}).problem(**kernel)
     found = evaluate(problem)
@@ -116,14 +117,14 @@ def test_one_point_learns_nothing(kernel):
 
 
 @pytest.mark.parametrize("kernel", problems.ON_CIRCLE.values(), ids=problems.ON_CIRCLE)
-def test_two_points_mirrored_about_the_target_share(kernel):
+def test_two_points_mirrored_about_the_target_have_equal_responsibilities(kernel):
     found = evaluate(
         Case([-20.0, 20.0], [2.0, 2.0], {"target": (-30, 30), "bandwidth": 71.0, "circular": True}).problem(**kernel),
         wrt=ALL,
     )
     np.testing.assert_allclose(found.responsibilities, 0.5, rtol=LAW)
     np.testing.assert_allclose(found.gradients.logits, 0.0, atol=LAW)
-    assert found.gradients.angles[0] == pytest.approx(-found.gradients.angles[1], rel=1e-9, abs=LAW)
+    assert found.gradients.angles[0] == pytest.approx(-found.gradients.angles[1], rel=MIRRORED, abs=LAW)
 
 
 def test_the_notes_formula_at_one_bin():
@@ -139,7 +140,7 @@ def test_the_notes_formula_at_one_bin():
     assert evaluate(Problem(x, z, at=10.0, target=(0, 20))).kl == pytest.approx(at.loss - math.log(20.0))
 
 
-def test_a_hand_made_bin_with_a_background():
+def test_one_bin_with_a_background_by_hand():
     """Uniform kernel of h = 1: K = 1/2 at 0 for the first point only; S = (1/4, 3/4), E = 1/5, b - a = 2.
 
     p̃ = 4/5·1/4·1/2 + 1/10 = 1/5, r = (1/2, 0), ∂L/∂z = S/2 - r = (-3/8, 3/8); divided by S: -3/2 and 1/2.
@@ -155,7 +156,7 @@ def test_a_hand_made_bin_with_a_background():
 
 
 def test_the_slope_of_a_point_on_a_kink_is_the_mean_of_its_sides():
-    """Laplace at u = 0: the point on the node is neither pulled left nor right by it."""
+    """Laplace at u = 0: the slopes from the left and the right cancel."""
     found = evaluate(Problem([0.0, 2.0], at=0.0, kernel="laplace"), wrt=ALL)
     assert found.gradients.angles[0] == 0.0
     assert found.gradients.angles[1] > 0.0
@@ -165,7 +166,7 @@ def test_the_slope_of_a_point_on_a_kink_is_the_mean_of_its_sides():
 
 
 @pytest.mark.parametrize("kernel", problems.ON_CIRCLE.values(), ids=problems.ON_CIRCLE)
-def test_a_masked_point_is_not_there_but_has_a_gradient_per_weight(kernel):
+def test_a_masked_point_has_no_effect_but_a_gradient_per_weight(kernel):
     case = Case(POINTS, [0.3, -np.inf, 1.1, 0.0, -np.inf], {**PLAIN, "circular": True})
     masked = evaluate(case.problem(**kernel), wrt=ALL)
     bare = evaluate(Case(POINTS[[0, 2, 3]], [0.3, 1.1, 0.0], case.options).problem(**kernel), wrt=ALL)
@@ -174,12 +175,12 @@ def test_a_masked_point_is_not_there_but_has_a_gradient_per_weight(kernel):
     for numbers in (masked.weights, masked.responsibilities, masked.gradients.logits, masked.gradients.angles):
         np.testing.assert_array_equal(numbers[[1, 4]], 0.0)
     assert masked.gradients.log_bandwidth == pytest.approx(bare.gradients.log_bandwidth, rel=LAW, abs=LAW)
-    # what a point of nearly no weight has, it has
+    # its gradient per weight is the limit for small weights
     nearly = case.problem(**kernel).replace(logits=[0.3, -60.0, 1.1, 0.0, -60.0])
     np.testing.assert_allclose(masked.gradients.per_weight, evaluate(nearly).gradients.per_weight, rtol=LAW, atol=LAW)
 
 
-def test_gradient_per_weight_overflows_to_infinity_without_a_word():
+def test_gradient_per_weight_overflows_to_infinity_without_a_warning():
     found = evaluate(Problem([0.0, 1e3], [-np.inf, 0.0], at=0.0, kernel="laplace"))
     assert found.gradients.per_weight[0] == -np.inf
     np.testing.assert_allclose(found.gradients.logits, 0.0, atol=1e3 * EXACT)  # logarithms of size 10³
@@ -208,7 +209,7 @@ def test_uncovered_nodes_make_the_loss_infinite_and_are_listed(kind, where):
 # --- The library's functions -----------------------------------------------------------------------------------------
 
 
-def test_the_four_ways_to_ask_agree():
+def test_evaluate_loss_grad_and_loss_and_grad_agree():
     options = {**PLAIN, "kernel": "von-mises", "circular": True}
     problem = Problem(POINTS, LOGITS, **options)
     found = evaluate(problem)
@@ -225,8 +226,8 @@ def test_the_four_ways_to_ask_agree():
 
 @pytest.mark.parametrize("sums", ["dense", "fast"])
 @pytest.mark.parametrize("background", [0.0, 0.1])
-def test_the_short_way_to_loss_and_grad_gives_the_same_bits(sums, background):
-    """It keeps no weights and copies nothing, and leaves the caller's arrays alone."""
+def test_the_shortcuts_give_the_same_bits_as_evaluate(sums, background):
+    """They neither keep weights nor copy the inputs, and do not change the caller's arrays."""
     rng = np.random.default_rng(3)
     x, z = rng.normal(0.0, 60.0, 40_000), rng.normal(0.0, 30.0, 40_000)
     given_x, given_z = x.copy(), z.copy()
@@ -237,15 +238,15 @@ def test_the_short_way_to_loss_and_grad_gives_the_same_bits(sums, background):
     np.testing.assert_array_equal(gradient, evaluation.gradients.logits)
     np.testing.assert_array_equal(x, given_x)
     np.testing.assert_array_equal(z, given_z)
-    gradient += 1.0  # it is the caller's
+    gradient += 1.0  # writable: the caller owns it
 
 
-def test_without_logits_all_weigh_the_same():
+def test_without_logits_all_weights_are_equal():
     assert kg.loss(POINTS, **PLAIN) == kg.loss(POINTS, np.full(5, 3.0), **PLAIN)
     np.testing.assert_allclose(evaluate(Problem(POINTS, **PLAIN)).weights, 0.2, rtol=EXACT)
 
 
-def test_only_what_is_asked_for_is_there():
+def test_only_the_requested_gradients_are_computed():
     problem = Problem(POINTS, LOGITS, **PLAIN)
     nothing = evaluate(problem, wrt=())
     assert nothing.responsibilities is None
@@ -260,14 +261,14 @@ def test_only_what_is_asked_for_is_there():
     assert caught.value.name == "wrt"
 
 
-def test_finite_means_every_number_that_was_asked_for():
+def test_is_finite_concerns_every_requested_number():
     bare = Problem([0.0, 2.0, 4.0, -9.0], target=(-1, 4), bandwidth=1.0, kernel="triangular", rule="exact")
     assert evaluate(bare).is_finite
     assert not evaluate(bare, wrt="bandwidth").is_finite  # -inf, as a gap opens
-    assert not evaluate(bare, wrt="angles").is_finite  # but for the point that is nowhere near
+    assert not evaluate(bare, wrt="angles").is_finite  # all but that of the point at -9, which reaches no node
 
 
-def test_bins_stand_for_an_integral_and_nothing_else_does():
+def test_only_a_finite_loss_of_bins_approximates_an_integral():
     problem = Problem(POINTS, LOGITS, **PLAIN)
     assert evaluate(problem).approximates_integral
     assert evaluate(problem.replace(rule="gauss")).approximates_integral
@@ -276,18 +277,18 @@ def test_bins_stand_for_an_integral_and_nothing_else_does():
     assert not evaluate(problem.replace(kernel="uniform", bandwidth=1.0)).approximates_integral
 
 
-def test_the_share_that_rounding_loses():
-    """|log p| is 5·10¹³, known to 1/128: Σ R is 1 to that, and S - R takes no part of the loss off S."""
+def test_lost_share_is_what_rounding_takes_from_the_responsibilities():
+    """|log p| is 5·10¹³ and known to 1/128, so that Σ R is 1 to within that."""
     problem = Problem([1e7, 1e7 + 1e-4, 1e7 + 3e-4], target=(-0.3, 0.7), kernel="gaussian", bins=3)
     far = evaluate(problem)
     assert far.lost_share == 1.0 - far.responsibilities.sum() != 0.0
-    assert far.gradients.logits.sum() == pytest.approx(far.lost_share, rel=1e-6)
+    assert far.gradients.logits.sum() == pytest.approx(far.lost_share, rel=LOST)
     assert evaluate(problem, wrt=()).lost_share == 0.0
     assert evaluate(Problem(POINTS, LOGITS, **PLAIN, background=0.3)).lost_share == 0.0
 
 
 @pytest.mark.parametrize("kernel", ["uniform", "biweight"])
-def test_a_gradient_does_not_depend_on_what_else_is_asked_for(kernel):
+def test_a_gradient_does_not_depend_on_the_others_requested(kernel):
     problem = Problem(POINTS, LOGITS, **PLAIN, kernel=kernel, rule="exact")
     both = evaluate(problem, wrt=ALL).gradients
     np.testing.assert_array_equal(evaluate(problem, wrt="angles").gradients.angles, both.angles)
@@ -299,7 +300,7 @@ def test_a_gradient_does_not_depend_on_what_else_is_asked_for(kernel):
 
 
 @st.composite
-def anything(draw):
+def moderate_problems(draw):
     """Return a moderate problem: 1 to 8 points anywhere, some masked, any kernel and domain, any rule."""
     count = draw(st.integers(1, 8))
     angles = draw(st.lists(st.floats(-200, 200), min_size=count, max_size=count))
@@ -324,7 +325,7 @@ FAST = settings(max_examples=150, deadline=None)
 
 
 @FAST
-@given(anything())
+@given(moderate_problems())
 def test_the_gradient_sums_to_zero(problem):
     if covered(problem):
         found = evaluate(problem)
@@ -334,7 +335,7 @@ def test_the_gradient_sums_to_zero(problem):
 
 
 @FAST
-@given(anything(), st.floats(-1e3, 1e3))
+@given(moderate_problems(), st.floats(-1e3, 1e3))
 def test_an_offset_of_all_logits_changes_nothing(problem, offset):
     if covered(problem):
         before, after = evaluate(problem), evaluate(problem.replace(logits=problem.logits + offset))
@@ -343,7 +344,7 @@ def test_an_offset_of_all_logits_changes_nothing(problem, offset):
 
 
 @FAST
-@given(anything(), st.randoms(use_true_random=False))
+@given(moderate_problems(), st.randoms(use_true_random=False))
 def test_reordering_the_points_reorders_the_gradient(problem, random):
     if covered(problem):
         order = random.sample(range(len(problem.angles)), len(problem.angles))
@@ -355,7 +356,7 @@ def test_reordering_the_points_reorders_the_gradient(problem, random):
 
 
 @FAST
-@given(anything())
+@given(moderate_problems())
 def test_scale_moves_the_loss_and_leaves_the_gradient(problem):
     if covered(problem) and problem.settings.background == 0.0:
         before, after = evaluate(problem), evaluate(problem.replace(scale=1e-200 * problem.settings.scale))

@@ -1,6 +1,7 @@
-"""The oracle itself: its hand-written derivatives are derivatives, its densities integrate to 1, its two series agree.
+"""Pins down the oracle itself: its derivatives, that its densities integrate to 1, that its two series agree.
 
-A truth that is wrong makes every test wrong; so it is held to mpmath's quadrature and differences, in 50 digits.
+An error in the oracle would be an error in every test that uses it, so it is compared with quadrature and differences
+by mpmath in 50 digits.
 """
 
 from __future__ import annotations
@@ -12,11 +13,13 @@ from tests import oracle, problems
 
 PERIOD = 7.0
 BANDWIDTH = 0.93
-# A central difference in 50 digits with step 1e-12 is off by its square (times a third derivative of order 1..100).
+# A central difference with step 1e-12 in 50 digits has an error of step² times a third derivative of order 1 to 100.
 STEP = mpf(10) ** -12
 DIFFERENCE = mpf(10) ** -20
-# Tanh-sinh quadrature between kinks reaches 40 digits; the tails are cut by the oracle's own mass function.
+# Tanh-sinh quadrature between kinks has 40 digits; tails are cut off by the oracle's own mass function.
 INTEGRAL = mpf(10) ** -25
+# A few roundings in 50 digits.
+EXACT = mpf(10) ** -45
 PLACES = [mpf("0.11"), mpf("0.57"), mpf("0.9"), mpf("1.3"), mpf("3.1")]
 
 EVERY = [
@@ -68,14 +71,14 @@ def test_both_series_of_the_wrapped_gaussian_agree():
             cosines = oracle.gaussian_by_cosines(ratio * PERIOD, mpf(PERIOD))
             for d in (mpf(0), mpf("0.3"), mpf("2.1"), mpf("3.5")):
                 for one, other in zip(turns(d), cosines(d), strict=True):
-                    assert abs(one - other) < mpf(10) ** -45
+                    assert abs(one - other) < EXACT
 
 
 def test_a_single_point_and_a_symmetric_pair_by_hand():
     """One point: R = S = 1. Two laplace points at ±1, one node between at 1/2: r = e^(±1/2)/(2 cosh 1/2) each."""
     alone = oracle.truth(problems.LINE["one point"].problem(kernel="cauchy"))
-    assert abs(alone.logits[0]) < mpf(10) ** -45
+    assert abs(alone.logits[0]) < EXACT
     pair = oracle.truth(problems.Case([-1.0, 1.0], None, {"at": 0.5, "bandwidth": 1.0}).problem(kernel="laplace"))
     with mp.workdps(oracle.DIGITS):
-        assert abs(pair.responsibilities[1] - 1 / (1 + mp.exp(-1))) < mpf(10) ** -45
-        assert abs(pair.loss + mp.log((mp.exp("-0.5") + mp.exp("-1.5")) / 4)) < mpf(10) ** -45
+        assert abs(pair.responsibilities[1] - 1 / (1 + mp.exp(-1))) < EXACT
+        assert abs(pair.loss + mp.log((mp.exp("-0.5") + mp.exp("-1.5")) / 4)) < EXACT

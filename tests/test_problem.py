@@ -1,7 +1,7 @@
-"""What `Settings` and `Problem` refuse, with which error and which words; what they accept; that they stay as made.
+"""Pins down what `Settings` and `Problem` refuse and with which message, what they accept, and that they are immutable.
 
-These are the refusals of SPEC section 8 that are not about files: ranges, points, names. A refusal names the option,
-shows the value and says what to do instead.
+The refusals are those that do not concern files: ranges, points, names. A message names the option, shows the value and
+says what to do instead.
 """
 
 from __future__ import annotations
@@ -23,23 +23,26 @@ from kdegrad.settings import CIRCUMFERENCE
 from kdegrad.weights import log_softmax, logits_of
 
 TARGET = {"target": (-30, 30)}
-BEYOND_FLOATS = 10**400
+ROUNDING = 1e-15  # a few roundings of one operation
+SUMMED = 1e-13  # 10⁵ terms: pairwise sums of exponentials of numbers up to 10³
+SUBNORMAL = 1e-3  # relative: numbers of 1e-320 have about three digits
+TOO_LARGE = 10**400
 
-POSITIVE = [0, 0.0, -1.0, -math.inf, math.inf, math.nan, "3", None, True, [1.0], 1j, BEYOND_FLOATS, np.array([1.0])]
+POSITIVE = [0, 0.0, -1.0, -math.inf, math.inf, math.nan, "3", None, True, [1.0], 1j, TOO_LARGE, np.array([1.0])]
 REFUSED = [
     *[("bandwidth", value, "above 0") for value in POSITIVE],
     *[("df", value, "above 0") for value in (0, -1, math.inf, math.nan, "x")],
     *[("scale", value, "above 0") for value in (0, -1, math.inf, math.nan, None)],
     *[("period", value, "above 0") for value in (0, -360, math.inf, math.nan, "circle")],
     *[("background", value, "from 0 to below 1") for value in (-0.1, 1, 1.5, math.nan, math.inf, "0", None)],
-    *[("at", value, "finite number") for value in (math.inf, -math.inf, math.nan, "5", BEYOND_FLOATS)],
+    *[("at", value, "finite number") for value in (math.inf, -math.inf, math.nan, "5", TOO_LARGE)],
     *[("bins", value, "1 to 10000000") for value in (0, -1, 10_000_001, 1.0, "9", True, None, math.nan)],
     ("target", (30, -30), "350 370"),
     ("target", (5, 5), "low 5 is not below high 5"),
     *[("target", value, "low and high") for value in ((1,), (1, 2, 3), "ab", 7, ("a", 1), (0, math.nan), (0, None))],
     *[("target", value, "finite") for value in ((0, math.inf), (-math.inf, 0))],
     ("target", (-1.7e308, 1.7e308), "wider than a float64"),
-    ("target", (0, BEYOND_FLOATS), "low and high"),
+    ("target", (0, TOO_LARGE), "low and high"),
     ("kernel", "gausian", "gaussian"),
     ("kernel", "", "kdegrad kernels"),
     ("kernel", "silverman", "unknown"),
@@ -80,7 +83,7 @@ def test_settings_that_need_each_other():
     with pytest.raises(SettingError, match="wider than the circle"):
         Settings(target=(0, 7), period=6.9)
     assert 512.2 - 152.2 > 360.0
-    assert Settings(target=(152.2, 512.2), circular=True).target == (152.2, 512.2)  # a whole turn, but for rounding
+    assert Settings(target=(152.2, 512.2), circular=True).target == (152.2, 512.2)  # a whole turn up to rounding
     with pytest.raises(SettingError, match="1 to 10000 for the rule gauss"):
         Settings(**TARGET, rule="gauss", bins=10_001)
     with pytest.raises(SettingError, match="--circular or --period") as caught:
@@ -88,10 +91,10 @@ def test_settings_that_need_each_other():
     assert caught.value.name == "kernel"
     with pytest.raises(SettingError, match="1 to 10000000"):
         Settings(at=3.0, bins=0)
-    assert Settings(at=3.0, rule="gauss", bins=10_001).rule == "gauss"  # of which a single node has no use
+    assert Settings(at=3.0, rule="gauss", bins=10_001).rule == "gauss"  # a single node does not use them
 
 
-def test_the_ends_of_the_ranges_are_in():
+def test_the_ends_of_the_ranges_are_accepted():
     assert Settings(target=(0, 360), circular=True).circumference == 360.0
     assert Settings(target=(350, 370), circular=True).target == (350, 370)
     assert Settings(target=(-10, 10), circular=True).target == (-10, 10)
@@ -108,7 +111,7 @@ POINTS_REFUSED = [
     ([[1.0, 2.0]], None, "shape (1, 2)"),
     (["east"], None, "not an array of numbers"),
     ([1j], None, "not an array of numbers"),
-    ([BEYOND_FLOATS], None, "not an array of numbers"),
+    ([TOO_LARGE], None, "not an array of numbers"),
     ([[1.0], [1.0, 2.0]], None, "not an array of numbers"),
     ([1.0, 2.0], [0.0], "2 angles but 1 logits"),
     ([0.0, math.nan], None, "point 1: angle nan"),
@@ -190,10 +193,10 @@ def test_the_domain_follows_from_circular_period_and_unit():
     assert {"degrees": 360.0, "radians": 2 * math.pi, "turns": 1.0} == CIRCUMFERENCE
 
 
-# --- Frozen, and made anew -------------------------------------------------------------------------------------------
+# --- Immutable; replaced ----------------------------------------------------------------------------------------------
 
 
-def test_a_problem_stays_as_it_was_made():
+def test_a_problem_is_immutable():
     angles = np.array([1.0, 2.0])
     problem = Problem(angles, **TARGET)
     angles[0] = 99.0
@@ -223,7 +226,7 @@ def test_replace_changes_what_is_named_and_keeps_the_rest():
         problem.replace(angles=[1.0, 2.0, 3.0])
 
 
-def test_defaults_are_those_of_the_specification():
+def test_the_defaults():
     assert dataclasses.asdict(Settings(**TARGET)) == {
         "target": (-30, 30),
         "kernel": "laplace",
@@ -245,10 +248,10 @@ def test_defaults_are_those_of_the_specification():
 
 
 def test_log_softmax_at_any_size():
-    np.testing.assert_allclose(log_softmax(np.log([1.0, 3.0, 4.0])), np.log([0.125, 0.375, 0.5]), rtol=1e-15)
+    np.testing.assert_allclose(log_softmax(np.log([1.0, 3.0, 4.0])), np.log([0.125, 0.375, 0.5]), rtol=ROUNDING)
     np.testing.assert_array_equal(log_softmax(np.array([1e4, -1e4, -np.inf])), [0.0, -2e4, -np.inf])
     np.testing.assert_array_equal(log_softmax(np.array([1.5e308, -1.5e308])), [0.0, -np.inf])
-    np.testing.assert_allclose(log_softmax(np.full(1000, -1e300)), -math.log(1000.0), rtol=1e-15)
+    np.testing.assert_allclose(log_softmax(np.full(1000, -1e300)), -math.log(1000.0), rtol=ROUNDING)
 
 
 @pytest.mark.parametrize("count", [1, 32_768, 32_769, 100_000])
@@ -256,12 +259,12 @@ def test_log_softmax_of_many_points_is_summed_in_chunks(count):
     logits = np.random.default_rng(count).normal(-700.0, 3.0, count)
     peak = float(logits.max())
     total = math.fsum(np.exp(logits - peak))
-    np.testing.assert_allclose(log_softmax(logits), logits - peak - math.log(total), rtol=1e-13, atol=1e-13)
+    np.testing.assert_allclose(log_softmax(logits), logits - peak - math.log(total), rtol=SUMMED, atol=SUMMED)
 
 
 def test_log_weights_of_a_problem_cannot_be_written_to():
     problem = Problem([0.0, 1.0], [0.0, math.log(3.0)], target=(-1.0, 1.0))
-    np.testing.assert_allclose(np.exp(problem.log_weights), [0.25, 0.75], rtol=1e-15)
+    np.testing.assert_allclose(np.exp(problem.log_weights), [0.25, 0.75], rtol=ROUNDING)
     with pytest.raises(ValueError, match="read-only"):
         problem.log_weights[0] = 0.0
 
@@ -273,16 +276,16 @@ def test_logits_of_weights_are_their_logarithms():
 def test_top_level_names():
     assert set(kg.__all__) <= set(dir(kg))
     with pytest.raises(AttributeError, match="no attribute 'losss'"):
-        kg.losss  # noqa: B018  # asking is the test
+        kg.losss  # noqa: B018  # the access is what is tested
 
 
 @pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e200, 3e307])
 def test_the_euclidean_norm_is_right_at_any_size(scale):
-    assert euclidean_norm(scale * np.array([3.0, -4.0, 0.0])) == pytest.approx(5.0 * scale, rel=1e-3, abs=0.0)
-    assert euclidean_norm(np.array([3.0, -4.0])) == pytest.approx(5.0, rel=1e-15)
+    assert euclidean_norm(scale * np.array([3.0, -4.0, 0.0])) == pytest.approx(5.0 * scale, rel=SUBNORMAL, abs=0.0)
+    assert euclidean_norm(np.array([3.0, -4.0])) == pytest.approx(5.0, rel=ROUNDING)
 
 
-def test_the_euclidean_norm_of_nothing_and_of_what_overflowed():
+def test_the_euclidean_norm_of_zeros_infinity_and_nan():
     assert euclidean_norm(np.zeros(3)) == 0.0
     assert euclidean_norm(np.array([1.0, -np.inf])) == np.inf
     assert np.isnan(euclidean_norm(np.array([1.0, np.nan])))
@@ -303,14 +306,14 @@ def test_the_euclidean_norm_of_nothing_and_of_what_overflowed():
         {"bins": np.array([5])},
     ],
 )
-def test_what_is_no_setting_is_refused_whatever_it_turns_into(options):
+def test_a_value_of_a_wrong_type_is_refused_even_if_it_converts(options):
     with pytest.raises(SettingError) as caught:
         Settings(**TARGET | options)
     assert caught.value.name == next(iter(options))
 
 
-def test_settings_are_frozen_though_numpy_s_arrays_are_not():
-    """A number given as an array without dimensions is kept as it was."""
+def test_settings_do_not_change_with_a_numpy_array():
+    """A number given as an array without dimensions is copied."""
     given = {"bandwidth": 10.0, "background": 0.5, "scale": 2.0, "df": 4.0, "at": 3.0, "period": 360.0, "bins": 5}
     arrays = {name: np.array(value) for name, value in given.items()}
     settings = Settings(**TARGET, **arrays)
@@ -321,22 +324,22 @@ def test_settings_are_frozen_though_numpy_s_arrays_are_not():
 
 
 @pytest.mark.parametrize("labels", [5, object()])
-def test_labels_that_are_no_list_are_refused(labels):
+def test_labels_that_are_not_a_list_are_refused(labels):
     with pytest.raises(InputError, match=r"labels: .* is not a list of names"):
         Problem([1.0, 2.0], labels=labels, **TARGET)
 
 
-def test_labels_may_come_one_by_one():
+def test_labels_may_come_from_a_generator():
     assert Problem([1.0, 2.0], labels=(name for name in "ab"), **TARGET).labels == ("a", "b")
 
 
-def test_no_warning_comes_of_a_narrow_kernel_or_a_wide_circle():
-    """Warnings are errors here."""
+def test_a_narrow_kernel_or_a_wide_circle_gives_no_warning():
+    """Warnings are errors in these tests."""
     x = np.random.default_rng(0).uniform(-1, 1, 3000)
     assert kg.loss(x, target=(-1, 1), kernel="gaussian", bandwidth=1e-160, bins=1000, sums="fast") > 0.0
     assert np.isfinite(kg.loss([0.0, 1.0], target=(0, 1), kernel="gaussian", period=1e160))
 
 
-def test_a_target_of_one_rounding_has_gradients():
+def test_a_target_as_narrow_as_one_rounding_has_gradients():
     problem = Problem([0.3, 0.7], target=(1.0, 1.0 + 2.0**-52), rule="exact", kernel="epanechnikov", bandwidth=2)
     assert np.isfinite(kg.evaluate(problem, wrt="angles").gradients.angles).all()

@@ -1,7 +1,7 @@
-"""The rules midpoint, gauss and at: nodes in their places, weights that sum to 1, exact for the polynomials promised.
+"""Pins down the rules midpoint, gauss and at: their nodes, weights that sum to 1, the polynomials they integrate.
 
-Gauss-Legendre is held to NumPy's `leggauss` up to 200 nodes, to zeros of P_n in 40 digits up to 10⁴, and to what makes
-it Gauss: it integrates polynomials of degree 2B-1.
+Gauss-Legendre is compared with NumPy's `leggauss` up to 200 nodes and with zeros of P_n in 40 digits up to 10⁴; it
+integrates polynomials of degree 2B-1 exactly.
 """
 
 from __future__ import annotations
@@ -14,15 +14,16 @@ from kdegrad import Problem, SettingError
 from kdegrad.quadrature import gauss, legendre, midpoint, single
 from tests import oracle
 
-# Nodes of [-1, 1] are good to a few roundings of 1.
+# Nodes in [-1, 1] have an error of a few roundings of 1.
 NODE = 4 * oracle.EPS
-# NumPy takes its weights at the rounded nodes: next to ±1, where 1 - x² is small, that costs digits of a small weight.
+# NumPy computes weights at the rounded nodes: next to ±1, where 1 - x² is small, small weights lose digits.
 NUMPY_WEIGHT = 1e-14
-# The recurrence rounds n times, and next to ±1, where P_n grows to 1 within 1/n², all of it lands on the weight: that
-# is 2e-11 of the outermost of 10⁴, a weight of 7e-8. In the sum it is 1e-18.
+# The recurrence rounds n times, and next to ±1, where P_n grows to 1 within 1/n², the weight takes all of that error:
+# relative 2e-11 for the outermost of 10⁴, a weight of 7e-8, which is 1e-18 of the sum.
 WEIGHT = oracle.EPS
-# A mean of B terms of size 1.
+# A mean of B terms of size 1, and of 10⁷.
 SUM = 1e-14
+LONG_SUM = 1e-13
 
 
 @pytest.mark.parametrize("count", [1, 2, 3, 4, 5, 7, 10, 31, 64, 101, 200])
@@ -43,8 +44,8 @@ def test_legendre_has_its_symmetry_and_order():
 
 
 @pytest.mark.parametrize(("count", "roundings"), [(10, 3), (201, 8), (10_000, 32)])
-def test_every_weight_has_its_digits(count, roundings):
-    """Some nodes, the outermost among them, are zeros of P_n by Newton's method in 40 digits, with their weights."""
+def test_every_weight_is_accurate(count, roundings):
+    """Some nodes, including the outermost, beside zeros of P_n by Newton's method in 40 digits, with their weights."""
     nodes, weights = legendre(count)
     for index in {0, 1, count // 70, count // 4, count // 2 - 1}:
         with mp.workdps(40):
@@ -107,10 +108,10 @@ def test_weights_sum_to_one_and_nodes_lie_inside(rule, bins):
 def test_ten_million_bins_lose_no_digits():
     rule = midpoint(0.0, 1.0, 10_000_000)
     assert rule.nodes[-1] == pytest.approx(1.0 - 0.5e-7, abs=NODE)
-    assert rule.weights @ rule.nodes == pytest.approx(0.5, abs=1e-13)
+    assert rule.weights @ rule.nodes == pytest.approx(0.5, abs=LONG_SUM)
 
 
-def test_at_is_one_node_and_comes_before_rule_and_bins():
+def test_at_is_one_node_and_overrides_rule_and_bins():
     problem = Problem([0.0], at=12.5, target=(0, 1), rule="gauss", bins=7)
     rule = problem.rule
     assert (problem.rule_name, rule.bins) == ("at", 1)
@@ -119,7 +120,7 @@ def test_at_is_one_node_and_comes_before_rule_and_bins():
     assert single(12).nodes.dtype == np.float64
 
 
-def test_a_rule_stays_as_it_was_made():
+def test_a_rule_is_immutable():
     rule = midpoint(0.0, 1.0, 3)
     for numbers in (rule.nodes, rule.weights):
         with pytest.raises(ValueError, match="read-only"):

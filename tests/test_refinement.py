@@ -1,7 +1,7 @@
-"""How the rule `exact` finds its panels: each decision of `exact/refinement.py` beside a plain twin, panel by panel.
+"""Pins down how the rule `exact` chooses its panels: each decision beside a simple one, panel by panel.
 
-That the integrals come out right is for `test_exact.py` and `test_exact_rule.py`; a panel that is halved in vain, or
-accepted by luck, is noticed here.
+That the integrals are right is pinned down by `test_exact.py` and `test_exact_rule.py`; a panel that is halved in vain,
+or accepted by luck, is found here.
 """
 
 from __future__ import annotations
@@ -18,6 +18,9 @@ from kdegrad.exact.refinement import Panels, Refinement, panel_rule
 from kdegrad.mixture import log_mixture
 
 EPS = np.finfo(np.float64).eps
+SAME = 1e-12  # relative: the same formula in another order
+PROBE = 1e-9  # relative: log of a difference of two logarithms of some hundreds
+NOISE = 1e-6  # relative: an estimate, from differences of neighbouring values
 PROBLEMS = {
     "laplace": {"kernel": "laplace", "bandwidth": 3.0},
     "steep": {"kernel": "gaussian", "bandwidth": 0.3},
@@ -36,7 +39,7 @@ def refinement_of(name: str) -> Refinement:
 
 
 def panels_of(made: Refinement) -> Panels:
-    """Return the panels between breakpoints and their quarters, some with a unit that is larger than their own."""
+    """Return the panels between breakpoints and their quarters, every third with a unit larger than its own."""
     cuts = breakpoints(made.problem)
     cuts = cuts[np.diff(cuts, prepend=-np.inf) > 1e3 * made.unit]
     whole = Panels(cuts[:-1], cuts[1:], np.where(np.arange(len(cuts) - 1) % 3 == 0, 5.0, -1e308))
@@ -51,7 +54,7 @@ def panels_of(made: Refinement) -> Panels:
 @pytest.mark.parametrize("name", PROBLEMS)
 @pytest.mark.parametrize("order", [4, 8, 16])
 @pytest.mark.parametrize("last", [False, True])
-def test_panels_are_sifted_as_the_rules_say(monkeypatch, name, order, last):
+def test_each_panel_is_accepted_or_left_over_by_its_estimates(monkeypatch, name, order, last):
     made = refinement_of(name)
     panels, rule = panels_of(made), panel_rule(order)
     taken = []
@@ -90,26 +93,26 @@ def test_panels_are_sifted_as_the_rules_say(monkeypatch, name, order, last):
         ("left over", left_over, left_over.log_unit),
     ):
         assert got.left.tolist() == [place for place, _ in wanted[which]], which
-        np.testing.assert_allclose(numbers, [number for _, number in wanted[which]], rtol=1e-12)
+        np.testing.assert_allclose(numbers, [number for _, number in wanted[which]], rtol=SAME)
     if name == "gaps":
         assert len(empty) > 0
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_values_are_log_p_and_the_log_of_the_probe_s_share(name):
+def test_values_are_log_p_and_the_log_share_of_the_probe(name):
     made = refinement_of(name)
     problem, places = made.problem, np.linspace(-29.0, 29.0, 12).reshape(3, 4)
     log_density, log_v = made.values(places)
     log_k = problem.kernel.log_density(problem.domain.difference(places[..., np.newaxis], problem.angles))
     log_p = log_mixture(problem, np.logaddexp.reduce(problem.log_weights + log_k, axis=-1))
-    np.testing.assert_allclose(log_density, log_p, rtol=1e-12)
+    np.testing.assert_allclose(log_density, log_p, rtol=SAME)
     covered = np.isfinite(log_p)
     probe = np.logaddexp.reduce(made.probe + log_k, axis=-1)
-    np.testing.assert_allclose(log_v[covered], probe[covered] - log_p[covered], rtol=1e-9, atol=1e-12)
+    np.testing.assert_allclose(log_v[covered], probe[covered] - log_p[covered], rtol=PROBE, atol=SAME)
 
 
 @pytest.mark.parametrize("name", PROBLEMS)
-def test_noise_is_that_of_the_terms_and_of_places_where_they_are_steep(name):
+def test_noise_is_the_rounding_of_the_terms_and_of_the_places(name):
     made, rule = refinement_of(name), panel_rule(8)
     panels = panels_of(made)
     log_density = made.values(panels.at(rule.nodes))[0]
@@ -123,12 +126,12 @@ def test_noise_is_that_of_the_terms_and_of_places_where_they_are_steep(name):
         slopes = [abs(row[k + 1] - row[k]) / (nodes[k + 1] - nodes[k]) for k in range(7)]
         of_terms = EPS * (max(abs(row)) + constants)
         wanted.append(32.0 * (of_terms + made.unit * (max(slopes) + 1.0 / kernel.bandwidth)))
-    np.testing.assert_allclose(made.noise(panels, log_density, rule), wanted, rtol=1e-6)
+    np.testing.assert_allclose(made.noise(panels, log_density, rule), wanted, rtol=NOISE)
 
 
 @pytest.mark.parametrize(("pieces", "enough"), [(16, 1024), (17, 544), (1, 512)])
-def test_a_doubt_that_spreads_is_taken_for_noise(monkeypatch, pieces, enough):
-    """Panels that are never settled are halved while they are no more than 16 (n + 16)."""
+def test_halving_ends_when_too_many_panels_are_left(monkeypatch, pieces, enough):
+    """Panels that are never accepted are halved while there are at most 16 (n + 16) of them."""
     made = refinement_of("smooth")
     monkeypatch.setattr(refinement, "breakpoints", lambda _: np.linspace(-30.0, 30.0, pieces + 1))
     seen = []
@@ -152,8 +155,8 @@ def test_a_doubt_that_spreads_is_taken_for_noise(monkeypatch, pieces, enough):
     np.testing.assert_allclose(rule.weights.sum(), 1.0)
 
 
-def test_where_the_loss_is_infinite_nothing_is_refined():
-    """Four nodes a panel and one where nothing reaches: no digit of an infinite loss is worth more."""
+def test_nothing_is_refined_where_the_loss_is_infinite():
+    """Four nodes per panel and one where no point reaches, since more would not change an infinite loss."""
     made = refinement_of("gaps")
     rule, _ = made.run()
     panels = len(breakpoints(made.problem)) - 1

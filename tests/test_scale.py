@@ -1,6 +1,6 @@
-"""Whole problems of every kind (`tests.scale`): finite, or exit 3; the ground properties; the promised accuracy.
+"""Pins down random problems (`tests.scale`): finite or exit code 3, the ground properties, the promised accuracy.
 
-A few hundred of them here, new ones by KDEGRAD_EXPLORE=1; `python -m tests.scale 20000` looks at as many as one likes.
+This module draws a few hundred, with KDEGRAD_EXPLORE=1 new ones; `python -m tests.scale 20000` draws any number.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ def drawn(draw, small=False):
 
 @settings(max_examples=50 * MANY, deadline=None)
 @given(drawn())
-def test_any_problem_is_finite_or_uncovered_and_stands_on_its_ground(problem):
+def test_any_problem_is_finite_or_uncovered_and_has_the_ground_properties(problem):
     assert fault(problem) == ""
 
 
@@ -40,14 +40,14 @@ def test_any_problem_is_as_accurate_as_promised():
         assert isinstance(ratios, str) or max(ratios.values()) <= 1.0, ratios
 
     look()
-    assert sum(measured) > 0.7 * len(measured)  # some have too many nodes, or a bound that leaves few digits
+    assert sum(measured) > 0.7 * len(measured)  # the others have too many nodes, or a bound that leaves few digits
 
 
 SEEDS = range(30, 50)
 
 
 @pytest.mark.parametrize("seed", SEEDS)
-def test_the_command_says_the_same_or_ends_with_3(seed, kdegrad, tmp_path):
+def test_the_command_prints_the_same_numbers_or_exits_with_3(seed, kdegrad, tmp_path):
     problem = by_seed(seed)
     rows = zip(problem.angles.tolist(), problem.logits.tolist(), strict=True)
     points = tmp_path / "points.csv"
@@ -67,9 +67,9 @@ def test_the_command_says_the_same_or_ends_with_3(seed, kdegrad, tmp_path):
         ("gradient_per_weight", found.gradients.per_weight),
         ("gradient_angle", found.gradients.angles),
     ):
-        read = [float(row[column] or "nan") for row in ran.rows]  # what overflowed is an empty cell
+        read = [float(row[column] or "nan") for row in ran.rows]  # a number that overflowed is an empty cell
         np.testing.assert_array_equal(read, np.where(np.isfinite(values), values, np.nan)[: len(read)])
 
 
-def test_some_of_these_have_no_gradient():
+def test_some_of_these_problems_have_no_gradient():
     assert {evaluate(by_seed(seed), wrt=WRT).is_finite for seed in SEEDS} == {True, False}

@@ -1,7 +1,7 @@
-"""The dense sum is the plain sum: whatever the sizes of its blocks, with masks, with rows that nothing reaches.
+"""Pins down the dense sums: for all sizes of blocks, with masks, with targets that no source reaches.
 
-The twin is scipy's `logsumexp` over the whole matrix (a formula of its own, no blocks, no running peaks), and mpmath on
-a small one. Its memory is O(M + N), as `tracemalloc` sees it (NumPy reports its arrays there).
+They are compared with scipy's `logsumexp` over the whole matrix, and with mpmath on a small one. Their memory is
+O(M + N), as measured by `tracemalloc` (to which NumPy reports its arrays).
 """
 
 from __future__ import annotations
@@ -19,10 +19,10 @@ from kdegrad.kernel import make_kernel
 from kdegrad.sums import DenseSums, log_kernel_sum, make_sums
 from tests import oracle, problems
 
-# Both sum N positive terms of like size; each is off by some √N roundings of the exponents (up to 10³ here).
+# Both sum N positive terms; their errors are some √N roundings of the exponents (up to 10³ here).
 AGREE = 1e-12
-# SPEC section 4, "never N×B memory": a handful of blocks of 128 KiB and of vectors of 10⁵ numbers (0.8 MB each).
-# The matrix of all pairs of 10⁵ points and 10⁴ nodes would be 8000 MB.
+# A few blocks of 128 KiB and a few vectors of 10⁵ numbers (0.8 MB each). The matrix of all pairs of 10⁵ points and
+# 10⁴ nodes would be 8000 MB.
 MEGABYTES = 10
 
 # Blocks are 2048 columns wide and hold 16384 pairs: 8 rows there, more of fewer columns.
@@ -57,7 +57,7 @@ def drawn(rows, columns, spread=50.0):
 
 @pytest.mark.parametrize("size", SIZES, ids=lambda size: f"{size[0]}x{size[1]}")
 @pytest.mark.parametrize("name", ["laplace", "gaussian", "uniform"])
-def test_blocks_do_not_show(name, size):
+def test_the_sizes_of_blocks_do_not_matter(name, size):
     targets, sources, log_weights = drawn(*size)
     kernel = make_kernel(name, 3.0, Line())
     found = log_kernel_sum(kernel, targets, sources, log_weights)
@@ -74,8 +74,8 @@ def test_every_kernel_on_the_circle(label):
 
 
 @pytest.mark.parametrize("order", ["ascending", "descending"])
-def test_peaks_that_rise_or_fall_from_block_to_block(order):
-    """Log weights over ±10⁴, so that each block dwarfs the last one or is dwarfed by it."""
+def test_block_maxima_that_rise_or_fall(order):
+    """Log weights from -10⁴ to 10⁴, so that each block makes the one before it negligible, or is negligible itself."""
     targets, sources, _ = drawn(3, 9000)
     log_weights = np.linspace(-1e4, 1e4, 9000)[:: 1 if order == "ascending" else -1]
     kernel = make_kernel("cauchy", 1.0, Line())
@@ -83,7 +83,7 @@ def test_peaks_that_rise_or_fall_from_block_to_block(order):
     np.testing.assert_allclose(found, plain(kernel, targets, sources, log_weights), rtol=AGREE)
 
 
-def test_sources_of_weight_zero_are_not_there():
+def test_sources_of_weight_zero_have_no_effect():
     targets, sources, log_weights = drawn(5, 5000)
     masked = np.arange(5000) % 3 != 0
     masked[:2048] = True  # a whole block
@@ -94,7 +94,7 @@ def test_sources_of_weight_zero_are_not_there():
 
 
 @pytest.mark.parametrize("columns", [3, 2049])
-def test_rows_that_nothing_reaches_are_minus_infinity(columns):
+def test_targets_that_no_source_reaches_are_minus_infinity(columns):
     kernel = make_kernel("biweight", 1.0, Line())
     sources = np.linspace(0.0, 1.0, columns)
     found = log_kernel_sum(kernel, np.array([0.5, 5.0, -3.0]), sources, np.zeros(columns))
@@ -106,7 +106,7 @@ def test_rows_that_nothing_reaches_are_minus_infinity(columns):
     np.testing.assert_array_equal(log_kernel_sum(kernel, sources[:2], sources, np.full(columns, -np.inf)), -np.inf)
 
 
-def test_both_ways_and_the_slopes_are_mpmaths_sums():
+def test_sums_at_nodes_at_points_and_their_slopes_are_those_of_mpmath():
     points, nodes, log_weights = drawn(4, 6, 300.0)
     for label, options in problems.ON_CIRCLE.items():
         df = options.get("df", 3.0)
@@ -144,7 +144,7 @@ def test_the_choice_of_sums():
 
 
 def peak_megabytes(work):
-    """Return the most that NumPy and Python had allocated at once during `work()`, beyond what was there before."""
+    """Return the peak of what NumPy and Python allocate during `work()`, without what was allocated before."""
     tracemalloc.start()
     try:
         work()
@@ -154,14 +154,14 @@ def peak_megabytes(work):
 
 
 def test_memory_does_not_grow_with_the_pairs():
-    """10⁵ points and 10⁴ nodes, every 20th row each way: the rows left out would take time, but no more memory."""
+    """10⁵ points and 10⁴ nodes, every 20th target in both directions: the others would take time but no memory."""
     points, nodes = np.random.default_rng(0).normal(size=100_000), np.linspace(-3.0, 3.0, 10_000)
     kernel = make_kernel("laplace", 1.0, Line())
     assert peak_megabytes(lambda: log_kernel_sum(kernel, nodes[::20], points, np.zeros(100_000))) < MEGABYTES
     assert peak_megabytes(lambda: log_kernel_sum(kernel, points[::20], nodes, np.zeros(10_000))) < MEGABYTES
 
 
-def test_an_evaluation_holds_a_few_vectors():
+def test_an_evaluation_needs_memory_for_a_few_vectors():
     """10⁵ points, 60 nodes, all gradients: the matrix of pairs would be 48 MB."""
     problem = Problem(np.linspace(-5.0, 5.0, 100_000), target=(-3, 3), bins=60)
     assert peak_megabytes(lambda: evaluate(problem, wrt=("logits", "angles", "bandwidth"))) < 2 * MEGABYTES
@@ -169,8 +169,8 @@ def test_an_evaluation_holds_a_few_vectors():
 
 @pytest.mark.parametrize("short", [loss, loss_and_grad])
 def test_loss_and_gradient_copy_nothing(short):
-    """Less than four vectors at once: the log weights are one, where points and logits would be two more."""
+    """Less than four vectors at once: the log weights are one; copies of points and logits would be two more."""
     x, z = np.random.default_rng(0).normal(0.0, 60.0, (2, 200_000))
     options = {"target": (-30, 30), "bandwidth": 10.0, "bins": 360}
-    short(x[:10], z[:10], sums="fast", **options)  # loads what is loaded once
+    short(x[:10], z[:10], sums="fast", **options)  # imports that happen once
     assert peak_megabytes(lambda: short(x, z, **options)) < 4 * x.nbytes / 2**20

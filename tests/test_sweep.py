@@ -1,4 +1,4 @@
-"""Pins down families of problems: what distance does to the gradient of each kind of kernel, and what a sweep keeps."""
+"""Pins down sweeps: what distance does to the gradient of each kind of kernel, and what each step records."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ from tests.readme import ROOT
 
 TWO_SIDED = kg.load(ROOT / "sample_inputs" / "two_sided.yaml")
 ROUND_OFF = 1e-12  # sums of some hundred numbers of size 1
+FAR = 1e-10  # relative, of a gradient at 10⁴ bandwidths: ε·10⁴ and some
+NORM = 1e-15  # relative, of a norm of six numbers
 NEAR_LEFT, NEAR_RIGHT = 2, 3  # the points at -42 and 50
 
 
@@ -23,19 +25,19 @@ def gradient_at(distance: float, kernel: str, **options: object) -> np.ndarray:
     return kg.evaluate(problem).gradients.logits
 
 
-# --- far points: constant, winner takes all, falling ------------------------------------------------------------------
+# --- far points: a constant gradient, the nearest point takes all, a falling gradient ---------------------------------
 
 
-def test_distance_leaves_the_laplace_gradient_as_it_is() -> None:
+def test_the_laplace_gradient_does_not_depend_on_distance() -> None:
     family = kg.sweep(TWO_SIDED, "distance", [0, 1, 100, 10_000], kernels=["laplace"])
     for name in ("l1", "l2", "max", "gradient_per_weight_max", "gradient_per_weight_min", "only_pushed_down"):
         values = [getattr(step, name) for step in family.steps]
-        np.testing.assert_allclose(values, values[0], rtol=1e-10)  # the distances have lost digits: 10⁴/h · eps
+        np.testing.assert_allclose(values, values[0], rtol=FAR)
     losses = [step.loss for step in family.steps]
-    np.testing.assert_allclose(np.diff(losses), [0.1, 9.9, 990], rtol=1e-9)  # D/h
+    np.testing.assert_allclose(np.diff(losses), [0.1, 9.9, 990], rtol=FAR)  # D/h
 
 
-def test_distance_takes_the_gaussian_to_winner_takes_all() -> None:
+def test_the_nearest_point_takes_all_of_the_gaussian_far_away() -> None:
     """R_i tends to the share of nodes where i is the nearest: -42-D is nearer than 50+D for t < 4."""
     expected = kg.evaluate(TWO_SIDED).weights.copy()
     expected[NEAR_LEFT] -= 34 / 60
@@ -45,15 +47,15 @@ def test_distance_takes_the_gaussian_to_winner_takes_all() -> None:
     assert errors[2] < 1e-5
 
 
-def test_distance_makes_the_cauchy_gradient_fall_like_1_over_d() -> None:
+def test_the_cauchy_gradient_falls_like_1_over_d() -> None:
     weights = kg.evaluate(TWO_SIDED).weights
-    reach = np.abs(TWO_SIDED.angles)  # the mean distance to the nodes of a target about 0
-    expected = 2.0 * weights * (reach - weights @ reach)
+    distance_to_nodes = np.abs(TWO_SIDED.angles)  # the mean distance to the nodes of a target about 0
+    expected = 2.0 * weights * (distance_to_nodes - weights @ distance_to_nodes)
     for distance in (1e5, 1e6):
         np.testing.assert_allclose(distance * gradient_at(distance, "cauchy"), expected, rtol=500 / distance, atol=0)
 
 
-def test_a_background_lets_the_gradient_of_far_points_die() -> None:
+def test_with_a_background_the_gradient_of_far_points_vanishes() -> None:
     family = kg.sweep(TWO_SIDED.replace(background=0.1), "distance", [0, 100, 300])
     sizes = [step.l1 for step in family.steps]
     assert sizes[0] > 0.1
@@ -61,7 +63,7 @@ def test_a_background_lets_the_gradient_of_far_points_die() -> None:
     assert 0 < sizes[2] < 1e-3 * sizes[1]
 
 
-# --- what a step says -------------------------------------------------------------------------------------------------
+# --- what a step records ----------------------------------------------------------------------------------------------
 
 
 def test_a_step_is_the_evaluation_of_the_changed_problem() -> None:
@@ -74,7 +76,7 @@ def test_a_step_is_the_evaluation_of_the_changed_problem() -> None:
     gradient = evaluation.gradients.logits
     assert (last.loss, last.kl) == (evaluation.loss, evaluation.kl)
     assert last.l1 == np.abs(gradient).sum()
-    assert last.l2 == pytest.approx(np.linalg.norm(gradient), rel=1e-15)
+    assert last.l2 == pytest.approx(np.linalg.norm(gradient), rel=NORM)
     assert last.max == np.abs(gradient).max()
     assert last.gradient_per_weight_max == evaluation.gradients.per_weight.max()
     assert last.gradient_per_weight_min == evaluation.gradients.per_weight.min()
@@ -82,7 +84,9 @@ def test_a_step_is_the_evaluation_of_the_changed_problem() -> None:
 
 @pytest.mark.parametrize("background", [0.0, 0.2])
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "cauchy", "triangular"])
-def test_only_pushed_down_is_the_weight_of_points_that_no_bin_pulls_up(kernel: str, background: float) -> None:
+def test_only_pushed_down_is_the_weight_of_points_whose_gradient_is_positive_in_every_bin(
+    kernel: str, background: float
+) -> None:
     problem = TWO_SIDED.replace(kernel=kernel, background=background, bins=50, bandwidth=70)
     evaluation = kg.evaluate(problem)
     slopes = np.array([gradient for _, gradient in responsibilities_by_bin(evaluation)])
@@ -91,7 +95,7 @@ def test_only_pushed_down_is_the_weight_of_points_that_no_bin_pulls_up(kernel: s
     assert 0.0 < expected < 1.0
 
 
-def test_points_at_one_distance_are_neither_pulled_nor_pushed() -> None:
+def test_points_at_one_distance_are_not_pushed_down() -> None:
     assert only_pushed_down(kg.evaluate(kg.Problem([-50, 50, 50], [0.1, 0.5, 2.0], at=0, bandwidth=3))) == 0.0
     assert only_pushed_down(kg.evaluate(kg.Problem([1e6], target=(0, 1)))) == 0.0
 
@@ -105,7 +109,7 @@ def test_an_infinite_loss_is_a_step_without_numbers() -> None:
     assert not kg.sweep(TWO_SIDED, "bandwidth", [10], kernels=["epanechnikov"]).is_finite
 
 
-def test_over_kernel_takes_all_that_live_there() -> None:
+def test_over_kernel_takes_all_kernels_of_the_domain() -> None:
     on_line = kg.sweep(TWO_SIDED, "kernel")
     assert len(on_line.steps) == 13
     assert all(step.value == step.kernel for step in on_line.steps)
@@ -121,7 +125,7 @@ def test_scale_moves_the_loss_alone() -> None:
     assert second.l2 == pytest.approx(first.l2, abs=ROUND_OFF)
 
 
-def test_watch_sees_each_step_as_it_is_done() -> None:
+def test_watch_is_called_with_each_step() -> None:
     seen: list[object] = []
     family = kg.sweep(TWO_SIDED, "bins", [1, 10, 100], watch=seen.append)
     assert tuple(seen) == family.steps
@@ -132,7 +136,7 @@ def test_watch_sees_each_step_as_it_is_done() -> None:
 # --- where values come from, and what is refused ----------------------------------------------------------------------
 
 
-def test_values_are_equally_far_apart_or_at_equal_ratios() -> None:
+def test_values_are_equally_spaced_or_in_equal_ratios() -> None:
     assert spaced("distance", 0, 10, 3) == [0, 5, 10]
     np.testing.assert_allclose(spaced("scale", 1, 100, 3, log=True), [1, 10, 100])
     assert spaced("bins", 1, 4, 10) == [1, 2, 3, 4]
@@ -147,7 +151,7 @@ def test_a_point_in_the_centre_stays_and_the_others_move_away() -> None:
     np.testing.assert_array_equal(moved_away(kg.Problem([-5, 10], target=(0, 20), at=-6), 3), [-2, 13])
 
 
-def test_on_a_circle_away_is_the_shorter_way_and_ends_at_the_antipode() -> None:
+def test_on_a_circle_points_move_the_shorter_way_up_to_the_antipode() -> None:
     problem = kg.Problem([350, 20, 300], target=(-20, 20), circular=True)
     np.testing.assert_array_equal(moved_away(problem, 100), [250, 120, 200])
     np.testing.assert_array_equal(moved_away(problem, 120), [230, 140, 180])
@@ -175,12 +179,12 @@ def test_no_point_moves_past_the_centre() -> None:
         ("scale", [], {}, "needs values"),
     ],
 )
-def test_what_cannot_be_swept_is_refused(over: str, values: list[float], options: dict, said: str) -> None:
+def test_invalid_sweeps_are_refused(over: str, values: list[float], options: dict, said: str) -> None:
     with pytest.raises(kg.SettingError, match=said):
         kg.sweep(TWO_SIDED.replace(**options), over, values)
 
 
-def test_unknown_kernels_and_logarithms_of_nothing_are_refused() -> None:
+def test_unknown_kernels_and_logarithms_of_zero_are_refused() -> None:
     with pytest.raises(kg.SettingError, match="did you mean 'gaussian'"):
         kg.sweep(TWO_SIDED, "distance", [1], kernels=["gausian"])
     with pytest.raises(kg.SettingError, match="no logarithm"):

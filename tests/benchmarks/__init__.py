@@ -1,1 +1,1 @@
-"""Benchmarks: what is compared, side by side in one run; ``make bench`` prints the tables and writes README.md."""
+"""Benchmarks, in which all times of a table are measured in one run; ``make bench`` prints and writes README.md."""

@@ -1,6 +1,6 @@
 """Run every benchmark, print its tables, and write them into this folder's README.md between its two marks.
 
-Names of groups as arguments run these alone, and write nothing.
+Names of groups as arguments run only these and write nothing.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ COMPARED = ("numpy", "scipy", "scikit-learn", "KDEpy", "torch", "pyarrow")
 
 
 def lines(names: list[str]) -> Iterator[str]:
-    """Yield the day, the machine, the versions and the tables of the named groups."""
+    """Yield the date, the machine, the versions and the tables of the named groups."""
     today = datetime.datetime.now(datetime.UTC).date()
     yield f"Measured on {today} on {_processor()}, {os.cpu_count()} cores, {platform.system()}; medians of one run."
     yield f"kdegrad {kg.__version__}, Python {platform.python_version()}, {', '.join(_versions())}."
@@ -51,7 +51,7 @@ def _versions() -> Iterator[str]:
 
 
 def written(page: str, tables: str) -> str:
-    """Return the page with `tables` between its marks, in place of what was there."""
+    """Return the page with the text between its marks replaced by `tables`."""
     before, rest = page.split(MARKS[0])
     _, after = rest.split(MARKS[1])
     return before + MARKS[0] + tables + MARKS[1] + after

@@ -1,4 +1,4 @@
-"""A million rows in and out: ``kdegrad grad --format csv --output`` beside pyarrow, which reads and writes the same."""
+"""A million rows in and out: ``kdegrad grad --format csv --output`` beside pyarrow, which reads and writes them too."""
 
 from __future__ import annotations
 

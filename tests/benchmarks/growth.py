@@ -1,4 +1,4 @@
-"""How time and memory grow with N and B, beside the physical limit: one np.add, one np.exp over N doubles."""
+"""How time and memory grow with N and B, beside lower limits: one np.add and one np.exp over N doubles."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ count, bins, kernel = int(sys.argv[1]), int(sys.argv[2]), sys.argv[3]
 random = np.random.default_rng(0)
 angles, logits = random.normal(0.0, 60.0, count), random.normal(size=count)
 kg.loss_and_grad(angles[:10], logits[:10], target=(-30, 30), bandwidth=10.0, kernel=kernel)
-tracemalloc.start()  # NumPy reports to it; the process would show its parent's peak
+tracemalloc.start()  # NumPy reports to it; the peak of the process would include its parent's
 kg.loss_and_grad(angles, logits, target=(-30, 30), bandwidth=10.0, kernel=kernel, bins=bins)
 print(tracemalloc.get_traced_memory()[1] / (8 * count))
 """
@@ -42,7 +42,7 @@ def lines() -> Iterator[str]:
 
 
 def growth() -> Iterator[str]:
-    """Yield times of the loss and all logit gradients with Laplace as N and B grow, all sizes in turns."""
+    """Yield times of the loss and all logit gradients with Laplace as N and B grow, all sizes in turn."""
     swarms = {count: swarm(count) for count, _ in SIZES}
     tasks: dict[tuple[object, ...], Callable[[], object]] = {
         (count, bins): partial(kg.loss_and_grad, *swarms[count], target=TARGET, bandwidth=BANDWIDTH, bins=bins)
@@ -65,7 +65,7 @@ def growth() -> Iterator[str]:
 
 
 def memory() -> Iterator[str]:
-    """Yield the peak memory above the interpreter and the input, in arrays of N doubles."""
+    """Yield the peak memory without the interpreter and the input, in arrays of N doubles."""
     rows = []
     for kernel in ("laplace", "gaussian", "epanechnikov"):
         for count, bins in ((1_000_000, 360), (1_000_000, 100_000)):
@@ -85,7 +85,7 @@ def memory() -> Iterator[str]:
 
 
 def small() -> Iterator[str]:
-    """Yield what a small problem costs."""
+    """Yield the time of a small problem."""
     angles, logits = swarm(10)
     taken = medians(
         {"ours": partial(kg.loss_and_grad, angles, logits, target=TARGET, bandwidth=BANDWIDTH, bins=36)}, 21

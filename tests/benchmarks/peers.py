@@ -1,6 +1,6 @@
-"""What users would pick instead, on the same problem: textbook NumPy, PyTorch, and density estimators for the density.
+"""Alternatives on the same problem: textbook NumPy, PyTorch, and density estimators for the density.
 
-The peers are written the way their users write them; torch, scipy, scikit-learn and KDEpy are compared where installed.
+They are written as their users write them; torch, scipy, scikit-learn and KDEpy are compared where installed.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ from tests.benchmarks.table import seconds, table
 from tests.benchmarks.timing import medians
 
 BANDWIDTH, TARGET = 10.0, (-30.0, 30.0)
-FAR = 400.0  # bandwidths between the data and the node at which the density's error is looked at
+FAR = 400.0  # bandwidths between the data and the node at which the error of the density is measured
 
 
 def lines() -> Iterator[str]:
@@ -34,7 +34,7 @@ def swarm(count: int) -> tuple[np.ndarray, np.ndarray]:
 
 
 def laplace_against_peers() -> Iterator[str]:
-    """Yield the loss and all logit gradients with Laplace and 360 bins, beside the peers."""
+    """Yield times of the loss and all logit gradients with Laplace and 360 bins, beside the alternatives."""
     rows = []
     for count, rounds in ((1_000, 21), (20_000, 5), (100_000, 3)):
         angles, logits = swarm(count)
@@ -45,14 +45,14 @@ def laplace_against_peers() -> Iterator[str]:
         if find_spec("torch"):
             tasks["PyTorch autograd, 1 thread"] = partial(torch_autograd, angles, logits, "laplace")
         if count > 20_000:
-            del tasks["textbook NumPy"]  # its N·B arrays of 300 MB measure the machine's memory
+            del tasks["textbook NumPy"]  # its N·B arrays of 300 MB would measure the memory of the machine
         taken = medians(tasks, rounds)
         rows += [(f"{count:,}", name, seconds(time), f"{time / taken['kdegrad']:,.0f}") for name, time in taken.items()]
     yield from table("Loss and all logit gradients, Laplace, 360 bins", ("points", "by", "time", "ratio"), rows)
 
 
 def kernels_against_dense() -> Iterator[str]:
-    """Yield the same for other kernels, beside the blocked dense sum and PyTorch."""
+    """Yield the same for other kernels, beside the dense sum in blocks and PyTorch."""
     rows = []
     for name in ("gaussian", "cauchy", "logistic", "von-mises", "epanechnikov"):
         for bins in (2_000, 360):
@@ -79,7 +79,7 @@ def kernels_against_dense() -> Iterator[str]:
 
 
 def density_estimators() -> Iterator[str]:
-    """Yield the density alone at 2000 nodes, beside density estimators, with the error of its logarithm far out."""
+    """Yield times of the density alone at 2000 nodes, beside density estimators, with the error of log p far away."""
     count = 20_000
     angles = np.clip(swarm(count)[0], -200.0, 200.0)
     near = np.linspace(*TARGET, 2_000)
@@ -123,7 +123,7 @@ def _log_density(angles: np.ndarray, nodes: np.ndarray) -> np.ndarray:
 
 
 def textbook(angles: np.ndarray, logits: np.ndarray, bins: int = 360) -> tuple[float, np.ndarray]:
-    """Return loss and gradient as a textbook has them in the log domain: all pairs at once."""
+    """Return loss and gradient as in a textbook, in the log domain: all pairs at once."""
     low, high = TARGET
     nodes = low + (np.arange(bins) + 0.5) * (high - low) / bins
     log_weights = logits - np.logaddexp.reduce(logits)

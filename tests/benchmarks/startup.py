@@ -1,4 +1,4 @@
-"""How long a command takes to start, beside the bare import of what it stands on."""
+"""How long a command takes to start, beside the mere import of its dependencies."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ PAIRS = (
 
 
 def lines() -> Iterator[str]:
-    """Yield the start-up times beside their bare imports, and the ratio beside its limit."""
+    """Yield the start-up times beside those of the imports, and the ratio beside its limit."""
     with tempfile.NamedTemporaryFile("w", suffix=".csv") as two_points:
         two_points.write("angle,logit\n-75,0.4\n50,-0.2\n")
         two_points.flush()

@@ -1,4 +1,4 @@
-"""A benchmark's table: Markdown, which reads well on a terminal too."""
+"""A table of a benchmark in Markdown, which is readable on a terminal too."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ def table(title: str, header: Sequence[str], rows: Iterable[Sequence[str]]) -> I
 
 
 def seconds(value: float) -> str:
-    """Return a time in the unit that suits it."""
+    """Return a time with three digits in a suitable unit."""
     for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
         if value >= size:
             return f"{value / size:.3g} {unit}"

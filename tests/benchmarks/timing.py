@@ -1,4 +1,4 @@
-"""Medians of times taken in turns, so that what slows the machine for a while slows all that is compared."""
+"""Medians of times taken in turn, so that a slow phase of the machine affects everything that is compared."""
 
 from __future__ import annotations
 
@@ -8,11 +8,11 @@ from collections.abc import Callable, Hashable, Mapping
 from typing import TypeVar
 
 Name = TypeVar("Name", bound=Hashable)
-SHORTEST = 0.05  # seconds: a shorter task is repeated, as timeit does, so that each finds its own arrays in cache
+SHORTEST = 0.05  # seconds: a shorter task is repeated, as in timeit, so that its arrays are in the cache
 
 
 def medians(tasks: Mapping[Name, Callable[[], object]], rounds: int) -> dict[Name, float]:
-    """Return the median seconds of each task over `rounds`, in each of which every task has its turn."""
+    """Return the median seconds of each task over `rounds`, each of which runs every task."""
     taken: dict[Name, list[float]] = {name: [] for name in tasks}
     repeats = {name: 1 + int(SHORTEST / max(_seconds(task, 1), 1e-6)) for name, task in tasks.items()}
     for _ in range(rounds):
