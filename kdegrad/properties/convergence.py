@@ -15,7 +15,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, GeneralProperty, Unmet
 from kdegrad.properties.comparisons import ROUNDINGS, compared, roundoff
-from kdegrad.properties.geometry import over_target, require_target, target_width
+from kdegrad.properties.geometry import over_target, require_target
 from kdegrad.properties.reference import EPSILON, log_densities, target_condition
 from kdegrad.properties.reference_kernels import LEGENDRE, formula_of
 
@@ -50,7 +50,7 @@ class Quadrature(GeneralProperty):
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
         fine = integrate(problem)
-        width = target_width(problem)
+        width = require_target(problem).width
         for bins in _BINS:
             binned = problem.replace(rule="midpoint", bins=bins)
             bin_width, allowed = width / bins, roundoff(binned)
@@ -89,7 +89,7 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
         (4 D(δ) - D(2δ))/3,   D(δ) = (L(+δ) - L(-δ))/(2δ);   4 |D(δ) - D(2δ)| is how far they may be off.
     """
     h = problem.settings.bandwidth
-    length = min(h, target_width(problem))
+    length = min(h, require_target(problem).width)
     if formula_of(problem).is_compact and _nearest_edges(problem) < 4.0 * _STEP * h:
         return  # where edges meet, or one meets an end of the target, L may have no derivative, or change it in a step
 
@@ -141,7 +141,7 @@ def integrate(problem: Problem) -> Integral:
     """
     if len(problem.angles) > MOST_POINTS:
         raise Unmet(f"{len(problem.angles)} points are too many for an integral written out plainly")
-    width = target_width(problem)
+    width = require_target(problem).width
     settled: list[FloatArray] = []
     total, allowed = 0.0, roundoff(problem) / 8.0
     low, high = _first_panels(problem)

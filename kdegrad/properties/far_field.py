@@ -17,7 +17,7 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
 from kdegrad.properties.comparisons import compared, roundoff
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import beyond_edge, outward, over_target, target_width
+from kdegrad.properties.geometry import beyond_edge, outward, over_target, require_target
 from kdegrad.properties.reference import EPSILON, softmax
 from kdegrad.properties.reference_kernels import COMPACT, HEAVY_TAILS, formula_of
 
@@ -124,7 +124,7 @@ def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
 def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare the largest gradient with its bound, in units of the bound: no more than 1 is allowed."""
     settings = problem.settings
-    factor = (1.0 - settings.background) * settings.scale / settings.background * target_width(problem)
+    factor = (1.0 - settings.background) * settings.scale / settings.background * require_target(problem).width
     for u in (0.0, 3.0, 30.0):
         away = outward(problem, u * settings.bandwidth)
         nearest = float(_node_distances(away).min())

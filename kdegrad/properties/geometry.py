@@ -11,10 +11,11 @@ from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Unmet
 from kdegrad.properties.reference_kernels import formula_of
+from kdegrad.targets import Interval
 
 
-def require_target(problem: Problem) -> tuple[float, float]:
-    """Return the ends a, b of the target.
+def require_target(problem: Problem) -> Interval:
+    """Return the target [a, b].
 
     Raises
     ------
@@ -23,13 +24,7 @@ def require_target(problem: Problem) -> tuple[float, float]:
     """
     if problem.target is None:
         raise Unmet("no target is given, only one bin")
-    return float(problem.target[0]), float(problem.target[1])
-
-
-def target_width(problem: Problem) -> float:
-    """Return b - a, or raise `Unmet` as `require_target` does."""
-    low, high = require_target(problem)
-    return high - low
+    return problem.target
 
 
 def over_target(problem: Problem) -> Problem:
@@ -40,10 +35,7 @@ def over_target(problem: Problem) -> Problem:
 
 def target_centre(problem: Problem) -> float:
     """Return the target's centre c, or the single node where there is no target."""
-    if problem.target is None:
-        return float(problem.rule.nodes[0])
-    low, high = require_target(problem)
-    return 0.5 * (low + high)
+    return problem.centre if problem.target is None else problem.target.centre
 
 
 def offsets(problem: Problem) -> FloatArray:
@@ -65,7 +57,7 @@ def beyond_edge(problem: Problem) -> FloatArray:
     Unmet
         If a point is inside, or if an antipode of one is (on a circle, where its distance to the nodes would bend).
     """
-    distances, half = np.abs(offsets(problem)), 0.5 * target_width(problem)
+    distances, half = np.abs(offsets(problem)), 0.5 * require_target(problem).width
     inside = int((distances < half).sum())
     if inside:
         raise Unmet(f"{inside} of {len(distances)} points inside [a, b]: all must be outside")

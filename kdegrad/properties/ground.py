@@ -23,7 +23,7 @@ from kdegrad.properties.base import (
 from kdegrad.properties.comparisons import compared, rates_compared, require_clear_jumps, roundoff, same
 from kdegrad.properties.convergence import integral_slopes
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import mapped, target_width
+from kdegrad.properties.geometry import mapped, require_target
 from kdegrad.properties.reference import derivative, target_condition
 
 _MOST_NODES: Final = 4096  # that are looked at one by one
@@ -62,7 +62,7 @@ class ZeroSum(GeneralProperty):
         background = problem.settings.background
         shares = np.ones(problem.rule.bins)
         if background > 0.0:
-            shares -= background / target_width(problem) * np.exp(-plain.log_density)
+            shares -= background / require_target(problem).width * np.exp(-plain.log_density)
         yield compared("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, allowed)
         sums, means = [], np.zeros((2, len(problem.angles)))
         by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)
@@ -190,7 +190,7 @@ class Unit(GeneralProperty):
             after = mapped(problem, factor=unit, bandwidth=settings.bandwidth * unit, period=period)
             yield from same(ask, problem, after, loss_moves=math.log(unit), log_c=math.log(unit))
             if problem.target is not None:
-                kl, was = evaluate(after, wrt=()).kl, ask(problem).loss - math.log(target_width(problem))
+                kl, was = evaluate(after, wrt=()).kl, ask(problem).loss - math.log(problem.target.width)
                 allowed = roundoff(problem, after, log_c=abs(math.log(unit)) + target_condition(problem))
                 yield compared("KL", math.nan if kl is None else kl, was, allowed)
 

@@ -16,10 +16,8 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.arrays import FloatArray
-from kdegrad.objective import nodes_of
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer
-from kdegrad.properties.geometry import target_width
 from kdegrad.properties.reference_kernels import Complexes, formula_of
 
 EPSILON: Final = float(np.finfo(np.float64).eps)
@@ -67,8 +65,7 @@ def softmax(logits: FloatArray) -> FloatArray:
 @lru_cache(maxsize=8)  # one of them and its problem hold some ten vectors of length N
 def reference_of(problem: Problem) -> Reference:
     """Return the answer of the plain formulas about `problem`, with its sensitivity to rounding."""
-    rule = nodes_of(problem)
-    nodes, node_weights = rule.nodes, rule.weights
+    nodes, node_weights = problem.rule.nodes, problem.rule.weights
     log_weights: FloatArray = _log_softmax(problem.logits + 0j).real.astype(np.float64)
     log_density = np.empty(len(nodes))
     total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))
@@ -105,7 +102,7 @@ def reference_of(problem: Problem) -> Reference:
 
 def target_condition(problem: Problem) -> float:
     """Return (|a| + |b|)/(b-a): how far rounded ends move log(b-a), in roundings; 0 without a target."""
-    return 0.0 if problem.target is None else sum(map(abs, problem.target)) / target_width(problem)
+    return 0.0 if problem.target is None else sum(map(abs, problem.target)) / problem.target.width
 
 
 def derivative(problem: Problem, logits: FloatArray, angles: FloatArray, log_bandwidth: float) -> float:
@@ -206,7 +203,7 @@ def _log_sum(logs: Complexes) -> Complexes:
 
 def _log_background(problem: Problem) -> float:
     """Return log(E/(b-a)); a background comes with a target."""
-    return math.log(problem.settings.background / target_width(problem))
+    return math.log(problem.settings.background / problem.interval.width)
 
 
 def _log_mixture(problem: Problem, log_sums: Complexes) -> Complexes:
