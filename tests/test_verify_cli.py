@@ -134,7 +134,7 @@ def test_wrong_options_are_refused(capfd, flags: str) -> None:
 def test_formats_of_checks_are_refused_where_none_are_made(kdegrad, command: str, format_: Format) -> None:
     done = kdegrad(*command.split(), *([] if command == "kernels" else [TWO_SIDED]), "--format", format_)
     assert (done.code, done.out) == (2, "")
-    assert f"'--format': '{format_}' is not one of 'table', 'json', 'csv'" in done.err
+    assert f"--format: unknown '{format_}': choose table, json, csv" in done.err
     with pytest.raises(kg.SettingError, match=f"{format_} reports checks, and kernels makes none"):
         render(records.kernels_record(), format_, Look())
 
