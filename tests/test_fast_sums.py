@@ -205,7 +205,7 @@ def _normal(count: int, seed: int = 2) -> np.ndarray:
     return np.random.default_rng(seed).normal(size=count)
 
 
-THREE_FAR_NODES = Rule("midpoint", np.array([0.0, 600.0, 1200.0]), np.full(3, 1 / 3))
+THREE_FAR_NODES = Rule(np.array([0.0, 600.0, 1200.0]), np.full(3, 1 / 3))
 HARD = {
     "many points, moderate": case(_spread(700, -180, 180), midpoint(-30, 30, 90), 10.0, _normal(700)),
     "uneven nodes": case(_spread(400, -60, 60), gauss(-30, 30, 70), 5.0, _normal(400)),
@@ -229,14 +229,14 @@ HARD = {
     "one node, many points some bandwidths away": case(_spread(600, 40, 60), single(4.0), 8.0, _normal(600)),
     "one point": case([12.5], midpoint(-30, 30, 50), 9.0),
     "nodes in no order": case(
-        _spread(30, -20, 20), Rule("midpoint", np.array([-5.0, 7.0, 3.0, 12.0, -1.0]), np.full(5, 0.2)), 12.0
+        _spread(30, -20, 20), Rule(np.array([-5.0, 7.0, 3.0, 12.0, -1.0]), np.full(5, 0.2)), 12.0
     ),
     "nodes from right to left": case(
-        _spread(30, -20, 20), Rule("midpoint", np.array([12.0, 7.0, 3.0, -1.0, -5.0]), np.full(5, 0.2)), 12.0
+        _spread(30, -20, 20), Rule(np.array([12.0, 7.0, 3.0, -1.0, -5.0]), np.full(5, 0.2)), 12.0
     ),
     "nodes that coincide": case(
         [-5.0, 3.0, 7.0, *_spread(30, -20, 20)],
-        Rule("midpoint", np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)),
+        Rule(np.array([-5.0, 3.0, 3.0, 7.0, 7.0]), np.full(5, 0.2)),
         12.0,
     ),
     "one point, one node": case([12.5], single(12.5), 9.0),

@@ -87,7 +87,7 @@ def without_bandwidth(self: Laplace) -> float:
 
 
 def left_edges(low: float, high: float, bins: int) -> Rule:
-    return Rule("midpoint", low + np.arange(bins) * ((high - low) / bins), np.full(bins, 1.0 / bins))
+    return Rule(low + np.arange(bins) * ((high - low) / bins), np.full(bins, 1.0 / bins))
 
 
 TRUE_SUM = DenseSums.at_nodes
