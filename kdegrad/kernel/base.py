@@ -194,20 +194,19 @@ class CompactKernel(LineKernel):
     """A line kernel that is 0 for |d| > h: no underflow, but an edge.
 
     Inside, everything is formed from 1 - |u| = (h - |d|)/h, never from a rounded u.
-
-    Attributes
-    ----------
-    degree
-        That of the polynomial that K is inside, or is like on an eighth of a bandwidth.
     """
 
     support = "|u| < 1"
     tail = "compact"
-    degree: int
 
     def __init__(self, bandwidth: float, domain: Domain) -> None:
         super().__init__(bandwidth, domain)
         self.edge = self.bandwidth
+
+    @property
+    @abstractmethod
+    def degree(self) -> int:
+        """The degree of the polynomial that K is inside, or is like to round-off on an eighth of a bandwidth."""
 
     @final
     @property

@@ -183,6 +183,11 @@ class PowerKernel(CompactKernel):
     n: int
 
     @final
+    @property
+    def degree(self) -> int:
+        return self.m * self.n
+
+    @final
     def base(self, d: FloatArray) -> FloatArray:
         """Return 1 - |u|^m from s = 1 - |u| by Horner's scheme: s for m = 1, s (2 - s), s (3 - s (3 - s)), ..."""
         s = self.remainder(d)
@@ -223,7 +228,8 @@ class Epanechnikov(PowerKernel):
     name = "epanechnikov"
     aliases = ("epa", "parabolic")
     formula = "3/4 (1 - u²)"
-    m, n, degree = 2, 1, 2
+    m = 2
+    n = 1
     log_peak = math.log(3.0 / 4.0)
 
 
@@ -235,7 +241,8 @@ class Biweight(PowerKernel):
     name = "biweight"
     aliases = ("quartic",)
     formula = "15/16 (1 - u²)²"
-    m, n, degree = 2, 2, 4
+    m = 2
+    n = 2
     log_peak = math.log(15.0 / 16.0)
 
 
@@ -246,7 +253,8 @@ class Triweight(PowerKernel):
 
     name = "triweight"
     formula = "35/32 (1 - u²)³"
-    m, n, degree = 2, 3, 6
+    m = 2
+    n = 3
     log_peak = math.log(35.0 / 32.0)
 
 
@@ -257,7 +265,8 @@ class Tricube(PowerKernel):
 
     name = "tricube"
     formula = "70/81 (1 - |u|³)³"
-    m, n, degree = 3, 3, 9
+    m = 3
+    n = 3
     kinked = True
     log_peak = math.log(70.0 / 81.0)
 
@@ -270,7 +279,8 @@ class Triangular(PowerKernel):
     name = "triangular"
     aliases = ("tri", "linear")
     formula = "1 - |u|"
-    m, n, degree = 1, 1, 1
+    m = 1
+    n = 1
     kinked = True
     log_peak = 0.0
 
