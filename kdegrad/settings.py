@@ -1,15 +1,16 @@
-"""The table of options: what each is called, what it may be, what it is by default, and where it may be given.
+"""The table of options: the name, type, range, default and help of each, and where it may be given.
 
-A group of options is a frozen dataclass and an option is a field of it: name, type and default are the language's own,
-the rest is its `Option`. All else derives from these rows:
+A group of options is a frozen dataclass, and a row of the table is a field of it: its name, type and default, with an
+`Option` for the rest. These are made from the rows:
 
-- a group checks its values, by one function for all of them (`checked`), and keeps plain numbers of Python's;
-- the flags of the command line and their help (`kdegrad.cli.options`), under the group's heading;
-- the keys of a YAML problem (`kdegrad.reading.document`), for each `Option` that is no `Flag`;
-- the field ``problem`` of a report, from the rows of `Settings`.
+- the check of every value (`checked`), wherever it comes from;
+- the flags of the command line and their help (`kdegrad.cli.options`), under the heading of the group;
+- the keys of a YAML problem (`kdegrad.reading.document`), but for each `Flag`;
+- the field ``problem`` of a report (`kdegrad.reports.records`), from `Settings`.
 
-The keywords of the library are written out in its signatures, so that ``help(kdegrad.loss)`` and editors show them; a
-test binds them to the rows. To add an option, add a row and use it.
+The keywords of the library are written out in its signatures, where ``help(kdegrad.loss)`` and editors find them, and a
+test compares them with the rows. The table is read at every start of the command, which is why its classes do without
+``==`` and ``repr``: each of these methods takes time to make.
 """
 
 import math
@@ -26,6 +27,7 @@ from kdegrad.errors import SettingError
 from kdegrad.text import nearest, shown
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
+UNITS: Final = tuple(CIRCUMFERENCE)
 RULES: Final = ("midpoint", "gauss", "exact")
 SUMS: Final = ("auto", "dense", "fast")
 WRT: Final = ("logits", "angles", "bandwidth")
@@ -39,8 +41,8 @@ MOST_BINS: Final = 10_000_000
 MOST_GAUSS_BINS: Final = 10_000
 
 
-@dataclass(frozen=True)
-class Interval:
+@dataclass(frozen=True, eq=False, repr=False)
+class Range:
     """The finite numbers from `low` to `high`; an end that is open is not one of them."""
 
     low: float = -math.inf
@@ -48,20 +50,15 @@ class Interval:
     open_low: bool = False
     open_high: bool = False
 
-    def has(self, value: float) -> bool:
-        """Return whether `value` is one of the numbers."""
+    def __contains__(self, value: float) -> bool:
         above = self.low < value if self.open_low else self.low <= value
         below = value < self.high if self.open_high else value <= self.high
         return above and below and -math.inf < value < math.inf
 
     def __str__(self) -> str:
         if self.high < math.inf:
-            return (
-                f" {'above' if self.open_low else 'from'} {self.low} to {'below ' if self.open_high else ''}{self.high}"
-            )
-        if self.low > -math.inf:
-            return f" above {self.low}" if self.open_low else f", {self.low} or more"
-        return ""
+            return f" from {self.low} to {'below ' if self.open_high else ''}{self.high}"
+        return "" if self.low == -math.inf else f" {'above' if self.open_low else 'of at least'} {self.low}"
 
 
 _READS: Final[Mapping[Any, Callable[[str], Any]]] = {
@@ -70,35 +67,36 @@ _READS: Final[Mapping[Any, Callable[[str], Any]]] = {
     bool: grammar.truth,
     tuple[float, float]: grammar.number,
 }
-POSITIVE: Final = Interval(0, open_low=True)
-NOT_NEGATIVE: Final = Interval(0)
+POSITIVE: Final = Range(0, open_low=True)
+NOT_NEGATIVE: Final = Range(0)
+SHARE: Final = Range(0, 1, open_high=True)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Option:
     """What an option is beside its name, type and default.
 
     Attributes
     ----------
     metavar, help
-        As help shows them.
+        As the help of a command shows them.
     allowed
-        The numbers or the names that it may be; None: it is checked where it is used.
+        The numbers or the names that it may be; None: any, or those that the code which uses it allows.
     default
-        How help words the default, where that is no value.
+        The default in words, for help, where it is not a value.
     words
-        ``module.NAME`` of kdegrad: the names that a shell completes, where `allowed` does not list them.
+        The names that a shell completes, where `allowed` does not list them: ``module.NAME`` in kdegrad.
     key
-        Whether it is a key of a YAML problem too.
+        Whether it is also a key of a YAML problem.
     reported
-        For a setting, its name in the field ``problem`` of a report, where that is not its own.
+        For a setting: its name in the field ``problem`` of a report, where that is another.
     commands
-        The commands that have its flag; empty: all that have the group.
+        The commands that have its flag; empty: every command that has its group.
     """
 
     metavar: str
     help: str
-    allowed: Interval | tuple[str, ...] | None = None
+    allowed: Range | tuple[str, ...] | None = None
     default: str = ""
     words: str = ""
     key: bool = True
@@ -109,14 +107,14 @@ class Option:
 Flag = partial(Option, key=False)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False, repr=False)
 class Row:
     """One row of the table.
 
     Attributes
     ----------
     name
-        As a keyword; one that Python keeps for itself has an underscore behind it.
+        As a keyword; with an underscore at its end if it would be a word of Python or of its library.
     type
         ``float``, ``int``, ``bool``, ``str``, ``tuple[float, float]`` or ``tuple[str, ...]``.
     optional
@@ -131,17 +129,17 @@ class Row:
 
     @property
     def reads(self) -> Callable[[str], Any]:
-        """What makes a value of its text, in a file or on the command line, or of one of several that it lists."""
+        """The function that reads a value, or each of several, from text; it raises ValueError."""
         return _READS.get(self.type, str)
 
     @property
     def spelled(self) -> str:
-        """Its name as flags, YAML keys and messages spell it."""
+        """The name in flags, YAML keys and messages."""
         return self.name.removesuffix("_").replace("_", "-")
 
 
 def checked(row: Row, value: Any) -> Any:
-    """Return the value of an option as one of its type; an array without dimensions becomes a number.
+    """Return the value of an option, converted to its type.
 
     Raises
     ------
@@ -155,7 +153,7 @@ def checked(row: Row, value: Any) -> Any:
         if isinstance(value, str) or str(value) not in ("True", "False"):  # also NumPy's
             raise SettingError(row.spelled, f"{value!r} is neither true nor false")
         return bool(value)
-    if isinstance(allowed, Interval):
+    if isinstance(allowed, Range):
         return _number(row, value, allowed)
     if row.type != tuple[str, ...]:
         return value if allowed is None else _choice(row.spelled, value, allowed)
@@ -166,9 +164,9 @@ def checked(row: Row, value: Any) -> Any:
     return tuple(name for name in allowed if name in given)
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class Group:
-    """Options that belong together; each is checked, and kept as a plain value of its type."""
+    """Options that belong together. Each is checked and kept as a plain value, not as an array, which might change."""
 
     panel: ClassVar[str]  # the heading in help
     rows: ClassVar[tuple[Row, ...]] = ()
@@ -223,33 +221,18 @@ class Settings(Group):
     """
 
     panel: ClassVar = "Problem"
-
     target: Annotated[tuple[float, float] | None, Option("LOW HIGH", "The interval [a, b].")] = None
     kernel: Annotated[str, Option("NAME", "See kdegrad kernels.", words="kernel.BY_NAME")] = "laplace"
     bandwidth: Annotated[float, Option("H", "Its scale, in the angles' unit.", POSITIVE)] = 1.0
     df: Annotated[float, Option("NU", "Degrees of freedom of student-t.", POSITIVE)] = 3.0
     rule: Annotated[str, Option("NAME", "midpoint, gauss or exact.", RULES)] = "midpoint"
-    bins: Annotated[int, Option("B", "How many bins.", Interval(1, MOST_BINS))] = 360
-    at: Annotated[float | None, Option("X", "One bin only, at X.", Interval())] = None
+    bins: Annotated[int, Option("B", "How many bins.", Range(1, MOST_BINS))] = 360
+    at: Annotated[float | None, Option("X", "One bin only, at X.", Range())] = None
     scale: Annotated[float, Option("C", "Multiply the kernel by C.", POSITIVE)] = 1.0
-    background: Annotated[
-        float,
-        Option(
-            "E",
-            "Share of the target's uniform density mixed in.",
-            Interval(0, 1, open_high=True),
-        ),
-    ] = 0.0
+    background: Annotated[float, Option("E", "Share of the target's uniform density mixed in.", SHARE)] = 0.0
     circular: Annotated[bool, Option("", "Angles live on a circle.", reported="domain")] = False
     period: Annotated[float | None, Option("P", "The circle's circumference.", POSITIVE)] = None
-    unit: Annotated[
-        str,
-        Option(
-            "NAME",
-            "degrees, radians or turns: the circle's circumference.",
-            tuple(CIRCUMFERENCE),
-        ),
-    ] = "degrees"
+    unit: Annotated[str, Option("NAME", "degrees, radians or turns: the circle's circumference.", UNITS)] = "degrees"
     sums: Annotated[str, Option("NAME", "How to sum: auto, dense, fast.", SUMS)] = "auto"
 
     def __post_init__(self) -> None:
@@ -273,12 +256,11 @@ class Settings(Group):
         return CIRCUMFERENCE[self.unit] if self.circular else None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ReadingOptions(Group):
     """How a file is read."""
 
     panel: ClassVar = "Reading"
-
     angle_column: Annotated[str | None, Option("NAME", "Column of the angles.", default="angle")] = None
     logit_column: Annotated[str | None, Option("NAME", "Column of the logits.", default="logit")] = None
     weight_column: Annotated[str | None, Option("NAME", "Column of the weights.", default="weight")] = None
@@ -289,54 +271,46 @@ class ReadingOptions(Group):
     ] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ReportOptions(Group):
     """Where a report goes, in which format, and what goes with it."""
 
     panel: ClassVar = "Report"
-
     output: Annotated[str | None, Flag("FILE", "Write there, whole or not at all; .parquet by suffix.")] = None
     format: Annotated[str, Flag("NAME", "table, json or csv.", FORMATS)] = "table"
     plot: Annotated[str | None, Flag("FILE", "Draw a figure: .png, .svg or .pdf.", commands=COMPUTING)] = None
     exact: Annotated[
         bool | None,
-        Flag(
-            "",
-            "Compare the bins with the integral in the table.",
-            default="up to 2000 points",
-            commands=("loss",),
-        ),
+        Flag("", "Compare the bins with the integral in the table.", default="up to 2000 points", commands=("loss",)),
     ] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CheckReportOptions(ReportOptions):
     """The same for ``verify-props``, whose report has more formats."""
 
     format: Annotated[str, Flag("NAME", "table, json, csv, junit or github.", CHECK_FORMATS)] = "table"
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GradientOptions(Group):
     """What ``grad`` computes and shows."""
 
     panel: ClassVar = "Gradient"
-
     wrt: Annotated[tuple[str, ...], Flag("NAMES", "logits, angles, bandwidth, by commas.", WRT)] = ("logits",)
     per_bin: Annotated[bool, Flag("", "One row per bin and point.")] = False
-    top: Annotated[int | None, Flag("K", "Only the K largest, the largest first.", Interval(1))] = None
+    top: Annotated[int | None, Flag("K", "Only the K largest, the largest first.", Range(1))] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class SweepOptions(Group):
     """What a sweep runs along."""
 
     panel: ClassVar = "Sweep"
-
     over: Annotated[str, Flag("NAME", "distance, bandwidth, bins, kernel, background or scale.", OVER)] = ""
-    from_: Annotated[float | None, Flag("A", "The first value.", Interval())] = None
-    to: Annotated[float | None, Flag("B", "The last value.", Interval())] = None
-    steps: Annotated[int, Flag("K", "How many values.", Interval(1))] = 11
+    from_: Annotated[float | None, Flag("A", "The first value.", Range())] = None
+    to: Annotated[float | None, Flag("B", "The last value.", Range())] = None
+    steps: Annotated[int, Flag("K", "How many values.", Range(1))] = 11
     log: Annotated[bool, Flag("", "Values at equal ratios, logarithmic axes.")] = False
 
     def __post_init__(self) -> None:
@@ -345,12 +319,11 @@ class SweepOptions(Group):
         super().__post_init__()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DescentOptions(Group):
     """How a descent goes."""
 
     panel: ClassVar = "Descent"
-
     steps: Annotated[int, Flag("K", "The most steps to take.", NOT_NEGATIVE)] = 100
     rate: Annotated[float, Flag("R", "The length of a step.", POSITIVE)] = 1.0
     wrt: Annotated[tuple[str, ...], Flag("NAMES", "What moves: logits, angles, bandwidth, by commas.", WRT)] = (
@@ -370,12 +343,11 @@ class DescentOptions(Group):
             raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class CheckOptions(Group):
     """What ``verify-props`` checks, and how strictly."""
 
     panel: ClassVar = "Checks"
-
     cases: Annotated[int, Flag("N", "Random problems beside the input's.", NOT_NEGATIVE)] = 20
     seed: Annotated[int, Flag("S", "What they are drawn from.", NOT_NEGATIVE)] = 0
     only: Annotated[
@@ -387,12 +359,11 @@ class CheckOptions(Group):
     list_: Annotated[bool, Flag("", "List the properties, check nothing.")] = False
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class DebugOptions(Group):
     """What every command has."""
 
     panel: ClassVar = "Options"
-
     debug: Annotated[bool, Flag("", "Show the traceback of an error of kdegrad's own.")] = False
 
 
@@ -403,13 +374,7 @@ GROUPS: Final[tuple[type[Group], ...]] = (
 
 
 def checked_target(target: Any, circumference: float | None) -> tuple[float, float]:
-    """Return the interval as two floats of its own, once they are one.
-
-    Raises
-    ------
-    SettingError
-        For what is no interval, and one that is wider than the circle.
-    """
+    """Return the interval as two floats; refuse any other value, and one that is wider than the circle."""
     if isinstance(target, (Set, Mapping)):  # which have no order, no values
         raise SettingError("target", f"{target!r} is not an interval: give two numbers, low and high")
     try:
@@ -459,7 +424,7 @@ def is_real(value: object) -> bool:
         return False
 
 
-def _number(row: Row, value: Any, allowed: Interval) -> float:
+def _number(row: Row, value: Any, allowed: Range) -> float:
     """Return the number that `value` is, an integer where the option is one."""
     kind, wanted = ("an integer", "an integer") if row.type is int else ("a number", "a finite number")
     number: float | None = None
@@ -468,7 +433,7 @@ def _number(row: Row, value: Any, allowed: Interval) -> float:
     elif row.type is int and not isinstance(value, bool):
         with suppress(TypeError):  # not an integer; an array of several
             number = operator.index(value)
-    if number is None or not allowed.has(number):
+    if number is None or number not in allowed:
         wrong = f"is not {kind}" if number is None else "is out of range"
         raise SettingError(row.spelled, f"{value!r} {wrong}: give {wanted}{allowed}")
     return number

@@ -18,7 +18,7 @@ from kdegrad.settings import (
     DescentOptions,
     GradientOptions,
     Group,
-    Interval,
+    Range,
     Settings,
     SweepOptions,
 )
@@ -124,7 +124,7 @@ def test_every_default_is_allowed_and_every_range_is_held(group: type[Group], ro
     assert getattr(group(**needed), row.name) == needed.get(row.name, row.default)
     allowed = row.option.allowed
     wrong: list[object] = []
-    if isinstance(allowed, Interval):
+    if isinstance(allowed, Range):
         wrong = [math.nan, math.inf, -math.inf, "1", [1.0], True, 1j, 10**400 * (-1 if row.type is int else 1)]
         wrong += [1.0, 2.5] if row.type is int else []
         wrong += [allowed.low - 1 if not allowed.open_low else allowed.low] if allowed.low > -math.inf else []

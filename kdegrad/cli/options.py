@@ -10,6 +10,7 @@ import inspect
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cache
 from importlib import import_module
 from typing import Any, Final, TypeVar, final
 
@@ -118,6 +119,7 @@ class Command:
         return run
 
 
+@cache
 def _declaration(row: Row, panel: str) -> Any:
     """Return how Typer is told of an option; its default is None, which says that it was not given."""
     option, flag, default = row.option, f"--{row.spelled}", row.option.default
