@@ -286,12 +286,12 @@ def loss(
     logits: ArrayLike | None = None,
     *,
     target: tuple[float, float] | None = None,
+    at: float | None = None,
     kernel: str = "laplace",
     bandwidth: float = 1.0,
     df: float = 3.0,
     rule: str = "midpoint",
     bins: int = 360,
-    at: float | None = None,
     scale: float = 1.0,
     background: float = 0.0,
     circular: bool = False,
@@ -307,7 +307,7 @@ def loss(
         Shape (N,), in the unit of the bandwidth and the target.
     logits
         Shape (N,), finite or -inf; None: all equal.
-    target, kernel, bandwidth, df, rule, bins, at, scale, background, circular, period, unit, sums
+    target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
         The options; see `kdegrad.Settings`.
 
     Raises
@@ -327,12 +327,12 @@ def grad(
     logits: ArrayLike | None = None,
     *,
     target: tuple[float, float] | None = None,
+    at: float | None = None,
     kernel: str = "laplace",
     bandwidth: float = 1.0,
     df: float = 3.0,
     rule: str = "midpoint",
     bins: int = 360,
-    at: float | None = None,
     scale: float = 1.0,
     background: float = 0.0,
     circular: bool = False,
@@ -353,12 +353,12 @@ def loss_and_grad(
     logits: ArrayLike | None = None,
     *,
     target: tuple[float, float] | None = None,
+    at: float | None = None,
     kernel: str = "laplace",
     bandwidth: float = 1.0,
     df: float = 3.0,
     rule: str = "midpoint",
     bins: int = 360,
-    at: float | None = None,
     scale: float = 1.0,
     background: float = 0.0,
     circular: bool = False,

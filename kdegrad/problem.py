@@ -16,8 +16,8 @@ from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, gauss, midpoint, single
-from kdegrad.settings import Settings
-from kdegrad.targets import Interval
+from kdegrad.settings import MOST_GAUSS_BINS, Settings, TargetOptions
+from kdegrad.targets import Interval, checked_interval
 from kdegrad.weights import log_softmax
 
 
@@ -36,8 +36,8 @@ class Problem:
         N names for reports, or None.
     copy
         False: arrays of float64 are taken as they are, on the promise that they do not change.
-    target, kernel, bandwidth, df, rule, bins, at, scale, background, circular, period, unit, sums
-        The options; see `Settings`.
+    target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
+        The options; see `TargetOptions` and `Settings`.
 
     Raises
     ------
@@ -50,6 +50,8 @@ class Problem:
     angles: FloatArray
     logits: FloatArray
     labels: tuple[str, ...] | None
+    target: Interval | None
+    at: float | None
     settings: Settings
     domain: Domain
     kernel: Kernel
@@ -62,12 +64,12 @@ class Problem:
         *,
         copy: bool = True,
         target: tuple[float, float] | None = None,
+        at: float | None = None,
         kernel: str = "laplace",
         bandwidth: float = 1.0,
         df: float = 3.0,
         rule: str = "midpoint",
         bins: int = 360,
-        at: float | None = None,
         scale: float = 1.0,
         background: float = 0.0,
         circular: bool = False,
@@ -76,9 +78,12 @@ class Problem:
         sums: str = "auto",
     ) -> None:
         settings = Settings(
-            target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins, at=at, scale=scale,
-            background=background, circular=circular, period=period, unit=unit, sums=sums,
+            kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins, scale=scale, background=background,
+            circular=circular, period=period, unit=unit, sums=sums,
         )  # fmt: skip
+        node = TargetOptions(at=at).at
+        interval = None if target is None else checked_interval(target, settings.circumference)
+        _check_quadrature(interval, node, settings)
         points = vector("angles", angles, copy)
         values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
         names = None if labels is None else _names(labels)
@@ -89,17 +94,14 @@ class Problem:
             "angles": points,
             "logits": values,
             "labels": names,
+            "target": interval,
+            "at": node,
             "settings": settings,
             "domain": domain,
             "kernel": make_kernel(settings.kernel, settings.bandwidth, domain, settings.df),
         }
         for name, part in parts.items():
             object.__setattr__(self, name, part)
-
-    @property
-    def target(self) -> Interval | None:
-        """The interval (a, b), or None where a single node stands without one."""
-        return None if self.settings.target is None else Interval(*self.settings.target)
 
     @property
     def interval(self) -> Interval:
@@ -122,12 +124,12 @@ class Problem:
     @property
     def centre(self) -> float:
         """The single node where there is one, else the middle of the target."""
-        return self.interval.centre if self.settings.at is None else self.settings.at
+        return self.interval.centre if self.at is None else self.at
 
     @property
     def rule_name(self) -> str:
         """The name of the quadrature rule: ``at`` for a single node."""
-        return self.settings.rule if self.settings.at is None else "at"
+        return self.settings.rule if self.at is None else "at"
 
     @cached_property
     def log_weights(self) -> FloatArray:
@@ -154,10 +156,27 @@ class Problem:
                 return gauss(*self.interval, self.settings.bins)
         raise SettingError("rule", "the rule exact has no nodes before the problem is evaluated: see Evaluation.rule")
 
+    @property
+    def options(self) -> dict[str, Any]:
+        """All options by name, as the keywords of `Problem` take them."""
+        return {"target": self.target, "at": self.at, **asdict(self.settings)}
+
     def replace(self, **changes: Any) -> Problem:
         """Return the problem with other angles, logits, labels or options; the rest stays."""
         points = {name: changes.pop(name, getattr(self, name)) for name in ("angles", "logits", "labels")}
-        return Problem(**points, **{**asdict(self.settings), **changes})
+        return Problem(**points, **{**self.options, **changes})
+
+
+def _check_quadrature(target: Interval | None, at: float | None, settings: Settings) -> None:
+    """Refuse settings that do not fit the target."""
+    if target is None and at is None:
+        raise SettingError(
+            "target", "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin)"
+        )
+    if target is None and settings.background > 0.0:
+        raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
+    if at is None and settings.rule == "gauss" and settings.bins > MOST_GAUSS_BINS:
+        raise SettingError("bins", f"{settings.bins} is out of range: give 1 to {MOST_GAUSS_BINS} for the rule gauss")
 
 
 def _names(labels: Iterable[str]) -> tuple[str, ...]:

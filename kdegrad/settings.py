@@ -15,7 +15,7 @@ test compares them with the rows. The table is read at every start of the comman
 
 import math
 import operator
-from collections.abc import Callable, Mapping, Set
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from dataclasses import dataclass
 from functools import partial
@@ -187,14 +187,29 @@ class Group:
             object.__setattr__(self, row.name, checked(row, getattr(self, row.name)))
 
 
-@dataclass(frozen=True, kw_only=True)
-class Settings(Group):
-    """The options of a problem.
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class TargetOptions(Group):
+    """What the model's density is compared with; `kdegrad.targets` checks the interval.
 
     Attributes
     ----------
     target
         The interval (a, b) that the target density is uniform on, in the unit of the angles.
+    at
+        The single node that replaces the quadrature: the note's "only one of the bins".
+    """
+
+    panel: ClassVar = "Target"
+    target: Annotated[tuple[float, float] | None, Option("LOW HIGH", "The interval [a, b].")] = None
+    at: Annotated[float | None, Option("X", "One bin only, at X.", Range())] = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Settings(Group):
+    """The options of a problem but for its target.
+
+    Attributes
+    ----------
     kernel
         A name or alias of one of the kernels.
     bandwidth
@@ -203,8 +218,6 @@ class Settings(Group):
         Degrees of freedom ν of ``student-t``; nothing else reads it.
     rule, bins
         The quadrature: where its nodes are (``midpoint``, ``gauss`` or ``exact``), and how many.
-    at
-        The single node that replaces the quadrature: the note's "only one of the bins".
     scale
         C, a factor on the kernel.
     background
@@ -221,32 +234,17 @@ class Settings(Group):
     """
 
     panel: ClassVar = "Problem"
-    target: Annotated[tuple[float, float] | None, Option("LOW HIGH", "The interval [a, b].")] = None
     kernel: Annotated[str, Option("NAME", "See kdegrad kernels.", words="kernel.BY_NAME")] = "laplace"
     bandwidth: Annotated[float, Option("H", "Its scale, in the angles' unit.", POSITIVE)] = 1.0
     df: Annotated[float, Option("NU", "Degrees of freedom of student-t.", POSITIVE)] = 3.0
     rule: Annotated[str, Option("NAME", "midpoint, gauss or exact.", RULES)] = "midpoint"
     bins: Annotated[int, Option("B", "How many bins.", Range(1, MOST_BINS))] = 360
-    at: Annotated[float | None, Option("X", "One bin only, at X.", Range())] = None
     scale: Annotated[float, Option("C", "Multiply the kernel by C.", POSITIVE)] = 1.0
     background: Annotated[float, Option("E", "Share of the target's uniform density mixed in.", SHARE)] = 0.0
     circular: Annotated[bool, Option("", "Angles live on a circle.", reported="domain")] = False
     period: Annotated[float | None, Option("P", "The circle's circumference.", POSITIVE)] = None
     unit: Annotated[str, Option("NAME", "degrees, radians or turns: the circle's circumference.", UNITS)] = "degrees"
     sums: Annotated[str, Option("NAME", "How to sum: auto, dense, fast.", SUMS)] = "auto"
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if self.target is None and self.at is None:
-            raise SettingError(
-                "target", "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin)"
-            )
-        if self.target is None and self.background > 0.0:
-            raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
-        if self.rule == "gauss" and self.at is None and self.bins > MOST_GAUSS_BINS:
-            raise SettingError("bins", f"{self.bins} is out of range: give 1 to {MOST_GAUSS_BINS} for the rule gauss")
-        if self.target is not None:
-            object.__setattr__(self, "target", checked_target(self.target, self.circumference))
 
     @property
     def circumference(self) -> float | None:
@@ -368,37 +366,12 @@ class DebugOptions(Group):
 
 
 GROUPS: Final[tuple[type[Group], ...]] = (
-    *(Settings, ReadingOptions, CheckReportOptions, GradientOptions, SweepOptions, DescentOptions, CheckOptions),
-    DebugOptions,
+    *(TargetOptions, Settings, ReadingOptions, CheckReportOptions, GradientOptions),
+    *(SweepOptions, DescentOptions, CheckOptions, DebugOptions),
 )
 
 
-def checked_target(target: Any, circumference: float | None) -> tuple[float, float]:
-    """Return the interval as two floats; refuse any other value, and one that is wider than the circle."""
-    if isinstance(target, (Set, Mapping)):  # which have no order, no values
-        raise SettingError("target", f"{target!r} is not an interval: give two numbers, low and high")
-    try:
-        low, high = (float(edge) if is_real(edge) else math.nan for edge in target)
-    except (TypeError, ValueError):
-        low = high = math.nan
-    if math.isnan(low) or math.isnan(high):
-        raise SettingError("target", f"{target!r} is not an interval: give two numbers, low and high")
-    width = high - low
-    if math.isinf(low) or math.isinf(high):
-        raise SettingError("target", f"[{low:g}, {high:g}] is not finite: give two finite angles")
-    if math.isinf(width):
-        raise SettingError("target", f"[{low:g}, {high:g}] is wider than a float64 can be: narrow it")
-    if low >= high:
-        raise SettingError(
-            "target",
-            f"low {low:g} is not below high {high:g}: give low < high (across the wrap of a circle: 350 370)",
-        )
-    roundings = 2.0 * math.ulp(max(abs(low), abs(high)))  # 512.2 - 152.2 is more than 360 by one
-    if circumference is not None and width > circumference + roundings:
-        raise SettingError(
-            "target", f"[{low:g}, {high:g}] is {width:g} wide, wider than the circle ({circumference:g}): narrow it"
-        )
-    return low, high
+PROBLEM: Final[tuple[Row, ...]] = (*TargetOptions.rows, *Settings.rows)  # the options that make a problem
 
 
 def several(name: str, value: Any) -> tuple[Any, ...]:

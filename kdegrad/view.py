@@ -32,7 +32,7 @@ def target_parts(problem: Problem) -> list[tuple[float, float]]:
         return []
     low, high = problem.target
     period = problem.settings.circumference
-    if period is None or problem.settings.at is None:  # the turn is the one about the target's centre
+    if period is None or problem.at is None:  # the turn is the one about the target's centre
         return [(low, high)]
     start, end = span(problem)
     low = float(problem.domain.unrolled(np.asarray(low), start))

@@ -97,7 +97,7 @@ def _integrals(problem: Problem) -> dict[str, Any]:
     period, h = settings.circumference, mpf(float(settings.bandwidth))
     name = problem.kernel.name
     k = kernel(name, float(settings.bandwidth), period, float(settings.df))
-    low, high = (mpf(float(end)) for end in settings.target)
+    low, high = (mpf(float(end)) for end in problem.interval)
     angles = [float(x) for x in problem.angles]
     weights = softmax(problem.logits)
     share = (1 - mpf(float(settings.background))) * mpf(float(settings.scale))

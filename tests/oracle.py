@@ -381,7 +381,7 @@ def _truth(problem: Problem) -> Truth:
     share = (1 - mpf(float(settings.background))) * mpf(float(settings.scale))
     floor = mpf(0)
     if settings.background:
-        low, high = settings.target
+        low, high = problem.interval
         floor = mpf(float(settings.background)) / (mpf(float(high)) - mpf(float(low)))
     weights = softmax(problem.logits)
     size_of_logs = [_log(s) for s in weights]

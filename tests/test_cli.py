@@ -460,7 +460,7 @@ def test_help_fits_80_columns_and_cuts_nothing(kdegrad, monkeypatch: pytest.Monk
 
 def test_help_begins_with_the_command_s_own_options(kdegrad) -> None:
     headings = re.findall(r"^(\w+):$", kdegrad("sweep", "--help").out, flags=re.MULTILINE)
-    assert headings == ["Arguments", "Sweep", "Problem", "Reading", "Report", "Options"]
+    assert headings == ["Arguments", "Sweep", "Target", "Problem", "Reading", "Report", "Options"]
 
 
 # --- completion ------------------------------------------------------------------------------------------------------

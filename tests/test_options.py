@@ -14,6 +14,7 @@ import kdegrad as kg
 from kdegrad.reports.records import problem_facts
 from kdegrad.settings import (
     GROUPS,
+    PROBLEM,
     CheckOptions,
     DescentOptions,
     GradientOptions,
@@ -21,6 +22,7 @@ from kdegrad.settings import (
     Range,
     Settings,
     SweepOptions,
+    TargetOptions,
 )
 
 P = kg.Problem([-40, 10], target=(-30, 30), bandwidth=10, bins=9)
@@ -66,6 +68,9 @@ def test_tolerance_0_takes_all_steps() -> None:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
+HINTS = get_type_hints(TargetOptions) | get_type_hints(Settings)
+
+
 def keywords(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
     """Return the keywords that a function takes by name alone."""
     parameters = inspect.signature(function).parameters
@@ -77,17 +82,17 @@ def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
     """Names, order, types and defaults; so that `help` and editors show them, and nothing else is taken."""
     written = keywords(function)
     written.pop("copy", None)
-    hints, of_table = get_type_hints(function), get_type_hints(Settings)
+    hints, of_table = get_type_hints(function), HINTS
     assert [(name, hints[name], given.default) for name, given in written.items()] == [
-        (row.name, of_table[row.name], row.default) for row in Settings.rows
+        (row.name, of_table[row.name], row.default) for row in PROBLEM
     ]
     assert inspect.Parameter.VAR_KEYWORD not in {p.kind for p in inspect.signature(function).parameters.values()}
 
 
 def test_load_takes_the_settings_and_none_is_the_file_s() -> None:
-    hints, of_table = get_type_hints(kg.load, localns={"Problem": kg.Problem}), get_type_hints(Settings)
+    hints, of_table = get_type_hints(kg.load, localns={"Problem": kg.Problem}), HINTS
     assert [(name, hints[name], given.default) for name, given in keywords(kg.load).items()] == [
-        (row.name, of_table[row.name] | None, None) for row in Settings.rows
+        (row.name, of_table[row.name] | None, None) for row in PROBLEM
     ]
 
 
@@ -120,7 +125,7 @@ ROWS = [(group, row) for group in GROUPS for row in group.rows]
 
 @pytest.mark.parametrize(("group", "row"), ROWS, ids=lambda part: getattr(part, "name", getattr(part, "panel", "")))
 def test_every_default_is_allowed_and_every_range_is_held(group: type[Group], row: object) -> None:
-    needed = {Settings: {"target": (0, 1)}, SweepOptions: {"over": "scale"}}.get(group, {})
+    needed = {SweepOptions: {"over": "scale"}}.get(group, {})
     assert getattr(group(**needed), row.name) == needed.get(row.name, row.default)
     allowed = row.option.allowed
     wrong: list[object] = []
@@ -141,7 +146,7 @@ def test_every_default_is_allowed_and_every_range_is_held(group: type[Group], ro
 
 
 def test_names_are_taken_in_any_case_and_several_in_the_table_s_order() -> None:
-    assert Settings(target=(0, 1), rule="GAUSS").rule == "gauss"
+    assert Settings(rule="GAUSS").rule == "gauss"
     assert GradientOptions(wrt=("Bandwidth", "logits", "bandwidth")).wrt == ("logits", "bandwidth")
 
 
@@ -156,7 +161,7 @@ def test_a_key_of_a_problem_is_a_row_and_a_flag_is_none(kdegrad, tmp_path: Path)
 
 def test_a_report_names_what_was_computed(kdegrad) -> None:
     facts = problem_facts(P, kg.evaluate(P).rule)
-    assert list(facts) == ["points", *(row.option.reported or row.name for row in Settings.rows)]
+    assert list(facts) == ["points", *(row.option.reported or row.name for row in PROBLEM)]
     assert (facts["domain"], facts["df"], facts["bins"]) == ("line", None, 9)
 
 

@@ -41,7 +41,7 @@ REFUSED = [
     ("target", (5, 5), "low 5 is not below high 5"),
     *[("target", value, "low and high") for value in ((1,), (1, 2, 3), "ab", 7, ("a", 1), (0, math.nan), (0, None))],
     *[("target", value, "finite") for value in ((0, math.inf), (-math.inf, 0))],
-    ("target", (-1.7e308, 1.7e308), "wider than a float64"),
+    ("target", (-1.7e308, 1.7e308), "wider than the range of float64"),
     ("target", (0, TOO_LARGE), "low and high"),
     ("kernel", "gausian", "gaussian"),
     ("kernel", "", "kdegrad kernels"),
@@ -66,43 +66,43 @@ def test_a_setting_out_of_range_is_refused_by_its_name(name, value, words):
 @pytest.mark.parametrize("value", [-2.5, "seven", (3, 1)])
 def test_a_refusal_shows_the_value(value):
     with pytest.raises(SettingError, match=re.escape(repr(value))):
-        Settings(**TARGET, bandwidth=value)
+        Settings(bandwidth=value)
 
 
 def test_settings_that_need_each_other():
     with pytest.raises(SettingError, match="--target LOW HIGH") as caught:
-        Settings()
+        Problem([0.0])
     assert caught.value.name == "target"
     with pytest.raises(SettingError, match="--target") as caught:
-        Settings(at=3.0, background=0.1)
+        Problem([0.0], at=3.0, background=0.1)
     assert caught.value.name == "background"
     with pytest.raises(SettingError, match="wider than the circle"):
-        Settings(target=(0, 361), circular=True)
+        Problem([0.0], target=(0, 361), circular=True)
     with pytest.raises(SettingError, match="wider than the circle"):
-        Settings(target=(0, 7), unit="radians", circular=True)
+        Problem([0.0], target=(0, 7), unit="radians", circular=True)
     with pytest.raises(SettingError, match="wider than the circle"):
-        Settings(target=(0, 7), period=6.9)
+        Problem([0.0], target=(0, 7), period=6.9)
     assert 512.2 - 152.2 > 360.0
-    assert Settings(target=(152.2, 512.2), circular=True).target == (152.2, 512.2)  # a whole turn up to rounding
+    assert Problem([0.0], target=(152.2, 512.2), circular=True).target == (152.2, 512.2)  # a whole turn up to rounding
     with pytest.raises(SettingError, match="1 to 10000 for the rule gauss"):
-        Settings(**TARGET, rule="gauss", bins=10_001)
+        Problem([0.0], **TARGET, rule="gauss", bins=10_001)
     with pytest.raises(SettingError, match="--circular or --period") as caught:
         Problem([0.0], **TARGET, kernel="von-mises")
     assert caught.value.name == "kernel"
     with pytest.raises(SettingError, match="1 to 10000000"):
-        Settings(at=3.0, bins=0)
-    assert Settings(at=3.0, rule="gauss", bins=10_001).rule == "gauss"  # a single node does not use them
+        Problem([0.0], at=3.0, bins=0)
+    assert Problem([0.0], at=3.0, rule="gauss", bins=10_001).settings.rule == "gauss"  # a single node does not use them
 
 
 def test_the_ends_of_the_ranges_are_accepted():
-    assert Settings(target=(0, 360), circular=True).circumference == 360.0
-    assert Settings(target=(350, 370), circular=True).target == (350, 370)
-    assert Settings(target=(-10, 10), circular=True).target == (-10, 10)
-    assert Settings(**TARGET, bins=10_000_000).bins == 10_000_000
-    assert Settings(**TARGET, rule="gauss", bins=10_000).bins == 10_000
+    assert Settings(circular=True).circumference == 360.0
+    assert Problem([0.0], target=(350, 370), circular=True).target == (350, 370)
+    assert Problem([0.0], target=(-10, 10), circular=True).target == (-10, 10)
+    assert Settings(bins=10_000_000).bins == 10_000_000
+    assert Problem([0.0], **TARGET, rule="gauss", bins=10_000).rule.bins == 10_000
     for tiny in (5e-324, 1e308):
-        Settings(**TARGET, bandwidth=tiny, scale=tiny, df=tiny, period=max(tiny, 60.0))
-    Settings(**TARGET, background=math.nextafter(1.0, 0.0))
+        Settings(bandwidth=tiny, scale=tiny, df=tiny, period=max(tiny, 60.0))
+    Settings(background=math.nextafter(1.0, 0.0))
 
 
 POINTS_REFUSED = [
@@ -227,7 +227,7 @@ def test_replace_changes_what_is_named_and_keeps_the_rest():
 
 
 def test_the_defaults():
-    assert dataclasses.asdict(Settings(**TARGET)) == {
+    assert Problem([0.0], **TARGET).options == {
         "target": (-30, 30),
         "kernel": "laplace",
         "bandwidth": 1.0,
@@ -308,7 +308,7 @@ def test_the_euclidean_norm_of_zeros_infinity_and_nan():
 )
 def test_a_value_of_a_wrong_type_is_refused_even_if_it_converts(options):
     with pytest.raises(SettingError) as caught:
-        Settings(**TARGET | options)
+        Problem([0.0], **TARGET | options)
     assert caught.value.name == next(iter(options))
 
 
@@ -316,11 +316,11 @@ def test_settings_do_not_change_with_a_numpy_array():
     """A number given as an array without dimensions is copied."""
     given = {"bandwidth": 10.0, "background": 0.5, "scale": 2.0, "df": 4.0, "at": 3.0, "period": 360.0, "bins": 5}
     arrays = {name: np.array(value) for name, value in given.items()}
-    settings = Settings(**TARGET, **arrays)
+    problem = Problem([0.0], **TARGET, **arrays)
     for array in arrays.values():
         array[...] = -7
-    assert settings == Settings(**TARGET, **given)
-    assert all(type(getattr(settings, name)) is type(value) for name, value in given.items())
+    assert problem.options == Problem([0.0], **TARGET, **given).options
+    assert all(type(problem.options[name]) is type(value) for name, value in given.items())
 
 
 @pytest.mark.parametrize("labels", [5, object()])

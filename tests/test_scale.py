@@ -53,9 +53,9 @@ def test_the_command_prints_the_same_numbers_or_exits_with_3(seed, kdegrad, tmp_
     points = tmp_path / "points.csv"
     points.write_text("angle,logit\n" + "".join(f"{x!r},{z!r}\n" for x, z in rows))
     s = problem.settings
-    options = ["--target", *s.target, "--kernel", s.kernel, "--bandwidth", s.bandwidth, "--df", s.df]
+    options = ["--target", *problem.interval, "--kernel", s.kernel, "--bandwidth", s.bandwidth, "--df", s.df]
     options += ["--scale", s.scale, "--background", s.background, "--sums", s.sums]
-    options += ["--rule", s.rule, "--bins", s.bins] if s.at is None else ["--at", s.at]
+    options += ["--rule", s.rule, "--bins", s.bins] if problem.at is None else ["--at", problem.at]
     options += [] if s.period is None else ["--period", s.period]
     ran = kdegrad("grad", points, *options, "--wrt", ",".join(WRT), "--format", "csv")
     found = evaluate(problem, wrt=WRT)

@@ -24,6 +24,7 @@ from kdegrad.settings import (
     ReportOptions,
     Settings,
     SweepOptions,
+    TargetOptions,
 )
 
 if TYPE_CHECKING:
@@ -35,6 +36,8 @@ EXAMPLE: Final = "two_sided.yaml"
 EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 COMPARED_POINTS: Final = 2_000  # of a problem whose bins are compared with the integral unasked
 PARQUET: Final = ".parquet"
+
+PROBLEM_GROUPS: Final = (TargetOptions, Settings, ReadingOptions)  # of every command that computes
 
 COMMANDS: Final[dict[str, Command]] = {}
 
@@ -49,7 +52,7 @@ def command(name: str, *groups: type[Group], without_input: str = "") -> Callabl
     return register
 
 
-@command("loss", Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+@command("loss", *PROBLEM_GROUPS, ReportOptions, without_input="a packaged example")
 def loss(flags: Flags) -> int:
     """Compute the loss, the cross-entropy of target and density."""
     from kdegrad.objective import evaluate, exact_loss
@@ -60,7 +63,7 @@ def loss(flags: Flags) -> int:
     if report.exact and not as_table:
         raise SettingError("exact", f"is for the table, and not for {_format(report)}: leave it out")
     problem = _load(flags, report)
-    if report.exact and (problem.settings.at is not None or problem.settings.rule == "exact"):
+    if report.exact and (problem.at is not None or problem.settings.rule == "exact"):
         raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out")
     with Progress("summing"):
         evaluation = evaluate(problem, wrt=())
@@ -72,7 +75,7 @@ def loss(flags: Flags) -> int:
     return DONE if evaluation.is_finite else NOT_FINITE
 
 
-@command("grad", GradientOptions, Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+@command("grad", GradientOptions, *PROBLEM_GROUPS, ReportOptions, without_input="a packaged example")
 def grad(flags: Flags) -> int:
     """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
@@ -96,7 +99,15 @@ def grad(flags: Flags) -> int:
     return DONE
 
 
-@command("verify-props", CheckOptions, Settings, ReadingOptions, CheckReportOptions, without_input="all the examples")
+@command(
+    "verify-props",
+    CheckOptions,
+    TargetOptions,
+    Settings,
+    ReadingOptions,
+    CheckReportOptions,
+    without_input="all the examples",
+)
 def verify_props(flags: Flags) -> int:
     """Check the note's claims, and what stands behind them.
 
@@ -132,7 +143,7 @@ def verify_props(flags: Flags) -> int:
     return DONE if passed else PROPERTY_FAILED
 
 
-@command("sweep", SweepOptions, Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+@command("sweep", SweepOptions, *PROBLEM_GROUPS, ReportOptions, without_input="a packaged example")
 def sweep(flags: Flags) -> int:
     """Compute loss and gradient along one parameter.
 
@@ -167,7 +178,15 @@ def sweep(flags: Flags) -> int:
     return DONE
 
 
-@command("descend", DescentOptions, Settings, ReadingOptions, ReportOptions, without_input="a packaged example")
+@command(
+    "descend",
+    DescentOptions,
+    TargetOptions,
+    Settings,
+    ReadingOptions,
+    ReportOptions,
+    without_input="a packaged example",
+)
 def descend(flags: Flags) -> int:
     """Descend along the gradient, and show the course.
 
@@ -278,7 +297,7 @@ def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, qu
     """
     from kdegrad.reading import ColumnNames, problem_of, read
 
-    given = flags.given(Settings)
+    given = flags.given(TargetOptions) | flags.given(Settings)
     if "at" in given and (clash := sorted({"bins", "rule"} & given.keys())):
         raise SettingError("at", f"is one bin: leave out --{' and --'.join(clash)}")
     if given.get("circular") is False and "period" in given:

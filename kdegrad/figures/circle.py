@@ -58,8 +58,8 @@ def _rose(evaluation: Evaluation) -> tuple[Figure, PolarAxes, float]:
         axes.plot(
             arc, np.full_like(arc, 1.0 + height / problem.width), color=PULLED, linestyle="--", label="wanted density"
         )
-    if problem.settings.at is not None:
-        axes.plot([problem.settings.at * turn] * 2, [0.0, EDGE], color=FAINT, linewidth=0.8, label="the one bin")
+    if problem.at is not None:
+        axes.plot([problem.at * turn] * 2, [0.0, EDGE], color=FAINT, linewidth=0.8, label="the one bin")
     axes.plot(np.linspace(0.0, 2.0 * math.pi, 181), np.ones(181), color=FAINT, linewidth=0.7)
     axes.fill_between(places * turn, 1.0, 1.0 + height * density, color=INK, alpha=0.1, linewidth=0)
     unit = problem.settings.unit.removesuffix("s")

@@ -147,9 +147,9 @@ def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
         if problem.target is not None:
             low, high = problem.target
             axes.axvspan(low, high, color=BAND, zorder=0, label=f"target [{low:g}, {high:g}]", linewidth=0)
-        if problem.settings.at is not None:
-            name = f"the bin at {problem.settings.at:g}"
-            axes.axvline(problem.settings.at, color=FAINT, linewidth=0.8, label=name)
+        if problem.at is not None:
+            name = f"the bin at {problem.at:g}"
+            axes.axvline(problem.at, color=FAINT, linewidth=0.8, label=name)
     above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
     above.plot(places, density, color=INK, label="model's density p")
     if problem.target is not None and problem.width is not None:

@@ -114,7 +114,7 @@ class Case:
             f"df {s.df!r}" if "df" in p.kernel.parameters else "",
             "line" if s.circumference is None else f"circle of {s.circumference!r}",
             "no target" if p.target is None else f"target [{p.target.low!r}, {p.target.high!r}]",
-            f"{s.bins} bins by {s.rule}" if s.at is None else f"one bin at {s.at!r}",
+            f"{s.bins} bins by {s.rule}" if p.at is None else f"one bin at {p.at!r}",
             f"scale {s.scale!r}" if s.scale != 1.0 else "",
             f"background {s.background!r}" if s.background else "",
         ]

@@ -30,7 +30,7 @@ def require_target(problem: Problem) -> Interval:
 def over_target(problem: Problem) -> Problem:
     """Return the problem with its bins over the whole target, or raise `Unmet` as `require_target` does."""
     require_target(problem)
-    return problem if problem.settings.at is None else problem.replace(at=None)
+    return problem if problem.at is None else problem.replace(at=None)
 
 
 def target_centre(problem: Problem) -> float:
@@ -68,7 +68,7 @@ def beyond_edge(problem: Problem) -> FloatArray:
 
 def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **changes: Any) -> Problem:
     """Return the problem with every place x (angles, the target's ends, the single node) at factor·x + shift."""
-    at, target = problem.settings.at, problem.target
+    at, target = problem.at, problem.target
     moved = {
         "angles": factor * problem.angles + shift,
         "at": None if at is None else factor * at + shift,

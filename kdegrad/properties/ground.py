@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import asdict
 from itertools import islice
 from typing import Final, final
 
@@ -105,7 +104,7 @@ class Derivative(GeneralProperty):
         by_angles = [derivative(problem, still, v, 0.0) for v in directions]
         yield compared("h ∂L/∂x", directions @ answer.angles, by_angles, slopes_allowed)
         yield compared("∂L/∂log h", answer.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
-        if case.exact and problem.settings.at is None:
+        if case.exact and problem.at is None:
             yield from integral_slopes(problem, ask(problem.replace(rule="exact")))
 
 
@@ -242,6 +241,6 @@ class SumsAgree(GeneralProperty):
             yield rates_compared(f"∂L/∂z / S {by}", answer.per_weight, plain.per_weight, allowed)
             yield compared(f"h ∂L/∂x {by}", answer.angles, plain.angles, slopes_allowed)
             yield compared(f"∂L/∂log h {by}", answer.log_bandwidth, plain.log_bandwidth, slopes_allowed)
-            loss, gradient = loss_and_grad(problem.angles, problem.logits, **asdict(problem.settings))
+            loss, gradient = loss_and_grad(problem.angles, problem.logits, **problem.options)
             yield compared(f"the loss of loss_and_grad {by}", loss, plain.loss, allowed)
             yield compared(f"the gradient of loss_and_grad {by}", gradient, plain.logits, allowed)

@@ -89,7 +89,7 @@ def verify(
     options = CheckOptions(cases=cases, seed=seed, only=several("only", only), tolerance=tolerance)
     properties = chosen(options.only)
     given = {"input": problem} if isinstance(problem, Problem) else problem or {}
-    like = next((p.settings for p in given.values()), Settings(target=(0.0, 1.0)))
+    like = next((p.settings for p in given.values()), Settings())
     drawn = [input_case(p, options.seed, name) for name, p in given.items()]
     drawn += random_cases(like, options.cases, options.seed)
     verdicts: list[Verdict] = []
@@ -203,7 +203,7 @@ def _worst(comparisons: Iterable[Comparison], tolerance: float | None) -> Compar
 def _require_measurable(problem: Problem) -> None:
     """Raise `Unmet` where plain formulas leave the range of float64, or no gradient can be other than 0."""
     settings = problem.settings
-    longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(settings.at or 0.0))
+    longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(problem.at or 0.0))
     widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
     if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):  # squares are formed
         raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of float64 on such lengths")

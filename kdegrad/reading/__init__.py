@@ -85,12 +85,12 @@ def load(
     path: str | os.PathLike[str],
     *,
     target: tuple[float, float] | None = None,
+    at: float | None = None,
     kernel: str | None = None,
     bandwidth: float | None = None,
     df: float | None = None,
     rule: str | None = None,
     bins: int | None = None,
-    at: float | None = None,
     scale: float | None = None,
     background: float | None = None,
     circular: bool | None = None,
@@ -104,7 +104,7 @@ def load(
     ----------
     path
         As for `read`.
-    target, kernel, bandwidth, df, rule, bins, at, scale, background, circular, period, unit, sums
+    target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
         The options, see `kdegrad.Settings`; those that are given override the file's.
 
     Raises

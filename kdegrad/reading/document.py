@@ -13,14 +13,14 @@ from kdegrad.grammar import number
 from kdegrad.reading import delimited, files
 from kdegrad.reading.points import ROLES, Cells, ColumnNames, Faults, Source, place
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
-from kdegrad.settings import GROUPS, ReadingOptions, Settings
+from kdegrad.settings import GROUPS, PROBLEM, ReadingOptions
 from kdegrad.text import nearest, shown
 
 _POINTS_FORMATS: Final = (
     "a list such as [{angle: 50, logit: 0.4}], lists {angle: [..], logit: [..]}, or the name of a .csv or .tsv"
 )
 _KERNEL_REMEDY: Final = "write a name, or {name: student-t, bandwidth: 8, df: 4}"
-_SETTINGS: Final = {row.spelled: row.reads for row in Settings.rows}
+_SETTINGS: Final = {row.spelled: row.reads for row in PROBLEM}
 _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     **_SETTINGS,
     **{row.spelled: row.reads for row in ReadingOptions.rows if row.option.key},

@@ -19,7 +19,7 @@ from kdegrad.kernel import KERNELS
 from kdegrad.objective import Evaluation, nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
-from kdegrad.settings import Settings
+from kdegrad.settings import PROBLEM
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
@@ -174,7 +174,7 @@ def _blocks_of_bins(evaluation: Evaluation) -> Iterator[tuple[Column, ...]]:
 
 def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
     """Return what was computed: the field ``problem``."""
-    settings = problem.settings
+    settings, options = problem.settings, problem.options
     found = {  # what was computed, where that is more than what was asked for
         "target": None if problem.target is None else list(problem.target),
         "kernel": problem.kernel.name,
@@ -185,8 +185,9 @@ def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
         "period": settings.circumference,
     }
     facts: dict[str, Any] = {"points": len(problem.angles)}
-    for row in Settings.rows:
-        facts[row.option.reported or row.name] = found.get(row.name, getattr(settings, row.name))
+    for row in PROBLEM:
+        asked = options[row.name]
+        facts[row.option.reported or row.name] = found.get(row.name, asked)
     return facts
 
 

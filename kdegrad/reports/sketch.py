@@ -114,15 +114,15 @@ def _axis(problem: Problem, cells: _Cells, look: Look) -> tuple[str, str]:
     for part in target_parts(problem):
         first, last = (cells.of(edge) for edge in part)
         axis[first : last + 1] = thick * (last + 1 - first)
-    if problem.settings.at is not None:
-        axis[cells.of(problem.settings.at)] = mark
+    if problem.at is not None:
+        axis[cells.of(problem.at)] = mark
     return "".join(axis), "bright_blue"
 
 
 def _ticks(problem: Problem, cells: _Cells) -> str:
     """Return the numbers below the axis: the target's edges, then the ends, where there is room."""
     middle = [edge for part in target_parts(problem) for edge in part]
-    middle += [] if problem.settings.at is None else [problem.settings.at]
+    middle += [] if problem.at is None else [problem.at]
     if problem.settings.circumference is None:
         ends: Sequence[float] = (float(problem.angles.min()), float(problem.angles.max()))
     else:
