@@ -117,11 +117,6 @@ class Problem:
         return self.target
 
     @property
-    def width(self) -> float | None:
-        """The target's width b - a."""
-        return None if self.target is None else self.target.width
-
-    @property
     def centre(self) -> float:
         """The single node where there is one, else the middle of the target."""
         return self.interval.centre if self.at is None else self.at

@@ -192,7 +192,7 @@ def test_the_angle_gradients_sum_to_the_rise_of_log_p(label):
     problem = evaluation.problem
     low, high = problem.target
     ends = [kg.evaluate(problem.replace(at=end), wrt=()).loss for end in (low, high)]
-    expected = (ends[0] - ends[1]) / problem.width
+    expected = (ends[0] - ends[1]) / problem.interval.width
     size = max(1.0, np.abs(evaluation.gradients.angles).max())
     allowance = LOSS + ROUNDINGS * EPS * np.abs(evaluation.diagnostics.log_density).max()
     assert abs(evaluation.gradients.angles.sum() - expected) <= allowance * size

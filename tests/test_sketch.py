@@ -107,7 +107,7 @@ def test_the_target_is_shown_in_the_turn_about_a_node(at: float, target: tuple[f
     parts = target_parts(problem)
     assert all(low <= first < last <= high for first, last in parts)
     np.testing.assert_array_equal(np.any([(places >= a) & (places <= b) for a, b in parts], axis=0), within)
-    assert (density(problem, places) >= 0.9 / problem.width).tolist() == within.tolist()
+    assert (density(problem, places) >= 0.9 / problem.interval.width).tolist() == within.tolist()
     drawn, _ = curve(problem, 100)
     assert drawn.min() >= low
     assert drawn.max() <= high

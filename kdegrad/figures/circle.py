@@ -49,14 +49,18 @@ def _rose(evaluation: Evaluation) -> tuple[Figure, PolarAxes, float]:
     axes = drawing.add_subplot(projection="polar")
     assert isinstance(axes, PolarAxes)
     places, density = curve(problem, 541)
-    peak = max(float(density.max()), 1.0 / (problem.width or np.inf))
+    peak = max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0)
     height = OUTER / peak if peak > 0.0 else 0.0
-    if problem.target is not None and problem.width is not None:
+    if problem.target is not None:
         low, high = problem.target
         arc = np.linspace(low, high, 91) * turn
         axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=f"target [{low:g}, {high:g}]")
         axes.plot(
-            arc, np.full_like(arc, 1.0 + height / problem.width), color=PULLED, linestyle="--", label="wanted density"
+            arc,
+            np.full_like(arc, 1.0 + height / problem.target.width),
+            color=PULLED,
+            linestyle="--",
+            label="wanted density",
         )
     if problem.at is not None:
         axes.plot([problem.at * turn] * 2, [0.0, EDGE], color=FAINT, linewidth=0.8, label="the one bin")

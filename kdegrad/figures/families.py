@@ -41,7 +41,7 @@ Panel = tuple[str, Callable[[SweepStep], Sequence[float | None]]]
 
 def sweep(family: Sweep, *, log: bool) -> Figure:
     """Draw how far the model is from the target, the size of the gradient, and its extremes for a point's weight."""
-    no_target = family.problem.width is None
+    no_target = family.problem.target is None
     panels: list[Panel] = [
         ("loss (nats)" if no_target else "KL (nats)", lambda step: [step.loss if no_target else step.kl]),
         ("size of the gradient\nΣ |∂L/∂z|", lambda step: [step.l1]),

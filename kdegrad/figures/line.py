@@ -152,12 +152,12 @@ def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
             axes.axvline(problem.at, color=FAINT, linewidth=0.8, label=name)
     above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
     above.plot(places, density, color=INK, label="model's density p")
-    if problem.target is not None and problem.width is not None:
-        above.hlines(1.0 / problem.width, *problem.target, color=PULLED, linestyle="--", label="wanted density")
+    if problem.target is not None:
+        above.hlines(1.0 / problem.target.width, *problem.target, color=PULLED, linestyle="--", label="wanted density")
     uncovered = evaluation.diagnostics.uncovered
     if len(uncovered):
         above.plot(uncovered, np.zeros_like(uncovered), "|", color=PUSHED, label="bins where p is 0", clip_on=False)
-    above.set_ylim(0.0, 1.08 * max(float(density.max()), 1.0 / (problem.width or np.inf)) or 1.0)
+    above.set_ylim(0.0, 1.08 * max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0) or 1.0)
     above.set_xlim(*span(problem))
     above.set_ylabel(f"density (per {problem.settings.unit.removesuffix('s')})")
     above.set_title(title_of(evaluation))
