@@ -20,7 +20,7 @@ from kdegrad.output import Look
 from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.records import Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import Column, bars, cell, fitted, label_column, printed, words
+from kdegrad.reports.tables import Column, bars, cell, fitted, label_column, paragraph, printed, words
 from kdegrad.text import five_digits
 
 if TYPE_CHECKING:
@@ -62,10 +62,9 @@ def _loss(record: Record, look: Look) -> Iterator[str]:
     if record.integral is not None:
         off = record.facts["loss"] - record.integral
         nodes = "nodes" if rule == "gauss" else "bins"
-        said = f"the integral is {record.integral:.12g}: these {nodes} are off by {off:.2g}"
-        yield from printed(look, Text(said, style="dim"))
+        yield from paragraph(look, f"the integral is {record.integral:.12g}: these {nodes} are off by {off:.2g}", "dim")
     elif error is not None:
-        yield from printed(look, Text(f"the integral, to about {error:.1g}", style="dim"))
+        yield from paragraph(look, f"the integral, to about {error:.1g}", "dim")
     yield from sketch(record.result, look)
 
 
@@ -76,10 +75,10 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     yield from sketch(evaluation, look)
     summary = {"sum": record.facts["sum"], **record.facts["norms"]}
     numbers = "   ".join(f"{name} {five_digits(value)}" for name, value in summary.items())
-    yield from printed(look, Text(f"gradient   {numbers}"))
+    yield from paragraph(look, f"gradient   {numbers}")
     if "gradient_log_bandwidth" in record.facts:
         slope = five_digits(record.facts["gradient_log_bandwidth"])
-        yield from printed(look, Text(f"gradient of log h   {slope}"))
+        yield from paragraph(look, f"gradient of log h   {slope}")
     count = len(evaluation.weights)
     top = ROWS_SHOWN if record.top is None and count > ROWS_SHOWN else record.top
     values = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
@@ -93,8 +92,7 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     ]
     yield from fitted(look, [*columns, bars(values["gradient"], look, evaluation.weights, 2)])
     if top is not None and top < count:
-        said = f"the {top} largest of {count} points (--top {count} shows all)"
-        yield from printed(look, Text(said, style="dim"))
+        yield from paragraph(look, f"the {top} largest of {count} points (--top {count} shows all)", "dim")
 
 
 def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
@@ -109,8 +107,7 @@ def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
     yield from fitted(look, [*shown, bars(columns["gradient"], look, evaluation.weights, 4)])
     total = len(evaluation.weights) * record.facts["problem"]["bins"]
     if total > ROWS_SHOWN:
-        said = f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)"
-        yield from printed(look, Text(said, style="dim"))
+        yield from paragraph(look, f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", "dim")
 
 
 def _sweep(record: Record, look: Look) -> Iterator[str]:
@@ -141,8 +138,7 @@ def _sweep(record: Record, look: Look) -> Iterator[str]:
         for name, (title, dispensable) in shown.items()
     ]
     yield from fitted(look, columns)
-    note = "only pushed down: the weight of the points that no bin pulls up"
-    yield from printed(look, words(look, note, "dim"))
+    yield from paragraph(look, "only pushed down: the weight of the points that no bin pulls up", "dim")
 
 
 def _descent(record: Record, look: Look) -> Iterator[str]:
@@ -180,17 +176,18 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
         if not unknown.get(name)
     ]
     yield from fitted(look, columns, elsewhere="--format json")
-    yield from printed(look, Text(facts["stopped"]))
+    yield from paragraph(look, facts["stopped"])
     if facts["gap"] is not None:
         bound = five_digits(facts["gap"])
-        said = f"the loss is at most {bound} above the least that any weights of these points can reach"
-        yield from printed(look, Text(said))
+        yield from paragraph(
+            look, f"the loss is at most {bound} above the least that any weights of these points can reach"
+        )
     if facts["rises"]:
-        yield from printed(look, Text(f"the loss rose in {facts['rises']} of these steps: try a smaller --rate"))
+        yield from paragraph(look, f"the loss rose in {facts['rises']} of these steps: try a smaller --rate")
     yield from fitted(look, _end_columns(done), elsewhere="")
     count = len(done.end.weights)
     if count > ROWS_SHOWN:
-        yield from printed(look, Text(f"the {ROWS_SHOWN} heaviest of {count} points (--format csv has all)", "dim"))
+        yield from paragraph(look, f"the {ROWS_SHOWN} heaviest of {count} points (--format csv has all)", "dim")
 
 
 def _end_columns(done: Descent) -> list[Column]:
@@ -224,15 +221,15 @@ def _kernels(record: Record, look: Look) -> Iterator[str]:
     ]
     yield from fitted(look, columns)
     symbols = "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
-    yield from printed(look, words(look, symbols, "dim"))
+    yield from paragraph(look, symbols, "dim")
     everywhere = set.intersection(*map(set, rows["claims"]))
     claims = dict.fromkeys(claim for claims in rows["claims"] for claim in claims)
     said = ", ".join(claim for claim in claims if claim in everywhere)
-    yield from printed(look, Text(f"claims of the note that hold for every kernel: {said}"))
+    yield from paragraph(look, f"claims of the note that hold for every kernel: {said}")
     for claim in claims:
         if claim not in everywhere:
             kept = [name for name, hold in zip(rows["name"], rows["claims"], strict=True) if claim in hold]
-            yield from printed(look, Text(f"{claim} holds for {', '.join(kept)}"))
+            yield from paragraph(look, f"{claim} holds for {', '.join(kept)}")
 
 
 def _columns_of(table: Table) -> dict[str, Any]:
@@ -296,7 +293,7 @@ def _headline(record: Record, look: Look) -> Iterator[str]:
     by = "" if sums == "dense" else f" · sums by {sums}"
     yield from _framed(look, large, _described(facts["problem"]) + by)
     if not evaluation.is_finite:
-        yield from printed(look, Text(not_finite(evaluation), style="bold"))
+        yield from paragraph(look, not_finite(evaluation), "bold")
 
 
 def _framed(look: Look, large: Text, small: str) -> Iterator[str]:

@@ -12,7 +12,7 @@ from rich.text import Text
 from kdegrad.kernel import KERNELS
 from kdegrad.output import Look
 from kdegrad.reports.records import counts, summary
-from kdegrad.reports.tables import Column, fitted, printed, words
+from kdegrad.reports.tables import Column, fitted, paragraph, printed, words
 from kdegrad.text import five_digits, safe_text
 
 if TYPE_CHECKING:
@@ -56,10 +56,6 @@ class Row:
         ]
         return f"{max(measured, key=lambda found: found[:2])[2]:.1e}" if measured else "-"
 
-    def count(self, verdict: str) -> int:
-        """Return how many cases have this verdict."""
-        return sum(check.verdict == verdict for check in self.checks)
-
 
 def checks_text(checks: Sequence[Verdict], properties: Sequence[Property], look: Look) -> Iterator[str]:
     """Yield a table for each family, the failures in full, the reason why one was never checked, and the summary."""
@@ -68,17 +64,17 @@ def checks_text(checks: Sequence[Verdict], properties: Sequence[Property], look:
     for family, title in TITLES.items():
         rows = [row for row in everything if row.of.family == family]
         if rows:
-            yield from printed(look, Text(title, style="bold"))
+            yield from paragraph(look, title, "bold")
             yield from fitted(look, _columns(rows, look))
     for row in everything:
         if row.verdict == "skip":
             reason, _ = Counter(check.reason for check in row.checks).most_common(1)[0]
-            yield from printed(look, words(look, f"{row.of.id} was never checked: {reason}", "dim"))
+            yield from paragraph(look, f"{row.of.id} was never checked: {reason}", "dim")
     yield from _failures(checks, look)
     style = STYLES["fail"] if counts(checks)["failed"] or not counts(checks)["passed"] else STYLES["pass"]
-    yield from printed(look, Text(summary(checks), style=style))
+    yield from paragraph(look, summary(checks), style)
     if look.width < WIDE:
-        yield from printed(look, Text("the statements in full: kdegrad verify-props --list", style="dim"))
+        yield from paragraph(look, "the statements in full: kdegrad verify-props --list", "dim")
 
 
 def _columns(rows: Sequence[Row], look: Look) -> list[Column]:
@@ -89,7 +85,7 @@ def _columns(rows: Sequence[Row], look: Look) -> list[Column]:
         "observed": ([row.distinct("observed") for row in rows], 3),
         "worst\nresidual": ([row.worst("residual") for row in rows], 1),
         "tolerance": ([row.worst("tolerance") for row in rows], 5),
-        "pass/\nskip": ([f"{row.count('pass')}/{row.count('skip')}" for row in rows], 2),
+        "pass/\nskip": ([f"{n['passed']}/{n['skipped']}" for n in (counts(row.checks) for row in rows)], 2),
     }
     if look.width < WIDE:
         del cells["statement"]
@@ -111,13 +107,13 @@ def _failures(checks: Sequence[Verdict], look: Look) -> Iterator[str]:
     for check in failed[:FAILURES_SHOWN]:
         case = f"{check.property}, case {safe_text(check.case)}"
         yield from printed(look, Text("FAILED ", style=STYLES["fail"]).append(case, style="not dim"))
-        yield from printed(look, words(look, f"  {safe_text(check.reason)}"))
+        yield from paragraph(look, f"  {safe_text(check.reason)}")
         if check.residual is not None and check.tolerance is not None:
-            numbers = f"  residual {five_digits(check.residual)}, tolerance {five_digits(check.tolerance)}"
-            yield from printed(look, Text(numbers))
-        yield from printed(look, words(look, f"  {safe_text(check.reproduce)}", "dim"))
+            residual, tolerance = five_digits(check.residual), five_digits(check.tolerance)
+            yield from paragraph(look, f"  residual {residual}, tolerance {tolerance}")
+        yield from paragraph(look, f"  {safe_text(check.reproduce)}", "dim")
     if len(failed) > FAILURES_SHOWN:
-        yield from printed(look, Text(f"... and {len(failed) - FAILURES_SHOWN} more failures (--format csv has all)"))
+        yield from paragraph(look, f"... and {len(failed) - FAILURES_SHOWN} more failures (--format csv has all)")
 
 
 def properties_text(properties: Sequence[Property], look: Look) -> Iterator[str]:
@@ -125,10 +121,10 @@ def properties_text(properties: Sequence[Property], look: Look) -> Iterator[str]
     for property_ in properties:
         title = Text(property_.id, style="bold").append(f"  {TITLES[property_.family]}", style="dim not bold")
         yield from printed(look, title)
-        yield from printed(look, words(look, f"  {property_.statement}."))
-        yield from printed(look, words(look, f"  Needs {property_.precondition}.", "dim"))
+        yield from paragraph(look, f"  {property_.statement}.")
+        yield from paragraph(look, f"  Needs {property_.precondition}.", "dim")
         for expectation, kernels in _kernels_by_expectation(property_).items():
-            yield from printed(look, words(look, f"  {expectation}: {kernels}"))
+            yield from paragraph(look, f"  {expectation}: {kernels}")
         yield "\n"
 
 

@@ -105,8 +105,7 @@ def fitted(look: Look, columns: list[Column], elsewhere: str = "--format csv") -
     names = [c.name or c.title.replace("\n", " ") for c in columns if c.title not in titles]
     if names:
         remedy = f"widen the terminal, or {elsewhere}" if elsewhere else "widen the terminal"
-        note = f"not shown at {look.width} columns: {', '.join(names)} ({remedy})"
-        yield from printed(look, Text(note, style="dim"))
+        yield from paragraph(look, f"not shown at {look.width} columns: {', '.join(names)} ({remedy})", "dim")
 
 
 def _width(look: Look, columns: Sequence[Column]) -> int:
@@ -137,6 +136,11 @@ def _table(look: Look, columns: Sequence[Column]) -> Table:
 def words(look: Look, text: str, style: str = "") -> Text:
     """Return text in the symbols that the place can show."""
     return Text(text if look.unicode else text.translate(ASCII_WORDS), style)
+
+
+def paragraph(look: Look, text: str, style: str = "") -> Iterator[str]:
+    """Yield text, folded at the width that there is."""
+    return printed(look, words(look, text, style))
 
 
 def printed(look: Look, item: RenderableType) -> Iterator[str]:
