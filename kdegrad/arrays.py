@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from typing import Any
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -68,3 +68,22 @@ def euclidean_norm(values: FloatArray) -> float:
 def largest_first(values: FloatArray, count: int) -> Any:
     """Return the indices of the `count` largest absolute values, the largest first, ties in their order."""
     return np.argsort(-np.abs(values), kind="stable")[:count]
+
+
+_SHORT: Final = 512  # terms of a running total that needs no rows
+
+
+def running_total(terms: FloatArray) -> FloatArray:
+    """Return running totals along the last axis; long ones in rows of √n, so that the error is of √n roundings."""
+    count = terms.shape[-1]
+    if count <= _SHORT:
+        return np.cumsum(terms, axis=-1)
+    columns = math.isqrt(count)
+    whole = count - count % columns
+    totals = np.empty_like(terms)
+    rows = np.cumsum(terms[..., :whole].reshape(*terms.shape[:-1], -1, columns), axis=-1)
+    rows[..., 1:, :] += np.cumsum(rows[..., :-1, -1:], axis=-2)
+    totals[..., :whole] = rows.reshape(*terms.shape[:-1], whole)
+    np.cumsum(terms[..., whole:], axis=-1, out=totals[..., whole:])
+    totals[..., whole:] += totals[..., whole - 1 : whole]
+    return totals

@@ -3,7 +3,7 @@
 With S_j the softmax of the logits, t_m, w_m the quadrature and p̃(x) = (1-E) C Σ_j S_j K_h(x ⊖ x_j) + E/(b-a),
 
     L          = -Σ_m w_m log p̃(t_m)
-    R_i        = S_i (1-E) C Σ_m (w_m/p̃_m) K_h(t_m ⊖ x_i)
+    R_i        = Σ_m w_m r_i(t_m),  r_i = (1-E) C S_i K_h/p̃
     ∂L/∂z_i    = S_i Σ_j R_j - R_i
     ∂L/∂x_i    = S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂d (t_m ⊖ x_i)
     ∂L/∂log h  = -Σ_i S_i (1-E) C Σ_m (w_m/p̃_m) ∂K_h/∂log h (t_m ⊖ x_i)
@@ -30,7 +30,7 @@ from kdegrad.mixture import kernel_sums, log_mixture, log_share
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import WRT, GradientOptions, several
-from kdegrad.sums import KernelSums
+from kdegrad.sums import Density, KernelSums
 
 NOTICEABLE: Final = 1e-6  # of a lost share: beyond it rounding dominates a gradient
 
@@ -172,10 +172,11 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     """
     wrt = GradientOptions(wrt=several("wrt", wrt)).wrt
     rule, error = _quadrature(problem)
-    sums, log_density, loss = _forward(problem, rule)
+    sums, density, loss = _forward(problem, rule)
+    log_density = log_mixture(problem, density.log)
     gradients = None
     if wrt and math.isfinite(loss):
-        gradients = _gradients(problem, rule, sums, log_density, wrt)
+        gradients = _gradients(problem, rule, sums, density, wrt)
     elif wrt:
         undefined = np.full(len(problem.angles), np.nan)
         gradients = Gradients(
@@ -228,27 +229,28 @@ def _quadrature(problem: Problem) -> tuple[Rule, float | None]:
     return exact_rule(problem)
 
 
-def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, FloatArray, float]:
-    """Return the sums, log p̃ at the nodes, and the loss."""
+def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, Density, float]:
+    """Return the sums, the density p at the nodes, and the loss."""
     sums = kernel_sums(problem, rule.nodes)
-    log_density = log_mixture(problem, sums.at_nodes(problem.log_weights))
-    return sums, log_density, -float((rule.weights * log_density).sum())  # not @, for which BLAS starts its threads
+    density = sums.density(problem.log_weights)
+    # the mean is not formed by @, for which BLAS starts its threads
+    return sums, density, -float((rule.weights * log_mixture(problem, density.log)).sum())
 
 
-def _log_node_weights(problem: Problem, rule: Rule, log_density: FloatArray) -> FloatArray:
-    """Return log((1-E) C w_m/p̃_m), shape (B,): the weight of a node's kernel in the gradients."""
-    logs: FloatArray = np.log(rule.weights)
-    logs -= log_density
-    logs += log_share(problem)
-    return logs
+def _node_shares(problem: Problem, rule: Rule, density: Density) -> FloatArray:
+    """Return w_m (1-E) C p_m/p̃_m, shape (B,): what all points together have in the mixture at a node."""
+    if problem.settings.background == 0.0:
+        return rule.weights
+    log_model = density.log + log_share(problem)
+    shares: FloatArray = rule.weights * np.exp(log_model - log_mixture(problem, density.log))
+    return shares
 
 
-def _gradients(
-    problem: Problem, rule: Rule, sums: KernelSums, log_density: FloatArray, wrt: Collection[str]
-) -> Gradients:
+def _gradients(problem: Problem, rule: Rule, sums: KernelSums, density: Density, wrt: Collection[str]) -> Gradients:
     """Return the gradients that are asked for."""
-    log_node_weights = _log_node_weights(problem, rule, log_density)
-    responsibilities, ratios = sums.shares(problem.log_weights, log_node_weights)
+    responsibilities, ratios = density.shares(_node_shares(problem, rule, density))
+    log_density = log_mixture(problem, density.log)
+    log_node_weights = np.log(rule.weights) - log_density + log_share(problem)  # log((1-E) C w_m/p̃_m)
     per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
@@ -372,12 +374,10 @@ def loss_and_grad(
         at=at, scale=scale, background=background, circular=circular, period=period, unit=unit, sums=sums,
     )  # fmt: skip
     nodes = nodes_of(problem)
-    summation, log_density, loss = _forward(problem, nodes)
+    _, density, loss = _forward(problem, nodes)
     if not math.isfinite(loss):
         return loss, np.full(len(problem.angles), np.nan)
-    log_node_weights = _log_node_weights(problem, nodes, log_density)
+    node_shares = _node_shares(problem, nodes, density)
     if problem.settings.background == 0.0:  # one array of N is all it takes
-        return loss, summation.excess(problem.log_weights, log_node_weights)
-    return loss, _logit_gradient(
-        problem, np.exp(problem.log_weights), summation.shares(problem.log_weights, log_node_weights).shares
-    )
+        return loss, density.excess(node_shares)
+    return loss, _logit_gradient(problem, np.exp(problem.log_weights), density.shares(node_shares).shares)

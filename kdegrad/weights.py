@@ -9,16 +9,19 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray
 
-_CHUNK: Final = 32_768  # numbers at a time: their exponentials stay in the cache
+_CHUNK: Final = 16_384  # numbers at a time: their exponentials stay in the cache
+_MODERATE: Final = 8.0  # of a largest logit: an ε of it, in all logarithms alike, does no harm
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j, shape (N,), for logits (N,), the largest of which is finite; -inf where the logit is -inf."""
     peak = float(logits.max())
-    with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
-        logs: FloatArray = logits - peak
-    parts = (np.exp(logs[start : start + _CHUNK]).sum() for start in range(0, len(logs), _CHUNK))
-    logs -= math.log(math.fsum(parts))
+    if abs(peak) > _MODERATE:
+        with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
+            logits = logits - peak
+    work = np.empty(min(len(logits), _CHUNK))
+    parts = (logits[start : start + _CHUNK] for start in range(0, len(logits), _CHUNK))
+    logs: FloatArray = logits - math.log(math.fsum(float(np.exp(part, out=work[: len(part)]).sum()) for part in parts))
     return logs
 
 

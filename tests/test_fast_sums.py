@@ -21,10 +21,8 @@ from hypothesis import strategies as st
 
 import kdegrad
 import kdegrad.sums.chebyshev
-import kdegrad.sums.decay
-import kdegrad.sums.narrow
-import kdegrad.sums.placement
-import kdegrad.sums.scan
+import kdegrad.sums.decays
+import kdegrad.sums.exponential
 from kdegrad import Problem
 from kdegrad.domain import Circle, Line
 from kdegrad.kernel import KERNELS, Kernel, make_kernel
@@ -32,12 +30,7 @@ from kdegrad.logs import cut_exp, log_sum
 from kdegrad.objective import evaluate
 from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.sums import DenseSums, KernelSums, make_sums
-from kdegrad.sums.decay import DecayingSums, running_total
 from kdegrad.sums.locate import Breakpoints
-from kdegrad.sums.narrow import NarrowLine, are_moderate
-from kdegrad.sums.placement import Placement
-from kdegrad.sums.reach import LineReach
-from kdegrad.sums.scan import ScanSums
 from kdegrad.weights import log_softmax
 
 EPS = np.finfo(np.float64).eps
@@ -155,31 +148,40 @@ class Reference:
         with np.errstate(over="ignore"):
             wanted = np.exp(self.case.log_weights + self.log_ratio)
             ratios = np.exp(self.log_ratio)
-        got = sums.shares(self.case.log_weights, self.pulls)
+        density = sums.density(self.case.log_weights)
+        node_shares = np.where(np.isfinite(self.log_p), self.case.node_weights, 0.0)
+        got = density.shares(node_shares)
         allowance = self.ratio_allowance + self._share(np.abs(np.where(wanted > 0.0, self.case.log_weights, 0.0)))
         assert (np.abs(got.shares - wanted) <= allowance * wanted + 1e-300).all()
-        excess = sums.excess(self.case.log_weights, self.pulls)
-        np.testing.assert_array_equal(excess, np.exp(self.case.log_weights) - got.shares)
+        np.testing.assert_array_equal(density.excess(node_shares), np.exp(self.case.log_weights) - got.shares)
         assert np.array_equal(np.isfinite(got.ratios), np.isfinite(ratios))
         finite = np.isfinite(ratios)
         assert (
             np.abs(got.ratios[finite] - ratios[finite]) <= self.ratio_allowance[finite] * ratios[finite] + 1e-300
         ).all()
+        if sums.name == "scan":
+            assert got.shares.sum() == pytest.approx(node_shares.sum(), rel=ABSOLUTE)
 
     def check_steep_pulls(self, sums: KernelSums) -> None:
-        """Check what hardly a density would give: pulls from e^-1000 to e^750."""
+        """Check what hardly a density would give: pulls from e^-1000 to e^750, shares of nodes from e^-200 to 1."""
         pulls = np.linspace(-1000.0, 750.0, len(self.case.nodes))
-        weights = self.case.log_weights
-        wanted, got = self.dense.shares(weights, pulls), sums.shares(weights, pulls)
-        size = (
-            np.abs(pulls).max()
-            + np.max(self.size)
-            + np.abs(self.case.log_weights[self.case.log_weights > -np.inf]).max()
+        log_weights = self.case.log_weights
+        size = np.abs(pulls).max() + np.max(self.size) + np.abs(log_weights[log_weights > -np.inf]).max()
+        wanted, got = self.dense.at_points(pulls), sums.at_points(pulls)
+        assert np.array_equal(np.isneginf(got), np.isneginf(wanted))
+        reached = np.isfinite(wanted)
+        assert (np.abs(got[reached] - wanted[reached]) <= self._share(size + np.abs(wanted[reached]))).all(), (
+            "steep pulls"
         )
-        for some, others in zip(got, wanted, strict=True):
+        node_shares = np.where(np.isfinite(self.log_p), np.exp(np.linspace(-200.0, 0.0, len(pulls))), 0.0)
+        for some, others in zip(
+            sums.density(log_weights).shares(node_shares),
+            self.dense.density(log_weights).shares(node_shares),
+            strict=True,
+        ):
             assert np.array_equal(np.isfinite(some), np.isfinite(others))
             some, others = some[np.isfinite(some)], others[np.isfinite(others)]
-            assert (np.abs(some - others) <= self._share(size) * others + 1e-290).all(), "steep pulls"
+            assert (np.abs(some - others) <= self._share(size) * others + 1e-290).all(), "steep shares"
 
     def check_derivative(self, what, got, wanted, per_pair: np.ndarray) -> None:
         """Check a sum of derivatives against the sum of its terms' absolute values, in units of Σ q K."""
@@ -317,7 +319,8 @@ def test_long_scans_keep_their_digits():
     rng = np.random.default_rng(5)
     points, z = rng.uniform(-40, 40, 50), rng.normal(size=50)
     problem = Problem(points, z, target=(-30, 30), bandwidth=25.0, bins=1_000_000)
-    sums = ScanSums(problem.kernel, problem.angles, problem.rule.nodes)
+    sums = fast_sums(problem.kernel, problem.angles, problem.rule.nodes)
+    assert sums.name == "scan"
     some = np.arange(0, 1_000_000, 9973)
     dense = DenseSums(problem.kernel, problem.angles, problem.rule.nodes[some])
     assert np.abs(sums.at_nodes(problem.log_weights)[some] - dense.at_nodes(problem.log_weights)).max() < 2e-14
@@ -382,9 +385,8 @@ def test_the_report_says_which_scheme_was_used():
     assert evaluate(Problem(x, target=(-30, 30), kernel="gaussian", sums="fast")).diagnostics.sums == "cells"
 
 
-@pytest.mark.parametrize("options", [{"bandwidth": 1e-310}, {"bandwidth": 0.05, "circular": True}])
-def test_fast_falls_back_on_pairs_where_rounding_would_show(options):
-    assert evaluate(Problem([1.0, 1.0], at=1.0, sums="fast", **options)).diagnostics.sums == "dense"
+def test_fast_falls_back_on_pairs_where_lengths_in_bandwidths_are_no_float64():
+    assert evaluate(Problem([1.0, 1.0], at=1.0, sums="fast", bandwidth=1e-310)).diagnostics.sums == "dense"
 
 
 @pytest.mark.parametrize("name", ["laplace", "wrapped-laplace"])
@@ -414,6 +416,134 @@ def test_a_density_of_zero_stays_zero(period):
     assert result.loss == math.inf
     inside = np.abs(problem.rule.nodes) < 15.0
     assert np.array_equal(result.diagnostics.uncovered, problem.rule.nodes[inside])
+
+
+# --- far out, on kinks, at antipodes
+
+LAPLACES = [("laplace", None), ("laplace", 360.0), ("wrapped-laplace", 360.0)]
+every_laplace = pytest.mark.parametrize(("name", "period"), LAPLACES, ids=["line", "shorter way", "all turns"])
+
+
+@every_laplace
+@settings(max_examples=60, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+@given(
+    seed=st.integers(0, 2**32 - 1),
+    count=st.sampled_from([1, 2, 17, 300]),
+    log_bandwidth=st.floats(-12.0, 12.0),
+    distance=st.sampled_from([0.0, 1.0, 1e3, 1e6, 1e12]),
+    steepness=st.sampled_from([0.0, 1.0, 1e4, 1e8]),
+    bins=st.sampled_from([1, 2, 33, 100]),
+    on_nodes=st.booleans(),
+)
+def test_shares_sum_to_one_at_any_distance(
+    name, period, seed, count, log_bandwidth, distance, steepness, bins, on_nodes
+):
+    """And a point that is there twice shares as its weights do."""
+    rng = np.random.default_rng(seed)
+    h, nodes = 10.0**log_bandwidth, midpoint(-30.0, 30.0, bins).nodes
+    points = rng.uniform(-180.0, 180.0, count) + rng.choice([-1.0, 0.0, 1.0], count) * distance * h
+    points = np.where(on_nodes & (rng.random(count) < 0.5), rng.choice(nodes, count), points)
+    logits = steepness * rng.normal(size=count)
+    logits[1:][rng.random(count - 1) < 0.2] = -np.inf
+    logits[1:] -= 0.0 if steepness < 1e8 else 1e8 * rng.random(count - 1)
+    points, logits = np.append(points, points), np.append(logits, logits - math.log(3.0))
+    kernel = make_kernel(name, h, Line() if period is None else Circle(period))
+    log_weights = log_softmax(logits)
+    node_shares = rng.uniform(0.5, 2.0, bins)
+    found = fast_sums(kernel, points, nodes).density(log_weights).shares(node_shares).shares
+    assert abs(found.sum() / node_shares.sum() - 1.0) <= ABSOLUTE
+    one, other = found[:count], 3.0 * found[count:]
+    sizes = np.abs(logits[:count]) + np.abs(log_weights[:count])
+    roundings = EPS * np.where(one > 0.0, sizes, 0.0)  # that log S - log 3 has by itself
+    assert (np.abs(one - other) <= (ABSOLUTE + 4.0 * roundings) * one + 1e-299).all()
+
+
+@every_laplace
+@pytest.mark.parametrize("far", [1e3, 1e6, 1e9, 1e12])
+def test_points_at_one_distance_share_as_their_weights_do(name, period, far):
+    """The gradient is 0, or what the logits say, however far all points are in bandwidths."""
+    h = 1.0 if period is None else 64.0 / far
+    d = 64.0 if period else far
+    logits = np.array([0.5, -0.25, 0.0, 3.0])
+    problem = Problem([d, -d, d, -d], logits, at=0.0, kernel=name, period=period, bandwidth=h, sums="fast")
+    result = evaluate(problem)
+    assert result.diagnostics.sums == "scan"
+    np.testing.assert_allclose(result.responsibilities, result.weights, rtol=4e-16)
+    assert np.abs(result.gradients.logits).max() <= 4e-16
+
+
+@every_laplace
+@pytest.mark.parametrize("h", [1e-10, 1e-7, 1e-4])
+def test_points_on_nodes_of_a_very_narrow_kernel(name, period, h):
+    """Each bin sees its own points alone: L = -Σ log(mass of the bin's points / 2h)/B."""
+    rng = np.random.default_rng(7)
+    nodes = midpoint(0.0, 1.0, 50).nodes
+    which = np.concatenate([np.arange(50), rng.integers(0, 50, 19_950)])
+    z = rng.normal(size=len(which))
+    problem = Problem(nodes[which], z, target=(0.0, 1.0), bins=50, kernel=name, period=period and 1.0, bandwidth=h)
+    masses = np.bincount(which, np.exp(z)) / math.fsum(np.exp(z))
+    result = evaluate(problem, ("logits", "angles", "bandwidth"))
+    assert result.diagnostics.sums == "scan"
+    assert result.loss == pytest.approx(math.log(2.0 * h) - math.fsum(np.log(masses)) / 50, rel=0.0, abs=2e-12)
+    np.testing.assert_allclose(result.responsibilities, result.weights / masses[which] / 50, rtol=1e-11)
+    np.testing.assert_array_equal(result.gradients.angles, 0.0)
+    assert result.gradients.log_bandwidth == pytest.approx(1.0, rel=1e-12)
+
+
+def test_a_background_and_a_target_of_ten_million_bandwidths():
+    points = midpoint(0.0, 1e7, 1000).nodes[::10].repeat(30)
+    problem = Problem(points, target=(0.0, 1e7), bins=1000, background=0.25, sums="fast")
+    near = math.log(0.75 * 0.01 / 2.0 + 0.25e-7)
+    far = math.log(0.25e-7)
+    assert evaluate(problem).loss == pytest.approx(-(0.1 * near + 0.9 * far), rel=1e-14)
+
+
+@pytest.mark.parametrize(("period", "bins"), [(360.0, 43), (360.0, 36), (360.0, 35), (1.0, 43), (1.0, 36)])
+def test_at_an_antipode_the_slope_is_the_mean_of_both_sides(period, bins):
+    """Points on nodes, on antipodes of nodes and beside them, by one rounding: t - x decides, as in dense."""
+    nodes = midpoint(0.0, period, bins).nodes
+    opposite = np.concatenate([nodes + 0.5 * period, nodes - 0.5 * period])
+    points = np.concatenate([nodes, opposite, np.nextafter(opposite, 1e9), np.nextafter(opposite, -1e9), [0.0]])
+    points = points[(points >= -0.5 * period) & (points <= 0.5 * period)]
+    kernel = make_kernel("laplace", 2.0 * period, Circle(period))
+    nodes = np.where(nodes > 0.5 * period, nodes - period, nodes)
+    wanted, got = (
+        factor * np.exp(log)
+        for log, factor in (
+            make_sums(choice, kernel, points, nodes).slope_at_points(np.zeros(bins)) for choice in ("dense", "fast")
+        )
+    )
+    np.testing.assert_allclose(got, wanted, rtol=0.0, atol=1e-13 * np.abs(wanted).max() * bins)
+
+
+def test_a_point_at_0_opposite_to_a_node_at_180_is_not_pulled_to_either_side():
+    problem = Problem([0.0], target=(0.0, 360.0), circular=True, bandwidth=720.0, bins=43, sums="fast")
+    assert abs(evaluate(problem, "angles").gradients.angles[0]) * 720.0 <= 1e-15
+
+
+@every_laplace
+def test_a_masked_point_has_its_rate_wherever_it_is(name, period):
+    """Its gradient per weight is defined, near the others, far from them and in a cell of its own."""
+    x = np.array([0.0, 1.0, 40.0, 100.0, 20.0, -170.0, 7.0])
+    z = np.array([0.0, 0.3, -np.inf, -np.inf, -np.inf, -np.inf, -2000.0])
+    for h in (30.0, 1.0, 0.1):
+        problem = Problem(x, z, target=(-5.0, 25.0), bins=30, kernel=name, period=period, bandwidth=h, sums="fast")
+        fast, dense = (evaluate(problem.replace(sums=sums)).gradients.per_weight for sums in ("fast", "dense"))
+        np.testing.assert_allclose(fast, dense, rtol=1e-11, atol=1e-11)
+
+
+@every_laplace
+def test_memory_is_in_proportion_to_points_and_nodes_far_out(name, period):
+    """On logarithms every sum keeps its factors for the way back."""
+    bins = 200_000
+    problem = Problem(
+        np.linspace(-1.0, 1.0, 50), target=(20.0, 60.0), kernel=name, period=period, bandwidth=0.01, bins=bins
+    )
+    tracemalloc.start()
+    evaluate(problem)
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 130 * 8 * bins, f"{peak / 8 / bins} arrays of the nodes"
 
 
 # --- the pieces
@@ -461,75 +591,6 @@ def test_a_grid_is_even_if_it_is_so_but_for_rounding():
     assert [Breakpoints(positions).is_even for positions in even + uneven] == [True] * 5 + [False] * 7
 
 
-@settings(deadline=None)
-@given(
-    seed=st.integers(0, 2**32 - 1),
-    count=st.sampled_from([1, 2, 9, 100, 700]),
-    width=st.sampled_from([1e-6, 1.0, 149.0, 1e3, 1e9]),
-    size=st.sampled_from([1.0, 100.0, 1e4]),
-    steep=st.sampled_from([(1.0, 1.0), (1e-3, 1.0), (1.0, 1e-3)]),
-)
-def test_running_sums_are_those_of_the_definition(seed, count, width, size, steep):
-    rng = np.random.default_rng(seed)
-    s = np.sort(rng.uniform(0.0, width, count))
-    left, right = rng.normal(size=(2, count)) * size * np.array(steep)[:, np.newaxis]
-    left[rng.random(count) < 0.3] = -np.inf
-    got = DecayingSums(s, 1.0)(left, right)
-    gaps = s[:, np.newaxis] - s
-    for sums, exponents in (
-        (got[0], np.where(np.tri(count, dtype=bool), left - gaps, -np.inf)),
-        (got[1], np.where(np.tri(count, dtype=bool).T, right + gaps, -np.inf)),
-    ):
-        wanted = np.logaddexp.reduce(exponents, axis=1)
-        nothing = np.isneginf(wanted)
-        np.testing.assert_array_equal(sums[nothing], -np.inf)
-        assert (np.abs(sums[~nothing] - wanted[~nothing]) <= 1e-12 + 4 * EPS * (width + 5 * size)).all()
-
-
-@pytest.mark.parametrize(
-    ("charges", "to_right"),
-    [
-        ([-700.0, -math.inf, 0.0], [-700.0, -760.0, 0.0]),  # in plain numbers e^-760 is 0
-        ([0.0, -60.0, 700.0], [0.0, math.log(2.0) - 60.0, 700.0]),  # and e^840 infinite
-    ],
-)
-def test_a_charge_far_from_the_others_is_not_lost(charges, to_right):
-    logs = np.array(charges)
-    np.testing.assert_allclose(DecayingSums(np.array([0.0, 60.0, 140.0]), 1.0)(logs, logs)[0], to_right, rtol=1e-14)
-
-
-def test_long_running_totals_lose_as_many_roundings_as_they_have_rows():
-    terms = np.full(1_000_003, 0.1)
-    exact = np.arange(1, len(terms) + 1) * 0.1
-    assert np.abs(running_total(terms) / exact - 1.0).max() < 1e-13 < np.abs(np.cumsum(terms) / exact - 1.0).max()
-
-
-@pytest.mark.parametrize("count", [1, 2, 50, 513, 600])
-def test_sums_on_a_narrow_line_are_those_of_the_definition(count):
-    """Cells lie between the nodes: a cell's points reach all nodes to its right, by A, and all to its left, by D."""
-    rng = np.random.default_rng(count)
-    nodes = np.sort(rng.uniform(-40.0, 40.0, count))
-    references = np.concatenate([nodes[:1] - 0.1, 0.5 * (nodes[1:] + nodes[:-1]), nodes[-1:] + 0.3])
-    to_left, to_right = rng.uniform(0.5, 2.0, (2, count + 1))
-    weights = rng.uniform(0.5, 2.0, count)
-    line = NarrowLine(nodes, references, 2.0)
-    reach = np.exp(-np.abs(nodes[:, np.newaxis] - references) / 2.0)
-    is_left = references < nodes[:, np.newaxis]
-    density = np.where(is_left, to_right, to_left) * reach
-    np.testing.assert_allclose(line.density(to_left, to_right), density.sum(axis=1), rtol=1e-13)
-    tables = line.tables(weights)
-    pulls = weights[:, np.newaxis] * reach
-    np.testing.assert_allclose(tables.real, np.where(is_left, 0.0, pulls).sum(axis=0), rtol=1e-13)
-    np.testing.assert_allclose(tables.imag, np.where(is_left, pulls, 0.0).sum(axis=0), rtol=1e-13)
-
-
-def test_a_line_is_narrow_and_weights_are_moderate_up_to_their_limits():
-    assert NarrowLine.holds(np.array([-100.0, 0.0, 200.0]), 2.0)
-    assert not NarrowLine.holds(np.array([-100.0, 0.0, 201.0]), 2.0)
-    for least, most, moderate in ((-115.0, 115.0, True), (-116.0, 0.0, False), (0.0, 116.0, False)):
-        assert are_moderate(np.array([least, most])) == moderate
-
-
 @pytest.mark.parametrize("beyond", [-299.0, 0.0, 299.0, 301.0])
 @pytest.mark.parametrize("faint", [0.0, -229.0, -231.0, -800.0])
 def test_plain_numbers_bear_what_is_ordinary(beyond, faint):
@@ -538,43 +599,12 @@ def test_plain_numbers_bear_what_is_ordinary(beyond, faint):
     points = np.array([beyond if beyond < 0.0 else 150.0 + beyond, 75.0, 149.0, -299.0])
     for logits in (np.array([0.0, faint, faint, faint]), np.array([faint, faint, 0.0, faint])):
         kernel, weights = make_kernel("laplace", 1.0, Line()), log_softmax(logits)
-        fast, dense = ScanSums(kernel, points, nodes), DenseSums(kernel, points, nodes)
+        fast, dense = fast_sums(kernel, points, nodes), DenseSums(kernel, points, nodes)
         wanted = dense.at_nodes(weights)
         np.testing.assert_allclose(fast.at_nodes(weights), wanted, rtol=1e-13, atol=1e-12)
-        for got, right in zip(fast.shares(weights, -wanted), dense.shares(weights, -wanted), strict=True):
+        shares = (sums.density(weights).shares(np.ones(7)) for sums in (fast, dense))
+        for got, right in zip(*shares, strict=True):
             np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-300)
-
-
-@pytest.mark.parametrize("count", [1, 16_384, 16_385, 40_000])
-def test_points_are_placed_among_the_breakpoints(count):
-    """Far ones have no growth; whoever asks first, the points are placed once, and the growth is given away."""
-    reach = LineReach(make_kernel("laplace", 0.1, Line()), np.array([-1.0, 0.0, 7.0]))
-    points = np.random.default_rng(count).uniform(-10.0, 10.0, count)
-    points[-1] = 60.0
-    cells = np.searchsorted([-1.0, 0.0, 7.0], points, side="right")
-    v = (points - np.array([-1.0, -0.5, 3.5, 7.0])[cells]) / 0.1
-    placement = Placement(reach, points)
-    if count == 16_385:
-        np.testing.assert_array_equal(placement.cells(slice(None)), cells)
-    for _ in range(2):
-        found = [(chunk, inner, growth.copy()) for chunk, inner, growth in placement.walk()]
-        assert [i for chunk, _, _ in found for i in range(count)[chunk]] == list(range(count))
-        np.testing.assert_array_equal(np.concatenate([inner for _, inner, _ in found]), cells)
-        growth = np.concatenate([growth for _, _, growth in found])
-        np.testing.assert_allclose(growth, np.where(np.abs(v) > 300.0, 1.0, np.exp(np.clip(v, -300, 300))), rtol=1e-12)
-    np.testing.assert_array_equal(placement.far, np.abs(v) > 300.0)
-    np.testing.assert_array_equal(placement.give_away(), growth)
-    some = np.array([count - 1, 0])
-    np.testing.assert_allclose(placement.from_reference(some, cells[some]), v[some], rtol=1e-13, atol=1e-13)
-
-
-def test_three_hundred_bandwidths_from_the_reference_are_not_far():
-    for edge, far in ((300.0, False), (301.0, True), (-300.0, False), (-301.0, True)):
-        placement = Placement(LineReach(make_kernel("laplace", 1.0, Line()), np.zeros(1)), np.array([0.0, edge]))
-        placement.cells(slice(None))
-        assert (placement.far is not None) == far
-        if placement.far is not None:
-            np.testing.assert_array_equal(placement.far, [False, True])
 
 
 @pytest.mark.parametrize(
@@ -646,6 +676,8 @@ def test_memory_stays_at_a_dozen_arrays():
 
 # --- sabotage
 
+TRUE_JOINED, TRUE_SHARED = kdegrad.sums.decays.joined, kdegrad.sums.decays.shared
+
 
 def failures(kernels: tuple[str, ...]) -> int:
     """Return how many of the hard inputs the comparison refuses."""
@@ -667,11 +699,10 @@ def failures(kernels: tuple[str, ...]) -> int:
         (kdegrad.sums.chebyshev, "DEGREE", 9),
         (kdegrad.sums.chebyshev, "NEGLIGIBLE", 5.0),
         (kdegrad.sums.chebyshev, "MOST_FALL", 60.0),
-        (kdegrad.sums.scan, "is_extreme", lambda logs: np.zeros(len(logs), dtype=np.bool_)),
-        (kdegrad.sums.placement, "_FARTHEST", 1e6),
-        (kdegrad.sums.narrow, "_WIDEST", 1e6),
-        (kdegrad.sums.narrow, "_MOST", 1e300),
-        (kdegrad.sums.decay, "_GENTLE", 1e6),
+        (kdegrad.sums.decays, "joined", lambda first, second, _: TRUE_JOINED(first, second, 0.0)),
+        (kdegrad.sums.exponential, "shared", lambda excess: TRUE_SHARED(0.5 * excess)),
+        (kdegrad.sums.exponential.PlainDensity, "is_ordinary", True),
+        (kdegrad.sums.exponential.ExponentialSums, "coordinates", lambda _, x: 1.0001 * x),
     ],
 )
 def test_a_looser_rule_is_noticed(monkeypatch, module, rule, looser):

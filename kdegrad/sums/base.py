@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple
+from typing import NamedTuple, final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
-from kdegrad.logs import Scaled
+from kdegrad.logs import Scaled, log_or_minus_infinity
 
 
 class Shares(NamedTuple):
@@ -18,13 +18,33 @@ class Shares(NamedTuple):
     Attributes
     ----------
     shares
-        R_i = S_i ρ_i, shape (N,), right also where S_i is 0 and ρ_i infinite.
+        R_i = Σ_m q_m r_i(t_m), shape (N,).
     ratios
-        ρ_i = R_i/S_i, shape (N,); infinite where it overflows.
+        R_i/S_i, shape (N,), defined where S_i is 0 too; infinite where it overflows.
     """
 
     shares: FloatArray
     ratios: FloatArray
+
+
+class Density(ABC):
+    """The density p at the nodes for one set of log weights, and the shares r_i = S_i K_h/p that the points have in it.
+
+    Attributes
+    ----------
+    log
+        log p_m = log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,); -inf where no point reaches.
+    """
+
+    log: FloatArray
+
+    @abstractmethod
+    def shares(self, node_shares: FloatArray) -> Shares:
+        """Return R_i = Σ_m q_m r_i(t_m) and R_i/S_i for q of shape (B,); p must be positive at every node."""
+
+    @abstractmethod
+    def excess(self, node_shares: FloatArray) -> FloatArray:
+        """Return S_i - R_i, shape (N,), without the ratios."""
 
 
 class KernelSums(ABC):
@@ -41,23 +61,16 @@ class KernelSums(ABC):
         self.nodes = nodes
 
     @abstractmethod
+    def density(self, log_weights: FloatArray) -> Density:
+        """Return the density at the nodes, for log S of shape (N,)."""
+
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,), for log S of shape (N,); -inf where no point reaches."""
+        return self.density(log_weights).log
 
     @abstractmethod
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         """Return log Σ_m exp(l_m) K_h(t_m ⊖ x_i), shape (N,), for l of shape (B,): the same sum, read the other way."""
-
-    def shares(self, log_weights: FloatArray, log_pulls: FloatArray) -> Shares:
-        """Return R_i = S_i ρ_i and ρ_i = Σ_m exp(l_m) K_h(t_m ⊖ x_i), each (N,), for log S (N,) and l (B,)."""
-        log_ratios = self.at_points(log_pulls)
-        log_shares = log_weights + log_ratios
-        with np.errstate(over="ignore"):
-            return Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
-
-    def excess(self, log_weights: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        """Return S_i - R_i, shape (N,), for log S (N,) and l (B,)."""
-        return np.exp(log_weights) - self.shares(log_weights, log_pulls).shares
 
     @abstractmethod
     def slope_at_points(self, log_weights: FloatArray) -> Scaled:
@@ -66,3 +79,22 @@ class KernelSums(ABC):
     @abstractmethod
     def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Scaled:
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), each of shape (N,)."""
+
+
+@final
+class PairedDensity(Density):
+    """A density whose shares are one more sum, read at the points: R_i = S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i)."""
+
+    def __init__(self, sums: KernelSums, log_weights: FloatArray, log: FloatArray) -> None:
+        self.sums, self.log_weights, self.log = sums, log_weights, log
+
+    def shares(self, node_shares: FloatArray) -> Shares:
+        log_pulls = log_or_minus_infinity(node_shares)
+        np.subtract(log_pulls, self.log, out=log_pulls, where=node_shares > 0.0)  # without a share p may be 0 too
+        log_ratios = self.sums.at_points(log_pulls)
+        log_shares = self.log_weights + log_ratios
+        with np.errstate(over="ignore"):
+            return Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
+
+    def excess(self, node_shares: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(self.log_weights) - self.shares(node_shares).shares)

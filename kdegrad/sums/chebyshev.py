@@ -38,7 +38,7 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.domain import Domain
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity, scaled_sum
-from kdegrad.sums.base import KernelSums
+from kdegrad.sums.base import Density, KernelSums, PairedDensity
 from kdegrad.sums.dense import Derivative, blocked_sum
 
 # What keeps the interpolant's relative error at round-off (see above).
@@ -272,8 +272,8 @@ class ChebyshevSums(KernelSums):
         """Return whether this is not an exponential (which has sums of its own) and no inverse of h² overflows."""
         return kernel.exponential_way == 0.0 and 1.0 / kernel.bandwidth / kernel.bandwidth < math.inf
 
-    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
-        return self._log_sum(self.node_cells, self.point_cells, log_weights)
+    def density(self, log_weights: FloatArray) -> Density:
+        return PairedDensity(self, log_weights, self._log_sum(self.node_cells, self.point_cells, log_weights))
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         return self._log_sum(self.point_cells, self.node_cells, log_weights)

@@ -16,7 +16,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity
-from kdegrad.sums.base import KernelSums
+from kdegrad.sums.base import Density, KernelSums, PairedDensity
 
 _BLOCK_PAIRS: Final = 16_384  # 128 KiB an array: a handful of temporaries stay in the second-level cache
 _BLOCK_COLUMNS: Final = 2_048
@@ -30,8 +30,8 @@ class DenseSums(KernelSums):
 
     name = "dense"
 
-    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
-        return log_kernel_sum(self.kernel, self.nodes, self.points, log_weights)
+    def density(self, log_weights: FloatArray) -> Density:
+        return PairedDensity(self, log_weights, log_kernel_sum(self.kernel, self.nodes, self.points, log_weights))
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         return log_kernel_sum(self.kernel, self.points, self.nodes, log_weights)  # K_h is even: roles may be exchanged

@@ -65,7 +65,8 @@ class Breakpoints:
         with np.errstate(over="ignore"):  # infinitely many cells away is far enough
             place = x - self.origin if self.per_unit > 0.0 else np.zeros_like(x)
             place *= self.per_unit
-        np.clip(place, 0.0, self.buckets, out=place)
+        np.maximum(place, 0.0, out=place)
+        np.minimum(place, self.buckets, out=place)
         cells = (
             np.trunc(place, out=place) if self.is_even else self._moved_on(self.first_cells[place.astype(np.intp)], x)
         )

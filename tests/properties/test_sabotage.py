@@ -28,9 +28,10 @@ from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, passed, verify
 from kdegrad.properties.geometry import offsets, target_centre
 from kdegrad.quadrature import Rule
-from kdegrad.sums import DenseSums, KernelSums
+from kdegrad.sums import DenseSums, Density
+from kdegrad.sums.base import PairedDensity
 from kdegrad.sums.chebyshev import Cells
-from kdegrad.sums.scan import ScanSums
+from kdegrad.sums.exponential import ExponentialSums
 from kdegrad.weights import log_softmax
 
 CASES = 9  # of random problems: each kind on the line and on the circle that the properties need
@@ -90,16 +91,26 @@ def left_edges(low: float, high: float, bins: int) -> Rule:
     return Rule(low + np.arange(bins) * ((high - low) / bins), np.full(bins, 1.0 / bins))
 
 
-TRUE_SUM = DenseSums.at_nodes
+TRUE_DENSITY = DenseSums.density
 
 
-def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> FloatArray:
+def with_another_log(density: Density, log: FloatArray) -> Density:
+    density.log = log
+    return density
+
+
+def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> Density:
     kept = log_weights.copy()
     kept[-1] = -math.inf if len(kept) > 1 else kept[-1]
-    return TRUE_SUM(self, kept)
+    return with_another_log(TRUE_DENSITY(self, log_weights), TRUE_DENSITY(self, kept).log)
 
 
-TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ScanSums.at_nodes, KernelSums.excess, kdegrad.quadrature.gauss
+TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ExponentialSums.density, PairedDensity.excess, kdegrad.quadrature.gauss
+
+
+def off_by_a_billionth(self: ExponentialSums, log_weights: FloatArray) -> Density:
+    density = TRUE_SCAN(self, log_weights)
+    return with_another_log(density, density.log + 1e-9)
 
 
 def squeezed(rule: Rule) -> Rule:
@@ -185,7 +196,7 @@ SABOTAGES = {
         misreport(single_precision), "translation unit laplace-shift sums-agree"
     ),
     "a sum that drops its last term": Sabotage(
-        in_place_of(DenseSums, "at_nodes", dropping_the_last), "permutation merge zero-sum sums-agree"
+        in_place_of(DenseSums, "density", dropping_the_last), "permutation merge zero-sum sums-agree"
     ),
     "nodes at the left edges of the bins": Sabotage(
         in_place_of(kdegrad.problem, "midpoint", left_edges), "reflection quadrature"
@@ -204,10 +215,10 @@ SABOTAGES = {
         "zero-sum",
     ),
     "a slip in the sums that are not in use": Sabotage(
-        in_place_of(ScanSums, "at_nodes", lambda self, weights: TRUE_SCAN(self, weights) + 1e-9), "sums-agree"
+        in_place_of(ExponentialSums, "density", off_by_a_billionth), "sums-agree"
     ),
     "a slip in the way that needs one pass": Sabotage(
-        in_place_of(KernelSums, "excess", lambda self, weights, pulls: -TRUE_EXCESS(self, weights, pulls)), "sums-agree"
+        in_place_of(PairedDensity, "excess", lambda self, node_shares: -TRUE_EXCESS(self, node_shares)), "sums-agree"
     ),
     "Gauss weights all alike": Sabotage(
         in_place_of(
@@ -340,12 +351,12 @@ def test_another_kernel_in_the_place_of_the_one_asked_for_is_seen(
 def test_a_density_of_0_where_there_is_some_is_no_excuse(monkeypatch: pytest.MonkeyPatch) -> None:
     """The code under test does not decide whether the precondition of a positive density is met."""
 
-    def hole(self: DenseSums, log_weights: FloatArray) -> FloatArray:
-        logs = TRUE_SUM(self, log_weights)
-        logs[0] = -math.inf
-        return logs
+    def hole(self: DenseSums, log_weights: FloatArray) -> Density:
+        density = TRUE_DENSITY(self, log_weights)
+        density.log[0] = -math.inf
+        return density
 
-    monkeypatch.setattr(DenseSums, "at_nodes", hole)
+    monkeypatch.setattr(DenseSums, "density", hole)
     assert failed(run(["sums-agree", "permutation", "laplace-shift"])) == {"sums-agree", "permutation", "laplace-shift"}
 
 

@@ -1,0 +1,449 @@
+"""Exponentials of the distance, exactly and in O(N + B): Laplace kernels on the line and on circles.
+
+    K_h(t ⊖ x) = Σ exp(-|t - x|/h) / (2h (1 - e^(-L/h)))
+
+over the ways from x to t, to either side, that are shorter than L: infinite on the line, half a turn for the shorter
+way round a circle, a whole turn for all turns (each further one is e^(-L/h) of the one before).
+
+The nodes, and half a turn from them, cut the domain at places s_0 ≤ … ≤ s_{n-1}. The points of a cell between two
+places act on all nodes to the right by one number and on all to the left by another, and the nodes act on a point by
+two numbers of its cell. What is left is one kind of sum, over the last w of the n places, and its mirror image:
+
+    left_k = Σ_{i<w} a_{k-i} exp(-(s_k - s_{k-i})/h),    s_{k-n} = s_k - P,
+
+w = n on the line and for all turns, n/2 for half a turn. Where lengths are short in bandwidths and every p is of
+ordinary size, plain numbers do (`PlainDensity`). Elsewhere `decays.py` sums by logarithms, and the shares go back by
+the very factors that formed p, so that they add up to 1 at any distance (`LogDensity`).
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator
+from functools import cached_property
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.arrays import ComplexArray, FloatArray, IntArray, running_total
+from kdegrad.kernel import Kernel
+from kdegrad.logs import Scaled, common_log, log_or_minus_infinity, log_sum
+from kdegrad.sums.base import Density, KernelSums, Shares
+from kdegrad.sums.decays import Decay, Windows, gathered, joined, shared
+from kdegrad.sums.dense import DenseSums
+from kdegrad.sums.locate import Breakpoints
+
+_CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
+_LONG: Final = 150.0  # bandwidths that places may be apart in plain numbers: e^150 = 1e65
+_FARTHEST: Final = 300.0  # bandwidths that a point may be from the middle of its cell: e^300 = 1e130
+_FAR: Final = math.exp(-0.999 * _FARTHEST)  # the growth of a point that is as far, or nearly
+_FAINT: Final = 1e-100  # the least density, and mass of a cell at its end, in plain numbers; its inverse is the largest
+_LEAST_LOG: Final = -345.0  # of a weight in plain numbers: 1e-150, and of masked points too, is nothing beside 1e-100
+_LEAST: Final = 1e-290  # of numbers whose quotient has its digits
+_SLOPING: Final = 0.1  # bandwidths of a whole turn from which the slope is a difference that keeps its digits
+_ROUNDING: Final = 8.0 * np.finfo(np.float64).eps  # of places, in turns
+
+
+@final
+class ExponentialSums(KernelSums):
+    """Sums over cells and places, for the kernels that are exponentials of the distance."""
+
+    name = "scan"
+
+    def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> None:
+        super().__init__(kernel, points, nodes)
+        self.period, self.way = kernel.domain.measure, kernel.exponential_way
+        self.per_unit = 1.0 / kernel.bandwidth
+        self.blocks = 2 if self.way < self.period else 1
+        places, self.index = self._layout(self.coordinates(nodes))
+        self.breakpoints = Breakpoints(places)
+        self.count = len(places)
+        self.is_short = min(self.way, np.ptp(places) if self.way == math.inf else math.inf) <= _LONG * kernel.bandwidth
+
+    @cached_property
+    def ends(self) -> tuple[FloatArray, FloatArray]:
+        """The left and right ends of the cells, (n+1,); on a circle the first cell and the last are one."""
+        places = self.breakpoints.positions
+        return np.append(places[-1] - self.period, places), np.append(places, places[0] + self.period)
+
+    @cached_property
+    def to_ends(self) -> tuple[FloatArray, FloatArray]:
+        """How far it is from the middles of the cells to their left and right ends in bandwidths, (n+1,)."""
+        middles, (left, right) = self.breakpoints.references, self.ends
+        return (middles - left) * self.per_unit, (right - middles) * self.per_unit
+
+    @cached_property
+    def growth(self) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """How much e^(s/h) grows from the first place of a block to its places, (n,), and to cells' middles, (n+1,).
+
+        To the middles twice: from the first place of the block that a cell's right end is in, and of its left end's.
+        """
+        places, w = self.breakpoints.positions, self.count // self.blocks
+        starts = np.repeat(places[::w], w)
+        to_places = np.exp((places - starts) * self.per_unit)
+        right = np.exp((self.breakpoints.references - np.concatenate([starts, starts[-1:]])) * self.per_unit)
+        left, block = right.copy(), self.way * self.per_unit
+        left[: self.count : w] *= np.exp(block)  # on the line infinite: so nothing is beyond its ends
+        right[-1] *= math.exp(-block)
+        return to_places, right, left
+
+    @staticmethod
+    def serves(kernel: Kernel) -> bool:
+        """Return whether the kernel is an exponential of the distance, and the inverse of its bandwidth a float64."""
+        return kernel.exponential_way > 0.0 and 1.0 / kernel.bandwidth < math.inf
+
+    def density(self, log_weights: FloatArray) -> Density:
+        if self.is_short:
+            density = PlainDensity(self, log_weights)
+            if density.is_ordinary:
+                return density
+        return LogDensity(self, log_weights)
+
+    def at_points(self, log_weights: FloatArray) -> FloatArray:
+        left, right = self.in_cells(self._windows(log_weights).sums)
+        result = np.empty(len(self.points))
+        for chunk, places, cells in self._located():
+            result[chunk] = log_sum(*self._logs(left.at(cells), right.at(cells), places))
+        result -= self.kernel.log_norm
+        return result
+
+    def slope_at_points(self, log_weights: FloatArray) -> Scaled:
+        # 1/h times what lies to the left less what lies to the right
+        if self.way == self.period < _SLOPING * self.kernel.bandwidth:
+            return DenseSums(self.kernel, self.points, self.nodes).slope_at_points(log_weights)
+        windows = self._windows(log_weights)
+        left, right = self.in_cells(windows.sums)
+        logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
+        for chunk, places, cells in self._located():
+            log, (slope, from_right) = common_log(*self._logs(left.at(cells), right.at(cells), places))
+            slope -= from_right
+            self._decide_sides(windows.terms.log[0].ravel(), places, cells, log, slope)
+            logs[chunk], factors[chunk] = log, slope * self.per_unit
+        return Scaled(logs - self.kernel.log_norm, factors)
+
+    def bandwidth_slope_at_points(self, log_weights: FloatArray) -> Scaled:
+        # the sum of (|d|/h - 1 + (L/h)/(e^(L/h) - 1)) K_h, of |d| the mean
+        windows = self._windows(log_weights)
+        left, right = self.in_cells(windows.sums)
+        of_left, of_right = (side.place for side in self.in_cells(Decay(windows.sums.log, windows.centres())))
+        ways = self.way * self.per_unit
+        shift = 1.0 - (ways / math.expm1(ways) if ways < 700.0 else 0.0)
+        logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
+        for chunk, places, cells in self._located():
+            logs[chunk], sides = common_log(*self._logs(left.at(cells), right.at(cells), places))
+            to_left = (places - of_left[cells]) * self.per_unit - shift
+            to_right = (-of_right[cells] - places) * self.per_unit - shift
+            factors[chunk] = sides[0] * to_left + sides[1] * to_right
+        return Scaled(logs - self.kernel.log_norm, factors)
+
+    def coordinates(self, x: FloatArray) -> FloatArray:
+        """Return x, on a circle x - nP in [-P/2, P/2], without rounding."""
+        if self.period == math.inf:
+            return x
+        turns = np.rint(x / self.period)
+        if np.abs(turns).max(initial=0.0) > 1.0:  # the first turn is subtracted without rounding
+            x = np.fmod(x, self.period)
+            turns = np.rint(x / self.period)
+        turns *= -self.period
+        turns += x
+        return turns
+
+    def chunks(self) -> Iterator[slice]:
+        """Yield slices that cover the points."""
+        for start in range(0, len(self.points), _CHUNK):
+            yield slice(start, min(start + _CHUNK, len(self.points)))
+
+    def _located(self) -> Iterator[tuple[slice, FloatArray, IntArray]]:
+        """Yield chunks of the points with their coordinates and their cells."""
+        for chunk in self.chunks():
+            places = self.coordinates(self.points[chunk])
+            cells = self.breakpoints.locate(places)[0].astype(np.intp, copy=False)
+            yield chunk, places, self.breakpoints.exact_cells(places, cells)
+
+    def window_totals(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the sums over the last w places, and over the next, of terms that are grown or shrunk, each (n,)."""
+        totals = running_total(self.both_ways(from_left, from_right))
+        if self.way < math.inf:
+            rest = totals[..., -1:] - totals
+            rest *= math.exp(-self.way * self.per_unit)
+            totals += rest[:, ::-1]  # of the block before: of two the other one, of one the same
+        left, right = totals.reshape(2, -1)
+        return left, right[::-1]
+
+    def both_ways(self, from_left: FloatArray, from_right: FloatArray) -> FloatArray:
+        """Return terms for sums from the left and from the right, each (n,), as (2, n/w, w), the latter mirrored."""
+        both = np.empty((2, self.count))
+        both[0], both[1] = from_left, from_right[::-1]
+        return both.reshape(2, self.blocks, -1)
+
+    def at_places(self, values: FloatArray) -> FloatArray:
+        """Return values of the nodes as values of the places, added up where nodes coincide."""
+        if isinstance(self.index, slice):
+            return values
+        return np.bincount(self.index, values, self.count).astype(np.float64, copy=False)
+
+    def in_cells(self, sums: Decay) -> tuple[Decay, Decay]:
+        """Return sums (2, n/w, w) as what reaches the cells from the left and, mirrored, from the right: (n+1,)."""
+        log, place = sums.log.reshape(2, -1), sums.place.reshape(2, -1)
+        first = np.full((2, 1), -np.inf) if self.period == math.inf else log[:, -1:]  # a turn before
+        log = np.concatenate([first, log], axis=1)
+        place = np.concatenate([place[:, -1:] - (0.0 if self.period == math.inf else self.period), place], axis=1)
+        return Decay(log[0], place[0]), Decay(log[1, ::-1], place[1, ::-1])
+
+    def _windows(self, log_weights: FloatArray) -> Windows:
+        """Return the sums of the nodes over the places."""
+        logs = log_weights
+        if not isinstance(self.index, slice):
+            logs = np.full(self.count, -np.inf)
+            np.logaddexp.at(logs, self.index, log_weights)
+        places = self.breakpoints.positions
+        terms = Decay(self.both_ways(logs, logs), self.both_ways(places, -places))
+        return Windows(terms, self.per_unit, self.period)
+
+    def _logs(self, left: Decay, right: Decay, places: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithms of what reaches some places from the left and from the right."""
+        return left.log - (places - left.place) * self.per_unit, right.log + (places + right.place) * self.per_unit
+
+    def _layout(self, nodes: FloatArray) -> tuple[FloatArray, IntArray | slice]:
+        """Return the places in order, and what finds each node among them.
+
+        For half a turn s_{k+n/2} is the antipode of s_k. Places that are nodes are so without rounding.
+        """
+        if self.period < math.inf:
+            nodes = np.where(nodes == 0.5 * self.period, -nodes, nodes)
+        found: IntArray | slice = slice(None)
+        if not (nodes[1:] > nodes[:-1]).all():
+            nodes, found = np.unique(nodes, return_inverse=True)
+        if self.blocks == 1:
+            return nodes, found
+        is_early = nodes < 0.0
+        early = np.where(is_early, nodes, nodes - self.way)
+        order = np.argsort(early, kind="stable")
+        early, is_early = early[order], is_early[order]
+        is_new = np.append(True, (early[1:] > early[:-1]) | (is_early[1:] | ~is_early[:-1]))
+        pair = np.cumsum(is_new) - 1
+        late = np.empty(pair[-1] + 1)
+        late[pair] = np.where(is_early, early + self.way, nodes[order])  # of an antipodal pair of nodes the later one's
+        index = np.empty(len(nodes), dtype=np.intp)
+        index[order] = np.where(is_early, pair, pair + len(late))
+        return np.concatenate([early[is_new], late]), index[found]
+
+    def _decide_sides(
+        self, charges: FloatArray, places: FloatArray, cells: IntArray, log: FloatArray, slope: FloatArray
+    ) -> None:
+        """Let the displacement decide on which side of a kink or an antipode a pair is; on it the mean of both is 0.
+
+        `slope`, in units of exp(log), has it by the order of the places. The two differ within rounding only.
+        """
+        on_circle = self.period < math.inf
+        tolerance, turn = (_ROUNDING * self.period, self.period) if on_circle else (0.0, 0.0)
+        to_end = np.minimum(places - self.ends[0][cells], self.ends[1][cells] - places)
+        close = np.flatnonzero(to_end <= tolerance)
+        difference, positions = self.kernel.domain.difference, self.breakpoints.positions
+        for step in (-2, -1, 0, 1) if len(close) > 0 else ():
+            side = 1.0 if step < 0 else -1.0  # of the point, by the order
+            turns, at = np.divmod(cells[close] + step, self.count)
+            near = (np.abs(places[close] - positions[at] - turns * turn) <= tolerance) & (on_circle | (turns == 0))
+            at, which = at[near], close[near]
+            sign = np.sign(difference(places[which], positions[at]))
+            slope[which] += (sign - side) * np.exp(charges[at] - log[which])
+            if on_circle:  # the charge that is L away is in the other side's window
+                at = (at + self.count // self.blocks) % self.count
+                d = difference(places[which], positions[at])
+                wanted = np.sign(d) * (np.abs(d) < self.way) if self.blocks == 2 else -sign
+                slope[which] += (wanted + side) * np.exp(charges[at] - self.way * self.per_unit - log[which])
+
+
+class CellDensity(Density):
+    """The points in their cells, with their growth e^v, v = (x - c)/h from the middle c of the cell.
+
+    Attributes
+    ----------
+    masses
+        Σ S_j e^(-v_j) and i Σ S_j e^(v_j) of the cells, (n+1,).
+    has_extremes
+        Whether a point is taken to be nearer, or heavier, than it is: which only its own share tells.
+    """
+
+    def __init__(self, sums: ExponentialSums, log_weights: FloatArray, exactly: bool) -> None:
+        self.owner, self.log_weights = sums, log_weights
+        count = len(log_weights)
+        self.growth, self.cells = np.empty(count), np.empty(count, dtype=np.min_scalar_type(sums.count + 1))
+        self.masses = np.zeros(sums.count + 1, dtype=np.complex128)  # both as one number's parts: one pass
+        self.has_extremes = False
+        terms = np.empty(min(count, _CHUNK), dtype=np.complex128)
+        for chunk in sums.chunks():
+            places = sums.coordinates(sums.points[chunk])
+            located, references = sums.breakpoints.locate(places)
+            cells = located.astype(np.intp, copy=False)
+            if exactly:
+                cells = sums.breakpoints.exact_cells(places, cells)
+                references = sums.breakpoints.references_of(cells)
+            v = np.subtract(places, references, out=references)
+            v *= sums.per_unit
+            weight = log_weights[chunk]
+            if v.min() < -_FARTHEST or v.max() > _FARTHEST or weight.min() < _LEAST_LOG:
+                self.has_extremes = True
+                v, weight = np.clip(v, -_FARTHEST, _FARTHEST), np.maximum(weight, _LEAST_LOG)
+            growth = np.exp(v, out=self.growth[chunk])
+            weight = np.exp(weight, out=v)
+            term = terms[: len(weight)]
+            np.divide(weight, growth, out=term.real)
+            np.multiply(weight, growth, out=term.imag)
+            np.add.at(self.masses, cells, term)
+            self.cells[chunk] = cells
+
+    @abstractmethod
+    def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
+        """Return q of the nodes as R_i/S_i at the cells' middles, by way of either end; points apart, and their R_i."""
+
+    def shares(self, node_shares: FloatArray) -> Shares:
+        tables, apart, shares_apart = self.handed_down(node_shares)
+        shares, ratios = np.empty_like(self.growth), np.empty_like(self.growth)
+        for chunk, _, share, ratio in self._shares(tables):
+            shares[chunk], ratios[chunk] = share, ratio
+        if len(apart) > 0:
+            shares[apart] = shares_apart
+            ratios[apart] = self._ratios(apart, shares_apart, node_shares)
+        return Shares(shares, ratios)
+
+    def excess(self, node_shares: FloatArray) -> FloatArray:
+        tables, apart, shares_apart = self.handed_down(node_shares)
+        excess = np.empty_like(self.growth)
+        for chunk, weight, share, _ in self._shares(tables):
+            np.subtract(weight, share, out=excess[chunk])
+        excess[apart] = np.exp(self.log_weights[apart]) - shares_apart
+        return excess
+
+    def _shares(self, tables: ComplexArray) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray]]:
+        """Yield chunks of the points with S_i, R_i and R_i/S_i, in arrays that the next chunk's overwrite."""
+        sums, work = self.owner, np.empty((3, min(len(self.growth), _CHUNK)))
+        for chunk in sums.chunks():
+            growth, cells, log_weight = self.growth[chunk], self.cells[chunk].astype(np.intp), self.log_weights[chunk]
+            weight, share, ratio = work[:, : len(growth)]
+            np.exp(log_weight, out=weight)
+            sides = tables.take(cells, mode="clip")
+            np.divide(sides.real, growth, out=ratio)
+            ratio += np.multiply(sides.imag, growth, out=share)
+            np.multiply(weight, ratio, out=share)
+            if self.has_extremes:
+                at = np.flatnonzero((log_weight < _LEAST_LOG) | (growth < _FAR) | (growth > 1.0 / _FAR))
+                v = sums.coordinates(sums.points[chunk][at]) - sums.breakpoints.references_of(cells[at])
+                v *= sums.per_unit
+                left, right = (log_or_minus_infinity(part[cells[at]]) for part in (tables.real, tables.imag))
+                log_ratio = log_sum(left - v, right + v)
+                share[at], ratio[at] = np.exp(log_weight[at] + log_ratio), np.exp(log_ratio)
+            yield chunk, weight, share, ratio
+
+    def _ratios(self, which: IntArray, shares: FloatArray, node_shares: FloatArray) -> FloatArray:
+        """Return R_i/S_i of some points; where one of the two is hardly a float64, as a sum of its own."""
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            weights = np.exp(self.log_weights[which])
+            ratios: FloatArray = shares / weights
+            faint = np.minimum(shares, weights) < _LEAST
+            if faint.any():
+                sums = ExponentialSums(self.owner.kernel, self.owner.points[which[faint]], self.owner.nodes)
+                ratios[faint] = np.exp(sums.at_points(log_or_minus_infinity(node_shares) - self.log))
+        return ratios
+
+
+@final
+class PlainDensity(CellDensity):
+    """Sums in plain numbers.
+
+    With u = e^(s/h) at the places and r at the middles of the cells, from the first place of a block, and of the cells
+    D = Σ S_j e^(-v_j) and A = Σ S_j e^(v_j), v from their middles,
+
+        left[A r]/u + u right[D/r] at a place,    left[u q/p]/r e^-v + r right[q/p/u] e^v at a point.
+
+    Nothing is lost: no growth of a point is beyond e^±300, none of a place beyond e^150, and what underflows, or is a
+    masked point's, is nothing beside a density of 1e-100.
+    """
+
+    def __init__(self, sums: ExponentialSums, log_weights: FloatArray) -> None:
+        super().__init__(sums, log_weights, exactly=False)
+        to_places, right, left = sums.growth
+        to_right, to_left = self.masses.imag * right, self.masses.real / left
+        to_right[0] += to_right[-1]  # the first and the last cell are one on a circle; on the line this adds 0
+        to_left[-1] += to_left[0]
+        from_left, from_right = sums.window_totals(to_right[:-1], to_left[1:])
+        values = from_left / to_places
+        values += from_right * to_places
+        self.values = values[sums.index]
+        self.log = log_or_minus_infinity(self.values) - sums.kernel.log_norm
+
+    @property
+    def is_ordinary(self) -> bool:
+        """Whether plain numbers bear the points and the density at the nodes."""
+        return bool(self.values.min() >= _FAINT and self.values.max() <= 1.0 / _FAINT)
+
+    def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
+        sums = self.owner
+        at_places = sums.at_places(node_shares / self.values)
+        to_places, right, left = sums.growth
+        from_left, from_right = sums.window_totals(at_places * to_places, at_places / to_places)
+        tables = np.empty_like(self.masses)
+        tables.real[1:], tables.imag[:-1] = from_left, from_right
+        tables.real[0], tables.imag[-1] = from_left[-1], from_right[0]  # a turn on
+        tables.real /= left
+        tables.imag *= right
+        return tables, np.empty(0, dtype=np.intp), np.empty(0)
+
+
+@final
+class LogDensity(CellDensity):
+    """Sums by logarithms, in plain numbers only within ordinary cells.
+
+    The others' points are apart: what they add up to is taken where the strongest of them is. The two sides of a node
+    are compared by (log F - log G) - ((t - r) - (l - t))/h, F and G taken at l and r.
+    """
+
+    def __init__(self, sums: ExponentialSums, log_weights: FloatArray) -> None:
+        super().__init__(sums, log_weights, exactly=True)
+        occupied, strange = self.masses.imag > 0.0, np.zeros(sums.count + 1, dtype=np.bool_)
+        sides, ends = [], (sums.ends[1], -sums.ends[0])  # to the right; to the left, mirrored
+        for mass, room, end in zip((self.masses.imag, self.masses.real), sums.to_ends[::-1], ends, strict=True):
+            logs = log_or_minus_infinity(mass) - room
+            strange |= (room < np.inf) & ((np.abs(logs) > -math.log(_FAINT)) | (room > _FARTHEST))
+            sides.append(Decay(logs, np.where(np.isfinite(end), end, 0.0)))
+        strange &= occupied
+        self.ordinary = occupied & ~strange
+        self.apart = np.flatnonzero(strange[self.cells]) if strange.any() else np.empty(0, dtype=np.intp)
+        self.cells_apart = self.cells[self.apart].astype(np.intp)
+        places, logs = sums.coordinates(sums.points[self.apart]), log_weights[self.apart]
+        self.parts = []
+        for side, way in zip(sides, (places, -places), strict=True):
+            found, parts = gathered(Decay(logs, way), self.cells_apart, len(strange), sums.per_unit)
+            side.log[strange], side.place[strange] = found.log[strange], found.place[strange]
+            self.parts.append(parts)
+        cells = Decay(*(np.stack([right, left[::-1]]) for right, left in zip(*sides, strict=True)))
+        self.outer: FloatArray | None = None
+        if sums.period < math.inf:  # the last cell is the first, a turn later
+            last = Decay(cells.log[:, -1], cells.place[:, -1] - sums.period)
+            (cells.log[:, 0], cells.place[:, 0]), self.outer = joined(last, cells.at((slice(None), 0)), sums.per_unit)
+        terms = Decay(*(part[:, :-1].reshape(2, sums.blocks, -1) for part in cells))
+        self.windows = Windows(terms, sums.per_unit, sums.period)
+        left, right = (Decay(*(part[side].ravel() for part in self.windows.sums)) for side in (0, 1))
+        left, right = left.at(sums.index), right.at(slice(None, None, -1)).at(sums.index)
+        t = sums.breakpoints.positions[sums.index]
+        to_left, to_right = (t - left.place) * sums.per_unit, (-right.place - t) * sums.per_unit
+        excess = np.where(np.isneginf(left.log), -np.inf, (left.log - right.log) - (to_left - to_right))
+        *self.sides, log_total = shared(excess)
+        self.log = np.where(excess > 0.0, left.log - to_left, right.log - to_right) + log_total - sums.kernel.log_norm
+
+    def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
+        sums = self.owner
+        to_sides = (sums.at_places(node_shares * side) for side in self.sides)
+        to_cells = np.zeros((2, sums.count + 1))
+        to_cells[:, :-1] = self.windows.handed_down(sums.both_ways(*to_sides)).reshape(2, -1)
+        if self.outer is not None:
+            last, first, _ = shared(self.outer)
+            to_cells[:, -1] = to_cells[:, 0] * last
+            to_cells[:, 0] *= first
+        to_right, to_left = to_cells[0], to_cells[1, ::-1]
+        tables = np.zeros_like(self.masses)
+        np.divide(to_left, self.masses.real, out=tables.real, where=self.ordinary)
+        np.divide(to_right, self.masses.imag, out=tables.imag, where=self.ordinary)
+        at = self.cells_apart
+        return tables, self.apart, to_right[at] * self.parts[0] + to_left[at] * self.parts[1]
