@@ -57,6 +57,7 @@ SCOPE = (
     "arrays.py",
 )
 TESTS = (
+    "logs",
     "kernels",
     "sums",
     "fast_sums",
@@ -198,6 +199,8 @@ def mutants(tree: ast.Module, module: str) -> Iterator[Mutant]:
                 if not isinstance(child, ast.AST) or field in UNTOUCHED_FIELDS or isinstance(child, UNTOUCHED):
                     continue
                 if isinstance(child, ast.If) and ast.unparse(child.test) == "TYPE_CHECKING":
+                    continue
+                if isinstance(child, ast.Call) and ast.unparse(child.func) == "TypeVar":
                     continue
                 path = (*above, node, child)
                 for kind, other in replacements(child):

@@ -17,7 +17,6 @@ import pytest
 
 import kdegrad as kg
 from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
-from kdegrad.arrays import euclidean_norm
 from kdegrad.domain import Circle, Line
 from kdegrad.settings import CIRCUMFERENCE
 from kdegrad.weights import log_softmax, logits_of
@@ -25,7 +24,6 @@ from kdegrad.weights import log_softmax, logits_of
 TARGET = {"target": (-30, 30)}
 ROUNDING = 1e-15  # a few roundings of one operation
 SUMMED = 1e-13  # 10⁵ terms: pairwise sums of exponentials of numbers up to 10³
-SUBNORMAL = 1e-3  # relative: numbers of 1e-320 have about three digits
 TOO_LARGE = 10**400
 
 POSITIVE = [0, 0.0, -1.0, -math.inf, math.inf, math.nan, "3", None, True, [1.0], 1j, TOO_LARGE, np.array([1.0])]
@@ -277,18 +275,6 @@ def test_top_level_names():
     assert set(kg.__all__) <= set(dir(kg))
     with pytest.raises(AttributeError, match="no attribute 'losss'"):
         kg.losss  # noqa: B018  # the access is what is tested
-
-
-@pytest.mark.parametrize("scale", [1e-320, 1e-200, 1.0, 1e200, 3e307])
-def test_the_euclidean_norm_is_right_at_any_size(scale):
-    assert euclidean_norm(scale * np.array([3.0, -4.0, 0.0])) == pytest.approx(5.0 * scale, rel=SUBNORMAL, abs=0.0)
-    assert euclidean_norm(np.array([3.0, -4.0])) == pytest.approx(5.0, rel=ROUNDING)
-
-
-def test_the_euclidean_norm_of_zeros_infinity_and_nan():
-    assert euclidean_norm(np.zeros(3)) == 0.0
-    assert euclidean_norm(np.array([1.0, -np.inf])) == np.inf
-    assert np.isnan(euclidean_norm(np.array([1.0, np.nan])))
 
 
 @pytest.mark.parametrize(
