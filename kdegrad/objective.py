@@ -172,11 +172,10 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     """
     wrt = GradientOptions(wrt=several("wrt", wrt)).wrt
     rule, error = _quadrature(problem)
-    sums, density, loss = _forward(problem, rule)
-    log_density = log_mixture(problem, density.log)
+    sums, density, log_density, loss = _forward(problem, rule)
     gradients = None
     if wrt and math.isfinite(loss):
-        gradients = _gradients(problem, rule, sums, density, wrt)
+        gradients = _gradients(problem, rule, sums, density, log_density, wrt)
     elif wrt:
         undefined = np.full(len(problem.angles), np.nan)
         gradients = Gradients(
@@ -229,27 +228,28 @@ def _quadrature(problem: Problem) -> tuple[Rule, float | None]:
     return exact_rule(problem)
 
 
-def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, Density, float]:
-    """Return the sums, the density p at the nodes, and the loss."""
+def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, Density, FloatArray, float]:
+    """Return the sums, the density p at the nodes, log p̃ there, and the loss."""
     sums = kernel_sums(problem, rule.nodes)
     density = sums.density(problem.log_weights)
-    # the mean is not formed by @, for which BLAS starts its threads
-    return sums, density, -float((rule.weights * log_mixture(problem, density.log)).sum())
+    log_density = log_mixture(problem, density.log)
+    loss = -float((rule.weights * log_density).sum())  # not @, for which BLAS starts its threads
+    return sums, density, log_density, loss
 
 
-def _node_shares(problem: Problem, rule: Rule, density: Density) -> FloatArray:
+def _node_shares(problem: Problem, rule: Rule, density: Density, log_density: FloatArray) -> FloatArray:
     """Return w_m (1-E) C p_m/p̃_m, shape (B,): what all points together have in the mixture at a node."""
     if problem.settings.background == 0.0:
         return rule.weights
-    log_model = density.log + log_share(problem)
-    shares: FloatArray = rule.weights * np.exp(log_model - log_mixture(problem, density.log))
+    shares: FloatArray = rule.weights * np.exp(density.log + log_share(problem) - log_density)
     return shares
 
 
-def _gradients(problem: Problem, rule: Rule, sums: KernelSums, density: Density, wrt: Collection[str]) -> Gradients:
+def _gradients(
+    problem: Problem, rule: Rule, sums: KernelSums, density: Density, log_density: FloatArray, wrt: Collection[str]
+) -> Gradients:
     """Return the gradients that are asked for."""
-    responsibilities, ratios = density.shares(_node_shares(problem, rule, density))
-    log_density = log_mixture(problem, density.log)
+    responsibilities, ratios = density.shares(_node_shares(problem, rule, density, log_density))
     log_node_weights = np.log(rule.weights) - log_density + log_share(problem)  # log((1-E) C w_m/p̃_m)
     per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
@@ -317,11 +317,7 @@ def loss(
     KdegradError
         For points or options that cannot be used.
     """
-    problem = Problem(
-        angles, logits, copy=False, target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins,
-        at=at, scale=scale, background=background, circular=circular, period=period, unit=unit, sums=sums,
-    )  # fmt: skip
-    return evaluate(problem, wrt=()).loss
+    return evaluate(Problem(**locals(), copy=False), wrt=()).loss  # the parameters as they came
 
 
 def grad(
@@ -343,10 +339,7 @@ def grad(
     sums: str = "auto",
 ) -> FloatArray:
     """Return ∂L/∂z, the gradient of the logits, shape (N,); NaN if the loss is infinite. Parameters as for `loss`."""
-    return loss_and_grad(
-        angles, logits, target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins, at=at,
-        scale=scale, background=background, circular=circular, period=period, unit=unit, sums=sums,
-    )[1]  # fmt: skip
+    return loss_and_grad(**locals())[1]
 
 
 @np.errstate(over="ignore", invalid="ignore")
@@ -369,15 +362,12 @@ def loss_and_grad(
     sums: str = "auto",
 ) -> tuple[float, FloatArray]:
     """Return the loss and the gradient of the logits in one pass. Parameters as for `loss`."""
-    problem = Problem(
-        angles, logits, copy=False, target=target, kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins,
-        at=at, scale=scale, background=background, circular=circular, period=period, unit=unit, sums=sums,
-    )  # fmt: skip
+    problem = Problem(**locals(), copy=False)
     nodes = nodes_of(problem)
-    _, density, loss = _forward(problem, nodes)
+    _, density, log_density, loss = _forward(problem, nodes)
     if not math.isfinite(loss):
         return loss, np.full(len(problem.angles), np.nan)
-    node_shares = _node_shares(problem, nodes, density)
+    node_shares = _node_shares(problem, nodes, density, log_density)
     if problem.settings.background == 0.0:  # one array of N is all it takes
         return loss, density.excess(node_shares)
     return loss, _logit_gradient(problem, np.exp(problem.log_weights), density.shares(node_shares).shares)
