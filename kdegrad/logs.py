@@ -1,8 +1,7 @@
-"""Sums and differences of numbers that are known by their logarithms, on arrays and in a cache's speed.
+"""Sums of numbers that are known by their logarithms, on arrays.
 
-`np.logaddexp` is a loop in C, ten times slower than the vector functions it could call; and `np.exp` itself slows down
-tenfold where it under- or overflows. Exponents are therefore cut at ±700: beside a term of ordinary size e^-700 is
-nothing.
+`np.logaddexp` is a loop in C, ten times slower than NumPy's vectorised functions; and `np.exp` slows down tenfold where
+it underflows. Exponents are therefore cut off at -700, as e^-700 is negligible in a sum whose largest term is 1.
 """
 
 from __future__ import annotations
@@ -21,13 +20,6 @@ class Scaled(NamedTuple):
 
     log: FloatArray
     factor: FloatArray
-
-
-def cut_exp(exponents: FloatArray) -> FloatArray:
-    """Return the exponentials in the exponents' place, cut to e^±700."""
-    np.maximum(exponents, -_DEEPEST, out=exponents)
-    np.minimum(exponents, _DEEPEST, out=exponents)
-    return np.exp(exponents, out=exponents)
 
 
 def log_sum(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
@@ -72,10 +64,3 @@ def log1p_square(x: FloatArray) -> FloatArray:
     if overflowed.any():
         logs[overflowed] = 2.0 * np.log(np.abs(x[overflowed]))
     return logs
-
-
-def log_difference(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
-    """Return log max(a - b, 0)."""
-    with np.errstate(invalid="ignore", divide="ignore"):  # both may be 0
-        difference = log_a + np.log1p(-np.exp(np.minimum(log_b - log_a, 0.0)))
-    return np.where(np.isneginf(log_a), -np.inf, difference)

@@ -72,6 +72,7 @@ TESTS = (
     "bad_input",
     "options",
     "descent",
+    "sketch",
 )
 EXPLAINED = Path(__file__).with_suffix(".txt")
 MOST_SECONDS = 10.0  # of tests against one mutant: one that passes them is counted as a survivor

@@ -26,7 +26,6 @@ import kdegrad.sums.exponential
 from kdegrad import Problem
 from kdegrad.domain import Circle, Line
 from kdegrad.kernel import KERNELS, Kernel, make_kernel
-from kdegrad.logs import cut_exp, log_sum
 from kdegrad.objective import evaluate
 from kdegrad.quadrature import Rule, gauss, midpoint, single
 from kdegrad.sums import DenseSums, KernelSums, make_sums
@@ -648,18 +647,11 @@ def test_numbers_at_the_ends_of_the_range_are_no_error(kernel, h, bins):
     ("points", "nodes", "spread"),
     [([1, 5, 2], [3, 4], 4), ([3, 4], [1, 9], 8), ([3, 4], [1, 2], 3), ([1, 2], [3, 4], 3)],
 )
-def test_the_spread_is_that_of_points_and_nodes_together(points, nodes, spread):
-    assert kdegrad.sums._spread(np.array(points), np.array(nodes)) == spread
-
-
-def test_logarithms_are_added_and_exponentials_are_cut():
-    a, b = np.array([-math.inf, -math.inf, 2.0, 0.0, 900.0]), np.array([-math.inf, 3.0, 2.0, -1e9, 0.0])
-    with np.errstate(all="raise", under="ignore"):
-        np.testing.assert_allclose(
-            log_sum(a, b), [-math.inf, 3.0, 2.0 + math.log(2.0), 0.0, 900.0], rtol=1e-15, atol=1e-300
-        )
-        cut = cut_exp(np.array([-math.inf, -701.0, 1.0, 701.0, 1e9]))
-    np.testing.assert_allclose(np.log(cut), [-700.0, -700.0, 1.0, 700.0, 700.0], rtol=1e-15)
+def test_cells_serve_where_points_and_nodes_together_span_at_most_1e300(points, nodes, spread):
+    kernel = make_kernel("gaussian", 1e299, Line())
+    for span, name in ((0.99e300, "cells"), (1.01e300, "dense")):
+        sums = make_sums("fast", kernel, np.array(points) * (span / spread), np.array(nodes) * (span / spread))
+        assert sums.name == name
 
 
 def test_memory_stays_at_a_dozen_arrays():
