@@ -49,7 +49,7 @@ check: .venv/stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_readme.py tests/test_layout.py
+	$(BIN)/python -m pytest tests/test_readme.py tests/test_citations.py tests/test_layout.py
 	@for sample in sample_inputs/*.yaml; do echo "verify-props $$sample"; \
 		$(BIN)/kdegrad verify-props $$sample --format github || exit 1; done
 	@for kernel in $$($(BIN)/kdegrad kernels --format csv | tail -n +2 | cut -d, -f1); do echo "verify-props --kernel $$kernel"; \

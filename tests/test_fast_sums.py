@@ -1,10 +1,10 @@
 """Speed never changes a number: every fast sum against the dense one.
 
 The reference is `DenseSums`, which other tests bind to a 50-digit evaluation. Here both schemes get the same points,
-nodes and weights, for every kernel on every domain it lives on, under hypothesis and on inputs picked to break them.
-What is compared, and how closely, is SPEC section 4: log p at every node and log R_i/S_i at every point to 1e-12 +
-8 eps A, the sums of derivatives to that share of what their terms sum to in absolute value. Further down: the choice of
-a scheme, the pieces that the schemes are made of, and sabotage, which the comparison must notice.
+nodes and weights, for every kernel on each of its domains, under hypothesis and on inputs picked to break them.
+What is compared, and how closely, is in kdegrad/properties/README.md, section "Accuracy": log p at every node and
+log R_i/S_i at every point to 1e-12 + 8 eps A, the sums of derivatives to that share of what their terms sum to in
+absolute value. Further down: the choice of a scheme, and sabotage, which the comparison must notice.
 """
 
 from __future__ import annotations
@@ -33,9 +33,9 @@ from kdegrad.sums.locate import Breakpoints
 from kdegrad.weights import log_softmax
 
 EPS = np.finfo(np.float64).eps
-ABSOLUTE = 1e-12  # SPEC section 4
+ABSOLUTE = 1e-12  # kdegrad/properties/README.md#accuracy
 ROUNDINGS = 8.0  # the same: eps times this and A
-DERIVATIVES = 4.0  # SPEC bounds the loss and the logits; an interpolant's slope is worse than its value by some factor
+DERIVATIVES = 4.0  # these bound the loss and the logits; an interpolant's slope is worse than its value by some factor
 
 ON_LINE = [(kind.name, None) for kind in KERNELS if "line" in kind.domains]
 ON_CIRCLE = [(kind.name, 360.0) for kind in KERNELS]
