@@ -37,7 +37,7 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 
-from kdegrad.arrays import BoolArray, FloatArray, euclidean_norm
+from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.errors import KdegradError
 from kdegrad.objective import NOTICEABLE, Evaluation, evaluate
 from kdegrad.problem import Problem
@@ -331,7 +331,9 @@ def descend(
     for step in range(steps + 1):
         gradient = coordinates.gradient(evaluation)
         is_noise = abs(evaluation.lost_share) > NOTICEABLE
-        gap = _gap(evaluation, free) if moving == ("logits",) and not is_noise else None
+        gap = None
+        if moving == ("logits",) and not is_noise:  # max_i R_i/S_i - Σ_j R_j
+            gap = max(0.0, -float(evaluation.require_gradients().per_weight[free].min()))
         now = DescentStep(step, evaluation, euclidean_norm(gradient), gap)
         course.append(now.row())
         path.add(now.snapshot())
@@ -399,11 +401,6 @@ class _End(NamedTuple):
     converged: bool
     stopped: str
     diverged: bool
-
-
-def _gap(evaluation: Evaluation, free: BoolArray) -> float:
-    """Return max_i R_i/S_i - Σ_j R_j over the points that may have weight."""
-    return max(0.0, -float(evaluation.require_gradients().per_weight[free].min()))
 
 
 def _evaluated(coordinates: Coordinates, place: FloatArray, moving: Collection[str]) -> Evaluation | None:

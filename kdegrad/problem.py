@@ -15,7 +15,7 @@ from kdegrad.arrays import FloatArray, require_everywhere, vector
 from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
-from kdegrad.quadrature import Rule, gauss, midpoint, single
+from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, Settings, TargetOptions
 from kdegrad.targets import Interval, checked_interval
 from kdegrad.weights import log_softmax
@@ -86,7 +86,10 @@ class Problem:
         _check_quadrature(interval, node, settings)
         points = vector("angles", angles, copy)
         values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
-        names = None if labels is None else _names(labels)
+        try:
+            names = None if labels is None else tuple(labels)
+        except TypeError:
+            raise InputError(f"labels: {labels!r} is not a list of names: give one for each angle") from None
         _check_points(points, values, names)
         period = settings.circumference
         domain = Line() if period is None else Circle(period)
@@ -144,7 +147,7 @@ class Problem:
         """
         match self.rule_name:
             case "at":
-                return single(self.centre)
+                return Rule(np.array([self.centre]), np.ones(1))
             case "midpoint":
                 return midpoint(*self.interval, self.settings.bins)
             case "gauss":
@@ -172,13 +175,6 @@ def _check_quadrature(target: Interval | None, at: float | None, settings: Setti
         raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
     if at is None and settings.rule == "gauss" and settings.bins > MOST_GAUSS_BINS:
         raise SettingError("bins", f"{settings.bins} is out of range: give 1 to {MOST_GAUSS_BINS} for the rule gauss")
-
-
-def _names(labels: Iterable[str]) -> tuple[str, ...]:
-    try:
-        return tuple(labels)
-    except TypeError:
-        raise InputError(f"labels: {labels!r} is not a list of names: give one for each angle") from None
 
 
 def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] | None) -> None:

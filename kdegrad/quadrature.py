@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass
-from functools import lru_cache
 from typing import final
 
 import numpy as np
@@ -44,12 +43,6 @@ def gauss(low: float, high: float, bins: int) -> Rule:
     return Rule(0.5 * (low + high) + 0.5 * (high - low) * points, weights / weights.sum())
 
 
-def single(node: float) -> Rule:
-    """Return the rule of one node: the note's "only one of the bins (with angle x)"."""
-    return Rule(np.array([float(node)]), np.ones(1))
-
-
-@lru_cache(maxsize=8)  # a rule takes longer to find than a small problem to solve
 def legendre(count: int) -> tuple[FloatArray, FloatArray]:
     """Return the nodes (ascending) and weights of Gauss-Legendre quadrature on [-1, 1], at most some 10⁴ of them.
 

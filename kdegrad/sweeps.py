@@ -159,7 +159,11 @@ def members(
         if values is not None:
             raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
         return [(name, name) for name in names]
-    _check_over(problem, over)
+    if over == "bins" and problem.rule_name in ("at", "exact"):
+        reason = "one bin stands for all" if problem.rule_name == "at" else "the exact integral has none"
+        raise SettingError("over", f"bins: {reason}: take the rule midpoint or gauss")
+    if over == "background" and problem.target is None:
+        raise SettingError("over", "background spreads over the target's width: give --target LOW HIGH too")
     given = () if values is None else several(over, values)
     if not given:
         raise SettingError("over", f"{over} needs values: give one or more")
@@ -286,21 +290,8 @@ def series(family: Sweep) -> Iterator[tuple[str, list[SweepStep]]]:
 def _kernel_names(problem: Problem, over: str, kernels: str | Sequence[str] | None) -> list[str]:
     """Return the kernels' own names, each once, in the order given."""
     kernels = () if kernels is None else several("kernel", kernels)
-    if not kernels:
-        return (
-            [kind.name for kind in KERNELS if problem.domain.name in kind.domains]
-            if over == "kernel"
-            else [problem.kernel.name]
-        )
-    names = [
-        make_kernel(name, problem.kernel.bandwidth, problem.domain, float(problem.settings.df)).name for name in kernels
-    ]
+    if not kernels and over == "kernel":
+        return [kind.name for kind in KERNELS if problem.domain.name in kind.domains]
+    h, df = problem.kernel.bandwidth, problem.settings.df
+    names = (make_kernel(name, h, problem.domain, df).name for name in kernels or (problem.kernel.name,))
     return list(dict.fromkeys(names))
-
-
-def _check_over(problem: Problem, over: str) -> None:
-    if over == "bins" and problem.rule_name in ("at", "exact"):
-        reason = "one bin stands for all" if problem.rule_name == "at" else "the exact integral has none"
-        raise SettingError("over", f"bins: {reason}: take the rule midpoint or gauss")
-    if over == "background" and problem.target is None:
-        raise SettingError("over", "background spreads over the target's width: give --target LOW HIGH too")

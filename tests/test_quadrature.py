@@ -11,7 +11,7 @@ import pytest
 from mpmath import mp, mpf
 
 from kdegrad import Problem, SettingError
-from kdegrad.quadrature import gauss, legendre, midpoint, single
+from kdegrad.quadrature import gauss, legendre, midpoint
 from tests import oracle
 
 # Nodes in [-1, 1] have an error of a few roundings of 1.
@@ -117,7 +117,7 @@ def test_at_is_one_node_and_overrides_rule_and_bins():
     assert (problem.rule_name, rule.bins) == ("at", 1)
     np.testing.assert_array_equal(rule.nodes, [12.5])
     np.testing.assert_array_equal(rule.weights, [1.0])
-    assert single(12).nodes.dtype == np.float64
+    assert Problem([0.0], at=12).rule.nodes.dtype == np.float64
 
 
 def test_a_rule_is_immutable():
