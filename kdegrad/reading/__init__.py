@@ -60,6 +60,7 @@ def read(
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"{path!r} is not a path: give the name of a file")
+    path = os.fspath(path)
     name = files.display_name(path)
     chosen = _format_of(path, name, input_format)
     try:
@@ -76,8 +77,7 @@ def read(
     if chosen in ("yaml", "yml"):
         from kdegrad.reading import document  # imports yaml, which a table does not need
 
-        folder = "" if files.is_standard_input(path) else os.path.dirname(os.fspath(path))
-        return document.read_document(data, name, folder, columns, mark)
+        return document.read_document(data, name, os.path.dirname(path), columns, mark)
     return delimited.read_table(data, name, columns, mark or delimited.DELIMITER_OF_FORMAT[chosen])
 
 
@@ -116,22 +116,8 @@ def load(
     --------
     >>> load("points.yaml", bandwidth=5)  # doctest: +SKIP
     """
-    options = {
-        "target": target,
-        "kernel": kernel,
-        "bandwidth": bandwidth,
-        "df": df,
-        "rule": rule,
-        "bins": bins,
-        "at": at,
-        "scale": scale,
-        "background": background,
-        "circular": circular,
-        "period": period,
-        "unit": unit,
-        "sums": sums,
-    }
-    return problem_of(read(path), {name: value for name, value in options.items() if value is not None})
+    given = {name: value for name, value in locals().items() if name != "path" and value is not None}
+    return problem_of(read(path), given)
 
 
 def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
@@ -146,10 +132,11 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     """
     from kdegrad.problem import Problem
 
-    cancelled = {"at"} if {"bins", "rule"} & given.keys() else set()
+    kept = dict(source.settings)
+    if {"bins", "rule"} & given.keys():
+        kept.pop("at", None)
     if given.get("circular") is False:
-        cancelled.add("period")
-    kept = {name: value for name, value in source.settings.items() if name not in cancelled}
+        kept.pop("period", None)
     try:
         if kept.get("circular") is False and ("period" in kept or "period" in given):
             raise SettingError("circular", "false contradicts a period, which makes a circle: remove one of them")
@@ -160,12 +147,11 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
         raise
 
 
-def _format_of(path: str | os.PathLike[str], name: str, input_format: str | None) -> str:
+def _format_of(path: str, name: str, input_format: str | None) -> str:
     """Return which of `INPUT_FORMATS` a file is in."""
-    input_format = ReadingOptions(input_format=input_format).input_format
-    if input_format is not None:
+    if input_format := ReadingOptions(input_format=input_format).input_format:
         return input_format
-    if files.is_standard_input(path):
+    if path == "-":
         return "csv"
     suffix = files.suffix(path)
     if suffix in INPUT_FORMATS:

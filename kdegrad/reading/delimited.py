@@ -10,7 +10,6 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass
@@ -23,7 +22,6 @@ from kdegrad.errors import InputError
 from kdegrad.grammar import reads_as_number, unguarded
 from kdegrad.reading.points import (
     NUMBER_CHARACTERS,
-    Cells,
     ColumnNames,
     Faults,
     Source,
@@ -31,6 +29,7 @@ from kdegrad.reading.points import (
     place,
     plain_numbers,
     source_of,
+    source_of_texts,
 )
 from kdegrad.text import enumerated, shown
 
@@ -57,18 +56,7 @@ def delimiter_of(text: str) -> str:
 
 
 def read_table(data: bytes, name: str, columns: ColumnNames, delimiter: str | None) -> Source:
-    """Return the points of a table.
-
-    Parameters
-    ----------
-    data
-        The file, UTF-8.
-    name
-        The file's name, for messages.
-    columns
-        The columns that were named.
-    delimiter
-        The character that separates cells, or None to find it from the header.
+    """Return the points of the table `name`, whose `data` are UTF-8; without a `delimiter` its header tells it.
 
     Raises
     ------
@@ -98,21 +86,20 @@ class _Header:
 
 def _read_header(data: bytes, name: str, columns: ColumnNames, delimiter: str | None) -> _Header:
     """Return the header of a table: its first line that is neither blank nor a comment."""
-    number = end = 0
-    for line in _lines(data):
-        number += 1
+    end = 0
+    for number, line in enumerate(_lines(data), start=1):
         end += len(line.encode())
         text = line.strip(" \t\r\n")
         if text and text[0] != "#":
+            here = place(name, number)
             break
     else:
         raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
-    here = place(name, number)
     splits: dict[str, list[str]] = {mark: [] for mark in (_DELIMITERS if delimiter is None else (delimiter,))}
     for mark in splits:
         with suppress(csv.Error):  # it would cut through a quoted cell
             splits[mark] = [bare(cell) for cell in next(csv.reader([line], delimiter=mark, strict=True))]
-    angle = columns.names()["angle"]
+    angle = columns.given().get("angle", "angle")
     mark, names = max(splits.items(), key=lambda split: (angle in split[1], len(split[1])))
     if len(names) < 2 and not all(splits.values()):
         raise InputError(
@@ -123,11 +110,6 @@ def _read_header(data: bytes, name: str, columns: ColumnNames, delimiter: str | 
         raise InputError(
             f"{here}: numbers ({shown(line.strip())}) in place of the header: write the names of the columns above "
             "them, such as angle,logit (without a '#')"
-        )
-    twice = [column for column, count in Counter(names).items() if column and count > 1]
-    if twice:
-        raise InputError(
-            [f"{here}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
         )
     return _Header(number, end, names, mark)
 
@@ -172,7 +154,7 @@ def _points_by_row(body: bytes, name: str, header: _Header, roles: Mapping[str, 
         raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
     if "label" in texts:
         texts["label"] = [unguarded(cell) for cell in texts["label"]]
-    return Cells(name, roles, texts, lambda _, row: (lines[row],)).source(faults, header.names)
+    return source_of_texts(roles, texts, lambda _, row: (lines[row],), faults, header.names)
 
 
 def _records(body: bytes, header: _Header, faults: Faults) -> Iterator[tuple[int, list[str]]]:
@@ -182,24 +164,20 @@ def _records(body: bytes, header: _Header, faults: Faults) -> Iterator[tuple[int
     quoted cell they are text.
     """
     blanks = " \t\r\n".replace(header.delimiter, "")  # a line of delimiters is a row of empty cells
-    line = start = header.line
-    is_inside = False  # whether a record has begun that is not complete
+    begun: list[int] = []  # the line of the record that is not complete, if there is one
 
     def physical_lines() -> Iterator[str]:
-        nonlocal line, start, is_inside
-        for text in _lines(body):
-            line += 1
-            if not is_inside:
+        for line, text in enumerate(_lines(body), start=header.line + 1):
+            if not begun:
                 stripped = text.strip(blanks)
                 if not stripped or stripped[0] == "#":
                     continue
-                is_inside, start = True, line
+                begun.append(line)
             yield text
 
     try:
         for row in csv.reader(physical_lines(), delimiter=header.delimiter, strict=True):
-            is_inside = False
-            yield start, row
+            yield begun.pop(), row
     except csv.Error as error:
         if "expected after" in str(error):
             fault = (
@@ -212,7 +190,7 @@ def _records(body: bytes, header: _Header, faults: Faults) -> Iterator[tuple[int
             )
         else:
             fault = "a quote opens here and is not closed: close it, or remove it"
-        faults.add((start,), fault)
+        faults.add((begun[0],), fault)
 
 
 def _ragged(row: Sequence[str], header: _Header) -> str:

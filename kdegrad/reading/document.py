@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Collection, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import Any, Final, NamedTuple, TypeVar
+from typing import Any, Final, NamedTuple
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import number
 from kdegrad.reading import delimited, files
-from kdegrad.reading.points import ROLES, Cells, ColumnNames, Faults, Source, place
+from kdegrad.reading.points import ROLES, ColumnNames, Faults, Source, place, source_of_texts
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
 from kdegrad.settings import GROUPS, PROBLEM, ReadingOptions
 from kdegrad.text import nearest, shown
@@ -29,7 +29,6 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
 _FLAGS_ONLY: Final = {row.spelled for group in GROUPS for row in group.rows if not row.option.key}
 _KEYS: Final = (*_PARSERS, "points")
 _KERNEL_KEYS: Final = {"name": "kernel", "bandwidth": "bandwidth", "df": "df"}
-_Value = TypeVar("_Value")
 
 
 def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, delimiter: str | None) -> Source:
@@ -37,12 +36,8 @@ def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, del
 
     Parameters
     ----------
-    data
-        The file, UTF-8.
-    name
-        The file's name, for messages.
-    folder
-        The folder of the file; the name of a table is relative to it.
+    data, name, folder
+        The file, UTF-8; its name, for messages; its folder, which the name of a table is relative to.
     columns, delimiter
         What was given beside the file for its points; it overrides the file's own keys.
 
@@ -82,30 +77,30 @@ def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, del
 
 def _options(root: MapNode, faults: Faults) -> dict[str, Node]:
     """Return the nodes of the document by option; those inside ``kernel`` beside the others."""
-    options: dict[str, Node] = {}
-
-    def put(option: str, key: Scalar, node: Node) -> None:
-        if option in options:
-            first = options[option].where[0]
-            faults.add(key.where, f"{option}: is given twice, inside kernel and outside it (line {first}): keep one")
-        options.setdefault(option, node)
-
+    found: list[tuple[str, Scalar, Node]] = []  # the option, its key, its value
     for key, node in root.entries.values():
         if key.text == "kernel" and isinstance(node, MapNode):
             if not node.entries:
                 faults.add(node.where, f"kernel: is empty: {_KERNEL_REMEDY}")
             for inner, value in node.entries.values():
                 if inner.text in _KERNEL_KEYS:
-                    put(_KERNEL_KEYS[inner.text], inner, value)
+                    found.append((_KERNEL_KEYS[inner.text], inner, value))
                 else:
                     otherwise = f": {_KERNEL_REMEDY}"
                     faults.add(inner.where, partial(_unknown_key, "kernel: ", inner.text, _KERNEL_KEYS, otherwise))
         elif key.text in _KEYS:
-            put(key.text, key, node)
+            found.append((key.text, key, node))
         elif key.text in _FLAGS_ONLY:
             faults.add(key.where, f"{key.text}: is a flag, not a key: remove it and give --{key.text}")
         else:
             faults.add(key.where, partial(_unknown_key, "", key.text, _KEYS, f": the keys are {', '.join(_KEYS)}"))
+    options: dict[str, Node] = {}
+    for option, key, node in found:
+        if option in options:
+            first = options[option].where[0]
+            faults.add(key.where, f"{option}: is given twice, inside kernel and outside it (line {first}): keep one")
+        else:
+            options[option] = node
     return options
 
 
@@ -135,7 +130,7 @@ def _interval(node: Node) -> tuple[float, float]:
     return _value(low, number), _value(high, number)
 
 
-def _value(node: Node, parse: Callable[[str], _Value]) -> _Value:
+def _value(node: Node, parse: Callable[[str], Any]) -> Any:
     """Return what `parse` makes of the text of a node; its ValueError becomes one with a place."""
     if not isinstance(node, Scalar):
         raise NodeError(node.where, f"{kind(node)} in place of one value")
@@ -181,45 +176,46 @@ def _points_inside(points: ListNode | MapNode, name: str, columns: ColumnNames, 
     """
     before = faults.total
     names = {*ROLES, *columns.given().values()}
-    cells = (
-        _cells_of_rows(points, names, faults)
-        if isinstance(points, ListNode)
-        else _cells_of_columns(points, names, faults)
-    )
-    if not any(cells.values()):
-        if faults.total == before:
-            faults.add(points.where, f"points: is empty: write {_POINTS_FORMATS}")
-        faults.stop_if_any()
-    try:
-        roles = columns.choose(cells, place(name, *points.where))
-    except InputError:
-        faults.stop_if_any()  # a misspelt key says more than the missing column that it causes
-        raise
-    scalars = {role: [_scalar(cell, role, column, faults) for cell in cells[column]] for role, column in roles.items()}
-    texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
-    return Cells(name, roles, texts, lambda role, row: scalars[role][row].where).source(faults)
-
-
-def _cells_of_rows(points: ListNode, names: Collection[str], faults: Faults) -> dict[str, Sequence[_Cell]]:
-    """Return the cells, by column, of points that are listed one by one."""
-    rows = [item for item in points.items if isinstance(item, MapNode)]
-    for item in points.items:
+    items = points.items if isinstance(points, ListNode) else [points]
+    rows = [item for item in items if isinstance(item, MapNode)]
+    for item in items:
         if not isinstance(item, MapNode):
             faults.add(item.where, f"points: {kind(item)} in place of a point: write {{angle: 50, logit: 0.4}}")
     keys: dict[str, Scalar] = {}  # where each key first appears
     for row in rows:
         for text, (key, _) in row.entries.items():
             keys.setdefault(text, key)
-    return {
-        column: [row.entries[column][1] if column in row.entries else _Missing(row.where) for row in rows]
-        for column in _known(keys.values(), names, faults)
-    }
+    for text, key in keys.items():
+        if text not in names:
+            otherwise = f": a point has {', '.join(sorted(names))}"
+            faults.add(key.where, partial(_unknown_key, "points: ", text, names, otherwise))
+    known = [text for text in keys if text in names]
+    cells: Mapping[str, Sequence[_Cell]]
+    if isinstance(points, MapNode):
+        cells = _lists(points, known, faults)
+    else:
+        cells = {
+            column: [row.entries[column][1] if column in row.entries else _Missing(row.where) for row in rows]
+            for column in known
+        }
+    if not any(cells.values()):
+        if faults.total == before:
+            faults.add(points.where, f"points: is empty: write {_POINTS_FORMATS}")
+        faults.stop_if_any()
+    try:
+        roles = columns.choose(list(cells), place(name, *points.where))
+    except InputError:
+        faults.stop_if_any()  # a misspelt key says more than the missing column that it causes
+        raise
+    scalars = {role: [_scalar(cell, role, column, faults) for cell in cells[column]] for role, column in roles.items()}
+    texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
+    return source_of_texts(roles, texts, lambda role, row: scalars[role][row].where, faults)
 
 
-def _cells_of_columns(points: MapNode, names: Collection[str], faults: Faults) -> dict[str, Sequence[_Cell]]:
-    """Return the cells of points that are written as a list for each column."""
-    cells: dict[str, Sequence[_Cell]] = {}
-    for column in _known((key for key, _ in points.entries.values()), names, faults):
+def _lists(points: MapNode, known: Iterable[str], faults: Faults) -> dict[str, list[Node]]:
+    """Return the cells of points that are written as a list for each of the columns `known`."""
+    cells = {}
+    for column in known:
         _, node = points.entries[column]
         if isinstance(node, ListNode):
             cells[column] = node.items
@@ -230,18 +226,6 @@ def _cells_of_columns(points: MapNode, names: Collection[str], faults: Faults) -
         faults.add(points.where, f"points: lists of unequal length: {lengths}: write one value for each point")
         faults.stop_if_any()  # their rows do not belong together
     return cells
-
-
-def _known(keys: Iterable[Scalar], names: Collection[str], faults: Faults) -> list[str]:
-    """Return those of `keys` that are in `names`; the others are faults."""
-    otherwise = f": a point has {', '.join(sorted(names))}"
-    known = []
-    for key in keys:
-        if key.text in names:
-            known.append(key.text)
-        else:
-            faults.add(key.where, partial(_unknown_key, "points: ", key.text, names, otherwise))
-    return known
 
 
 def _scalar(cell: _Cell, role: str, column: str, faults: Faults) -> Scalar:

@@ -16,25 +16,19 @@ _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32
 _WIDE_REMEDY: Final = "save it as UTF-8 (iconv -f UTF-16 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)"
 
 
-def is_standard_input(path: str | os.PathLike[str]) -> bool:
-    """Return whether `path` is ``-``."""
-    return os.fspath(path) == "-"
-
-
-def display_name(path: str | os.PathLike[str]) -> str:
+def display_name(path: str) -> str:
     """Return the name of a file for messages: unchanged, or quoted if it cannot be printed on one line."""
-    if is_standard_input(path):
+    if path == "-":
         return "standard input"
-    text = os.fspath(path)
-    return text if text.isprintable() and text else shown(text, longest=len(text))
+    return path if path.isprintable() and path else shown(path, longest=len(path))
 
 
-def suffix(path: str | os.PathLike[str]) -> str:
+def suffix(path: str) -> str:
     """Return the suffix of a file's name in lower case, without its point: ``csv``."""
-    return os.path.splitext(os.fspath(path))[1][1:].lower()
+    return os.path.splitext(path)[1][1:].lower()
 
 
-def raw(path: str | os.PathLike[str]) -> bytes:
+def raw(path: str) -> bytes:
     """Return the bytes of a file unchanged.
 
     Raises
@@ -43,10 +37,10 @@ def raw(path: str | os.PathLike[str]) -> bytes:
         If the file does not exist or cannot be read.
     """
     name = display_name(path)
-    if is_standard_input(path) and sys.stdin is None:
+    if path == "-" and sys.stdin is None:
         raise InputError(f"{name}: is closed: name a file")
     try:
-        if is_standard_input(path):
+        if path == "-":
             return sys.stdin.buffer.read()
         with open(path, "rb") as file:
             return file.read()
@@ -62,7 +56,7 @@ def raw(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"{name}: is not a possible file name: it contains a NUL character") from None
 
 
-def contents(path: str | os.PathLike[str]) -> bytes:
+def contents(path: str) -> bytes:
     """Return the bytes of a file of UTF-8 text, without byte order mark.
 
     Raises
@@ -75,8 +69,7 @@ def contents(path: str | os.PathLike[str]) -> bytes:
         raise InputError(f"{name}: is UTF-16 or UTF-32 text (by its byte order mark): {_WIDE_REMEDY}")
     nul = data.find(b"\0")
     if nul >= 0:
-        start = data[:1000]
-        if 4 * start.count(b"\0") >= len(start):
+        if 4 * data[:1000].count(b"\0") >= len(data[:1000]):
             raise InputError(f"{name}: looks like UTF-16 text (every other byte is NUL): {_WIDE_REMEDY}")
         where = f"{name}:{_line_of(data, nul)}"
         raise InputError(f"{where}: a NUL character (byte {nul + 1} of the file): not a text file, or a damaged one")
@@ -90,7 +83,7 @@ def contents(path: str | os.PathLike[str]) -> bytes:
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-def require_file(path: str | os.PathLike[str]) -> None:
+def require_file(path: str) -> None:
     """Raise the error of a missing file or of a folder, if `path` is one."""
     if os.path.isdir(path):
         raise InputError(f"{display_name(path)}: is a folder: name a file in it")
@@ -104,10 +97,10 @@ def _line_of(data: bytes, offset: int) -> int:
     return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")
 
 
-def _absent(path: str | os.PathLike[str]) -> str:
+def _absent(path: str) -> str:
     """Return the message for a missing file, with similar names or the nearest folder that exists."""
     name = display_name(path)
-    if not os.fspath(path):
+    if not path:
         return "the name of the input file is empty: name a .csv, .tsv or .yaml file"
     folder = Path(path).parent
     try:

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import io
-from collections import Counter
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
-from kdegrad.reading.points import Cells, ColumnNames, Faults, Source, source_of
+from kdegrad.reading.points import ColumnNames, Faults, Source, source_of, source_of_texts
 from kdegrad.text import shown
 
 if TYPE_CHECKING:
@@ -18,16 +17,7 @@ if TYPE_CHECKING:
 
 
 def read_parquet(data: bytes, name: str, columns: ColumnNames) -> Source:
-    """Return the points of a Parquet file.
-
-    Parameters
-    ----------
-    data
-        The file.
-    name
-        The file's name, for messages; rows are counted from 1.
-    columns
-        The columns that were named.
+    """Return the points of the Parquet file `name`; messages count its rows from 1.
 
     Raises
     ------
@@ -45,11 +35,6 @@ def read_parquet(data: bytes, name: str, columns: ColumnNames) -> Source:
         found = table.column_names
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
-    twice = [column for column, count in Counter(found).items() if count > 1]
-    if twice:
-        raise InputError(
-            [f"{name}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
-        )
     roles = columns.choose(found, name)
     if table.num_rows == 0:
         raise InputError(f"{name}: columns but no points: write a row for each point")
@@ -62,7 +47,7 @@ def read_parquet(data: bytes, name: str, columns: ColumnNames) -> Source:
     if len(clean) == len(values):
         return source_of(name, clean, labels, found)
     cells = {role: _texts(column, roles[role], name) for role, column in chosen.items()}
-    return Cells(name, roles, cells, lambda _, row: (row + 1,)).source(Faults(name), found)
+    return source_of_texts(roles, cells, lambda _, row: (row + 1,), Faults(name), found)
 
 
 def _plain(column: pyarrow.ChunkedArray) -> FloatArray | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 from bisect import insort
+from collections import Counter
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
 from typing import Final
@@ -36,40 +37,37 @@ class ColumnNames:
 
         Logit and weight are one choice: if either is named here, both names of `below` are ignored.
         """
-        chooses = self.logit is not None or self.weight is not None
-        return ColumnNames(
-            angle=below.angle if self.angle is None else self.angle,
-            logit=self.logit if chooses else below.logit,
-            weight=self.weight if chooses else below.weight,
-            label=below.label if self.label is None else self.label,
-        )
+        given = self.given()
+        ignored = {"logit", "weight"} if {"logit", "weight"} & given.keys() else set()
+        return ColumnNames(**{role: name for role, name in below.given().items() if role not in ignored} | given)
 
     def given(self) -> dict[str, str]:
         """Return role → column for the roles whose column was named."""
         return {role: column for role, column in asdict(self).items() if column is not None}
 
-    def names(self) -> dict[str, str]:
-        """Return role → column for all roles, whether such a column exists or not."""
-        return {role: role for role in ROLES} | self.given()
-
-    def choose(self, found: Collection[str], place: str, hint: str = "") -> dict[str, str]:
+    def choose(self, found: Sequence[str], place: str, hint: str = "") -> dict[str, str]:
         """Return role → column for the roles that the points have: ``{"angle": "theta", "logit": "logit"}``.
 
         Parameters
         ----------
         found
-            The names of the columns that exist.
-        place
-            Where they are named, for the message.
+            The names of the columns that exist, in `place`.
         hint
             Another possible remedy for a missing column, as the end of a sentence.
 
         Raises
         ------
         InputError
-            If a column that must exist does not, or if there are both logits and weights.
+            If two columns have one name, one that must exist does not, or there are both logits and weights.
         """
-        names, given = self.names(), self.given()
+        given = self.given()
+        names = {role: role for role in ROLES} | given
+        # Columns without a name, as spreadsheets leave behind the last, may be several.
+        twice = [column for column, count in Counter(found).items() if count > 1 and (column or "" in names.values())]
+        if twice:
+            raise InputError(
+                [f"{place}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
+            )
         missing = [
             f"{place}: no column {shown(column)} for the {role}s (columns found: {enumerated(found)}"
             f"{nearest(column, found)}): name the right one with --{role}-column{hint}"
@@ -104,13 +102,11 @@ class Source:
         Shape (N,), float64, finite, in the unit of the file.
     logits
         Shape (N,), float64; -inf masks a point. The logarithms of the weights if the file has weights; None if it has
-        neither logits nor weights.
+        neither.
     labels
         N names, unchanged, or None.
-    settings
-        Option → value, for the options that a YAML problem gives.
-    places
-        Option → ``file:line:column`` of its value, for messages about its range.
+    settings, places
+        Option → value and option → ``file:line:column``, for the options that a YAML problem gives.
     table
         The file that a YAML problem takes its points from, or None.
     notes
@@ -128,16 +124,10 @@ class Source:
 
 
 class Faults:
-    """The faults of one file, raised together in the order of their places; only those to be shown are kept.
-
-    Attributes
-    ----------
-    total
-        How many were added.
-    """
+    """The faults of the file `name`, raised together in the order of their places; only those to be shown are kept."""
 
     def __init__(self, name: str) -> None:
-        self._name = name
+        self.name = name
         self._first: list[tuple[tuple[int, ...], str | Callable[[], str]]] = []
         self.total = 0
 
@@ -152,7 +142,7 @@ class Faults:
         """Raise the faults that were added as one `InputError`."""
         if self.total:
             texts = ((where, text if isinstance(text, str) else text()) for where, text in self._first)
-            raise InputError([f"{place(self._name, *where)}: {text}" for where, text in texts], total=self.total)
+            raise InputError([f"{place(self.name, *where)}: {text}" for where, text in texts], total=self.total)
 
 
 def place(name: str, *where: int) -> str:
@@ -160,59 +150,54 @@ def place(name: str, *where: int) -> str:
     return ":".join([name, *map(str, where)])
 
 
-@dataclass(frozen=True)
-class Cells:
-    """The cells of points as text, and their places.
+def source_of_texts(
+    roles: Mapping[str, str],
+    texts: Mapping[str, Sequence[str]],
+    where: Callable[[str, int], tuple[int, ...]],
+    faults: Faults,
+    found: Collection[str] = (),
+) -> Source:
+    """Return the points whose cells are text, or raise `faults` together with those of the cells.
 
-    Attributes
+    Parameters
     ----------
-    name
-        The file.
     roles
         Role → the name of its column, as `ColumnNames.choose` returns it.
     texts
         Role → N cells.
     where
         (role, row) → (line,) or (line, column).
+    found
+        As for `source_of`.
     """
-
-    name: str
-    roles: Mapping[str, str]
-    texts: Mapping[str, Sequence[str]]
-    where: Callable[[str, int], tuple[int, ...]]
-
-    def source(self, faults: Faults, found: Collection[str] = ()) -> Source:
-        """Return the points, or raise `faults` together with those of the cells; `found` as for `source_of`."""
-        values = {role: self._numbers(role, faults) for role in self.roles if role != "label"}
-        faults.stop_if_any()
-        return source_of(self.name, values, self.texts.get("label"), found)
-
-    def _numbers(self, role: str, faults: Faults) -> FloatArray:
-        """Return the numbers of a column; 0 in place of a faulty cell."""
-        texts, column = self.texts[role], f"column {shown(self.roles[role])}"
-        values = plain_numbers("\n".join(texts).encode("utf-8", "replace"), b"\n")
-        if values is None or values.size != len(texts):
-            values = np.zeros(len(texts))
-            for row, text in enumerate(texts):
+    values = {}
+    for role, name in roles.items():
+        if role == "label":
+            continue
+        cells, column = texts[role], f"column {shown(name)}"
+        numbers = plain_numbers("\n".join(cells).encode("utf-8", "replace"), b"\n")
+        if numbers is None or numbers.size != len(cells):
+            numbers = np.zeros(len(cells))
+            for row, cell in enumerate(cells):
                 try:
-                    values[row] = number(bare(text), minus_infinity=role == "logit")
+                    numbers[row] = number(bare(cell), minus_infinity=role == "logit")
                 except ValueError as error:
-                    faults.add(self.where(role, row), f"{column}: {error}")
+                    faults.add(where(role, row), f"{column}: {error}")
         if role == "weight":
-            for row in map(int, np.flatnonzero(values < 0.0)):
-                faults.add(self.where(role, row), f"{column}: {shown(texts[row])} is negative: a weight is 0 or more")
-        return values
+            for row in map(int, np.flatnonzero(numbers < 0.0)):
+                faults.add(where(role, row), f"{column}: {shown(cells[row])} is negative: a weight is 0 or more")
+        values[role] = numbers
+    faults.stop_if_any()
+    return source_of(faults.name, values, texts.get("label"), found)
 
 
 def source_of(
     name: str, values: Mapping[str, FloatArray], labels: Sequence[str] | None, found: Collection[str]
 ) -> Source:
-    """Return the points whose numbers have been checked one by one.
+    """Return the points of the file `name`, whose numbers have been checked one by one.
 
     Parameters
     ----------
-    name
-        The file.
     values
         Role → numbers, shape (N,).
     labels
@@ -256,11 +241,6 @@ def plain_numbers(cells: bytes, row: bytes) -> FloatArray | None:
         Rows of cells, without a line end after the last.
     row
         The separators of one row: two commas and a line end for rows of three cells.
-
-    Returns
-    -------
-    array or None
-        Shape (rows · cells of a row,).
     """
     # np.loadtxt converts as `float` does, but accepts more than the grammar (nan, inf, blank lines). So it is given
     # only the characters of numbers, with the separators that the rows must have.

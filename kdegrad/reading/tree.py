@@ -79,7 +79,10 @@ def tree(text: str, name: str) -> Node:
     """
     root: Node | None = None
     try:
-        events = _events(text)
+        if odd := yaml.reader.Reader.NON_PRINTABLE.search(text) or re.search("\ufeff", text):
+            line, column = text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start())
+            raise NodeError((line, column), f"YAML must not contain the character {shown(odd.group())}: remove it")
+        events = yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
         for event in events:
             if isinstance(event, yaml.DocumentStartEvent):
                 if root is not None:
@@ -87,24 +90,15 @@ def tree(text: str, name: str) -> Node:
                 root = _node(next(events), events, 0)
     except NodeError as error:
         raise InputError(f"{place(name, *error.where)}: {error}") from None
-    return root or Scalar("", (1, 1))
-
-
-def _events(text: str) -> Iterator[yaml.Event]:
-    """Yield the parser's events; every error of the parser becomes a `NodeError`."""
-    if odd := yaml.reader.Reader.NON_PRINTABLE.search(text) or re.search("\ufeff", text):
-        where: Where = (text.count("\n", 0, odd.start()) + 1, odd.start() - text.rfind("\n", 0, odd.start()))
-        raise NodeError(where, f"YAML must not contain the character {shown(odd.group())}: remove it")
-    try:
-        yield from yaml.parse(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     except (yaml.YAMLError, ValueError, OverflowError) as error:  # the last two by chr() in yaml's Python parser
         mark = getattr(error, "problem_mark", None) or getattr(error, "context_mark", None)
         where = () if mark is None else (mark.line + 1, mark.column + 1)
         told = ", ".join(filter(None, (getattr(error, "context", None), getattr(error, "problem", None)))) or str(error)
         one_line = told.encode("unicode_escape").decode()
-        raise NodeError(
-            where, f"not valid YAML, {one_line}: check quotes, brackets and indentation (no tabs)"
+        raise InputError(
+            f"{place(name, *where)}: not valid YAML, {one_line}: check quotes, brackets and indentation (no tabs)"
         ) from None
+    return root or Scalar("", (1, 1))
 
 
 def _node(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
