@@ -224,6 +224,21 @@ def test_evaluate_loss_grad_and_loss_and_grad_agree():
     assert found.diagnostics.sums == "dense"
 
 
+DEFAULTS = {"bandwidth": 1.0, "df": 3.0, "rule": "midpoint", "bins": 360, "scale": 1.0, "background": 0.0}
+DEFAULTS |= {"at": None, "circular": False, "period": None, "unit": "degrees", "sums": "auto"}
+OTHERS = {"bandwidth": 7.0, "df": 5.0, "rule": "gauss", "bins": 9, "scale": 3.0, "background": 0.25}
+OTHERS |= {"at": 3.0, "circular": True, "period": 300.0, "unit": "radians", "sums": "fast"}
+
+
+@pytest.mark.parametrize("name", [None, *OTHERS])
+def test_the_shortcuts_take_each_option_and_its_default(name):
+    given = {"target": (-1.0, 1.5), "kernel": "student-t", **({name: OTHERS[name]} if name else {})}
+    found = evaluate(Problem(POINTS, LOGITS, **DEFAULTS | given))
+    assert evaluate(Problem(POINTS, LOGITS, **given)).loss == found.loss
+    assert kg.loss(POINTS, LOGITS, **given) == kg.loss_and_grad(POINTS, LOGITS, **given)[0] == found.loss
+    np.testing.assert_array_equal(kg.grad(POINTS, LOGITS, **given), found.gradients.logits)
+
+
 @pytest.mark.parametrize("sums", ["dense", "fast"])
 @pytest.mark.parametrize("background", [0.0, 0.1])
 def test_the_shortcuts_give_the_same_bits_as_evaluate(sums, background):
