@@ -73,17 +73,18 @@ def largest_first(values: FloatArray, count: int) -> Any:
 _SHORT: Final = 512  # terms of a running total that needs no rows
 
 
-def running_total(terms: FloatArray) -> FloatArray:
-    """Return running totals along the last axis; long ones in rows of √n, so that the error is of √n roundings."""
-    count = terms.shape[-1]
+def running_total(terms: ComplexArray) -> ComplexArray:
+    """Return running totals along the last axis of (M, N); long ones in rows of √N, so that √N roundings are lost."""
+    lines, count = terms.shape
     if count <= _SHORT:
-        return np.cumsum(terms, axis=-1)
+        return np.cumsum(terms, axis=1)
     columns = math.isqrt(count)
     whole = count - count % columns
     totals = np.empty_like(terms)
-    rows = np.cumsum(terms[..., :whole].reshape(*terms.shape[:-1], -1, columns), axis=-1)
-    rows[..., 1:, :] += np.cumsum(rows[..., :-1, -1:], axis=-2)
-    totals[..., :whole] = rows.reshape(*terms.shape[:-1], whole)
-    np.cumsum(terms[..., whole:], axis=-1, out=totals[..., whole:])
-    totals[..., whole:] += totals[..., whole - 1 : whole]
+    for line in range(lines):
+        rows = totals[line, :whole].reshape(-1, columns)
+        np.cumsum(terms[line, :whole].reshape(-1, columns), axis=1, out=rows)
+        rows[1:] += np.cumsum(rows[:-1, -1])[:, np.newaxis]
+    np.cumsum(terms[:, whole:], axis=1, out=totals[:, whole:])
+    totals[:, whole:] += totals[:, whole - 1 : whole]
     return totals

@@ -27,6 +27,10 @@ class Domain(ABC):
         """Return x ⊖ y, the signed displacement from y to x, broadcast, in the unit of the angles."""
 
     @abstractmethod
+    def reduced(self, x: FloatArray) -> FloatArray:
+        """Return the coordinate of the place x that is nearest to 0, without rounding."""
+
+    @abstractmethod
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
         """Return the coordinate of x that is reached first going upward from `start`."""
 
@@ -44,6 +48,9 @@ class Line(Domain):
 
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
         return x - y
+
+    def reduced(self, x: FloatArray) -> FloatArray:
+        return x
 
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
         return x
@@ -69,6 +76,15 @@ class Circle(Domain):
         turns *= self.period
         d -= turns
         return d
+
+    def reduced(self, x: FloatArray) -> FloatArray:
+        turns = np.rint(x / self.period)
+        if np.abs(turns).max(initial=0.0) > 1.0:  # fmod is exact, and so is it to subtract the first turn
+            x = np.fmod(x, self.period)
+            turns = np.rint(x / self.period)
+        turns *= -self.period
+        turns += x
+        return turns
 
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
         return start + np.mod(x - start, self.period)

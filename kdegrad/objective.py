@@ -231,7 +231,7 @@ def _quadrature(problem: Problem) -> tuple[Rule, float | None]:
 def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, Density, FloatArray, float]:
     """Return the sums, the density p at the nodes, log p̃ there, and the loss."""
     sums = kernel_sums(problem, rule.nodes)
-    density = sums.density(problem.log_weights)
+    density = sums.density(problem.logits)
     log_density = log_mixture(problem, density.log)
     loss = -float((rule.weights * log_density).sum())  # not @, for which BLAS starts its threads
     return sums, density, log_density, loss

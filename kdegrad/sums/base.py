@@ -10,6 +10,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity
+from kdegrad.weights import log_softmax
 
 
 class Shares(NamedTuple):
@@ -28,7 +29,7 @@ class Shares(NamedTuple):
 
 
 class Density(ABC):
-    """The density p at the nodes for one set of log weights, and the shares r_i = S_i K_h/p that the points have in it.
+    """The density p at the nodes for one set of weights, and the shares r_i = S_i K_h/p that the points have in it.
 
     Attributes
     ----------
@@ -61,12 +62,12 @@ class KernelSums(ABC):
         self.nodes = nodes
 
     @abstractmethod
-    def density(self, log_weights: FloatArray) -> Density:
-        """Return the density at the nodes, for log S of shape (N,)."""
-
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
-        """Return log Σ_j S_j K_h(t_m ⊖ x_j), shape (B,), for log S of shape (N,); -inf where no point reaches."""
-        return self.density(log_weights).log
+        """Return log Σ_j exp(l_j) K_h(t_m ⊖ x_j), shape (B,), for l of shape (N,); -inf where no point reaches."""
+
+    @abstractmethod
+    def density(self, logits: FloatArray) -> Density:
+        """Return the density at the nodes, for S the softmax of logits (N,), one of which is finite."""
 
     @abstractmethod
     def at_points(self, log_weights: FloatArray) -> FloatArray:
@@ -85,8 +86,9 @@ class KernelSums(ABC):
 class PairedDensity(Density):
     """A density whose shares are one more sum, read at the points: R_i = S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i)."""
 
-    def __init__(self, sums: KernelSums, log_weights: FloatArray, log: FloatArray) -> None:
-        self.sums, self.log_weights, self.log = sums, log_weights, log
+    def __init__(self, sums: KernelSums, logits: FloatArray) -> None:
+        self.sums, self.log_weights = sums, log_softmax(logits)
+        self.log = sums.at_nodes(self.log_weights)
 
     def shares(self, node_shares: FloatArray) -> Shares:
         log_pulls = log_or_minus_infinity(node_shares)

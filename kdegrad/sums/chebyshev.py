@@ -272,8 +272,11 @@ class ChebyshevSums(KernelSums):
         """Return whether this is not an exponential (which has sums of its own) and no inverse of h² overflows."""
         return kernel.exponential_way == 0.0 and 1.0 / kernel.bandwidth / kernel.bandwidth < math.inf
 
-    def density(self, log_weights: FloatArray) -> Density:
-        return PairedDensity(self, log_weights, self._log_sum(self.node_cells, self.point_cells, log_weights))
+    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
+        return self._log_sum(self.node_cells, self.point_cells, log_weights)
+
+    def density(self, logits: FloatArray) -> Density:
+        return PairedDensity(self, logits)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         return self._log_sum(self.point_cells, self.node_cells, log_weights)

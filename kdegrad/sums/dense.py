@@ -30,8 +30,11 @@ class DenseSums(KernelSums):
 
     name = "dense"
 
-    def density(self, log_weights: FloatArray) -> Density:
-        return PairedDensity(self, log_weights, log_kernel_sum(self.kernel, self.nodes, self.points, log_weights))
+    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
+        return log_kernel_sum(self.kernel, self.nodes, self.points, log_weights)
+
+    def density(self, logits: FloatArray) -> Density:
+        return PairedDensity(self, logits)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         return log_kernel_sum(self.kernel, self.points, self.nodes, log_weights)  # K_h is even: roles may be exchanged

@@ -56,7 +56,7 @@ class ExponentialSums(KernelSums):
         self.period, self.way = kernel.domain.measure, kernel.exponential_way
         self.per_unit = 1.0 / kernel.bandwidth
         self.blocks = 2 if self.way < self.period else 1
-        places, self.index = self._layout(self.coordinates(nodes))
+        places, self.index = self._layout(kernel.domain.reduced(nodes))
         self.breakpoints = Breakpoints(places)
         self.count = len(places)
         self.is_short = min(self.way, np.ptp(places) if self.way == math.inf else math.inf) <= _LONG * kernel.bandwidth
@@ -66,12 +66,6 @@ class ExponentialSums(KernelSums):
         """The left and right ends of the cells, (n+1,); on a circle the first cell and the last are one."""
         places = self.breakpoints.positions
         return np.append(places[-1] - self.period, places), np.append(places, places[0] + self.period)
-
-    @cached_property
-    def to_ends(self) -> tuple[FloatArray, FloatArray]:
-        """How far it is from the middles of the cells to their left and right ends in bandwidths, (n+1,)."""
-        middles, (left, right) = self.breakpoints.references, self.ends
-        return (middles - left) * self.per_unit, (right - middles) * self.per_unit
 
     @cached_property
     def growth(self) -> tuple[FloatArray, FloatArray, FloatArray]:
@@ -93,12 +87,16 @@ class ExponentialSums(KernelSums):
         """Return whether the kernel is an exponential of the distance, and the inverse of its bandwidth a float64."""
         return kernel.exponential_way > 0.0 and 1.0 / kernel.bandwidth < math.inf
 
-    def density(self, log_weights: FloatArray) -> Density:
+    def at_nodes(self, log_weights: FloatArray) -> FloatArray:
+        density = self.density(log_weights)
+        return density.log + density.log_total
+
+    def density(self, logits: FloatArray) -> CellDensity:
         if self.is_short:
-            density = PlainDensity(self, log_weights)
+            density = PlainDensity(self, logits)
             if density.is_ordinary:
                 return density
-        return LogDensity(self, log_weights)
+        return LogDensity(self, logits)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         left, right = self.in_cells(self._windows(log_weights).sums)
@@ -137,18 +135,6 @@ class ExponentialSums(KernelSums):
             factors[chunk] = sides[0] * to_left + sides[1] * to_right
         return Scaled(logs - self.kernel.log_norm, factors)
 
-    def coordinates(self, x: FloatArray) -> FloatArray:
-        """Return x, on a circle x - nP in [-P/2, P/2], without rounding."""
-        if self.period == math.inf:
-            return x
-        turns = np.rint(x / self.period)
-        if np.abs(turns).max(initial=0.0) > 1.0:  # the first turn is subtracted without rounding
-            x = np.fmod(x, self.period)
-            turns = np.rint(x / self.period)
-        turns *= -self.period
-        turns += x
-        return turns
-
     def chunks(self) -> Iterator[slice]:
         """Yield slices that cover the points."""
         for start in range(0, len(self.points), _CHUNK):
@@ -157,19 +143,21 @@ class ExponentialSums(KernelSums):
     def _located(self) -> Iterator[tuple[slice, FloatArray, IntArray]]:
         """Yield chunks of the points with their coordinates and their cells."""
         for chunk in self.chunks():
-            places = self.coordinates(self.points[chunk])
+            places = self.kernel.domain.reduced(self.points[chunk])
             cells = self.breakpoints.locate(places)[0].astype(np.intp, copy=False)
             yield chunk, places, self.breakpoints.exact_cells(places, cells)
 
     def window_totals(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sums over the last w places, and over the next, of terms that are grown or shrunk, each (n,)."""
-        totals = running_total(self.both_ways(from_left, from_right))
+        terms = np.empty(self.count, dtype=np.complex128)  # both as one number's parts: one run
+        terms.real, terms.imag = from_left, from_right[::-1]
+        totals = running_total(terms.reshape(self.blocks, -1))
         if self.way < math.inf:
-            rest = totals[..., -1:] - totals
+            rest = totals[:, -1:] - totals
             rest *= math.exp(-self.way * self.per_unit)
-            totals += rest[:, ::-1]  # of the block before: of two the other one, of one the same
-        left, right = totals.reshape(2, -1)
-        return left, right[::-1]
+            totals += rest[::-1]  # of the block before: of two the other one, of one the same
+        totals = totals.reshape(-1)
+        return totals.real, totals.imag[::-1]
 
     def both_ways(self, from_left: FloatArray, from_right: FloatArray) -> FloatArray:
         """Return terms for sums from the left and from the right, each (n,), as (2, n/w, w), the latter mirrored."""
@@ -232,10 +220,7 @@ class ExponentialSums(KernelSums):
     def _decide_sides(
         self, charges: FloatArray, places: FloatArray, cells: IntArray, log: FloatArray, slope: FloatArray
     ) -> None:
-        """Let the displacement decide on which side of a kink or an antipode a pair is; on it the mean of both is 0.
-
-        `slope`, in units of exp(log), has it by the order of the places. The two differ within rounding only.
-        """
+        """Let t ⊖ x decide on which side of a kink or an antipode a pair is, in place of the order of the places."""
         on_circle = self.period < math.inf
         tolerance, turn = (_ROUNDING * self.period, self.period) if on_circle else (0.0, 0.0)
         to_end = np.minimum(places - self.ends[0][cells], self.ends[1][cells] - places)
@@ -256,25 +241,28 @@ class ExponentialSums(KernelSums):
 
 
 class CellDensity(Density):
-    """The points in their cells, with their growth e^v, v = (x - c)/h from the middle c of the cell.
+    """The points in their cells; a point grows by e^v from the middle of its cell, v in bandwidths.
 
     Attributes
     ----------
     masses
         Σ S_j e^(-v_j) and i Σ S_j e^(v_j) of the cells, (n+1,).
+    log_total
+        log Σ exp z_j of the logits.
     has_extremes
         Whether a point is taken to be nearer, or heavier, than it is: which only its own share tells.
     """
 
-    def __init__(self, sums: ExponentialSums, log_weights: FloatArray, exactly: bool) -> None:
-        self.owner, self.log_weights = sums, log_weights
-        count = len(log_weights)
-        self.growth, self.cells = np.empty(count), np.empty(count, dtype=np.min_scalar_type(sums.count + 1))
+    def __init__(self, sums: ExponentialSums, logits: FloatArray, exactly: bool) -> None:
+        self.owner, self.logits, self.has_extremes = sums, logits, False
+        peak = float(logits.max())
+        self.shift = peak if peak > -math.inf else 0.0
+        self.growth = np.empty(len(logits))
+        self.cells = np.empty(len(logits), dtype=np.min_scalar_type(sums.count + 1))  # small: memory is time
         self.masses = np.zeros(sums.count + 1, dtype=np.complex128)  # both as one number's parts: one pass
-        self.has_extremes = False
-        terms = np.empty(min(count, _CHUNK), dtype=np.complex128)
+        terms, totals = np.empty(min(len(logits), _CHUNK), dtype=np.complex128), []
         for chunk in sums.chunks():
-            places = sums.coordinates(sums.points[chunk])
+            places = sums.kernel.domain.reduced(sums.points[chunk])
             located, references = sums.breakpoints.locate(places)
             cells = located.astype(np.intp, copy=False)
             if exactly:
@@ -282,64 +270,74 @@ class CellDensity(Density):
                 references = sums.breakpoints.references_of(cells)
             v = np.subtract(places, references, out=references)
             v *= sums.per_unit
-            weight = log_weights[chunk]
+            weight = logits[chunk] - self.shift
             if v.min() < -_FARTHEST or v.max() > _FARTHEST or weight.min() < _LEAST_LOG:
                 self.has_extremes = True
                 v, weight = np.clip(v, -_FARTHEST, _FARTHEST), np.maximum(weight, _LEAST_LOG)
-            growth = np.exp(v, out=self.growth[chunk])
-            weight = np.exp(weight, out=v)
-            term = terms[: len(weight)]
+            growth, weight, term = np.exp(v, out=self.growth[chunk]), np.exp(weight, out=weight), terms[: len(weight)]
+            totals.append(float(weight.sum()))
             np.divide(weight, growth, out=term.real)
             np.multiply(weight, growth, out=term.imag)
             np.add.at(self.masses, cells, term)
             self.cells[chunk] = cells
+        self.total = math.fsum(totals)
+        self.masses /= self.total
+        self.log_total = peak + math.log(self.total)
 
     @abstractmethod
     def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
         """Return q of the nodes as R_i/S_i at the cells' middles, by way of either end; points apart, and their R_i."""
 
+    def log_weights(self, which: slice | IntArray) -> FloatArray:
+        """Return log S_i of some points."""
+        return (self.logits[which] - self.shift) - math.log(self.total)
+
     def shares(self, node_shares: FloatArray) -> Shares:
         tables, apart, shares_apart = self.handed_down(node_shares)
-        shares, ratios = np.empty_like(self.growth), np.empty_like(self.growth)
+        shares, ratios = np.empty_like(self.logits), np.empty_like(self.logits)
         for chunk, _, share, ratio in self._shares(tables):
             shares[chunk], ratios[chunk] = share, ratio
-        if len(apart) > 0:
-            shares[apart] = shares_apart
-            ratios[apart] = self._ratios(apart, shares_apart, node_shares)
+        shares[apart], ratios[apart] = shares_apart, self._ratios(apart, shares_apart, node_shares)
         return Shares(shares, ratios)
 
     def excess(self, node_shares: FloatArray) -> FloatArray:
         tables, apart, shares_apart = self.handed_down(node_shares)
-        excess = np.empty_like(self.growth)
+        excess = np.empty_like(self.logits)
         for chunk, weight, share, _ in self._shares(tables):
             np.subtract(weight, share, out=excess[chunk])
-        excess[apart] = np.exp(self.log_weights[apart]) - shares_apart
+        excess[apart] = np.exp(self.log_weights(apart)) - shares_apart
         return excess
 
     def _shares(self, tables: ComplexArray) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray]]:
         """Yield chunks of the points with S_i, R_i and R_i/S_i, in arrays that the next chunk's overwrite."""
-        sums, work = self.owner, np.empty((3, min(len(self.growth), _CHUNK)))
+        sums, work = self.owner, np.empty((3, min(len(self.logits), _CHUNK)))
         for chunk in sums.chunks():
-            growth, cells, log_weight = self.growth[chunk], self.cells[chunk].astype(np.intp), self.log_weights[chunk]
-            weight, share, ratio = work[:, : len(growth)]
-            np.exp(log_weight, out=weight)
+            growth, cells = self.growth[chunk], self.cells[chunk].astype(np.intp)
+            weight, share, ratio = work[:, : len(cells)]
+            np.subtract(self.logits[chunk], self.shift, out=weight)
+            if self.has_extremes:
+                extreme = np.flatnonzero((weight < _LEAST_LOG) | (growth < _FAR) | (growth > 1.0 / _FAR))
+            np.exp(weight, out=weight)
+            weight *= 1.0 / self.total
             sides = tables.take(cells, mode="clip")
             np.divide(sides.real, growth, out=ratio)
             ratio += np.multiply(sides.imag, growth, out=share)
             np.multiply(weight, ratio, out=share)
             if self.has_extremes:
-                at = np.flatnonzero((log_weight < _LEAST_LOG) | (growth < _FAR) | (growth > 1.0 / _FAR))
-                v = sums.coordinates(sums.points[chunk][at]) - sums.breakpoints.references_of(cells[at])
+                v = sums.kernel.domain.reduced(sums.points[chunk][extreme]) - sums.breakpoints.references_of(
+                    cells[extreme]
+                )
                 v *= sums.per_unit
-                left, right = (log_or_minus_infinity(part[cells[at]]) for part in (tables.real, tables.imag))
+                left, right = (log_or_minus_infinity(part[extreme]) for part in (sides.real, sides.imag))
                 log_ratio = log_sum(left - v, right + v)
-                share[at], ratio[at] = np.exp(log_weight[at] + log_ratio), np.exp(log_ratio)
+                log_weight = self.log_weights(extreme + chunk.start)
+                share[extreme], ratio[extreme] = np.exp(log_weight + log_ratio), np.exp(log_ratio)
             yield chunk, weight, share, ratio
 
     def _ratios(self, which: IntArray, shares: FloatArray, node_shares: FloatArray) -> FloatArray:
         """Return R_i/S_i of some points; where one of the two is hardly a float64, as a sum of its own."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            weights = np.exp(self.log_weights[which])
+            weights = np.exp(self.log_weights(which))
             ratios: FloatArray = shares / weights
             faint = np.minimum(shares, weights) < _LEAST
             if faint.any():
@@ -361,8 +359,8 @@ class PlainDensity(CellDensity):
     masked point's, is nothing beside a density of 1e-100.
     """
 
-    def __init__(self, sums: ExponentialSums, log_weights: FloatArray) -> None:
-        super().__init__(sums, log_weights, exactly=False)
+    def __init__(self, sums: ExponentialSums, logits: FloatArray) -> None:
+        super().__init__(sums, logits, exactly=False)
         to_places, right, left = sums.growth
         to_right, to_left = self.masses.imag * right, self.masses.real / left
         to_right[0] += to_right[-1]  # the first and the last cell are one on a circle; on the line this adds 0
@@ -399,19 +397,22 @@ class LogDensity(CellDensity):
     are compared by (log F - log G) - ((t - r) - (l - t))/h, F and G taken at l and r.
     """
 
-    def __init__(self, sums: ExponentialSums, log_weights: FloatArray) -> None:
-        super().__init__(sums, log_weights, exactly=True)
+    def __init__(self, sums: ExponentialSums, logits: FloatArray) -> None:
+        super().__init__(sums, logits, exactly=True)
         occupied, strange = self.masses.imag > 0.0, np.zeros(sums.count + 1, dtype=np.bool_)
-        sides, ends = [], (sums.ends[1], -sums.ends[0])  # to the right; to the left, mirrored
-        for mass, room, end in zip((self.masses.imag, self.masses.real), sums.to_ends[::-1], ends, strict=True):
+        sides, middles, (left_ends, right_ends) = [], sums.breakpoints.references, sums.ends
+        for mass, end, room in (  # to the right; to the left, mirrored
+            (self.masses.imag, right_ends, (right_ends - middles) * sums.per_unit),
+            (self.masses.real, -left_ends, (middles - left_ends) * sums.per_unit),
+        ):
             logs = log_or_minus_infinity(mass) - room
             strange |= (room < np.inf) & ((np.abs(logs) > -math.log(_FAINT)) | (room > _FARTHEST))
             sides.append(Decay(logs, np.where(np.isfinite(end), end, 0.0)))
         strange &= occupied
         self.ordinary = occupied & ~strange
-        self.apart = np.flatnonzero(strange[self.cells]) if strange.any() else np.empty(0, dtype=np.intp)
+        self.apart = np.flatnonzero(strange[self.cells])
         self.cells_apart = self.cells[self.apart].astype(np.intp)
-        places, logs = sums.coordinates(sums.points[self.apart]), log_weights[self.apart]
+        places, logs = sums.kernel.domain.reduced(sums.points[self.apart]), self.log_weights(self.apart)
         self.parts = []
         for side, way in zip(sides, (places, -places), strict=True):
             found, parts = gathered(Decay(logs, way), self.cells_apart, len(strange), sums.per_unit)
