@@ -15,14 +15,20 @@ _MODERATE: Final = 8.0  # of a largest logit: an ε of it, in all logarithms ali
 
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j, shape (N,), for logits (N,), the largest of which is finite; -inf where the logit is -inf."""
-    peak = float(logits.max())
-    if abs(peak) > _MODERATE:
+    shift = common_shift(logits)
+    if shift != 0.0:
         with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
-            logits = logits - peak
+            logits = logits - shift
     work = np.empty(min(len(logits), _CHUNK))
     parts = (logits[start : start + _CHUNK] for start in range(0, len(logits), _CHUNK))
     logs: FloatArray = logits - math.log(math.fsum(float(np.exp(part, out=work[: len(part)]).sum()) for part in parts))
     return logs
+
+
+def common_shift(logits: FloatArray) -> float:
+    """Return what to take off all logits before their exponentials are formed: 0 if their largest is moderate."""
+    peak = float(logits.max())
+    return 0.0 if abs(peak) <= _MODERATE or peak == -math.inf else peak
 
 
 def logits_of(weights: FloatArray) -> FloatArray:

@@ -27,7 +27,7 @@ from kdegrad import Problem
 from kdegrad.domain import Circle, Line
 from kdegrad.kernel import KERNELS, Kernel, make_kernel
 from kdegrad.objective import evaluate
-from kdegrad.quadrature import Rule, gauss, midpoint, single
+from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.sums import DenseSums, KernelSums, make_sums
 from kdegrad.sums.locate import Breakpoints
 from kdegrad.weights import log_softmax
@@ -63,6 +63,10 @@ def case(points, rule, bandwidth, logits=None, df=3.0) -> Case:
     points = np.asarray(points, dtype=np.float64)
     logits = np.zeros_like(points) if logits is None else np.asarray(logits, dtype=np.float64)
     return Case(points, log_softmax(logits), rule.nodes, rule.weights, bandwidth, df)
+
+
+def single(node: float) -> Rule:
+    return Rule(np.array([node]), np.ones(1))
 
 
 def fast_sums(kernel: Kernel, points: np.ndarray, nodes: np.ndarray) -> KernelSums:

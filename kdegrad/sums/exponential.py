@@ -33,6 +33,7 @@ from kdegrad.sums.base import Density, KernelSums, Shares
 from kdegrad.sums.decays import Decay, Windows, gathered, joined, shared
 from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.locate import Breakpoints
+from kdegrad.weights import common_shift
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
 _LONG: Final = 150.0  # bandwidths that places may be apart in plain numbers: e^150 = 1e65
@@ -89,7 +90,7 @@ class ExponentialSums(KernelSums):
 
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         density = self.density(log_weights)
-        return density.log + density.log_total
+        return density.log + (density.log_sum + density.shift)
 
     def density(self, logits: FloatArray) -> CellDensity:
         if self.is_short:
@@ -175,8 +176,8 @@ class ExponentialSums(KernelSums):
         """Return sums (2, n/w, w) as what reaches the cells from the left and, mirrored, from the right: (n+1,)."""
         log, place = sums.log.reshape(2, -1), sums.place.reshape(2, -1)
         first = np.full((2, 1), -np.inf) if self.period == math.inf else log[:, -1:]  # a turn before
-        log = np.concatenate([first, log], axis=1)
-        place = np.concatenate([place[:, -1:] - (0.0 if self.period == math.inf else self.period), place], axis=1)
+        turn = 0.0 if self.period == math.inf else self.period
+        log, place = np.append(first, log, axis=1), np.append(place[:, -1:] - turn, place, axis=1)
         return Decay(log[0], place[0]), Decay(log[1, ::-1], place[1, ::-1])
 
     def _windows(self, log_weights: FloatArray) -> Windows:
@@ -247,16 +248,15 @@ class CellDensity(Density):
     ----------
     masses
         Σ S_j e^(-v_j) and i Σ S_j e^(v_j) of the cells, (n+1,).
-    log_total
-        log Σ exp z_j of the logits.
+    shift, log_sum
+        log S_i is (z_i - shift) - log_sum.
     has_extremes
         Whether a point is taken to be nearer, or heavier, than it is: which only its own share tells.
     """
 
     def __init__(self, sums: ExponentialSums, logits: FloatArray, exactly: bool) -> None:
         self.owner, self.logits, self.has_extremes = sums, logits, False
-        peak = float(logits.max())
-        self.shift = peak if peak > -math.inf else 0.0
+        self.shift = common_shift(logits)
         self.growth = np.empty(len(logits))
         self.cells = np.empty(len(logits), dtype=np.min_scalar_type(sums.count + 1))  # small: memory is time
         self.masses = np.zeros(sums.count + 1, dtype=np.complex128)  # both as one number's parts: one pass
@@ -270,27 +270,27 @@ class CellDensity(Density):
                 references = sums.breakpoints.references_of(cells)
             v = np.subtract(places, references, out=references)
             v *= sums.per_unit
-            weight = logits[chunk] - self.shift
+            weight = self.shifted(chunk)
             if v.min() < -_FARTHEST or v.max() > _FARTHEST or weight.min() < _LEAST_LOG:
                 self.has_extremes = True
                 v, weight = np.clip(v, -_FARTHEST, _FARTHEST), np.maximum(weight, _LEAST_LOG)
-            growth, weight, term = np.exp(v, out=self.growth[chunk]), np.exp(weight, out=weight), terms[: len(weight)]
+            growth, weight, term = np.exp(v, out=self.growth[chunk]), np.exp(weight, out=v), terms[: len(v)]
             totals.append(float(weight.sum()))
             np.divide(weight, growth, out=term.real)
             np.multiply(weight, growth, out=term.imag)
             np.add.at(self.masses, cells, term)
             self.cells[chunk] = cells
-        self.total = math.fsum(totals)
-        self.masses /= self.total
-        self.log_total = peak + math.log(self.total)
+        total = math.fsum(totals)
+        self.masses /= total
+        self.log_sum = math.log(total)
 
     @abstractmethod
     def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
         """Return q of the nodes as R_i/S_i at the cells' middles, by way of either end; points apart, and their R_i."""
 
-    def log_weights(self, which: slice | IntArray) -> FloatArray:
-        """Return log S_i of some points."""
-        return (self.logits[which] - self.shift) - math.log(self.total)
+    def shifted(self, which: slice | IntArray) -> FloatArray:
+        """Return z_i - shift of some points, to be read only."""
+        return self.logits[which] if self.shift == 0.0 else self.logits[which] - self.shift
 
     def shares(self, node_shares: FloatArray) -> Shares:
         tables, apart, shares_apart = self.handed_down(node_shares)
@@ -305,7 +305,7 @@ class CellDensity(Density):
         excess = np.empty_like(self.logits)
         for chunk, weight, share, _ in self._shares(tables):
             np.subtract(weight, share, out=excess[chunk])
-        excess[apart] = np.exp(self.log_weights(apart)) - shares_apart
+        excess[apart] = np.exp(self.shifted(apart) - self.log_sum) - shares_apart
         return excess
 
     def _shares(self, tables: ComplexArray) -> Iterator[tuple[slice, FloatArray, FloatArray, FloatArray]]:
@@ -314,11 +314,10 @@ class CellDensity(Density):
         for chunk in sums.chunks():
             growth, cells = self.growth[chunk], self.cells[chunk].astype(np.intp)
             weight, share, ratio = work[:, : len(cells)]
-            np.subtract(self.logits[chunk], self.shift, out=weight)
+            np.subtract(self.shifted(chunk), self.log_sum, out=weight)
             if self.has_extremes:
                 extreme = np.flatnonzero((weight < _LEAST_LOG) | (growth < _FAR) | (growth > 1.0 / _FAR))
             np.exp(weight, out=weight)
-            weight *= 1.0 / self.total
             sides = tables.take(cells, mode="clip")
             np.divide(sides.real, growth, out=ratio)
             ratio += np.multiply(sides.imag, growth, out=share)
@@ -330,14 +329,14 @@ class CellDensity(Density):
                 v *= sums.per_unit
                 left, right = (log_or_minus_infinity(part[extreme]) for part in (sides.real, sides.imag))
                 log_ratio = log_sum(left - v, right + v)
-                log_weight = self.log_weights(extreme + chunk.start)
-                share[extreme], ratio[extreme] = np.exp(log_weight + log_ratio), np.exp(log_ratio)
+                share[extreme] = np.exp(log_ratio + (self.shifted(extreme + chunk.start) - self.log_sum))
+                ratio[extreme] = np.exp(log_ratio)
             yield chunk, weight, share, ratio
 
     def _ratios(self, which: IntArray, shares: FloatArray, node_shares: FloatArray) -> FloatArray:
         """Return R_i/S_i of some points; where one of the two is hardly a float64, as a sum of its own."""
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            weights = np.exp(self.log_weights(which))
+            weights = np.exp(self.shifted(which) - self.log_sum)
             ratios: FloatArray = shares / weights
             faint = np.minimum(shares, weights) < _LEAST
             if faint.any():
@@ -412,7 +411,7 @@ class LogDensity(CellDensity):
         self.ordinary = occupied & ~strange
         self.apart = np.flatnonzero(strange[self.cells])
         self.cells_apart = self.cells[self.apart].astype(np.intp)
-        places, logs = sums.kernel.domain.reduced(sums.points[self.apart]), self.log_weights(self.apart)
+        places, logs = sums.kernel.domain.reduced(sums.points[self.apart]), self.shifted(self.apart) - self.log_sum
         self.parts = []
         for side, way in zip(sides, (places, -places), strict=True):
             found, parts = gathered(Decay(logs, way), self.cells_apart, len(strange), sums.per_unit)

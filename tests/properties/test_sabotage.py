@@ -20,6 +20,7 @@ import kdegrad.properties.evaluators
 import kdegrad.properties.ground
 import kdegrad.properties.sharper
 import kdegrad.quadrature
+import kdegrad.sums.base
 from kdegrad.arrays import FloatArray
 from kdegrad.domain import Circle
 from kdegrad.kernel.line import Laplace
@@ -67,8 +68,12 @@ def in_place_of(owner: object, name: str, value: object) -> Lie:
     return lambda monkeypatch: monkeypatch.setattr(owner, name, value)
 
 
-def exponentials(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kdegrad.problem, "log_softmax", np.copy)
+def log_softmax_as(other: Callable[[FloatArray], FloatArray]) -> Lie:
+    def patch(monkeypatch: pytest.MonkeyPatch) -> None:
+        for module in (kdegrad.problem, kdegrad.sums.base):
+            monkeypatch.setattr(module, "log_softmax", other)
+
+    return patch
 
 
 def floored(self: Laplace, d: FloatArray) -> FloatArray:
@@ -169,11 +174,11 @@ SABOTAGES = {
         "kernel-scale equal-distance-moved sums-agree",
     ),
     "weights not normalised": Sabotage(
-        exponentials,
+        log_softmax_as(np.copy),
         "logit-offset zero-sum equal-distance-moved one-hot",
     ),
     "softmax at the wrong temperature": Sabotage(
-        in_place_of(kdegrad.problem, "log_softmax", lambda z: log_softmax(1.001 * z)),
+        log_softmax_as(lambda z: log_softmax(1.001 * z)),
         "merge one-hot laplace-one-side sums-agree",
     ),
     "kernel with a floor": Sabotage(
