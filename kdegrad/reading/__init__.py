@@ -111,10 +111,6 @@ def load(
     ------
     KdegradError
         As for `read`, and for settings out of range, with ``file:line:column`` if the file gave them.
-
-    Examples
-    --------
-    >>> load("points.yaml", bandwidth=5)  # doctest: +SKIP
     """
     given = {name: value for name, value in locals().items() if name != "path" and value is not None}
     return problem_of(read(path), given)
@@ -156,7 +152,10 @@ def _format_of(path: str, name: str, input_format: str | None) -> str:
     suffix = files.suffix(path)
     if suffix in INPUT_FORMATS:
         return suffix
-    files.require_file(path)  # a misspelt name is more likely than an unknown suffix
+    if os.path.isdir(path):
+        raise InputError(f"{name}: is a folder: name a file in it")
+    if not os.path.lexists(path):  # a misspelt name is more likely than an unknown suffix
+        raise InputError(files.absent(path))
     if not suffix:
         raise InputError(f"{name}: no suffix says its format: name the format with --input-format csv (or yaml)")
     raise InputError(

@@ -63,15 +63,16 @@ def read_table(data: bytes, name: str, columns: ColumnNames, delimiter: str | No
     InputError
         With a line for each fault: the line, the column's name, the value and the remedy.
     """
-    header = _read_header(data, name, columns, delimiter)
+    # Lines may end in \n, \r\n or \r; no end is changed, since one may be text inside a quoted cell.
+    lines = enumerate(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), start=1)
+    header = _read_header(lines, name, columns, delimiter)
     hint = ""
     if re.search(r":\s|:$", header.names[0]):
         hint = ", or give --input-format yaml"
     elif len(header.names) == 1:
         hint = ", or give the character between the columns with --delimiter"
     roles = columns.choose(header.names, place(name, header.line), hint)
-    body = data[header.end :]
-    return _plain_points(body, name, header, roles) or _points_by_row(body, name, header, roles)
+    return _plain_points(data[header.end :], name, header, roles) or _points_by_row(lines, name, header, roles)
 
 
 @dataclass(frozen=True)
@@ -84,10 +85,10 @@ class _Header:
     delimiter: str
 
 
-def _read_header(data: bytes, name: str, columns: ColumnNames, delimiter: str | None) -> _Header:
-    """Return the header of a table: its first line that is neither blank nor a comment."""
+def _read_header(lines: Iterator[tuple[int, str]], name: str, columns: ColumnNames, delimiter: str | None) -> _Header:
+    """Return the header of a table, its first line that is neither blank nor a comment; the body remains in `lines`."""
     end = 0
-    for number, line in enumerate(_lines(data), start=1):
+    for number, line in lines:
         end += len(line.encode())
         text = line.strip(" \t\r\n")
         if text and text[0] != "#":
@@ -114,11 +115,6 @@ def _read_header(data: bytes, name: str, columns: ColumnNames, delimiter: str | 
     return _Header(number, end, names, mark)
 
 
-def _lines(data: bytes) -> Iterator[str]:
-    r"""Return the lines of `data` with their ends, which may be ``\n``, ``\r\n`` or ``\r``."""
-    return io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline="")
-
-
 def _plain_points(body: bytes, name: str, header: _Header, roles: Mapping[str, str]) -> Source | None:
     """Return the points of a table that contains only numbers; None if it must be read row by row."""
     if "label" in roles or not header.delimiter.isascii() or header.delimiter == " ":
@@ -136,28 +132,28 @@ def _plain_points(body: bytes, name: str, header: _Header, roles: Mapping[str, s
     return source_of(name, values, None, header.names)
 
 
-def _points_by_row(body: bytes, name: str, header: _Header, roles: Mapping[str, str]) -> Source:
+def _points_by_row(lines: Iterator[tuple[int, str]], name: str, header: _Header, roles: Mapping[str, str]) -> Source:
     """Return the points of any table, or raise all faults of its rows and cells."""
     faults = Faults(name)
     texts: dict[str, list[str]] = {role: [] for role in roles}
     wanted = [(header.names.index(column), texts[role].append) for role, column in roles.items()]
-    lines: list[int] = []
-    for line, row in _records(body, header, faults):
+    begins: list[int] = []  # the line of each row
+    for line, row in _records(lines, header, faults):
         if len(row) == len(header.names):
-            lines.append(line)
+            begins.append(line)
             for index, append in wanted:
                 append(row[index])
         else:
             faults.add((line,), partial(_ragged, row, header))
-    if not lines:
+    if not begins:
         faults.stop_if_any()
         raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
     if "label" in texts:
         texts["label"] = [unguarded(cell) for cell in texts["label"]]
-    return source_of_texts(roles, texts, lambda _, row: (lines[row],), faults, header.names)
+    return source_of_texts(roles, texts, lambda _, row: (begins[row],), faults, header.names)
 
 
-def _records(body: bytes, header: _Header, faults: Faults) -> Iterator[tuple[int, list[str]]]:
+def _records(lines: Iterator[tuple[int, str]], header: _Header, faults: Faults) -> Iterator[tuple[int, list[str]]]:
     """Yield the line in which each record begins, and its cells; a fault of its quotes ends the table.
 
     Lines are counted as an editor counts them. Blank lines and comments are skipped between records only: inside a
@@ -167,7 +163,7 @@ def _records(body: bytes, header: _Header, faults: Faults) -> Iterator[tuple[int
     begun: list[int] = []  # the line of the record that is not complete, if there is one
 
     def physical_lines() -> Iterator[str]:
-        for line, text in enumerate(_lines(body), start=header.line + 1):
+        for line, text in lines:
             if not begun:
                 stripped = text.strip(blanks)
                 if not stripped or stripped[0] == "#":

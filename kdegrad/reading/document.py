@@ -58,7 +58,10 @@ def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, del
     options = _options(root, faults)
     points = options.pop("points", Scalar("", root.where))
     values = _values(options, faults)
-    columns = columns.over(ColumnNames(**{role: values.get(f"{role}-column") for role in ROLES}))
+    given = columns.given()
+    decided = {"logit", "weight"} if {"logit", "weight"} & given.keys() else set()  # they are one choice
+    own = {role: values[f"{role}-column"] for role in ROLES if role not in decided and f"{role}-column" in values}
+    columns = ColumnNames(**own | given)
     if is_blank(points):
         faults.add(points.where, f"no points are given: write the key points, with {_POINTS_FORMATS}")
     if isinstance(points, Scalar):

@@ -29,13 +29,7 @@ def suffix(path: str) -> str:
 
 
 def raw(path: str) -> bytes:
-    """Return the bytes of a file unchanged.
-
-    Raises
-    ------
-    InputError
-        If the file does not exist or cannot be read.
-    """
+    """Return the bytes of a file unchanged; InputError if it does not exist or cannot be read."""
     name = display_name(path)
     if path == "-" and sys.stdin is None:
         raise InputError(f"{name}: is closed: name a file")
@@ -45,7 +39,7 @@ def raw(path: str) -> bytes:
         with open(path, "rb") as file:
             return file.read()
     except FileNotFoundError:
-        raise InputError(_absent(path)) from None
+        raise InputError(absent(path)) from None
     except IsADirectoryError:
         raise InputError(f"{name}: is a folder: name a file in it") from None
     except PermissionError:
@@ -57,13 +51,7 @@ def raw(path: str) -> bytes:
 
 
 def contents(path: str) -> bytes:
-    """Return the bytes of a file of UTF-8 text, without byte order mark.
-
-    Raises
-    ------
-    InputError
-        If the file does not exist, cannot be read, is not UTF-8 or contains a NUL.
-    """
+    """Return the bytes of a file of text, without byte order mark; InputError also if it is not UTF-8 or has a NUL."""
     data, name = raw(path), display_name(path)
     if data.startswith(_WIDE_MARKS):
         raise InputError(f"{name}: is UTF-16 or UTF-32 text (by its byte order mark): {_WIDE_REMEDY}")
@@ -83,21 +71,7 @@ def contents(path: str) -> bytes:
     return data.removeprefix(codecs.BOM_UTF8)
 
 
-def require_file(path: str) -> None:
-    """Raise the error of a missing file or of a folder, if `path` is one."""
-    if os.path.isdir(path):
-        raise InputError(f"{display_name(path)}: is a folder: name a file in it")
-    if not os.path.lexists(path):
-        raise InputError(_absent(path))
-
-
-def _line_of(data: bytes, offset: int) -> int:
-    """Return the number of the line with the byte at `offset`, counted as an editor counts lines."""
-    head = data[:offset]
-    return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")
-
-
-def _absent(path: str) -> str:
+def absent(path: str) -> str:
     """Return the message for a missing file, with similar names or the nearest folder that exists."""
     name = display_name(path)
     if not path:
@@ -113,3 +87,9 @@ def _absent(path: str) -> str:
     except (OSError, ValueError):  # a folder that cannot be listed, a NUL in the name
         return f"{name}: no such file: check its name"
     return f"{name}: its folder {shown(str(missing))} does not exist (the nearest that does: {shown(str(folder))})"
+
+
+def _line_of(data: bytes, offset: int) -> int:
+    """Return the number of the line with the byte at `offset`, counted as an editor counts lines."""
+    head = data[:offset]
+    return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")

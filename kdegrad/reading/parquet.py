@@ -17,16 +17,11 @@ if TYPE_CHECKING:
 
 
 def read_parquet(data: bytes, name: str, columns: ColumnNames) -> Source:
-    """Return the points of the Parquet file `name`; messages count its rows from 1.
-
-    Raises
-    ------
-    InputError
-        Without pyarrow; for a file that is not Parquet, and as for a table of text, with a line for each fault.
-    """
+    """Return the points of the Parquet file `name`; InputError as for a table of text, with rows counted from 1."""
     try:
         import pyarrow
         import pyarrow.parquet
+        import pyarrow.types as types
     except ImportError:
         raise InputError(f"{name}: Parquet needs pyarrow: pip install 'kdegrad[parquet]', or save as CSV") from None
     try:
@@ -40,25 +35,18 @@ def read_parquet(data: bytes, name: str, columns: ColumnNames) -> Source:
         raise InputError(f"{name}: columns but no points: write a row for each point")
     chosen = {role: table.column(column) for role, column in roles.items()}
     labels = _texts(chosen["label"], roles["label"], name) if "label" in chosen else None
-    values = {role: _plain(column) for role, column in chosen.items() if role != "label"}
-    clean = {
-        role: value for role, value in values.items() if value is not None and (role != "weight" or value.min() >= 0)
-    }
-    if len(clean) == len(values):
-        return source_of(name, clean, labels, found)
+    values: dict[str, FloatArray] = {}
+    numeric = roles.keys() - {"label"}
+    for role in numeric:
+        column = chosen[role]
+        if not column.null_count and (types.is_floating(column.type) or types.is_integer(column.type)):
+            numbers = np.asarray(column.to_numpy(), dtype=np.float64)
+            if np.isfinite(numbers).all() and (role != "weight" or numbers.min() >= 0.0):
+                values[role] = numbers
+    if values.keys() == numeric:
+        return source_of(name, values, labels, found)
     cells = {role: _texts(column, roles[role], name) for role, column in chosen.items()}
     return source_of_texts(roles, cells, lambda _, row: (row + 1,), Faults(name), found)
-
-
-def _plain(column: pyarrow.ChunkedArray) -> FloatArray | None:
-    """Return a column of finite numbers as float64; None if its cells must be read one by one."""
-    import pyarrow.types
-
-    kind = column.type
-    if column.null_count or not (pyarrow.types.is_floating(kind) or pyarrow.types.is_integer(kind)):
-        return None
-    values = np.asarray(column.to_numpy(), dtype=np.float64)
-    return values if np.isfinite(values).all() else None
 
 
 def _texts(column: pyarrow.ChunkedArray, title: str, name: str) -> list[str]:

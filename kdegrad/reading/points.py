@@ -32,15 +32,6 @@ class ColumnNames:
     weight: str | None = None
     label: str | None = None
 
-    def over(self, below: ColumnNames) -> ColumnNames:
-        """Return these names, completed by those of `below`.
-
-        Logit and weight are one choice: if either is named here, both names of `below` are ignored.
-        """
-        given = self.given()
-        ignored = {"logit", "weight"} if {"logit", "weight"} & given.keys() else set()
-        return ColumnNames(**{role: name for role, name in below.given().items() if role not in ignored} | given)
-
     def given(self) -> dict[str, str]:
         """Return role → column for the roles whose column was named."""
         return {role: column for role, column in asdict(self).items() if column is not None}
