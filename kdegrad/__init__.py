@@ -25,27 +25,17 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_MODULES = {
-    "Descent": "descent",
-    "descend": "descent",
-    "InputError": "errors",
-    "KdegradError": "errors",
-    "SettingError": "errors",
-    "Diagnostics": "objective",
-    "Evaluation": "objective",
-    "Gradients": "objective",
-    "evaluate": "objective",
-    "grad": "objective",
-    "loss": "objective",
-    "loss_and_grad": "objective",
-    "Problem": "problem",
-    "load": "reading",
-    "Settings": "settings",
-    "Sweep": "sweeps",
-    "sweep": "sweeps",
-    "Verdict": "properties",
-    "verify": "properties",
+_NAMES = {  # of each module
+    "descent": ("Descent", "descend"),
+    "errors": ("InputError", "KdegradError", "SettingError"),
+    "objective": ("Diagnostics", "Evaluation", "Gradients", "evaluate", "grad", "loss", "loss_and_grad"),
+    "problem": ("Problem",),
+    "properties": ("Verdict", "verify"),
+    "reading": ("load",),
+    "settings": ("Settings",),
+    "sweeps": ("Sweep", "sweep"),
 }
+_MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
     "Descent",

@@ -21,14 +21,7 @@ _LONGEST_INTEGER = 400  # characters; Python's int() refuses very long ones, and
 
 
 def number(text: str, *, minus_infinity: bool = False) -> float:
-    """Return the float64 that `text` denotes.
-
-    Parameters
-    ----------
-    text
-        A number, spaces around it allowed.
-    minus_infinity
-        Whether ``-inf`` is accepted, as it is for logits.
+    """Return the float64 that `text` denotes; ``-inf`` only with `minus_infinity`, as for logits.
 
     Raises
     ------
@@ -56,13 +49,7 @@ def reads_as_number(text: str, *, minus_infinity: bool = False) -> bool:
 
 
 def integer(text: str) -> int:
-    """Return the integer that `text` denotes; ``1e3`` is not one.
-
-    Raises
-    ------
-    ValueError
-        The message says what is wrong with `text` and what to write instead.
-    """
+    """Return the integer that `text` denotes; ``1e3`` is not one. The ValueError is as for `number`."""
     stripped = text.strip()
     if not _INTEGER.fullmatch(stripped) or len(stripped) > _LONGEST_INTEGER:
         value = float(stripped) if reads_as_number(stripped) else math.nan
@@ -72,13 +59,7 @@ def integer(text: str) -> int:
 
 
 def truth(text: str) -> bool:
-    """Return what ``true`` or ``false`` means, in upper or lower case.
-
-    Raises
-    ------
-    ValueError
-        For any other text.
-    """
+    """Return what ``true`` or ``false`` means, in upper or lower case; any other text raises ValueError."""
     if text.lower() not in ("true", "false"):
         raise ValueError(f"{shown(text)} is neither true nor false: write true or false")
     return text.lower() == "true"

@@ -5,13 +5,12 @@ from __future__ import annotations
 import errno
 import os
 import shutil
-import stat
 import sys
 from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final, NoReturn
+from typing import IO, Final
 
 from kdegrad.errors import SettingError
 from kdegrad.text import safe_text
@@ -45,48 +44,41 @@ def look_of_stdout() -> Look:
     )
 
 
-def check_outputs(outputs: Mapping[str, str | None], *inputs: str) -> None:
+def check_outputs(outputs: Mapping[str, str | None], source: str | None = None) -> None:
     """Refuse outputs that could not be written, before anything is computed.
 
     Parameters
     ----------
     outputs
         Option → file, or None where the option is not given.
-    *inputs
-        The files that are read.
+    source
+        The file that is read; ``-`` for standard input.
 
     Raises
     ------
     SettingError
-        For a directory, a folder that does not exist, a file that is one of `inputs`, or one that is named twice.
+        For a directory, a folder that does not exist, a file that is the `source`, or one that is named twice.
     """
     taken: dict[str, str] = {}
     for option, output in outputs.items():
         if output is None:
             continue
-        path, place = Path(output), f"--{option}"
+        path = Path(output)
         if output in ("", "-"):
             remedy = "name a file, or omit the option for standard output"
-            raise SettingError(option, f"{output!r} is not a file name: {remedy}", place)
+            raise SettingError(option, f"{output!r} is not a file name: {remedy}")
         if path.is_dir():
-            raise SettingError(option, f"{output!r} is a directory: name a file in it", place)
+            raise SettingError(option, f"{output!r} is a directory: name a file in it")
         real = os.path.realpath(path)
         folder = os.path.dirname(real if path.is_symlink() else path) or "."
         if not os.path.isdir(folder):
-            raise SettingError(option, f"the folder {folder!r} does not exist: create it first", place)
-        if path.is_file() and any(_is_same(path, source) for source in inputs):
-            raise SettingError(option, f"{output!r} would overwrite the input: name another file", place)
+            raise SettingError(option, f"the folder {folder!r} does not exist: create it first")
+        with suppress(OSError):  # the input does not exist, or standard input is closed
+            if source is not None and path.is_file() and os.path.samefile(path, 0 if source == "-" else source):
+                raise SettingError(option, f"{output!r} would overwrite the input: name another file")
         if real in taken and (path.is_file() or not path.exists()):
-            raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file", place)
+            raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file")
         taken[real] = option
-
-
-def _is_same(path: Path, source: str) -> bool:
-    """Return whether a file is the input `source`; ``-`` stands for the file that standard input is read from."""
-    try:
-        return os.path.samestat(path.stat(), os.fstat(0) if source == "-" else os.stat(source))
-    except OSError:  # the input does not exist, or standard input is closed
-        return False
 
 
 def write_file(output: str, pieces: Iterable[str]) -> None:
@@ -139,11 +131,13 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
         return
     with _naming(output), _exiting_on_signals():
         temporary = path.with_name(f".{path.name[:50]}.{os.urandom(4).hex()}.part")
-        descriptor = os.open(temporary, _NEW_FILE, 0o600)  # private to its owner until it is complete
+        # What replaces a file is private to its owner until it has the mode of that file.
+        descriptor = os.open(temporary, _NEW_FILE, 0o600 if path.exists() else 0o666)
         try:
             with os.fdopen(descriptor, "wb") as stream:
                 yield stream
-            temporary.chmod(_mode(path))
+            with suppress(FileNotFoundError):  # there is no such file yet
+                shutil.copymode(path, temporary)
             temporary.replace(path)
         except BaseException:
             temporary.unlink(missing_ok=True)
@@ -155,15 +149,14 @@ def _exiting_on_signals() -> Iterator[None]:
     """Make SIGTERM and SIGHUP exit by an exception, so that an incomplete file is removed first."""
     import signal
 
-    def end(number: int, _frame: object) -> NoReturn:
-        sys.exit(128 + number)  # the exit code that a shell reports
-
     before = {}
     for name in ("SIGTERM", "SIGHUP"):  # Windows has no SIGHUP; under nohup it is ignored
         number = getattr(signal, name, None)
         if number is not None and signal.getsignal(number) == signal.SIG_DFL:
             with suppress(ValueError):  # not in the main thread, where no handler can be set
-                before[number] = signal.signal(number, end)
+                before[number] = signal.signal(
+                    number, lambda number, _: sys.exit(128 + number)
+                )  # as a shell reports it
     try:
         yield
     finally:
@@ -179,11 +172,3 @@ def _naming(place: str) -> Iterator[None]:
     except OSError as error:
         error.filename, error.filename2 = place, None
         raise
-
-
-def _mode(path: Path) -> int:
-    if path.exists():
-        return stat.S_IMODE(path.stat().st_mode)
-    umask = os.umask(0)
-    os.umask(umask)
-    return 0o666 & ~umask
