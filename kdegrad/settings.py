@@ -74,34 +74,16 @@ SHARE: Final = Range(0, 1, open_high=True)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Option:
-    """What an option is beside its name, type and default.
-
-    Attributes
-    ----------
-    metavar, help
-        As the help of a command shows them.
-    allowed
-        The numbers or the names that it may be; None: any, or those that the code which uses it allows.
-    default
-        The default in words, for help, where it is not a value.
-    words
-        The names that a shell completes, where `allowed` does not list them: ``module.NAME`` in kdegrad.
-    key
-        Whether it is also a key of a YAML problem.
-    reported
-        For a setting: its name in the field ``problem`` of a report, where that is another.
-    commands
-        The commands that have its flag; empty: every command that has its group.
-    """
+    """What an option is beside its name, type and default."""
 
     metavar: str
     help: str
-    allowed: Range | tuple[str, ...] | None = None
-    default: str = ""
-    words: str = ""
-    key: bool = True
-    reported: str = ""
-    commands: tuple[str, ...] = ()
+    allowed: Range | tuple[str, ...] | None = None  # None: any, or what the code that uses it allows
+    default: str = ""  # in words, for help, where it is not a value
+    words: str = ""  # ``module.NAME`` in kdegrad: the names that a shell completes, where `allowed` does not list them
+    key: bool = True  # whether it is also a key of a YAML problem
+    reported: str = ""  # for a setting: its name in the field ``problem`` of a report, where that is another
+    commands: tuple[str, ...] = ()  # that have its flag; empty: every command that has its group
 
 
 Flag = partial(Option, key=False)
@@ -109,21 +91,11 @@ Flag = partial(Option, key=False)
 
 @dataclass(frozen=True, eq=False, repr=False)
 class Row:
-    """One row of the table.
+    """One row of the table."""
 
-    Attributes
-    ----------
-    name
-        As a keyword; with an underscore at its end if it would be a word of Python or of its library.
-    type
-        ``float``, ``int``, ``bool``, ``str``, ``tuple[float, float]`` or ``tuple[str, ...]``.
-    optional
-        Whether it may be None: not given.
-    """
-
-    name: str
-    type: Any
-    optional: bool
+    name: str  # as a keyword; with an underscore at its end if it would be a word of Python or of its library
+    type: Any  # float, int, bool, str, tuple[float, float] or tuple[str, ...]
+    optional: bool  # whether it may be None: not given
     default: Any
     option: Option
 
@@ -139,13 +111,7 @@ class Row:
 
 
 def checked(row: Row, value: Any) -> Any:
-    """Return the value of an option, converted to its type.
-
-    Raises
-    ------
-    SettingError
-        For a value of another type, or one that is not allowed.
-    """
+    """Return the value of an option, converted to its type; SettingError for one that is not allowed."""
     allowed = row.option.allowed
     if value is None and row.optional:
         return None
@@ -369,8 +335,6 @@ GROUPS: Final[tuple[type[Group], ...]] = (
     *(TargetOptions, Settings, ReadingOptions, CheckReportOptions, GradientOptions),
     *(SweepOptions, DescentOptions, CheckOptions, DebugOptions),
 )
-
-
 PROBLEM: Final[tuple[Row, ...]] = (*TargetOptions.rows, *Settings.rows)  # the options that make a problem
 
 

@@ -67,13 +67,15 @@ def root(
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
     try:
-        application = _built_for(arguments)
+        app.registered_commands.clear()
+        for name in [name for name in arguments[:1] if name in COMMANDS] or COMMANDS:  # one alone starts sooner
+            app.command(name, cls=GroupedCommand)(COMMANDS[name].function())
+        application: Any = typer.main.get_command(app)
         if COMPLETING:
             application.main(prog_name="kdegrad")
-        with application.make_context(
-            "kdegrad", list(arguments)
-        ) as context:  # as click's own `main`, in which a closed
-            return application.invoke(context) or DONE  # pipe would exit with 1
+        # As click's own `main`, in which a closed pipe would exit with 1.
+        with application.make_context("kdegrad", list(arguments)) as context:
+            return application.invoke(context) or DONE
     except KdegradError as error:
         if isinstance(error, SettingError) and error.place is None:
             error = error.at(f"--{error.name}")
@@ -84,14 +86,15 @@ def run(arguments: Sequence[str]) -> int:
     except BrokenPipeError:  # of --help and --version, which click prints
         output.discard_stdout()
         return DONE
-    except KeyboardInterrupt:
-        say("interrupted")
-        return INTERRUPTED
-    except Exception as error:  # every other error is the machine's or our own, and 1 must mean a failed property
+    except (
+        KeyboardInterrupt,
+        Exception,
+    ) as error:  # every other error is the machine's or our own, and 1 must mean a failed property
         if hasattr(error, "format_message"):  # click's usage errors, whose class Typer does not export
             say(_usage(error, arguments))
             return WRONG_INPUT
-        if isinstance(error.__cause__ or error.__context__, KeyboardInterrupt):  # within a class that was being made
+        behind = error.__cause__ or error.__context__  # an interrupt while a class was being made
+        if isinstance(error, KeyboardInterrupt) or isinstance(behind, KeyboardInterrupt):
             say("interrupted")
             return INTERRUPTED
         debug = "--debug" in arguments
@@ -99,15 +102,6 @@ def run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
         return MACHINE_FAILED
-
-
-def _built_for(arguments: Sequence[str]) -> Any:
-    """Return the application as click's object: of the command that is called alone, which starts sooner, or whole."""
-    first = next(iter(arguments), "")
-    app.registered_commands.clear()
-    for name in [first] if first in COMMANDS else COMMANDS:
-        app.command(name, cls=GroupedCommand)(COMMANDS[name].function())
-    return typer.main.get_command(app)
 
 
 def _usage(error: Any, arguments: Sequence[str]) -> str:

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Callable, Collection, Iterator, Mapping
-from contextlib import contextmanager, suppress
+from collections.abc import Collection, Mapping
+from contextlib import nullcontext, suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -19,7 +19,6 @@ from kdegrad.settings import (
     CheckReportOptions,
     DescentOptions,
     GradientOptions,
-    Group,
     ReadingOptions,
     ReportOptions,
     Settings,
@@ -37,22 +36,7 @@ EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 COMPARED_POINTS: Final = 2_000  # of a problem whose bins are compared with the integral unasked
 PARQUET: Final = ".parquet"
 
-PROBLEM_GROUPS: Final = (TargetOptions, Settings, ReadingOptions)  # of every command that computes
 
-COMMANDS: Final[dict[str, Command]] = {}
-
-
-def command(name: str, *groups: type[Group], without_input: str = "") -> Callable[[Callable[[Flags], int]], object]:
-    """Register a function as the command `name`, with the options of `groups` in this order; see `Command`."""
-
-    def register(run: Callable[[Flags], int]) -> Callable[[Flags], int]:
-        COMMANDS[name] = Command(name, run, groups, without_input)
-        return run
-
-    return register
-
-
-@command("loss", *PROBLEM_GROUPS, ReportOptions, without_input="a packaged example")
 def loss(flags: Flags) -> int:
     """Compute the loss, the cross-entropy of target and density."""
     from kdegrad.objective import evaluate, exact_loss
@@ -75,7 +59,6 @@ def loss(flags: Flags) -> int:
     return DONE if evaluation.is_finite else NOT_FINITE
 
 
-@command("grad", GradientOptions, *PROBLEM_GROUPS, ReportOptions, without_input="a packaged example")
 def grad(flags: Flags) -> int:
     """Compute the gradient of logits, angles and bandwidth."""
     from kdegrad.objective import evaluate
@@ -99,15 +82,6 @@ def grad(flags: Flags) -> int:
     return DONE
 
 
-@command(
-    "verify-props",
-    CheckOptions,
-    TargetOptions,
-    Settings,
-    ReadingOptions,
-    CheckReportOptions,
-    without_input="all the examples",
-)
 def verify_props(flags: Flags) -> int:
     """Check the note's claims, and what stands behind them.
 
@@ -129,12 +103,7 @@ def verify_props(flags: Flags) -> int:
     cases = _load_cases(flags, report)
     with Progress("checks", (len(cases) + checks.cases) * len(chosen)) as advance:
         done = properties.verify(
-            cases,
-            cases=checks.cases,
-            seed=checks.seed,
-            only=checks.only,
-            tolerance=checks.tolerance,
-            progress=advance,
+            cases, cases=checks.cases, seed=checks.seed, only=checks.only, tolerance=checks.tolerance, progress=advance
         )
     passed = properties.passed(done)
     _deliver(report, records.checks_record(done, properties.PROPERTIES, passed))
@@ -143,7 +112,6 @@ def verify_props(flags: Flags) -> int:
     return DONE if passed else PROPERTY_FAILED
 
 
-@command("sweep", SweepOptions, *PROBLEM_GROUPS, ReportOptions, without_input="a packaged example")
 def sweep(flags: Flags) -> int:
     """Compute loss and gradient along one parameter.
 
@@ -178,15 +146,6 @@ def sweep(flags: Flags) -> int:
     return DONE
 
 
-@command(
-    "descend",
-    DescentOptions,
-    TargetOptions,
-    Settings,
-    ReadingOptions,
-    ReportOptions,
-    without_input="a packaged example",
-)
 def descend(flags: Flags) -> int:
     """Descend along the gradient, and show the course.
 
@@ -202,10 +161,14 @@ def descend(flags: Flags) -> int:
     if way.optimizer == "em" and "rate" in flags.values:
         raise SettingError("rate", "em has none, its step is exact: leave it out")
     start = _load(flags, report, trace=way.trace)
-    with Progress("descent", way.steps + 1) as advance, _tracing(way.trace) as keep:
+    trace = nullcontext() if way.trace is None else output.replacing(way.trace)
+    with Progress("descent", way.steps + 1) as advance, trace as stream:
+        write = None if stream is None else reports.tracer(stream)
 
         def watch(now: DescentStep) -> None:
-            keep(now)
+            if write is not None:
+                with suppress(BrokenPipeError):  # the reader of the trace has read enough; the descent goes on
+                    write(now)
             advance(now)
 
         done = descent.descend(
@@ -236,7 +199,6 @@ def descend(flags: Flags) -> int:
     return NOT_FINITE if done.diverged else DONE
 
 
-@command("kernels", ReportOptions)
 def kernels(flags: Flags) -> int:
     """List the kernels, and which claims hold for each."""
     from kdegrad.reports import records
@@ -282,19 +244,7 @@ def _load_cases(flags: Flags, report: ReportOptions) -> dict[str, Problem]:
 
 
 def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
-    """Return the problem that a file and the flags make, of which the flags win.
-
-    Parameters
-    ----------
-    flags
-        What was given.
-    source
-        INPUT, or a packaged example.
-    outputs
-        Option → file that will be written; None where the option is not given.
-    quiet
-        Whether to leave out the notes: that all points weigh the same, that an option does nothing.
-    """
+    """Return the problem that a file and the flags make, of which the flags win; the notes unless `quiet`."""
     from kdegrad.reading import ColumnNames, problem_of, read
 
     given = flags.given(TargetOptions) | flags.given(Settings)
@@ -370,22 +320,6 @@ def _outputs(report: ReportOptions, trace: str | None = None) -> dict[str, str |
     return {"output": report.output, "plot": report.plot, "trace": trace}
 
 
-@contextmanager
-def _tracing(file: str | None) -> Iterator[Callable[[DescentStep], object]]:
-    """Yield what writes a step of a descent to the file, which appears when the block ends well."""
-    if file is None:
-        yield lambda _: None
-        return
-    with output.replacing(file) as stream:
-        write = reports.tracer(stream)
-
-        def keep(now: DescentStep) -> None:
-            with suppress(BrokenPipeError):  # the reader of the trace has read enough; the descent goes on
-                write(now)
-
-        yield keep
-
-
 def _deliver(report: ReportOptions, record: Record) -> None:
     """Send a report to the file or to standard output."""
     on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
@@ -410,3 +344,17 @@ def _warn_of_noise(lost_share: float) -> None:
             f"warning: the responsibilities sum to {1.0 - lost_share:.6g} instead of 1: "
             "so far out these gradients are rounding noise"
         )
+
+
+_PROBLEM: Final = (TargetOptions, Settings, ReadingOptions)  # the options of every command that computes
+COMMANDS: Final = {
+    command.name: command
+    for command in (
+        Command("loss", loss, (*_PROBLEM, ReportOptions), "a packaged example"),
+        Command("grad", grad, (GradientOptions, *_PROBLEM, ReportOptions), "a packaged example"),
+        Command("verify-props", verify_props, (CheckOptions, *_PROBLEM, CheckReportOptions), "all the examples"),
+        Command("sweep", sweep, (SweepOptions, *_PROBLEM, ReportOptions), "a packaged example"),
+        Command("descend", descend, (DescentOptions, *_PROBLEM, ReportOptions), "a packaged example"),
+        Command("kernels", kernels, (ReportOptions,)),
+    )
+}

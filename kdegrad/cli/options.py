@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar, final
 import typer
 
 from kdegrad.errors import SettingError
-from kdegrad.settings import DebugOptions, Group, Option, Row
+from kdegrad.settings import DebugOptions, Group, Row
 
 COMPLETING: Final = "_KDEGRAD_COMPLETE" in os.environ  # a shell asks what may follow on the line
 _Options = TypeVar("_Options", bound=Group)
@@ -26,21 +26,11 @@ _Options = TypeVar("_Options", bound=Group)
 @final
 @dataclass(frozen=True)
 class Flags:
-    """What was given on the command line.
-
-    Attributes
-    ----------
-    input
-        INPUT, or None.
-    values
-        The options that were given, by name.
-    kernels
-        All that --kernel was given with.
-    """
+    """What was given on the command line."""
 
     input: str | None
-    values: Mapping[str, Any]
-    kernels: tuple[str, ...]
+    values: Mapping[str, Any]  # by the name of the option
+    kernels: tuple[str, ...]  # all that --kernel was given with
 
     def given(self, group: type[Group]) -> dict[str, Any]:
         """Return the options of a group that were given, unchecked."""
@@ -54,49 +44,34 @@ class Flags:
 @final
 @dataclass(frozen=True)
 class Command:
-    """A command of the command line.
-
-    Attributes
-    ----------
-    name
-        What it is called by.
-    run
-        What it does; returns the exit code.
-    groups
-        The options that it takes.
-    without_input
-        What it takes where no INPUT is given, in words; empty: it reads nothing.
-    """
+    """A command of the command line."""
 
     name: str
-    run: Callable[[Flags], int]
-    groups: tuple[type[Group], ...]
-    without_input: str
+    run: Callable[[Flags], int]  # returns the exit code
+    groups: tuple[type[Group], ...]  # the options that it takes
+    without_input: str = ""  # what it takes where no INPUT is given, for help; empty: it reads nothing
 
     def function(self) -> Callable[..., int]:
         """Return the function that Typer makes the command of: it has a keyword for INPUT and one for each row."""
         declared: dict[str, tuple[Any, Any]] = {}  # type and default of each keyword
         if self.without_input:
-            declared["input_"] = (
-                str,
-                typer.Argument(
-                    None,
-                    metavar="[INPUT]",
-                    rich_help_panel="Arguments",
-                    help="A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input. "
-                    f"[default: {self.without_input}]",
-                    show_default=False,
-                ),
+            about = "A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input."
+            argument = typer.Argument(
+                None,
+                metavar="[INPUT]",
+                rich_help_panel="Arguments",
+                help=f"{about} [default: {self.without_input}]",
+                show_default=False,
             )
+            declared["input_"] = str, argument
         listed = set()
         groups: tuple[type[Group], ...] = (*self.groups, DebugOptions)
-        for group in groups:
-            for row in group.rows:
-                if not row.option.commands or self.name in row.option.commands:
-                    if row.type == tuple[str, ...]:
-                        listed.add(row.name)
-                    is_repeated = row.name in listed or row.name == "kernel"
-                    declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, group.panel)
+        for panel, row in ((group.panel, row) for group in groups for row in group.rows):
+            if not row.option.commands or self.name in row.option.commands:
+                if row.type == tuple[str, ...]:
+                    listed.add(row.name)
+                is_repeated = row.name in listed or row.name == "kernel"
+                declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, panel)
 
         def run(**values: Any) -> int:
             given = {name: value for name, value in values.items() if value is not None}
@@ -129,34 +104,14 @@ def _declaration(row: Row, panel: str) -> Any:
     elif not default and row.default not in (None, ""):
         names = row.default if isinstance(row.default, tuple) else (row.default,)
         default = ", ".join(name if isinstance(name, str) else f"{name:g}" for name in names)
-    return typer.Option(
-        None,
-        flag,
-        help=option.help + (f" [default: {default}]" if default else ""),
-        metavar=option.metavar or None,
-        rich_help_panel=panel,
-        show_default=False,
-        parser=_parser(row.reads),
-        autocompletion=_completer(option) if COMPLETING else None,
-    )
-
-
-def _parser(read: Callable[[str], Any]) -> Callable[[str], Any]:
-    """Return what Typer calls with the text of a value."""
 
     def parse(text: str) -> Any:
-        if read is not str and text.startswith("--"):  # click takes the next option for a value that is missing
+        if row.reads is not str and text.startswith("--"):  # click takes the next option for a value that is missing
             raise typer.BadParameter(f"a value is missing before {text}")
         try:
-            return read(text)
+            return row.reads(text)
         except ValueError as error:  # whose sentence Typer would leave out
             raise typer.BadParameter(str(error)) from None
-
-    return parse
-
-
-def _completer(option: Option) -> Callable[[str], list[str]] | None:
-    """Return what completes the beginning of a name; None for an option that has no names."""
 
     def complete(beginning: str) -> list[str]:
         names = option.allowed if isinstance(option.allowed, tuple) else ()
@@ -165,4 +120,13 @@ def _completer(option: Option) -> Callable[[str], list[str]] | None:
             names = getattr(import_module(f"kdegrad.{module}"), attribute)
         return [name for name in names if name.startswith(beginning)]
 
-    return complete if option.words or isinstance(option.allowed, tuple) else None
+    return typer.Option(
+        None,
+        flag,
+        help=option.help + (f" [default: {default}]" if default else ""),
+        metavar=option.metavar or None,
+        rich_help_panel=panel,
+        show_default=False,
+        parser=parse,
+        autocompletion=complete if COMPLETING else None,
+    )

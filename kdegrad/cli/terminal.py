@@ -1,7 +1,6 @@
-"""What the command line says beside its reports: exit codes, messages, and how far work is.
+"""What every command says beside its report: exit codes, messages, and how far work is.
 
-Exit codes, messages and progress are the same for all commands. Progress is a line on standard error, on a terminal
-alone, once the work takes more than a second.
+Progress is a line on standard error, on a terminal alone, once the work takes more than a second.
 """
 
 from __future__ import annotations
@@ -55,16 +54,10 @@ def machine_error(error: Exception) -> str:
 
 @final
 class Progress:
-    """A line that names what the block does: how much of it is done, or how long it has taken; it ends with the block.
+    """A line that says that the block does `name`, and how much of it is done, or how long it has taken.
 
-    Parameters
-    ----------
-    name
-        What is done.
-    total
-        How many pieces of work there are; each is counted by a call. None: work that has no pieces.
-    shown
-        False where the block itself writes to the terminal.
+    Each call counts one of `total` pieces; None: work that has no pieces. Not `shown` where the block itself writes to
+    the terminal.
 
     Examples
     --------
