@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
@@ -43,34 +44,16 @@ class Skipped:
 @final
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one evaluator says about a problem; slopes are in units of 1/h.
-
-    Attributes
-    ----------
-    loss
-        L.
-    log_density
-        log p̃ at the nodes, shape (B,).
-    weights, responsibilities
-        S_i and R_i, shape (N,).
-    logits
-        ∂L/∂z_i, shape (N,).
-    per_weight
-        ∂L/∂z_i / S_i, shape (N,), also of a point of weight 0; infinite where it overflows.
-    angles
-        h ∂L/∂x_i, shape (N,).
-    log_bandwidth
-        ∂L/∂log h.
-    """
+    """What one evaluator says about a problem; what belongs to the points has shape (N,)."""
 
     loss: float
-    log_density: FloatArray
-    weights: FloatArray
-    responsibilities: FloatArray
-    logits: FloatArray
-    per_weight: FloatArray
-    angles: FloatArray
-    log_bandwidth: float
+    log_density: FloatArray  # log p̃ at the nodes, shape (B,)
+    weights: FloatArray  # S_i
+    responsibilities: FloatArray  # R_i
+    logits: FloatArray  # ∂L/∂z_i
+    per_weight: FloatArray  # ∂L/∂z_i / S_i, also of a point of weight 0; infinite where it overflows
+    angles: FloatArray  # h ∂L/∂x_i
+    log_bandwidth: float  # ∂L/∂log h
 
 
 Evaluator = Callable[[Problem], Answer]
@@ -79,25 +62,13 @@ Evaluator = Callable[[Problem], Answer]
 @final
 @dataclass(frozen=True, eq=False)
 class Case:
-    """One problem on which the properties are checked.
+    """One problem on which the properties are checked."""
 
-    Attributes
-    ----------
-    name
-        The index and the kind, as in ``3 one side, line``; ``input`` for the user's own points.
-    problem
-        The problem; its rule is one of bins, never ``exact``.
-    seed, index
-        What the case was drawn from.
-    exact
-        Whether the user asked for the rule ``exact``.
-    """
-
-    name: str
-    problem: Problem
+    name: str  # the index and the kind, as in "3 one side, line"; "input" for the user's own points
+    problem: Problem  # its rule is one of bins, never "exact"
     seed: int = 0
     index: int = 0
-    exact: bool = False
+    exact: bool = False  # whether the user asked for the rule "exact"
 
     def rng(self) -> np.random.Generator:
         """Return the generator for what a check draws itself: the same for every property, whatever else ran."""
@@ -125,28 +96,14 @@ class Case:
 @final
 @dataclass(frozen=True, eq=False)
 class Comparison:
-    """Two values that a statement calls equal.
-
-    Attributes
-    ----------
-    what
-        What they are.
-    got, want
-        The values, arrays of one shape or numbers.
-    roundoff
-        How far rounding may move them apart.
-    limit
-        How far they may be apart because a limit or an integral is only approached.
-    where
-        At which distance, node or scale they were taken; empty where there is one only.
-    """
+    """Two values that a statement calls equal: numbers, or arrays of one shape."""
 
     what: str
-    got: FloatArray
-    want: FloatArray
-    roundoff: float
-    limit: float = 0.0
-    where: str = ""
+    got: ArrayLike
+    want: ArrayLike
+    roundoff: float  # how far rounding may move them apart
+    limit: float = 0.0  # how far they may be apart because a limit or an integral is only approached
+    where: str = ""  # the distance, node or scale at which they were taken
 
     @property
     def title(self) -> str:
@@ -176,18 +133,18 @@ class Comparison:
     @property
     def is_blunt(self) -> bool:
         """Whether rounding alone may move the values so far that agreement shows nothing."""
-        return not self.roundoff <= _BLUNT * max(1.0, float(np.abs(self.want).max(initial=0.0)))
+        return not self.roundoff <= _BLUNT * max(1.0, float(np.max(np.abs(self.want), initial=0.0)))
 
     def values(self) -> str:
         """Return the two values where they differ most, in full."""
         got, want = np.broadcast_arrays(np.atleast_1d(self.got), np.atleast_1d(self.want))
-        at = int(np.argmax(np.nan_to_num(np.atleast_1d(self._differences()), nan=np.inf)))
+        at = int(np.argmax(np.nan_to_num(self._differences(), nan=np.inf)))
         place = f" [{at}]" if got.size > 1 else ""
         return f"{self.title}{place}: {float(got[at])!r}, where {float(want[at])!r} is expected"
 
     def _differences(self) -> FloatArray:
         with np.errstate(invalid="ignore"):
-            return np.abs(self.got - self.want)
+            return np.atleast_1d(np.abs(np.subtract(self.got, self.want)))
 
 
 @final
@@ -197,16 +154,14 @@ class Verdict:
 
     Attributes
     ----------
-    property, case
-        The property's id, the case's name.
     expectation
-        ``holds`` or ``breaks``: what theory says of this kernel, domain and data; empty where nothing was measured.
+        What theory says of this kernel, domain and data; empty where nothing was measured.
     observed
         ``holds``, ``breaks``, ``error: ...``, or empty for a skip.
     residual, tolerance
         Of the comparison that was worst in units of its tolerance; None where nothing was compared.
     verdict
-        ``pass``: what was observed is what theory says. ``fail``, ``skip``.
+        ``pass`` where what was observed is what theory says; ``fail``, ``skip``.
     reason
         What was compared, with the two values if it failed; why it was skipped.
     reproduce
@@ -215,38 +170,26 @@ class Verdict:
 
     property: str
     case: str
-    expectation: Expectation | Literal[""]
-    observed: str
-    residual: float | None
-    tolerance: float | None
-    verdict: Outcome
-    reason: str
-    reproduce: str
+    expectation: Expectation | Literal[""] = ""
+    observed: str = ""
+    residual: float | None = None
+    tolerance: float | None = None
+    verdict: Outcome = "skip"
+    reason: str = ""
+    reproduce: str = ""
 
 
 class Property(ABC):
-    """A statement about the loss and its gradients that can be checked on a problem.
+    """A statement about the loss and its gradients that can be checked on a problem."""
 
-    Attributes
-    ----------
-    id
-        Its name on the command line and in reports.
-    family
-        ``claim`` (the note's own), ``sharper`` (what stands behind it) or ``ground`` (what must hold anyway).
-    statement
-        One sentence, with the formula.
-    precondition
-        What kernel, domain and data must satisfy for the statement to have a meaning.
-    """
+    id: ClassVar[str]  # on the command line and in reports
+    family: ClassVar[Family]  # the note's own claim, what stands behind one, what must hold anyway
+    statement: ClassVar[str]  # one sentence, with the formula
+    precondition: ClassVar[str] = "a positive density at every node"  # without which the statement has no meaning
 
-    id: ClassVar[str]
-    family: ClassVar[Family]
-    statement: ClassVar[str]
-    precondition: ClassVar[str] = "a positive density at every node"
-
-    @abstractmethod
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
         """Return what theory says, as far as the kernel (by its full name) and ``line`` or ``circle`` decide it."""
+        return "holds"
 
     @abstractmethod
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
@@ -257,13 +200,6 @@ class Property(ABC):
         Unmet
             If the data do not meet the precondition.
         """
-
-
-class GeneralProperty(Property):
-    """A statement that holds for every kernel on every domain."""
-
-    def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation:
-        return "holds"
 
 
 class LaplaceProperty(Property):

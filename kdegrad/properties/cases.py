@@ -10,6 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
+from itertools import cycle
 from typing import Any, Final, final
 
 import numpy as np
@@ -31,27 +32,13 @@ _FEWEST_BINS: Final = 4
 @final
 @dataclass(frozen=True)
 class Scene:
-    """What the points of a random problem are drawn in: lengths are in units of `length`, seen from the centre.
-
-    Attributes
-    ----------
-    rng
-        Draws everything.
-    half
-        Half the target's width.
-    reach
-        How far beyond the target's edge a point may lie.
-    far
-        How far beyond it a far point may lie; None for a compact kernel, of which a far point is just out of reach.
-    half_circle
-        P/2; infinite on the line.
-    """
+    """What the points of a random problem are drawn in: lengths are in bandwidths, seen from the target's centre."""
 
     rng: np.random.Generator
-    half: float
-    reach: float
-    far: float | None
-    half_circle: float
+    half: float  # the target's half width
+    reach: float  # how far beyond the target's edge a point may lie
+    far: float | None  # and a far point; None for a compact kernel, of which a far point is just out of reach
+    half_circle: float  # P/2; infinite on the line
 
     def outside(self, count: int, reach: float | None = None) -> FloatArray:
         """Return distances beyond the edge, shape (count,)."""
@@ -73,26 +60,12 @@ def _one_side(scene: Scene) -> FloatArray:
     return np.asarray(scene.rng.choice([-1.0, 1.0]) * scene.outside(n))
 
 
-def _some_inside(scene: Scene) -> FloatArray:
-    return np.append(_both_sides(scene), scene.rng.uniform(-scene.half, scene.half, 3))
-
-
-def _twins(scene: Scene) -> FloatArray:
-    offsets = _both_sides(scene)
-    return np.concatenate([offsets, offsets[:3]])
-
-
 def _far(scene: Scene) -> FloatArray:
     """One near and three far; these come into reach of a compact kernel when all move in until the near one is at c."""
     near = scene.outside(1)
     just_out = 1.0 + near * scene.rng.uniform(0.1, 0.9, 3)
     strays = just_out if scene.far is None else scene.outside(3, scene.far)
     return np.append(near, scene.sides(3) * strays)
-
-
-def _all_round(scene: Scene) -> FloatArray:
-    reach = scene.reach if math.isinf(scene.half_circle) else scene.half_circle - scene.half
-    return np.append(scene.sides(6) * scene.outside(6, reach), 0.3 * scene.half)
 
 
 def _far_side(scene: Scene) -> FloatArray:
@@ -115,8 +88,11 @@ class Kind:
 KINDS: Final = {
     "both sides": Kind(_both_sides),
     "one side": Kind(_one_side),
-    "some inside": Kind(_some_inside, options={"scale": 2.5}),
-    "twins": Kind(_twins),
+    "some inside": Kind(
+        lambda scene: np.append(_both_sides(scene), scene.rng.uniform(-scene.half, scene.half, 3)),
+        options={"scale": 2.5},
+    ),
+    "twins": Kind(lambda scene: np.append(offsets := _both_sides(scene), offsets[:3])),
     "far": Kind(_far, lambda _, n: np.array([0.0, 2.0, -1.0, 1.0])),
     "skewed logits": Kind(_both_sides, lambda rng, n: 50.0 * rng.normal(size=n)),
     "masks": Kind(_both_sides, lambda rng, n: np.where(np.arange(n) // 2 == 1, -math.inf, rng.normal(size=n))),
@@ -126,7 +102,9 @@ KINDS: Final = {
     "single point": Kind(lambda scene: scene.outside(1)),
     "Gauss rule": Kind(_both_sides, options={"rule": "gauss", "scale": 1e-3}),
     "one bin": Kind(_both_sides, options={"bins": 1}),
-    "all round": Kind(_all_round),
+    "all round": Kind(
+        lambda scene: np.append(scene.sides(6) * scene.outside(6, scene.half_circle - scene.half), 0.3 * scene.half)
+    ),
     "far side": Kind(_far_side),
     "far side, one side": Kind(lambda scene: np.abs(_far_side(scene))),
 }
@@ -155,12 +133,10 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
 def random_cases(like: Settings, count: int, seed: int) -> Iterator[Case]:
     """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed."""
     domains = BY_NAME[like.kernel.lower()].domains
-    drawn = {"line": 0, "circle": 0}
+    kinds = {"line": cycle(ON_LINE), "circle": cycle(ON_CIRCLE)}
     for index in range(1, count + 1):
         domain = "circle" if "line" not in domains or index % 3 == 2 else "line"
-        kinds = ON_LINE if domain == "line" else ON_CIRCLE
-        kind = kinds[drawn[domain] % len(kinds)]
-        drawn[domain] += 1
+        kind = next(kinds[domain])
         rng = np.random.default_rng((seed, index, 0))
         yield Case(f"{index} {kind}, {domain}", _problem(like, domain == "circle", KINDS[kind], rng), seed, index)
 

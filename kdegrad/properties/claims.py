@@ -1,4 +1,4 @@
-"""The claims of the note of 2022, with the proof of each in short; at length: kdegrad/properties/README.md.
+"""The claims of the note of 2022; the proofs at length: kdegrad/properties/README.md.
 
 The note speaks of one bin: a node t, at which r_i = S_i K(t ⊖ x_i)/Σ_j S_j K(t ⊖ x_j).
 """
@@ -11,17 +11,8 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.properties.base import (
-    Case,
-    Comparison,
-    Evaluator,
-    Expectation,
-    GeneralProperty,
-    LaplaceProperty,
-    Property,
-    Unmet,
-)
-from kdegrad.properties.comparisons import compared, rates_compared, require_clear_jumps, roundoff
+from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, LaplaceProperty, Property, Unmet
+from kdegrad.properties.comparisons import rates_compared, require_clear_jumps, roundoff
 from kdegrad.properties.geometry import offsets, outward, target_centre
 from kdegrad.properties.reference import reference_of, softmax
 from kdegrad.properties.reference_kernels import formula_of
@@ -32,7 +23,7 @@ _MOST_NODES: Final = 64  # of a rule whose nodes are evaluated one by one
 
 
 @final
-class OneHot(GeneralProperty):
+class OneHot(Property):
     """Where K is 1 for the points M at a label and 0 for the rest, p = Σ_M S and r_i = S_i/p for i in M, else 0.
 
     So L = -log Σ_M S and ∂L/∂z_i = S_i - r_i: softmax cross-entropy. Built twice: by `uniform` of half the smallest
@@ -66,8 +57,8 @@ class OneHot(GeneralProperty):
                 narrow = problem.replace(at=float(label), background=0.0, kernel=kernel, bandwidth=h)
                 hot = narrow.replace(scale=math.exp(-formula_of(narrow).log_density_at(0.0, h)))
                 answer, allowed = ask(hot), roundoff(hot)
-                yield compared("the loss", answer.loss, -math.log(match), allowed)
-                yield compared("∂L/∂z", answer.logits, weights - np.where(matches, weights / match, 0.0), allowed)
+                yield Comparison("the loss", answer.loss, -math.log(match), allowed)
+                yield Comparison("∂L/∂z", answer.logits, weights - np.where(matches, weights / match, 0.0), allowed)
 
 
 @final
@@ -94,31 +85,25 @@ class KernelScale(Property):
             log_c = math.log(scale) - math.log(problem.settings.scale)
             answer, allowed = ask(scaled), roundoff(problem, scaled, log_c=log_c)
             where = f"scale {scale:g}"
-            yield compared("the loss", answer.loss, base.loss - log_c, allowed, where=where)
+            yield Comparison("the loss", answer.loss, base.loss - log_c, allowed, where=where)
             if problem.settings.background == 0.0:
-                yield compared("∂L/∂z", answer.logits, base.logits, allowed, where=where)
-        if problem.settings.background == 0.0:
-            yield from self._node_by_node(case, ask)
-
-    def _node_by_node(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
-        """Compare Σ_m w_m of one-node problems, each with a scale of its own, with the whole."""
-        whole = case.problem
-        if whole.rule.bins > _MOST_NODES:
-            whole = whole.replace(bins=_MOST_NODES)
-            if reference_of(whole).uncovered:
-                return
-        log_c = case.rng().uniform(-600.0, 600.0, whole.rule.bins)
-        parts = [ask(whole.replace(at=t, scale=math.exp(c))) for t, c in zip(whole.rule.nodes, log_c, strict=True)]
-        weights = whole.rule.weights
+                yield Comparison("∂L/∂z", answer.logits, base.logits, allowed, where=where)
+        whole = problem if problem.rule.bins <= _MOST_NODES else problem.replace(bins=_MOST_NODES)
+        if problem.settings.background > 0.0 or reference_of(whole).uncovered:
+            return
+        # Σ_m w_m of one-node problems, each with a scale of its own
+        nodes, weights = whole.rule.nodes, whole.rule.weights
+        logs = case.rng().uniform(-600.0, 600.0, len(nodes))
+        parts = [ask(whole.replace(at=t, scale=math.exp(c))) for t, c in zip(nodes, logs, strict=True)]
         gradient = np.sum([w * part.logits for w, part in zip(weights, parts, strict=True)], axis=0)
-        loss = sum(w * (part.loss + c) for w, part, c in zip(weights, parts, log_c, strict=True))
-        own, allowed = ask(whole), roundoff(whole, log_c=float(np.abs(log_c).max()))
-        yield compared("∂L/∂z, c(x) per node", gradient, own.logits, allowed)
-        yield compared("the loss, c(x) per node", loss, own.loss + math.log(whole.settings.scale), allowed)
+        loss = sum(w * (part.loss + c) for w, part, c in zip(weights, parts, logs, strict=True))
+        own, allowed = ask(whole), roundoff(whole, log_c=float(np.abs(logs).max()))
+        yield Comparison("∂L/∂z, c(x) per node", gradient, own.logits, allowed)
+        yield Comparison("the loss, c(x) per node", loss, own.loss + math.log(whole.settings.scale), allowed)
 
 
 @final
-class EqualDistance(GeneralProperty):
+class EqualDistance(Property):
     """At one bin t, ∂L/∂z_i / S_i = Σ_j r_j - (1-E) C K(t ⊖ x_i)/p: it depends on i through the distance alone.
 
     Every point gets a companion at its mirror image in t, with another logit.
@@ -146,13 +131,13 @@ class EqualDistance(GeneralProperty):
         require_clear_jumps(mirrored)
         answer, allowed = ask(mirrored), roundoff(mirrored)
         own, companion = np.split(answer.logits, 2)
-        yield compared("∂L/∂z of the mirror image", companion, np.exp(-drop) * own, allowed)
+        yield Comparison("∂L/∂z of the mirror image", companion, np.exp(-drop) * own, allowed)
         rate, companion_rate = np.split(answer.per_weight, 2)
         yield rates_compared("∂L/∂z / S of the mirror image", companion_rate, rate, allowed)
 
 
 @final
-class EqualDistanceMoved(GeneralProperty):
+class EqualDistanceMoved(Property):
     """With every |t ⊖ x_j| = d, p(t) = C K_h(d) Σ_j S_j = C K_h(d), so that r_i = S_i."""
 
     id = "equal-distance-moved"
@@ -174,9 +159,9 @@ class EqualDistanceMoved(GeneralProperty):
                 continue
             ring = problem.replace(angles=sides * d, at=0.0, background=0.0)
             answer, allowed = ask(ring), roundoff(ring)
-            yield compared("∂L/∂z", answer.logits, np.zeros(n), allowed, where=f"d = {d:g}")
+            yield Comparison("∂L/∂z", answer.logits, np.zeros(n), allowed, where=f"d = {d:g}")
             loss = -log_k - math.log(problem.settings.scale)
-            yield compared("the loss", answer.loss, loss, allowed, where=f"d = {d:g}")
+            yield Comparison("the loss", answer.loss, loss, allowed, where=f"d = {d:g}")
 
 
 @final
@@ -200,4 +185,4 @@ class LaplaceShift(LaplaceProperty):
         if nearest == 0.0:
             raise Unmet("δ = 0: a point is in the bin already")
         after = outward(before, -nearest)
-        yield compared("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))
+        yield Comparison("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 from typing import Final
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import NDArray
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
@@ -19,28 +19,16 @@ from kdegrad.properties.reference import EPSILON, reference_of
 ROUNDINGS: Final = 512.0
 
 
-def compared(
-    what: str, got: ArrayLike, want: ArrayLike, roundoff: float, limit: float = 0.0, *, where: str = ""
-) -> Comparison:
-    """Return the comparison of numbers or arrays."""
-    return Comparison(what, np.asarray(got, np.float64), np.asarray(want, np.float64), roundoff, limit, where)
-
-
 def rates_compared(what: str, got: FloatArray, want: FloatArray, roundoff: float) -> Comparison:
     """Return the comparison of ∂L/∂z_i / S_i by arctan: what is huge counts by its digits, what overflowed as π/2."""
-    return compared(what, np.arctan(got), np.arctan(want), roundoff)
+    return Comparison(what, np.arctan(got), np.arctan(want), roundoff)
 
 
 def roundoff(*problems: Problem, log_c: float = 0.0, slopes: bool = False) -> float:
     """Return `ROUNDINGS`·ε(1 + max|z| + |log c| + A) for the most sensitive of the problems.
 
-    Parameters
-    ----------
-    log_c
-        Added to the logarithm of the problem's own scale: c is a factor on the kernel.
-    slopes
-        For the gradients of angles and bandwidth, in units of 1/h: that much of each term, and what a rounded
-        coordinate does to k' itself.
+    c is a factor on the kernel in addition to the problem's own scale. `slopes`: for the gradients of angles and
+    bandwidth, in units of 1/h: that much of each term, and what a rounded coordinate does to k' itself.
     """
     sizes = []
     for problem in problems:
@@ -59,26 +47,20 @@ def same(
     loss_moves: float = 0.0,
     points: NDArray[np.intp] | slice = slice(None),
     angle_sign: float = 1.0,
-    log_c: float = 0.0,
 ) -> Iterator[Comparison]:
     """Yield that `after` has the loss of `before` moved by `loss_moves`, and its gradients.
 
-    Parameters
-    ----------
-    points
-        Which point of `before` each point of `after` is.
-    angle_sign
-        -1 where the angles were mirrored.
+    `points` says which point of `before` each point of `after` is; `angle_sign` is -1 where the angles were mirrored.
     """
     old, new = ask(before), ask(after)
-    allowed = roundoff(before, after, log_c=log_c)
-    yield compared("the loss", new.loss, old.loss + loss_moves, allowed)
-    yield compared("∂L/∂z", new.logits, old.logits[points], allowed)
+    allowed = roundoff(before, after, log_c=loss_moves)
+    yield Comparison("the loss", new.loss, old.loss + loss_moves, allowed)
+    yield Comparison("∂L/∂z", new.logits, old.logits[points], allowed)
     if min(reference_of(before).kink_clearance, reference_of(after).kink_clearance) < ROUNDINGS * EPSILON:
         return  # a node within rounding of a kink: its side, and with it the slope, is a matter of rounding
-    allowed = roundoff(before, after, log_c=log_c, slopes=True)
-    yield compared("h ∂L/∂x", new.angles, angle_sign * old.angles[points], allowed)
-    yield compared("∂L/∂log h", new.log_bandwidth, old.log_bandwidth, allowed)
+    allowed = roundoff(before, after, log_c=loss_moves, slopes=True)
+    yield Comparison("h ∂L/∂x", new.angles, angle_sign * old.angles[points], allowed)
+    yield Comparison("∂L/∂log h", new.log_bandwidth, old.log_bandwidth, allowed)
 
 
 def require_clear_jumps(problem: Problem) -> None:

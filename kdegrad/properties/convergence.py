@@ -13,8 +13,8 @@ from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, GeneralProperty, Unmet
-from kdegrad.properties.comparisons import ROUNDINGS, compared, roundoff
+from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Property, Unmet
+from kdegrad.properties.comparisons import ROUNDINGS, roundoff
 from kdegrad.properties.geometry import over_target, require_target
 from kdegrad.properties.reference import EPSILON, log_densities, target_condition
 from kdegrad.properties.reference_kernels import LEGENDRE, formula_of
@@ -31,7 +31,7 @@ _SAMPLED: Final = 1.1  # a variation seen at 20 nodes a panel misses a little be
 
 
 @final
-class Quadrature(GeneralProperty):
+class Quadrature(Property):
     """A bin of width H errs by at most H²/8 times the variation of f' in it (its Peano kernel), f = log p.
 
     Summed, |L_B - L| ≤ H² V(f')/(8 (b-a)): order 2, with the constant. Where K jumps, f' has no bounded variation but f
@@ -56,9 +56,9 @@ class Quadrature(GeneralProperty):
             bin_width, allowed = width / bins, roundoff(binned)
             order_2, order_1 = bin_width**2 * fine.slope_variation / 8.0, bin_width * fine.variation / 2.0
             limit = order_1 if problem.kernel.name == "uniform" else order_2
-            yield compared(f"the loss by {bins} bins", ask(binned).loss, fine.loss, allowed, _SAMPLED * limit / width)
+            yield Comparison(f"the loss by {bins} bins", ask(binned).loss, fine.loss, allowed, _SAMPLED * limit / width)
         if case.exact:
-            yield compared("the exact loss", ask(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
+            yield Comparison("the exact loss", ask(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
         if problem.settings.rule == "gauss":
             yield from _moments(problem)
 
@@ -78,7 +78,7 @@ def _moments(problem: Problem) -> Iterator[Comparison]:
         before, polynomial = polynomial, ((2 * k + 1) * u * polynomial - k * before) / (k + 1)
         moments.append(rule.weights @ polynomial)
     allowed = ROUNDINGS * EPSILON * (1.0 + target_condition(problem)) * (1.0 + 0.5 * most * (most + 1))
-    yield compared("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
+    yield Comparison("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
 
 
 def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
@@ -108,7 +108,7 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
         for what, slope, at in changes:
             coarse, fine = ((integrate(at(d)).loss - integrate(at(-d)).loss) / (2.0 * d) for d in (2.0 * _STEP, _STEP))
             want, off = (4.0 * fine - coarse) / 3.0, 4.0 * abs(fine - coarse)
-            yield compared(f"{what} by the rule exact", slope, want, roundoff(problem) / _STEP, off)
+            yield Comparison(f"{what} by the rule exact", slope, want, roundoff(problem) / _STEP, off)
 
 
 def _nearest_edges(problem: Problem) -> float:

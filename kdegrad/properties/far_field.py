@@ -15,7 +15,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
-from kdegrad.properties.comparisons import compared, roundoff
+from kdegrad.properties.comparisons import roundoff
 from kdegrad.properties.evaluators import reference
 from kdegrad.properties.geometry import beyond_edge, outward, over_target, require_target
 from kdegrad.properties.reference import EPSILON, softmax
@@ -69,7 +69,7 @@ def _exponential(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     limit = reference(problem.replace(kernel="laplace")).logits
     for u in (_SETTLED, 1e4):
         away = outward(problem, u * problem.settings.bandwidth)
-        yield compared("∂L/∂z", ask(away).logits, limit, roundoff(problem, away), where=f"D = {u:g} h")
+        yield Comparison("∂L/∂z", ask(away).logits, limit, roundoff(problem, away), where=f"D = {u:g} h")
 
 
 def _gaussian(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
@@ -93,7 +93,7 @@ def _gaussian(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
         trials.append(_Trial(u, away, roundoff(away), float(problem.rule.weights @ rest)))
     best = _best(trials)
     shares, where = ask(best.away).responsibilities, f"D = {best.u:g} h"
-    yield compared("R", shares, fractions, best.roundoff, best.limit, where=where)
+    yield Comparison("R", shares, fractions, best.roundoff, best.limit, where=where)
 
 
 def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
@@ -118,7 +118,7 @@ def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     best = _best(trials)
     scaled = ask(best.away).logits * (best.u * h) / ((df + 1.0) * spread)
     where = f"D = {best.u:g} h"
-    yield compared("D ∂L/∂z / ((ν+1) spread)", scaled, limit, best.roundoff, best.limit, where=where)
+    yield Comparison("D ∂L/∂z / ((ν+1) spread)", scaled, limit, best.roundoff, best.limit, where=where)
 
 
 def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
@@ -132,7 +132,7 @@ def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
         largest = float(np.abs(ask(away).logits).max())
         within = largest / bound if bound > 0.0 else (0.0 if largest == 0.0 else math.inf)
         excess = np.maximum(1.0, within)  # max() would drop a NaN
-        yield compared("max |∂L/∂z| over its bound", excess, 1.0, roundoff(away), where=f"D = {u:g} h")
+        yield Comparison("max |∂L/∂z| over its bound", excess, 1.0, roundoff(away), where=f"D = {u:g} h")
 
 
 @dataclass(frozen=True, eq=False)

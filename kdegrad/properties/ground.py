@@ -10,16 +10,8 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.objective import evaluate, loss_and_grad, responsibilities_by_bin
-from kdegrad.properties.base import (
-    Case,
-    Comparison,
-    Evaluator,
-    Expectation,
-    GeneralProperty,
-    Property,
-    Skipped,
-)
-from kdegrad.properties.comparisons import compared, rates_compared, require_clear_jumps, roundoff, same
+from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped
+from kdegrad.properties.comparisons import rates_compared, require_clear_jumps, roundoff, same
 from kdegrad.properties.convergence import integral_slopes
 from kdegrad.properties.evaluators import reference
 from kdegrad.properties.geometry import mapped, require_target
@@ -30,7 +22,7 @@ _MOST_COORDINATES: Final = 16  # that are differentiated one by one
 
 
 @final
-class LogitOffset(GeneralProperty):
+class LogitOffset(Property):
     """A common offset cancels: e^c stands in the numerator and in the denominator of S."""
 
     id = "logit-offset"
@@ -43,7 +35,7 @@ class LogitOffset(GeneralProperty):
 
 
 @final
-class ZeroSum(GeneralProperty):
+class ZeroSum(Property):
     """Σ_i r_i(x) is the points' share of p̃(x), 1 - E/((b-a) p̃); and Σ_i (S_i Σ_j R_j - R_i) = Σ_j R_j - Σ_i R_i = 0."""
 
     id = "zero-sum"
@@ -56,28 +48,28 @@ class ZeroSum(GeneralProperty):
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, allowed = case.problem, roundoff(case.problem)
         answer, plain = ask(problem), reference(problem)
-        yield compared("Σ ∂L/∂z", answer.logits.sum(), 0.0, allowed)
-        yield compared("Σ S", answer.weights.sum(), 1.0, allowed)
+        yield Comparison("Σ ∂L/∂z", answer.logits.sum(), 0.0, allowed)
+        yield Comparison("Σ S", answer.weights.sum(), 1.0, allowed)
         background = problem.settings.background
         shares = np.ones(problem.rule.bins)
         if background > 0.0:
             shares -= background / require_target(problem).width * np.exp(-plain.log_density)
-        yield compared("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, allowed)
+        yield Comparison("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, allowed)
         sums, means = [], np.zeros((2, len(problem.angles)))
         by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)
         for w, of_bin in islice(by_bin, _MOST_NODES):
             sums.append([numbers.sum() for numbers in of_bin])
             means += w * np.array(of_bin)
         r_sums, gradient_sums = np.array(sums).T
-        yield compared("Σ r", r_sums, shares[:_MOST_NODES], allowed, where="the nodes")
-        yield compared("Σ ∂L/∂z", gradient_sums, np.zeros(len(gradient_sums)), allowed, where="the nodes")
+        yield Comparison("Σ r", r_sums, shares[:_MOST_NODES], allowed, where="the nodes")
+        yield Comparison("Σ ∂L/∂z", gradient_sums, np.zeros(len(gradient_sums)), allowed, where="the nodes")
         if problem.rule.bins <= _MOST_NODES:
-            yield compared("the mean of r over the nodes", means[0], plain.responsibilities, allowed)
-            yield compared("the mean of ∂L/∂z over the nodes", means[1], plain.logits, allowed)
+            yield Comparison("the mean of r over the nodes", means[0], plain.responsibilities, allowed)
+            yield Comparison("the mean of ∂L/∂z over the nodes", means[1], plain.logits, allowed)
 
 
 @final
-class Derivative(GeneralProperty):
+class Derivative(Property):
     """∂L = Im L(· + iε)/ε, exact to round-off, of the loss written out on complex numbers.
 
     That loss and the one reported are compared too, so that the gradients are the derivatives of what is reported.
@@ -94,22 +86,22 @@ class Derivative(GeneralProperty):
         problem, n = case.problem, len(case.problem.angles)
         answer, still = ask(problem), np.zeros(n)
         allowed, slopes_allowed = roundoff(problem), roundoff(problem, slopes=True)
-        yield compared("the loss", answer.loss, reference(problem).loss, allowed)
+        yield Comparison("the loss", answer.loss, reference(problem).loss, allowed)
         chosen = np.linspace(0, n - 1, min(n, _MOST_COORDINATES)).astype(int)
         directions = np.equal.outer(chosen, np.arange(n)).astype(np.float64)
         if n > _MOST_COORDINATES:
             directions = np.concatenate([directions, case.rng().choice((-1.0, 1.0), (4, n))])
         by_logits = [derivative(problem, v, still, 0.0) for v in directions]
-        yield compared("∂L/∂z", directions @ answer.logits, by_logits, allowed)
+        yield Comparison("∂L/∂z", directions @ answer.logits, by_logits, allowed)
         by_angles = [derivative(problem, still, v, 0.0) for v in directions]
-        yield compared("h ∂L/∂x", directions @ answer.angles, by_angles, slopes_allowed)
-        yield compared("∂L/∂log h", answer.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
+        yield Comparison("h ∂L/∂x", directions @ answer.angles, by_angles, slopes_allowed)
+        yield Comparison("∂L/∂log h", answer.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
         if case.exact and problem.at is None:
             yield from integral_slopes(problem, ask(problem.replace(rule="exact")))
 
 
 @final
-class Permutation(GeneralProperty):
+class Permutation(Property):
     """A sum does not depend on the order of its terms."""
 
     id = "permutation"
@@ -124,7 +116,7 @@ class Permutation(GeneralProperty):
 
 
 @final
-class Merge(GeneralProperty):
+class Merge(Property):
     """e^z = 2 e^(z - log 2): two halves at one place stand in p for the whole, and each has half of r."""
 
     id = "merge"
@@ -138,12 +130,12 @@ class Merge(GeneralProperty):
             halved = np.where(parts == split, math.log(2.0), 0.0)
             after = problem.replace(angles=problem.angles[parts], logits=problem.logits[parts] - halved, labels=None)
             old, new, allowed = ask(problem), ask(after), roundoff(problem, after)
-            yield compared("the loss", new.loss, old.loss, allowed)
-            yield compared("∂L/∂z", new.logits, old.logits[parts] * np.exp(-halved), allowed)
+            yield Comparison("the loss", new.loss, old.loss, allowed)
+            yield Comparison("∂L/∂z", new.logits, old.logits[parts] * np.exp(-halved), allowed)
 
 
 @final
-class Reflection(GeneralProperty):
+class Reflection(Property):
     """K is even: |(-t) ⊖ (-x)| = |t ⊖ x|, and ∂/∂(-x) = -∂/∂x."""
 
     id = "reflection"
@@ -156,7 +148,7 @@ class Reflection(GeneralProperty):
 
 
 @final
-class Translation(GeneralProperty):
+class Translation(Property):
     """Only differences t ⊖ x enter."""
 
     id = "translation"
@@ -172,7 +164,7 @@ class Translation(GeneralProperty):
 
 
 @final
-class Unit(GeneralProperty):
+class Unit(Property):
     """K_h(d) = K(d/h)/h: with every length times λ the density is divided by λ, and nothing else happens to it."""
 
     id = "unit"
@@ -187,11 +179,11 @@ class Unit(GeneralProperty):
         for unit in (math.pi / 180.0, 60.0):
             period = None if settings.circumference is None else settings.circumference * unit
             after = mapped(problem, factor=unit, bandwidth=settings.bandwidth * unit, period=period)
-            yield from same(ask, problem, after, loss_moves=math.log(unit), log_c=math.log(unit))
+            yield from same(ask, problem, after, loss_moves=math.log(unit))
             if problem.target is not None:
                 kl, was = evaluate(after, wrt=()).kl, ask(problem).loss - math.log(problem.target.width)
                 allowed = roundoff(problem, after, log_c=abs(math.log(unit)) + target_condition(problem))
-                yield compared("KL", math.nan if kl is None else kl, was, allowed)
+                yield Comparison("KL", math.nan if kl is None else kl, was, allowed)
 
 
 @final
@@ -218,7 +210,7 @@ class Rotation(Property):
 
 
 @final
-class SumsAgree(GeneralProperty):
+class SumsAgree(Property):
     """Every scheme computes Σ_j S_j K_h(t_m ⊖ x_j) over all pairs, which the reference writes out."""
 
     id = "sums-agree"
@@ -234,13 +226,13 @@ class SumsAgree(GeneralProperty):
         for sums in ("dense", "fast"):  # one of them is in use
             problem, by = case.problem.replace(sums=sums), f"by {sums} sums"
             answer = ask(problem)
-            yield compared(f"log p̃ {by}", answer.log_density, plain.log_density, allowed, where="the nodes")
-            yield compared(f"the loss {by}", answer.loss, plain.loss, allowed)
-            yield compared(f"R {by}", answer.responsibilities, plain.responsibilities, allowed)
-            yield compared(f"∂L/∂z {by}", answer.logits, plain.logits, allowed)
+            yield Comparison(f"log p̃ {by}", answer.log_density, plain.log_density, allowed, where="the nodes")
+            yield Comparison(f"the loss {by}", answer.loss, plain.loss, allowed)
+            yield Comparison(f"R {by}", answer.responsibilities, plain.responsibilities, allowed)
+            yield Comparison(f"∂L/∂z {by}", answer.logits, plain.logits, allowed)
             yield rates_compared(f"∂L/∂z / S {by}", answer.per_weight, plain.per_weight, allowed)
-            yield compared(f"h ∂L/∂x {by}", answer.angles, plain.angles, slopes_allowed)
-            yield compared(f"∂L/∂log h {by}", answer.log_bandwidth, plain.log_bandwidth, slopes_allowed)
+            yield Comparison(f"h ∂L/∂x {by}", answer.angles, plain.angles, slopes_allowed)
+            yield Comparison(f"∂L/∂log h {by}", answer.log_bandwidth, plain.log_bandwidth, slopes_allowed)
             loss, gradient = loss_and_grad(problem.angles, problem.logits, **problem.options)
-            yield compared(f"the loss of loss_and_grad {by}", loss, plain.loss, allowed)
-            yield compared(f"the gradient of loss_and_grad {by}", gradient, plain.logits, allowed)
+            yield Comparison(f"the loss of loss_and_grad {by}", loss, plain.loss, allowed)
+            yield Comparison(f"the gradient of loss_and_grad {by}", gradient, plain.logits, allowed)

@@ -11,7 +11,7 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, LaplaceProperty, Property, Unmet
-from kdegrad.properties.comparisons import compared, roundoff
+from kdegrad.properties.comparisons import roundoff
 from kdegrad.properties.geometry import beyond_edge, offsets, outward, over_target
 
 _NO_ANTIPODE: Final = "; on a circle |x_j ⊖ c| + (b-a)/2 ≤ P/2 for all j, before and after"
@@ -41,9 +41,9 @@ class LaplaceShiftTarget(LaplaceProperty):
             raise Unmet("ρ = 0: the nearest point is on the edge of [a, b] already")
         after = outward(before, -step)
         old, new, allowed = ask(before), ask(after), roundoff(before, after)
-        yield compared("∂L/∂z", new.logits, old.logits, allowed)
+        yield Comparison("∂L/∂z", new.logits, old.logits, allowed)
         if before.kernel.name == "laplace" and before.settings.background == 0.0:
-            yield compared("the loss", new.loss, old.loss - step / before.settings.bandwidth, allowed)
+            yield Comparison("the loss", new.loss, old.loss - step / before.settings.bandwidth, allowed)
 
 
 @final
@@ -71,7 +71,7 @@ class LaplaceShiftPastEdge(Property):
         if before.rule.bins == 1:
             raise Unmet("one bin: the centre is the whole target")
         after = outward(before, -np.abs(offsets(before)).min())
-        yield compared("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))
+        yield Comparison("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))
 
 
 @final
@@ -99,11 +99,11 @@ class LaplaceOneSide(LaplaceProperty):
         for t in nodes[np.linspace(0, len(nodes) - 1, min(_MOST_BINS, len(nodes))).astype(int)]:
             single = problem.replace(at=float(t))
             of_bin, allowed = ask(single).logits, roundoff(problem, single)
-            yield compared("∂L/∂z in the bin", of_bin, whole.logits, allowed, where=f"{t:g}")
+            yield Comparison("∂L/∂z in the bin", of_bin, whole.logits, allowed, where=f"{t:g}")
         moved = int(np.argmax(whole.weights))
         step = 0.5 * float(beyond[moved])  # toward the target: no antipode comes in
         one_moved = np.arange(len(side)) == moved
         nearer = outward(problem, -step * one_moved)
         raised = problem.replace(logits=problem.logits + step / problem.settings.bandwidth * one_moved)
         got, want = ask(nearer).responsibilities, ask(raised).responsibilities
-        yield compared("R with a point nearer by δ, a logit higher by δ/h", got, want, roundoff(nearer, raised))
+        yield Comparison("R with a point nearer by δ, a logit higher by δ/h", got, want, roundoff(nearer, raised))

@@ -21,7 +21,7 @@ from kdegrad.errors import SettingError
 from kdegrad.kernel import KERNELS
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, judge, passed, verify
-from kdegrad.properties.base import GeneralProperty, Skipped
+from kdegrad.properties.base import Property, Skipped
 from kdegrad.properties.cases import input_case
 
 ALL_IDS = [p.id for p in PROPERTIES]
@@ -303,7 +303,7 @@ def test_a_tolerance_stands_in_for_the_estimate_of_rounding() -> None:
 
 
 def test_a_statement_that_has_nothing_to_compare_is_skipped() -> None:
-    class Silent(GeneralProperty):
+    class Silent(Property):
         id, family, statement = "silent", "ground", "nothing"
 
         def measure(self, case, ask):
