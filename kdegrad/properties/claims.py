@@ -13,7 +13,7 @@ import numpy as np
 
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, LaplaceProperty, Property, Unmet
 from kdegrad.properties.comparisons import rates_compared, require_clear_jumps, roundoff
-from kdegrad.properties.geometry import offsets, outward, target_centre
+from kdegrad.properties.geometry import offsets, outward
 from kdegrad.properties.reference import reference_of, softmax
 from kdegrad.properties.reference_kernels import formula_of
 
@@ -26,9 +26,8 @@ _MOST_NODES: Final = 64  # of a rule whose nodes are evaluated one by one
 class OneHot(Property):
     """Where K is 1 for the points M at a label and 0 for the rest, p = Σ_M S and r_i = S_i/p for i in M, else 0.
 
-    So L = -log Σ_M S and ∂L/∂z_i = S_i - r_i: softmax cross-entropy. Built twice: by `uniform` of half the smallest
-    gap around a point, where K h = 1/2 exactly; and by the problem's own kernel with h → 0, where K(d)/K(0) → 0.
-    Each has C = 1/K_h(0).
+    Built twice, with C = 1/K_h(0): by `uniform` of half the smallest gap around a point, where K h = 1/2 exactly; and
+    by the problem's own kernel with h → 0, where K(d)/K(0) → 0.
     """
 
     id = "one-hot"
@@ -63,10 +62,7 @@ class OneHot(Property):
 
 @final
 class KernelScale(Property):
-    """With cK for K, p becomes c p: log c leaves every log p, and r_i = S_i c K/(c p) has lost c.
-
-    The same node by node: c(t_m) cancels in r_i(t_m). The scale goes in by the setting that a user has.
-    """
+    """With cK for K, p becomes c p: log c leaves every log p, and r_i = S_i c K/(c p) has lost c; so node by node."""
 
     id = "kernel-scale"
     family = "claim"
@@ -166,10 +162,7 @@ class EqualDistanceMoved(Property):
 
 @final
 class LaplaceShift(LaplaceProperty):
-    """With K = e^(-d/h)/(2h), K_h(d - δ) = e^(δ/h) K_h(d): all points gain one factor, and r_i has lost it.
-
-    No other kernel here has log K linear in d: for them r_i ∝ S_i K_h(d_i - δ) differs from S_i K_h(d_i).
-    """
+    """With K = e^(-d/h)/(2h), K_h(d - δ) = e^(δ/h) K_h(d), a factor common to all; no other log K is linear in d."""
 
     id = "laplace-shift"
     family = "claim"
@@ -180,7 +173,8 @@ class LaplaceShift(LaplaceProperty):
     precondition = "δ > 0, a positive density at c; as a control: a break that the closed form predicts"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
-        before = case.problem.replace(at=target_centre(case.problem))
+        problem = case.problem
+        before = problem if problem.target is None else problem.replace(at=problem.target.centre)
         nearest = float(np.abs(offsets(before)).min())
         if nearest == 0.0:
             raise Unmet("δ = 0: a point is in the bin already")

@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -15,7 +14,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Property, Unmet
 from kdegrad.properties.comparisons import ROUNDINGS, roundoff
-from kdegrad.properties.geometry import over_target, require_target
+from kdegrad.properties.geometry import over_target
 from kdegrad.properties.reference import EPSILON, log_densities, target_condition
 from kdegrad.properties.reference_kernels import LEGENDRE, formula_of
 
@@ -34,8 +33,7 @@ _SAMPLED: Final = 1.1  # a variation seen at 20 nodes a panel misses a little be
 class Quadrature(Property):
     """A bin of width H errs by at most H²/8 times the variation of f' in it (its Peano kernel), f = log p.
 
-    Summed, |L_B - L| ≤ H² V(f')/(8 (b-a)): order 2, with the constant. Where K jumps, f' has no bounded variation but f
-    has, and a bin errs by at most H/2 times the variation of f in it: order 1.
+    Where K jumps, f' has no bounded variation but f has, and a bin errs by at most H/2 times the variation of f in it.
     """
 
     id = "quadrature"
@@ -50,7 +48,7 @@ class Quadrature(Property):
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
         fine = integrate(problem)
-        width = require_target(problem).width
+        width = problem.interval.width
         for bins in _BINS:
             binned = problem.replace(rule="midpoint", bins=bins)
             bin_width, allowed = width / bins, roundoff(binned)
@@ -60,25 +58,13 @@ class Quadrature(Property):
         if case.exact:
             yield Comparison("the exact loss", ask(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
         if problem.settings.rule == "gauss":
-            yield from _moments(problem)
-
-
-def _moments(problem: Problem) -> Iterator[Comparison]:
-    """Yield that Σ_m w_m P_k(u_m) is the mean of P_k over [-1, 1]: 1 for k = 0, else 0.
-
-    u_m are the nodes brought to [-1, 1], and P_k Legendre's polynomials, (k+1) P_{k+1} = (2k+1) u P_k - k P_{k-1}. A
-    node that is a rounding off moves P_k by up to k(k+1)/2 of it.
-    """
-    rule, (low, high) = problem.rule, require_target(problem)
-    u = (2.0 * rule.nodes - low - high) / (high - low)
-    most = min(2 * rule.bins - 1, _HIGHEST_MOMENT)
-    before, polynomial = np.zeros_like(u), np.ones_like(u)
-    moments = [rule.weights @ polynomial]
-    for k in range(most):
-        before, polynomial = polynomial, ((2 * k + 1) * u * polynomial - k * before) / (k + 1)
-        moments.append(rule.weights @ polynomial)
-    allowed = ROUNDINGS * EPSILON * (1.0 + target_condition(problem)) * (1.0 + 0.5 * most * (most + 1))
-    yield Comparison("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
+            # Σ_m w_m P_k(u_m), with the nodes brought to [-1, 1], is the mean of Legendre's P_k: 1 for k = 0, else 0.
+            # A node that is a rounding off moves P_k by up to k(k+1)/2 of it.
+            rule, (low, high) = problem.rule, problem.interval
+            most = min(2 * rule.bins - 1, _HIGHEST_MOMENT)
+            moments = rule.weights @ np.polynomial.legendre.legvander((2.0 * rule.nodes - low - high) / width, most)
+            allowed = ROUNDINGS * EPSILON * (1.0 + target_condition(problem)) * (1.0 + 0.5 * most * (most + 1))
+            yield Comparison("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
 
 
 def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
@@ -88,42 +74,34 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
 
         (4 D(δ) - D(2δ))/3,   D(δ) = (L(+δ) - L(-δ))/(2δ);   4 |D(δ) - D(2δ)| is how far they may be off.
     """
-    h = problem.settings.bandwidth
-    length = min(h, require_target(problem).width)
-    if formula_of(problem).is_compact and _nearest_edges(problem) < 4.0 * _STEP * h:
-        return  # where edges meet, or one meets an end of the target, L may have no derivative, or change it in a step
+    h, formula = problem.settings.bandwidth, formula_of(problem)
+    length = min(h, problem.interval.width)
+    if formula.is_compact:
+        edges = np.concatenate([problem.angles - h, problem.angles + h, problem.interval])
+        edges = np.sort(edges if formula.period is None else np.mod(edges, formula.period))
+        if np.diff(edges, append=edges[0] + 2.0 * formula.half_period).min() < 4.0 * _STEP * h:
+            return  # where edges meet, or one an end of the target, L may have no derivative, or change it in a step
 
-    def moved(name: str, point: int, unit: float) -> Callable[[float], Problem]:
-        values = getattr(problem, name)
-        return lambda step: problem.replace(**{name: values + unit * step * (np.arange(len(values)) == point)})
-
-    changes: list[tuple[str, float, Callable[[float], Problem]]] = [
-        ("∂L/∂log h", answer.log_bandwidth, lambda step: problem.replace(bandwidth=h * math.exp(step)))
+    changes: list[tuple[str, float, tuple[ArrayLike, ArrayLike, float]]] = [
+        ("∂L/∂log h", answer.log_bandwidth, (0.0, 0.0, 1.0))
     ]
     for point in np.argsort(-answer.responsibilities)[:2].tolist():
-        changes.append(("∂L/∂z", float(answer.logits[point]), moved("logits", point, 1.0)))
-        changes.append(("∂L/∂x", float(answer.angles[point] * (length / h)), moved("angles", point, length)))
+        one = np.arange(len(problem.angles)) == point
+        changes.append(("∂L/∂z", float(answer.logits[point]), (one, 0.0, 0.0)))
+        changes.append(("∂L/∂x", float(answer.angles[point] * (length / h)), (0.0, one, 0.0)))
+
+    def loss(step: float, z: ArrayLike, x: ArrayLike, log_h: float) -> float:
+        logits, angles = problem.logits + np.multiply(step, z), problem.angles + np.multiply(length * step, x)
+        return integrate(problem.replace(logits=logits, angles=angles, bandwidth=h * math.exp(step * log_h))).loss
 
     with suppress(Unmet):
-        for what, slope, at in changes:
-            coarse, fine = ((integrate(at(d)).loss - integrate(at(-d)).loss) / (2.0 * d) for d in (2.0 * _STEP, _STEP))
+        for what, slope, way in changes:
+            coarse, fine = ((loss(d, *way) - loss(-d, *way)) / (2.0 * d) for d in (2.0 * _STEP, _STEP))
             want, off = (4.0 * fine - coarse) / 3.0, 4.0 * abs(fine - coarse)
             yield Comparison(f"{what} by the rule exact", slope, want, roundoff(problem) / _STEP, off)
 
 
-def _nearest_edges(problem: Problem) -> float:
-    """Return the least distance between two of the places where kernels end and the target's ends."""
-    period, h = formula_of(problem).period, problem.settings.bandwidth
-    places = np.concatenate([problem.angles - h, problem.angles + h, require_target(problem)])
-    if period is None:
-        return float(np.diff(np.sort(places)).min())
-    turn = np.sort(np.mod(places, period))
-    return float(np.diff(turn, append=turn[0] + period).min())
-
-
-@final
-@dataclass(frozen=True)
-class Integral:
+class Integral(NamedTuple):
     """L = -1/(b-a) ∫ log p, and the total variation of log p and of its derivative over [a, b]."""
 
     loss: float
@@ -134,14 +112,11 @@ class Integral:
 def integrate(problem: Problem) -> Integral:
     """Return the integral by Gauss panels that are split at the kinks of p and then until they agree.
 
-    Raises
-    ------
-    Unmet
-        For too many points; where the density is 0 inside [a, b], or so near to it that the panels do not settle.
+    Raise `Unmet` for too many points; where the density is 0 in [a, b], or so near to it that no panels settle.
     """
     if len(problem.angles) > MOST_POINTS:
         raise Unmet(f"{len(problem.angles)} points are too many for an integral written out plainly")
-    width = require_target(problem).width
+    width = problem.interval.width
     settled: list[FloatArray] = []
     total, allowed = 0.0, roundoff(problem) / 8.0
     low, high = _first_panels(problem)
@@ -172,7 +147,7 @@ def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:
     They end at the kinks of p, and in ever larger steps from the points, one a bandwidth at most: a narrow bump hides
     from a panel.
     """
-    low, high = require_target(problem)
+    low, high = problem.interval
     h, formula = problem.settings.bandwidth, formula_of(problem)
 
     def around(distances: ArrayLike) -> FloatArray:

@@ -12,12 +12,9 @@ from kdegrad.properties.reference import log_densities, reference_of
 
 
 def reference(problem: Problem) -> Answer:
-    """Return the answer of the plain second implementation; the problem's rule must be one of bins.
+    """Return the answer of the plain second implementation, or raise `Unmet` where the density is 0 at a node.
 
-    Raises
-    ------
-    Unmet
-        Where the density is 0 at a node.
+    The problem's rule must be one of bins.
     """
     answer = reference_of(problem).answer
     _require_density(answer.log_density)
@@ -27,10 +24,7 @@ def reference(problem: Problem) -> Answer:
 def production(problem: Problem) -> Answer:
     """Return the answer of `kdegrad.evaluate`, the path that every command uses.
 
-    Raises
-    ------
-    Unmet
-        Where the density is 0 at a node: the reference decides that, not the code under test.
+    It raises `Unmet` where the density is 0 at a node: the reference decides that, not the code under test.
     """
     is_exact = problem.rule_name == "exact"
     if not is_exact:

@@ -1,14 +1,10 @@
-"""The gradient as the points move away from the target, D → ∞: the tail of the kernel decides.
-
-The proofs in short; at length: kdegrad/properties/README.md.
-"""
+"""The gradient as the points move away from the target, D → ∞; the proofs: kdegrad/properties/README.md."""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from dataclasses import dataclass
-from typing import Final, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 
@@ -17,7 +13,7 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
 from kdegrad.properties.comparisons import roundoff
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import beyond_edge, outward, over_target, require_target
+from kdegrad.properties.geometry import beyond_edge, outward, over_target
 from kdegrad.properties.reference import EPSILON, softmax
 from kdegrad.properties.reference_kernels import COMPACT, HEAVY_TAILS, formula_of
 
@@ -26,12 +22,10 @@ _SETTLED: Final = 60.0  # bandwidths after which e^-u is far below ε: logistic 
 
 @final
 class FarField(Property):
-    """Points move outward by D, so that r_i(t) ∝ S_i K_h(d_i + D) with d_i = |t - x_i|: the tail decides what is left.
+    """The tail decides what is left of r_i(t) ∝ S_i K_h(d_i + D) with d_i = |t - x_i|.
 
-    laplace: e^(-D/h) is common to all, nothing changes. logistic, sigmoid: K → const·e^-u, so the same limit.
-    gaussian: K(d_i + D)/K(d_k + D) = exp(-(d_i - d_k)(d_i + d_k + 2D)/(2h²)) → 0 or 1 or ∞: the nearest takes all.
-    Heavy tails: K ∝ (d + D)^-(ν+1) gives r_i = S_i (1 - (ν+1)(d_i - Σ_j S_j d_j)/D + O(D^-2)): it dies as 1/D.
-    Background: r_i ≤ (1-E) C S_i K_h(D_min) (b-a)/E, so the gradient dies with the kernel.
+    An exponential has e^(-D/h) in common; K(d_i + D)/K(d_k + D) = exp(-(d_i - d_k)(d_i + d_k + 2D)/(2h²)) for a
+    gaussian; K ∝ (d + D)^-(ν+1) gives r_i = S_i (1 - (ν+1)(d_i - Σ_j S_j d_j)/D + O(D^-2)).
     """
 
     id = "far-field"
@@ -61,15 +55,10 @@ class FarField(Property):
         elif kernel == "gaussian":
             yield from _gaussian(problem, ask)
         else:
-            yield from _exponential(problem, ask)
-
-
-def _exponential(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
-    """Compare with the laplace gradient where the points are."""
-    limit = reference(problem.replace(kernel="laplace")).logits
-    for u in (_SETTLED, 1e4):
-        away = outward(problem, u * problem.settings.bandwidth)
-        yield Comparison("∂L/∂z", ask(away).logits, limit, roundoff(problem, away), where=f"D = {u:g} h")
+            limit = reference(problem.replace(kernel="laplace")).logits
+            for u in (_SETTLED, 1e4):
+                away = outward(problem, u * problem.settings.bandwidth)
+                yield Comparison("∂L/∂z", ask(away).logits, limit, roundoff(problem, away), where=f"D = {u:g} h")
 
 
 def _gaussian(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
@@ -124,7 +113,7 @@ def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
 def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare the largest gradient with its bound, in units of the bound: no more than 1 is allowed."""
     settings = problem.settings
-    factor = (1.0 - settings.background) * settings.scale / settings.background * require_target(problem).width
+    factor = (1.0 - settings.background) * settings.scale / settings.background * problem.interval.width
     for u in (0.0, 3.0, 30.0):
         away = outward(problem, u * settings.bandwidth)
         nearest = float(_node_distances(away).min())
@@ -135,8 +124,7 @@ def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
         yield Comparison("max |∂L/∂z| over its bound", excess, 1.0, roundoff(away), where=f"D = {u:g} h")
 
 
-@dataclass(frozen=True, eq=False)
-class _Trial:
+class _Trial(NamedTuple):
     """A distance D = u h: the problem there, and what rounding and the limit's own error allow."""
 
     u: float

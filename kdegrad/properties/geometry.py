@@ -11,53 +11,32 @@ from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Unmet
 from kdegrad.properties.reference_kernels import formula_of
-from kdegrad.targets import Interval
-
-
-def require_target(problem: Problem) -> Interval:
-    """Return the target [a, b].
-
-    Raises
-    ------
-    Unmet
-        Without a target.
-    """
-    if problem.target is None:
-        raise Unmet("no target is given, only one bin")
-    return problem.target
 
 
 def over_target(problem: Problem) -> Problem:
-    """Return the problem with its bins over the whole target, or raise `Unmet` as `require_target` does."""
-    require_target(problem)
+    """Return the problem with its bins over the whole target, or raise `Unmet` where there is no target."""
+    if problem.target is None:
+        raise Unmet("no target is given, only one bin")
     return problem if problem.at is None else problem.replace(at=None)
 
 
-def target_centre(problem: Problem) -> float:
-    """Return the target's centre c, or the single node where there is no target."""
-    return problem.centre if problem.target is None else problem.target.centre
-
-
 def offsets(problem: Problem) -> FloatArray:
-    """Return x_j ⊖ c, shape (N,)."""
-    return formula_of(problem).difference(problem.angles, np.asarray(target_centre(problem)))
+    """Return x_j ⊖ c, shape (N,), with c the single node or the target's centre."""
+    return formula_of(problem).difference(problem.angles, np.asarray(problem.centre))
 
 
 def outward(problem: Problem, steps: ArrayLike) -> Problem:
     """Return the problem with every point at its side of the centre c, but farther from it by `steps`."""
     seen = offsets(problem)
-    return problem.replace(angles=target_centre(problem) + np.copysign(np.abs(seen) + steps, seen))
+    return problem.replace(angles=problem.centre + np.copysign(np.abs(seen) + steps, seen))
 
 
 def beyond_edge(problem: Problem) -> FloatArray:
     """Return how far outside [a, b] each point is, shape (N,).
 
-    Raises
-    ------
-    Unmet
-        If a point is inside, or if an antipode of one is (on a circle, where its distance to the nodes would bend).
+    Raise `Unmet` if a point is inside, or if an antipode of one is: its distance to the nodes would bend there.
     """
-    distances, half = np.abs(offsets(problem)), 0.5 * require_target(problem).width
+    distances, half = np.abs(offsets(problem)), 0.5 * problem.interval.width
     inside = int((distances < half).sum())
     if inside:
         raise Unmet(f"{inside} of {len(distances)} points inside [a, b]: all must be outside")

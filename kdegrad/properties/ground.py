@@ -14,7 +14,7 @@ from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Pr
 from kdegrad.properties.comparisons import rates_compared, require_clear_jumps, roundoff, same
 from kdegrad.properties.convergence import integral_slopes
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import mapped, require_target
+from kdegrad.properties.geometry import mapped
 from kdegrad.properties.reference import derivative, target_condition
 
 _MOST_NODES: Final = 4096  # that are looked at one by one
@@ -53,7 +53,7 @@ class ZeroSum(Property):
         background = problem.settings.background
         shares = np.ones(problem.rule.bins)
         if background > 0.0:
-            shares -= background / require_target(problem).width * np.exp(-plain.log_density)
+            shares -= background / problem.interval.width * np.exp(-plain.log_density)
         yield Comparison("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, allowed)
         sums, means = [], np.zeros((2, len(problem.angles)))
         by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)

@@ -101,15 +101,8 @@ def verify(
     return verdicts
 
 
-def chosen(only: str | Collection[str] = ()) -> list[Property]:
-    """Return the properties of the ids in `only`, in the order of `PROPERTIES`; all if it is empty.
-
-    Raises
-    ------
-    SettingError
-        For an unknown id.
-    """
-    only = several("only", only)
+def chosen(only: Collection[str]) -> list[Property]:
+    """Return the properties of the ids in `only`, in the order of `PROPERTIES`; all if it is empty."""
     known = [p.id for p in PROPERTIES]
     for name in only:
         if name not in known:
@@ -126,17 +119,7 @@ def passed(verdicts: Iterable[Verdict]) -> bool:
 def judge(property_: Property, case: Case, tolerance: float | None = None) -> Verdict:
     """Return the verdict of one property in one case; an error in the check is a failure of the check."""
     problem = case.problem
-    skip = Verdict(
-        property=property_.id,
-        case=case.name,
-        expectation="",
-        observed="",
-        residual=None,
-        tolerance=None,
-        verdict="skip",
-        reason="",
-        reproduce=f"{case.reproduce}; --only {property_.id}",
-    )
+    skip = Verdict(property_.id, case.name, reproduce=f"{case.reproduce}; --only {property_.id}")
     theory = property_.theory(problem.kernel.name, problem.domain.name, background=problem.settings.background > 0.0)
     if isinstance(theory, Skipped):
         return replace(skip, reason=theory.reason)

@@ -29,31 +29,14 @@ _STEEPEST_BEND: Final = 10.0  # max |K''|/K(0) over the compact kernels (tricube
 @final
 @dataclass(frozen=True, eq=False)
 class Reference:
-    """The plain answer, and how sensitive its numbers are to rounding.
+    """The plain answer, and how sensitive its numbers are to rounding."""
 
-    Attributes
-    ----------
-    answer
-        The answer; its gradients mean nothing where `uncovered` is not 0.
-    uncovered
-        At how many nodes the density is 0.
-    condition
-        A = max_m Σ_j r_j A_jm with A_jm = |log S_j| + |log K| + |k'| (|t_m| + |x_j|), over the pairs with K > 0; a
-        background adds its share times |log(E/(b-a))| + (|a| + |b|)/(b-a).
-    steepness
-        max_m Σ_j r_j |h k'| and r_j |∂k/∂log h|: how much larger than responsibilities the terms of the slopes are.
-    bend
-        max_m Σ_j |h² S_j K''/p| (|t_m| + |x_j|)/h: what a rounded coordinate moves the slopes by.
-    kink_clearance
-        The least relative distance of a pair from a kink or jump of K, in units of |t| + |x| + h.
-    """
-
-    answer: Answer
-    uncovered: int
-    condition: float
-    steepness: float
-    bend: float
-    kink_clearance: float
+    answer: Answer  # its gradients mean nothing where `uncovered` is not 0
+    uncovered: int  # at how many nodes the density is 0
+    condition: float  # A: rounding moves log p̃ by some εA
+    steepness: float  # how much larger than responsibilities the terms of the slopes are
+    bend: float  # what a rounded coordinate moves the slopes by
+    kink_clearance: float  # the least relative distance of a pair from a kink or jump of K, in units of |t| + |x| + h
 
 
 def softmax(logits: FloatArray) -> FloatArray:
@@ -70,7 +53,7 @@ def reference_of(problem: Problem) -> Reference:
     log_density = np.empty(len(nodes))
     total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))
     bandwidth_slope = 0.0
-    condition, steepness, bend, clearance = 0.0, 0.0, 0.0, math.inf
+    sensitivities = []
     for block, d in _blocks(problem, nodes):
         pairs = _Pairs(problem, log_weights, nodes[block], d)
         log_density[block] = pairs.log_density
@@ -79,11 +62,8 @@ def reference_of(problem: Problem) -> Reference:
         ratios += w @ pairs.ratios
         slopes += w @ pairs.slopes
         bandwidth_slope -= float(w @ pairs.bandwidth_slopes.sum(axis=1))
-        condition = max(condition, pairs.condition())
-        steep = (float(np.abs(s).sum(axis=1).max()) for s in (pairs.slopes, pairs.bandwidth_slopes))
-        steepness = max(steepness, *steep)
-        bend = max(bend, pairs.bend())
-        clearance = min(clearance, pairs.clearance())
+        sensitivities.append(pairs.sensitivity())
+    condition, steepness, bend, clearance = zip(*sensitivities, strict=True)
     uncovered = int(np.isneginf(log_density).sum())
     weights = np.exp(log_weights)
     all_shares = 1.0 if problem.settings.background == 0.0 else total.sum()
@@ -97,7 +77,7 @@ def reference_of(problem: Problem) -> Reference:
         angles=slopes,
         log_bandwidth=bandwidth_slope,
     )
-    return Reference(answer, uncovered, condition, steepness, bend, clearance)
+    return Reference(answer, uncovered, max(condition), max(steepness), max(bend), min(clearance))
 
 
 def target_condition(problem: Problem) -> float:
@@ -153,30 +133,26 @@ class _Pairs:
         self.bandwidth_slopes = np.exp(self.log_shares + by_bandwidth).imag / _STEP
         self.log_slopes = np.where(self.shares > 0.0, by_distance.imag / _STEP, 0.0)  # h k'
 
-    def condition(self) -> float:
-        """Return max_m Σ_j r_j A_jm, with the background's share of p̃ times its own sensitivity."""
-        sensitivity = np.abs(self.log_weights) + np.abs(self.log_k) + np.abs(self.log_slopes) * self.sizes
-        counted = np.where(self.shares > 0.0, sensitivity, 0.0)  # infinite where S or K is 0
-        conditions = (self.shares * counted).sum(axis=1)
-        if self.problem.settings.background > 0.0:
+    def sensitivity(self) -> tuple[float, float, float, float]:
+        """Return condition, steepness, bend and clearance at the node where each is worst."""
+        # Σ_j r_j A_j with A_j = |log S_j| + |log K| + |k'| (|t| + |x_j|), over the pairs with K > 0
+        changes = np.abs(self.log_weights) + np.abs(self.log_k) + np.abs(self.log_slopes) * self.sizes
+        condition = (self.shares * np.where(self.shares > 0.0, changes, 0.0)).sum(axis=1)
+        if self.problem.settings.background > 0.0:  # its share of p̃ times its own
             log_flat = _log_background(self.problem)
-            conditions += np.exp(log_flat - self.log_density) * (abs(log_flat) + target_condition(self.problem))
-        return float(conditions.max())
-
-    def bend(self) -> float:
-        """Return max_m Σ_j |h² S_j K''/p| (|t_m| + |x_j|)/h, from above."""
+            condition += np.exp(log_flat - self.log_density) * (abs(log_flat) + target_condition(self.problem))
+        # Σ_j r_j |h k'| and Σ_j r_j |∂k/∂log h|
+        steepness = (float(np.abs(s).sum(axis=1).max()) for s in (self.slopes, self.bandwidth_slopes))
+        # Σ_j |h² S_j K''/p| (|t| + |x_j|)/h, from above
         if self.formula.is_compact:
             at_0 = self.formula.log_density_at(0.0, self.h)
             bends = _STEEPEST_BEND * np.exp(np.where(self.shares > 0.0, self.log_shares + at_0, -np.inf))
         else:
             bends = self.shares * (1.0 + self.log_slopes**2)
-        return float((bends * self.sizes).sum(axis=1).max())
-
-    def clearance(self) -> float:
-        """Return the least relative distance of a pair from a kink."""
+        bend = float((bends * self.sizes).sum(axis=1).max())
         kinks = self.formula.kinks(self.h)
-        gaps = (np.abs(np.abs(self.d) - kink) / self.h / (1.0 + self.sizes) for kink in kinks)
-        return min((float(gap.min()) for gap in gaps), default=math.inf)
+        gaps = (float((np.abs(np.abs(self.d) - kink) / self.h / (1.0 + self.sizes)).min()) for kink in kinks)
+        return float(condition.max()), max(steepness), bend, min(gaps, default=math.inf)
 
 
 def _blocks(problem: Problem, nodes: FloatArray) -> Iterator[tuple[slice, Complexes]]:

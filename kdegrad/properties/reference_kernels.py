@@ -19,8 +19,6 @@ from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 
 Complexes = NDArray[np.complexfloating[Any, Any]]
-Unbounded = Callable[[Complexes, float], Any]
-Compact = Callable[[Complexes], Any]
 
 _SQUARE_OF_A_STEP: Final = 1e-40  # what a complex division leaves where 0 is meant; a rounded 1 - |u| is 1e-17 or 0
 LEGENDRE: Final = np.polynomial.legendre.leggauss(20)
@@ -41,7 +39,7 @@ def _log1p(x: Complexes) -> Any:
     return 0.5 * np.log1p(x.real * (2.0 + x.real) + x.imag**2) + 1j * np.arctan2(x.imag, 1.0 + x.real)
 
 
-UNBOUNDED: Final[Mapping[str, Unbounded]] = {  # log K(u) for Re u ≥ 0; the second argument is ν
+UNBOUNDED: Final[Mapping[str, Callable[[Complexes, float], Any]]] = {  # log K(u) for Re u ≥ 0; the second argument is ν
     "gaussian": lambda u, _: -0.5 * u * u - 0.5 * math.log(2.0 * math.pi),
     "laplace": lambda u, _: -u - math.log(2.0),
     "logistic": lambda u, _: -u - 2.0 * np.log(1.0 + np.exp(-u)),
@@ -49,7 +47,9 @@ UNBOUNDED: Final[Mapping[str, Unbounded]] = {  # log K(u) for Re u ≥ 0; the se
     "cauchy": lambda u, _: -np.log(1.0 + u * u) - math.log(math.pi),
     "student-t": lambda u, df: -0.5 * (df + 1.0) * _log1p(u * u / df) + _student_log_peak(df),
 }
-COMPACT: Final[Mapping[str, Compact]] = {  # K as a function of the remainder s = 1 - |u|, 0 ≤ Re s ≤ 1
+COMPACT: Final[
+    Mapping[str, Callable[[Complexes], Any]]
+] = {  # K as a function of the remainder s = 1 - |u|, 0 ≤ Re s ≤ 1
     "epanechnikov": lambda s: 3.0 / 4.0 * (s * (2.0 - s)),
     "biweight": lambda s: 15.0 / 16.0 * (s * (2.0 - s)) ** 2,
     "triweight": lambda s: 35.0 / 32.0 * (s * (2.0 - s)) ** 3,

@@ -1,7 +1,4 @@
-"""The claims over a target of many bins: where the shift of laplace ends.
-
-The proofs in short; at length: kdegrad/properties/README.md.
-"""
+"""The claims over a target of many bins, where the shift of laplace ends; the proofs: kdegrad/properties/README.md."""
 
 from __future__ import annotations
 
@@ -14,17 +11,16 @@ from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, La
 from kdegrad.properties.comparisons import roundoff
 from kdegrad.properties.geometry import beyond_edge, offsets, outward, over_target
 
-_NO_ANTIPODE: Final = "; on a circle |x_j ⊖ c| + (b-a)/2 ≤ P/2 for all j, before and after"
-_SHOWN_BREAK: Final = "; as a control: a break that the closed form predicts"
+_AND_ALWAYS: Final = (
+    "; on a circle |x_j ⊖ c| + (b-a)/2 ≤ P/2 for all j, before and after"
+    "; as a control: a break that the closed form predicts"
+)
 _MOST_BINS: Final = 12  # that are looked at one by one
 
 
 @final
 class LaplaceShiftTarget(LaplaceProperty):
-    """A point that stays outside keeps |t - x| = (distance to the edge) + (from there to t): e^(ρ/h) leaves every node.
-
-    All points gain the factor e^(ρ/h) at every t in [a, b], so no r_i(t) changes, and L falls by ρ/h.
-    """
+    """A point that stays outside gains e^(ρ/h) at every t in [a, b]: no r_i(t) changes, and L falls by ρ/h."""
 
     id = "laplace-shift-target"
     family = "sharper"
@@ -32,7 +28,7 @@ class LaplaceShiftTarget(LaplaceProperty):
         "Over the whole target, every point moving toward c by ρ = min_j dist(x_j, [a, b]) leaves ∂L/∂z unchanged, "
         "and L falls by ρ/h"
     )
-    precondition = "all points outside [a, b], ρ > 0" + _NO_ANTIPODE + _SHOWN_BREAK
+    precondition = "all points outside [a, b], ρ > 0" + _AND_ALWAYS
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         before = over_target(case.problem)
@@ -48,10 +44,9 @@ class LaplaceShiftTarget(LaplaceProperty):
 
 @final
 class LaplaceShiftPastEdge(Property):
-    """The literal reading of the claim: δ, the distance to the centre, taken off over the whole target.
+    """The literal reading of the claim, which breaks once a point is inside, nearer to some nodes, farther from others.
 
-    Once inside, a point is nearer to some nodes and farther from others: at t between it and the far edge its factor
-    is e^((ρ - (δ-ρ))/h) and no longer e^(δ/h). So r_i(t) changes wherever points on two sides, or inside, share a node.
+    At t between it and the far edge its factor is e^((ρ - (δ-ρ))/h) and no longer e^(δ/h).
     """
 
     id = "laplace-shift-past-edge"
@@ -60,7 +55,7 @@ class LaplaceShiftPastEdge(Property):
         "The same move taken on to the centre, by δ = min_j |x_j ⊖ c|, over the whole target leaves ∂L/∂z unchanged: "
         "the literal reading of the claim"
     )
-    precondition = "all points outside [a, b], more than one bin" + _NO_ANTIPODE + _SHOWN_BREAK
+    precondition = "all points outside [a, b], more than one bin" + _AND_ALWAYS
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation:
         return "breaks"
@@ -76,7 +71,7 @@ class LaplaceShiftPastEdge(Property):
 
 @final
 class LaplaceOneSide(LaplaceProperty):
-    """From one side, |t - x_j| = dist(x_j, [a, b]) + (from the edge to t): the second term is the same for all points.
+    """From one side, |t - x_j| = dist(x_j, [a, b]) + (from the edge to t), of which the second term is common to all.
 
     So r_i ∝ S_i e^(-dist(x_i, [a, b])/h) is the same at every node, and a distance δ is a logit δ/h.
     """
@@ -87,13 +82,12 @@ class LaplaceOneSide(LaplaceProperty):
         "With all points on one side of [a, b] the gradients of the single bins are the same in every bin, and moving "
         "a point away by δ changes the responsibilities as lowering its logit by δ/h does"
     )
-    precondition = "all points on one side of [a, b]" + _NO_ANTIPODE + _SHOWN_BREAK
+    precondition = "all points on one side of [a, b]" + _AND_ALWAYS
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
         beyond = beyond_edge(problem)
-        side = offsets(problem)
-        if not (np.all(side > 0.0) or np.all(side < 0.0)):
+        if len(set(np.sign(offsets(problem)))) > 1:
             raise Unmet("points on both sides of [a, b]: all must be on one")
         whole, nodes = ask(problem), problem.rule.nodes
         for t in nodes[np.linspace(0, len(nodes) - 1, min(_MOST_BINS, len(nodes))).astype(int)]:
@@ -102,7 +96,7 @@ class LaplaceOneSide(LaplaceProperty):
             yield Comparison("∂L/∂z in the bin", of_bin, whole.logits, allowed, where=f"{t:g}")
         moved = int(np.argmax(whole.weights))
         step = 0.5 * float(beyond[moved])  # toward the target: no antipode comes in
-        one_moved = np.arange(len(side)) == moved
+        one_moved = np.arange(len(beyond)) == moved
         nearer = outward(problem, -step * one_moved)
         raised = problem.replace(logits=problem.logits + step / problem.settings.bandwidth * one_moved)
         got, want = ask(nearer).responsibilities, ask(raised).responsibilities

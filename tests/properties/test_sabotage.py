@@ -27,7 +27,7 @@ from kdegrad.kernel.line import Laplace
 from kdegrad.objective import Evaluation, Gradients, evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, passed, verify
-from kdegrad.properties.geometry import offsets, target_centre
+from kdegrad.properties.geometry import offsets
 from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, Density
 from kdegrad.sums.base import PairedDensity
@@ -127,7 +127,7 @@ def squeezed(rule: Rule) -> Rule:
 def middle_bin_only(e: Evaluation) -> Evaluation:
     if e.problem.target is None or e.gradients is None:
         return e
-    middle = evaluate(e.problem.replace(at=target_centre(e.problem)))
+    middle = evaluate(e.problem.replace(at=e.problem.target.centre))
     return replace(e, gradients=replace(e.gradients, logits=middle.gradients.logits))
 
 
