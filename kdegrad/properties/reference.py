@@ -94,7 +94,7 @@ def derivative(problem: Problem, logits: FloatArray, angles: FloatArray, log_ban
     loss = 0j
     for block, d in _blocks(problem, problem.rule.nodes):
         log_k = formula_of(problem).log_density(d - step * angles * h, h * (1.0 + step * log_bandwidth))
-        log_p = _log_mixture(problem, _log_sum(log_weights + log_k))
+        log_p = _log_mixture(problem, log_weights + log_k)
         loss -= complex(problem.rule.weights[block] @ log_p)
     return loss.imag / _STEP
 
@@ -105,7 +105,7 @@ def log_densities(problem: Problem, places: FloatArray) -> tuple[FloatArray, Flo
     values, slopes = np.empty(len(places)), np.empty(len(places))
     for block, d in _blocks(problem, places):
         log_k = formula_of(problem).log_density(d + 1j * _STEP * h, h)
-        log_p = _log_mixture(problem, _log_sum(log_weights + log_k))
+        log_p = _log_mixture(problem, log_weights + log_k)
         values[block], slopes[block] = log_p.real, log_p.imag / (_STEP * h)
     return values, slopes
 
@@ -121,7 +121,7 @@ class _Pairs:
         by_distance = self.formula.log_density(d + 1j * _STEP * h, h)
         by_bandwidth = self.formula.log_density(d, h * (1.0 + 1j * _STEP))
         self.log_k = by_distance.real
-        self.log_density = _log_mixture(problem, _log_sum(log_weights + self.log_k + 0j)).real
+        self.log_density = _log_mixture(problem, log_weights + self.log_k + 0j).real
         covered = np.where(np.isneginf(self.log_density), 0.0, self.log_density)  # an uncovered node has no shares
         log_factor = math.log1p(-problem.settings.background) + math.log(problem.settings.scale)
         per_density = log_factor - covered[:, np.newaxis]
@@ -182,10 +182,10 @@ def _log_background(problem: Problem) -> float:
     return math.log(problem.settings.background / problem.interval.width)
 
 
-def _log_mixture(problem: Problem, log_sums: Complexes) -> Complexes:
-    """Return log p̃ = log((1-E) C Σ + E/(b-a)) from log Σ."""
+def _log_mixture(problem: Problem, log_terms: Complexes) -> Complexes:
+    """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logs of the sum's terms, shape (nodes, N)."""
     background = problem.settings.background
-    model = log_sums + math.log1p(-background) + math.log(problem.settings.scale)
+    model = _log_sum(log_terms) + math.log1p(-background) + math.log(problem.settings.scale)
     if background == 0.0:
         return model
     return _log_sum(np.stack([model, np.full_like(model, _log_background(problem))], axis=1))
