@@ -101,8 +101,9 @@ def verify(
     return verdicts
 
 
-def chosen(only: Collection[str]) -> list[Property]:
+def chosen(only: str | Collection[str] = ()) -> list[Property]:
     """Return the properties of the ids in `only`, in the order of `PROPERTIES`; all if it is empty."""
+    only = several("only", only)
     known = [p.id for p in PROPERTIES]
     for name in only:
         if name not in known:
