@@ -570,3 +570,10 @@ def test_a_registered_kernel_is_listed_and_taken_everywhere(kdegrad):
     assert {step.kernel for step in kg.sweep(problem, "kernel").steps} >= {"laplace", "squared-cauchy"}
     assert kg.loss([1.0], target=(0, 9), kernel="New") == kg.loss([1.0], target=(0, 9), kernel="squared-cauchy")
     assert kdegrad("loss", "--kernel", "new", "--format", "json").json["problem"]["kernel"] == "squared-cauchy"
+
+
+@pytest.mark.usefixtures("registered")
+def test_a_kernel_without_a_second_formula_is_skipped_by_the_checks():
+    verdicts = kg.verify(kg.Problem([-40.0, 10.0], target=(-30, 30), kernel="new", bandwidth=9.0), cases=1)
+    assert {verdict.verdict for verdict in verdicts} == {"skip"}
+    assert any("no second formula" in verdict.reason for verdict in verdicts)

@@ -16,6 +16,7 @@ from kdegrad.properties.base import Case, Comparison, Property, Skipped, Unmet, 
 from kdegrad.properties.cases import input_case, random_cases
 from kdegrad.properties.evaluators import production, reference
 from kdegrad.properties.reference import reference_of
+from kdegrad.properties.reference_kernels import COMPACT, NATIVE, UNBOUNDED
 from kdegrad.settings import CheckOptions, Settings, several
 from kdegrad.text import nearest
 
@@ -185,8 +186,10 @@ def _worst(comparisons: Iterable[Comparison], tolerance: float | None) -> Compar
 
 
 def _require_measurable(problem: Problem) -> None:
-    """Raise `Unmet` where plain formulas leave the range of float64, or no gradient can be other than 0."""
-    settings = problem.settings
+    """Raise `Unmet` where there is no plain formula or it leaves the range of float64, or where all gradients are 0."""
+    settings, kernel = problem.settings, problem.kernel.name
+    if kernel not in {**UNBOUNDED, **COMPACT, **NATIVE}:
+        raise Unmet(f"{kernel} has no second formula to be compared with (properties/reference_kernels.py)")
     longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(problem.at or 0.0))
     widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
     if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):  # squares are formed
