@@ -17,7 +17,7 @@ def main() -> NoReturn:
     """Run the command line and exit with its code."""
     gc.set_threshold(100_000)  # imports make many objects and no garbage: this saves 8 ms of collecting
     # glibc keeps what is freed for the next array up to the size of the largest block that was freed, 32 MiB at most;
-    # beyond, it comes from the system again page by page, which can take as long as the sums. This one is never touched.
+    # what is larger comes from the system page by page, which can take as long as the sums. This one is never touched.
     bytes((32 << 20) - (64 << 10))
     handler = _signal.getsignal(_signal.SIGINT)
     if handler is _signal.default_int_handler:  # KeyboardInterrupt while a class is created becomes another error
