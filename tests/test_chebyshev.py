@@ -253,6 +253,24 @@ def test_no_weight_is_lost_between_chunks(first):
     np.testing.assert_allclose(found, 1.0 + points // 10.0, rtol=1e-13)
 
 
+def test_points_apart_before_and_after_a_crowd_keep_their_own_values():
+    """Whole chunks of points that are proxies themselves come before one that is interpolated, and after it."""
+    apart = 10.0 * np.arange(5_000)
+    points = np.concatenate([apart, 60_000.0 + np.linspace(0.0, 0.5, 100), 100_000.0 + apart])
+    cells = Cells(Line(), points, 7.0, 3, lambda places: np.ones_like(places))
+    wanted = np.where(cells.interpolated, 1.0, cells.centres)
+    values = np.repeat(wanted[:, np.newaxis], cells.proxies, axis=1)
+    found = np.concatenate([interpolant for _, _, interpolant in cells.interpolate(values)])
+    np.testing.assert_allclose(found, wanted[cells.cells], rtol=1e-13)
+
+
+@pytest.mark.parametrize(
+    ("name", "h", "served"), [("gaussian", 1e-153, True), ("gaussian", 1e-155, False), ("laplace", 1.0, False)]
+)
+def test_a_kernel_is_served_that_is_not_an_exponential_and_whose_curvature_is_a_float64(name, h, served):
+    assert ChebyshevSums.serves(make_kernel(name, h, Line())) == served
+
+
 # --- how wide a cell may be
 
 RADIAN = 180.0 / math.pi
