@@ -86,20 +86,21 @@ def test_kinks_matter_not_where_all_is_in_one_place():
         assert sums.cheapest_beside_kinks() == math.inf
 
 
+@pytest.mark.parametrize("side", [1.0, -1.0])
 @pytest.mark.parametrize(("far", "outlying"), [(2.0, 2.0), (500.0, 60.0)])
-def test_a_plan_is_nine_tenths_of_the_rule_for_what_lies_beyond(monkeypatch, far, outlying):
+def test_a_plan_is_nine_tenths_of_the_rule_for_what_lies_beyond(monkeypatch, far, outlying, side):
     """With h = 2: up to 30 h outside the others' stretch count, and 9 h more for a gaussian's reach."""
     plans = []
     monkeypatch.setattr(chebyshev, "Cells", lambda *arguments: plans.append(arguments[-1]))
-    sums = ChebyshevSums(
-        make_kernel("gaussian", 2.0, Line()), np.array([-10.0, 10.0 + far]), np.array([-10.0, 0.0, 10.0])
-    )
+    points, nodes = np.array([-10.0, 10.0 + far]), np.array([-10.0, 0.0, 10.0])
+    sums = ChebyshevSums(make_kernel("gaussian", 2.0, Line()), side * points, side * nodes)
     of_points, of_nodes = plans
     places = np.array([-50.0, -10.0, 0.0, 10.0, 12.0, 700.0])
     outside = np.array([40.0, 0.0, 0.0, 0.0, 2.0, 690.0])
-    np.testing.assert_allclose(of_points(places), 0.9 * sums.half_widths(outside, outside + 18.0))
+    np.testing.assert_allclose(of_points(side * places), 0.9 * sums.half_widths(outside, outside + 18.0))
     outside = np.maximum(np.maximum(-10.0 - places, places - (10.0 + far)), 0.0)
-    np.testing.assert_allclose(of_nodes(places), 0.9 * sums.half_widths(outside, np.maximum(outside, outlying) + 18.0))
+    wanted = 0.9 * sums.half_widths(outside, np.maximum(outside, outlying) + 18.0)
+    np.testing.assert_allclose(of_nodes(side * places), wanted)
 
 
 @pytest.mark.parametrize(("name", "h", "period"), KERNELS, ids=IDS)
