@@ -163,12 +163,11 @@ def descend(flags: Flags) -> int:
     start = _load(flags, report, trace=way.trace)
     trace = nullcontext() if way.trace is None else output.replacing(way.trace)
     with Progress("descent", way.steps + 1) as advance, trace as stream:
-        write = None if stream is None else reports.tracer(stream)
 
         def watch(now: DescentStep) -> None:
-            if write is not None:
+            if stream is not None:
                 with suppress(BrokenPipeError):  # the reader of the trace has read enough; the descent goes on
-                    write(now)
+                    reports.write_step(now, stream)
             advance(now)
 
         done = descent.descend(

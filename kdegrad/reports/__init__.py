@@ -7,7 +7,7 @@ is for a CI. The format is chosen here; its module is imported only then, so tha
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from enum import StrEnum
 from typing import IO, TYPE_CHECKING, assert_never
 
@@ -61,14 +61,11 @@ def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
             assert_never(format_)
 
 
-def tracer(stream: IO[bytes]) -> Callable[[DescentStep], None]:
-    """Return what writes each step of a descent to `stream`, as CSV with a row for each point."""
+def write_step(now: DescentStep, stream: IO[bytes]) -> None:
+    """Write one step of a descent to `stream`, as CSV with a row for each point; the header with step 0."""
     from kdegrad.reports import as_csv, records
 
-    def write(now: DescentStep) -> None:
-        pieces = as_csv.text(records.trace_table(now))
-        if now.step > 0:
-            next(pieces)  # the header is there already
-        stream.writelines(piece.encode("utf-8") for piece in pieces)
-
-    return write
+    pieces = as_csv.text(records.trace_table(now))
+    if now.step > 0:
+        next(pieces)
+    stream.writelines(piece.encode("utf-8") for piece in pieces)

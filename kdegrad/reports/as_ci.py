@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -12,6 +13,7 @@ if TYPE_CHECKING:
     from kdegrad.properties import Property, Verdict
 
 GITHUB_CAP: Final = 10  # annotations of a kind that GitHub shows for a step
+_NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
 def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator[str]:
@@ -35,7 +37,7 @@ def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator
             elif check.verdict == "skip":
                 yield f">\n      <skipped message={_quoted(check.reason)}></skipped>\n    </testcase>\n"
             else:
-                body = escape(_legal_xml(f"{check.reason}\n{check.reproduce}"))
+                body = escape(_NOT_IN_XML.sub("\ufffd", f"{check.reason}\n{check.reproduce}"))
                 yield f">\n      <failure message={_quoted(check.reason)}>{body}</failure>\n    </testcase>\n"
         yield "  </testsuite>\n"
     if unchecked:
@@ -47,25 +49,15 @@ def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator
 
 def _tally(checks: Sequence[Verdict], errors: int = 0) -> str:
     number = counts(checks)
-    return (
-        f'tests="{len(checks) + errors}" failures="{number["failed"]}" errors="{errors}" '
-        f'skipped="{number["skipped"]}" time="0"'
-    )
+    made = f'tests="{len(checks) + errors}" failures="{number["failed"]}" errors="{errors}"'
+    return f'{made} skipped="{number["skipped"]}" time="0"'
 
 
 def _quoted(text: str) -> str:
     """Return text as the value of an attribute."""
     from xml.sax.saxutils import quoteattr
 
-    return quoteattr(_legal_xml(text))
-
-
-def _legal_xml(text: str) -> str:
-    """Return `text` with the characters that XML 1.0 cannot hold replaced by U+FFFD."""
-    return "".join(
-        c if c in "\t\n\r" or " " <= c <= "\ud7ff" or "\ue000" <= c <= "\ufffd" or c > "\uffff" else "\ufffd"
-        for c in text
-    )
+    return quoteattr(_NOT_IN_XML.sub("\ufffd", text))
 
 
 def github(checks: Sequence[Verdict]) -> Iterator[str]:

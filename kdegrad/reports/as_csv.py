@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import os
-from collections import deque
 from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any, Final
@@ -14,7 +13,7 @@ from numpy.typing import NDArray
 
 from kdegrad.grammar import guarded
 from kdegrad.reports import decimals
-from kdegrad.reports.records import Table
+from kdegrad.reports.records import Table, rows_of
 
 _ROWS_IN_PIECE: Final = 10_000
 _ROWS_OF_NUMBERS_IN_PIECE: Final = 20_000
@@ -38,7 +37,7 @@ def text(table: Table) -> Iterator[str]:
         if all(isinstance(column, np.ndarray) and column.dtype == np.float64 for column in block):
             yield from _rows_of_numbers([np.asarray(column) for column in block])
             continue
-        rows = zip(*(column.tolist() if isinstance(column, np.ndarray) else column for column in block), strict=True)
+        rows = rows_of(block)
         while piece := list(islice(rows, _ROWS_IN_PIECE)):
             if str in map(type, piece[0]):
                 writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in piece)
@@ -59,14 +58,10 @@ def _rows_of_numbers(columns: Sequence[NDArray[Any]]) -> Iterator[str]:
     if len(starts) == 1:
         yield piece(0)
         return
-    from concurrent.futures import Future, ThreadPoolExecutor  # slow to import
+    from concurrent.futures import ThreadPoolExecutor  # slow to import
 
     threads = min(os.cpu_count() or 1, _MOST_THREADS)
-    ahead: deque[Future[str]] = deque()  # a few pieces, not all: they would fill the memory
+    few = 4 * threads  # pieces that are formed ahead: all of them would fill the memory
     with ThreadPoolExecutor(threads) as pool:
-        for start in starts:
-            ahead.append(pool.submit(piece, start))
-            if len(ahead) > threads:
-                yield ahead.popleft().result()
-        while ahead:
-            yield ahead.popleft().result()
+        for first in range(0, len(starts), few):
+            yield from pool.map(piece, starts[first : first + few])

@@ -5,30 +5,28 @@ from __future__ import annotations
 import json
 import math
 from collections.abc import Iterator
+from itertools import chain
 from typing import Any
 
-from kdegrad.reports.records import Record
+from kdegrad.reports.records import Record, rows_of
 
 
 def text(record: Record) -> Iterator[str]:
     """Yield one JSON object: a line for each fact, then the tables, a line for each row, as they come."""
     separator = "{\n"
     for name, value in record.facts.items():
-        yield f"{separator}  {json.dumps(name)}: {_dumps(value)}"
+        yield f"{separator}  {json.dumps(name)}: {json.dumps(_finite(value), allow_nan=False)}"
         separator = ",\n"
     for table in record.tables:
         yield f"{separator}  {json.dumps(table.name)}: ["
         before = "\n"
-        for row in table.rows():
-            yield f"{before}    {_dumps(dict(zip(table.header, row, strict=True)))}"
+        for row in chain.from_iterable(map(rows_of, table.blocks())):
+            fields = dict(zip(table.header, map(_finite, row), strict=True))
+            yield f"{before}    {json.dumps(fields, allow_nan=False)}"
             before = ",\n"
         yield "\n  ]"
         separator = ",\n"
     yield "\n}\n"
-
-
-def _dumps(value: Any) -> str:
-    return json.dumps(_finite(value), allow_nan=False)
 
 
 def _finite(value: Any) -> Any:

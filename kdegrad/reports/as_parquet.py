@@ -9,7 +9,7 @@ from typing import IO, TYPE_CHECKING, Any
 from kdegrad.errors import SettingError
 
 if TYPE_CHECKING:
-    from kdegrad.reports.records import Column, Table
+    from kdegrad.reports.records import Block, Table
 
 
 def require_pyarrow() -> None:
@@ -25,7 +25,7 @@ def write(table: Table, stream: IO[bytes]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    def typed(block: tuple[Column, ...]) -> Any:
+    def typed(block: Block) -> Any:
         columns = [pyarrow.array(column, from_pandas=True) for column in block]
         # a column without any value has the type of numbers: text has no missing values
         columns = [c.cast(pyarrow.float64()) if c.type == pyarrow.null() else c for c in columns]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 Command = Literal[
     "loss", "grad", "grad --per-bin", "sweep", "descend", "kernels", "verify-props", "verify-props --list"
 ]
-Column = NDArray[Any] | Sequence[Any]
+Block = tuple[NDArray[Any] | Sequence[Any], ...]
 
 _UNCOVERED_SHOWN: Final = 20
 _ROWS_IN_BLOCK: Final = 2**16  # of the bins' table: few enough to be held, and many enough for fast arrays
@@ -37,59 +37,32 @@ _ROWS_IN_BLOCK: Final = 2**16  # of the bins' table: few enough to be held, and 
 
 @dataclass(frozen=True, eq=False)
 class Table:
-    """Rows under named columns.
+    """Rows under named columns, as blocks: a table of N·B rows is never held as a whole.
 
-    Attributes
-    ----------
-    name
-        Its name in JSON.
-    header
-        The names of the columns.
-    blocks
-        Called, yields the rows block by block, at least one: an array or a sequence for each column, None where there
-        is no value. A table of N·B rows is never held as a whole.
+    A block has an array or a sequence for each column, with None where there is no value.
     """
 
-    name: str
+    name: str  # in JSON
     header: tuple[str, ...]
-    blocks: Callable[[], Iterator[tuple[Column, ...]]]
+    blocks: Callable[[], Iterator[Block]]  # yields at least one
 
-    def rows(self) -> Iterator[tuple[Any, ...]]:
-        """Yield each row as Python's own numbers and text."""
-        for block in self.blocks():
-            yield from zip(*(c.tolist() if isinstance(c, np.ndarray) else c for c in block), strict=True)
+
+def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
+    """Return the rows of a block as Python's own numbers and text."""
+    return zip(*(column.tolist() if isinstance(column, np.ndarray) else column for column in block), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
 class Record:
-    """What a command reports.
-
-    Attributes
-    ----------
-    command
-        Which command.
-    facts
-        Names and values in JSON's types, in order.
-    tables
-        What JSON lists after the facts.
-    rows
-        The one table of CSV and Parquet.
-    result
-        What the facts are taken from, for the table for people: an evaluation, a sweep, a descent, checks with their
-        properties.
-    top
-        How many points of largest gradient were asked for.
-    integral
-        What the bins of a loss approximate, where it is known.
-    """
+    """What a command reports."""
 
     command: Command
-    facts: dict[str, Any]
-    tables: tuple[Table, ...]
-    rows: Table
-    result: Any = None
-    top: int | None = None
-    integral: float | None = None
+    facts: dict[str, Any]  # values in JSON's types, in the order of JSON
+    tables: tuple[Table, ...]  # what JSON lists after the facts
+    rows: Table  # the one table of CSV and Parquet
+    result: Any = None  # for the table for people: evaluation, sweep, descent, (checks, properties)
+    top: int | None = None  # how many points of largest gradient were asked for
+    integral: float | None = None  # what the bins of a loss approximate, where it is known
 
 
 # --- loss and gradient -----------------------------------------------------------------------------------------------
@@ -103,20 +76,13 @@ def loss_record(evaluation: Evaluation, integral: float | None = None) -> Record
     loss, kl = (evaluation.loss, evaluation.kl) if evaluation.is_finite else (None, None)
     row = {"loss": loss, "kl": kl} | {name: problem[name] for name in ("points", "kernel", "bandwidth")}
     row |= {"low": low, "high": high, "rule": problem["rule"], "bins": problem["bins"]}
-    return Record("loss", facts, (), _table_of_dicts("loss", [row]), evaluation, integral=integral)
+    return Record("loss", facts, (), _table_of_rows("loss", [row]), evaluation, integral=integral)
 
 
 def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: bool = False) -> Record:
     """Return the record of ``kdegrad grad``: a row for each point, or with `per_bin` for each bin and point.
 
-    Parameters
-    ----------
-    evaluation
-        With the gradient of the logits.
-    top
-        Only so many points, those of largest absolute gradient, the largest first; None: all, in their order.
-    per_bin
-        Whether to add the table of bins and points.
+    With `top` only so many points, those of largest absolute gradient, the largest first.
     """
     gradients = evaluation.require_gradients()
     size = np.abs(gradients.logits)
@@ -127,7 +93,7 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
     if gradients.log_bandwidth is not None:
         facts["gradient_log_bandwidth"] = gradients.log_bandwidth
     columns = point_columns(evaluation, top)
-    for name in columns.keys() - {"logit", "label"}:  # a logit may be -inf; elsewhere what is not finite is no value
+    for name in columns.keys() - {"logit", "label"}:  # a logit may be -inf; else only what is finite is a value
         if not (finite := np.isfinite(columns[name])).all():
             columns[name] = columns[name].astype(object)
             columns[name][~finite] = None
@@ -140,7 +106,7 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
 
 
 def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, NDArray[Any]]:
-    """Return the columns of the points of `gradient_record`."""
+    """Return the columns of the points of `gradient_record`, as arrays."""
     problem, gradients = evaluation.problem, evaluation.require_gradients()
     order = slice(None) if top is None else largest_first(gradients.logits, top)
     measured = {
@@ -154,7 +120,7 @@ def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, N
     return {name: column[order] for name, column in columns.items()}
 
 
-def _blocks_of_bins(evaluation: Evaluation) -> Iterator[tuple[Column, ...]]:
+def _blocks_of_bins(evaluation: Evaluation) -> Iterator[Block]:
     """Yield bin, node, point, angle, responsibility and gradient, the points of a bin together."""
     nodes, angles = evaluation.rule.nodes, evaluation.problem.angles
     each = responsibilities_by_bin(evaluation)
@@ -184,11 +150,8 @@ def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
         "circular": problem.domain.name,
         "period": settings.circumference,
     }
-    facts: dict[str, Any] = {"points": len(problem.angles)}
-    for row in PROBLEM:
-        asked = options[row.name]
-        facts[row.option.reported or row.name] = found.get(row.name, asked)
-    return facts
+    asked = {row.option.reported or row.name: found.get(row.name, options[row.name]) for row in PROBLEM}
+    return {"points": len(problem.angles)} | asked
 
 
 def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:
@@ -226,11 +189,10 @@ def not_finite(evaluation: Evaluation) -> str:
 
 def sweep_record(family: Sweep) -> Record:
     """Return the record of ``kdegrad sweep``: a row for each kernel and value, of None where the loss is infinite."""
-    values = _table_of_objects("values", family.steps)
-    over = [family.over] * len(family.steps)
-    rows = Table("values", ("over", *values.header), lambda: ((over, *block) for block in values.blocks()))
+    values = [vars(step) for step in family.steps]
+    rows = _table_of_rows("values", [{"over": family.over} | step for step in values])
     facts = {"over": family.over, "problem": problem_facts(family.problem, nodes_of(family.problem))}
-    return Record("sweep", facts, (values,), rows, family)
+    return Record("sweep", facts, (_table_of_rows("values", values),), rows, family)
 
 
 def descent_record(done: Descent) -> Record:
@@ -253,7 +215,7 @@ def descent_record(done: Descent) -> Record:
         "problem": problem_facts(done.end.problem, done.end.rule) | {"sums": done.end.diagnostics.sums},
     }
     columns = _end_columns(done.end.problem)
-    course = _table_of_objects("course", done.course)
+    course = _table_of_rows("course", [vars(row) for row in done.course])
     points = _table_of_columns("points", columns | {"weight": done.end.weights})
     return Record("descend", facts, (course, points), _table_of_columns("points", columns), done)
 
@@ -262,7 +224,7 @@ def trace_table(now: DescentStep) -> Table:
     """Return a row for each point of one step of a descent: the numbers of the step, then those of the point."""
     columns = _end_columns(now.evaluation.problem) | {"weight": now.evaluation.weights}
     count = len(now.evaluation.weights)
-    numbers = {name: [value] * count for name, value in asdict(now.row()).items()}
+    numbers = {name: [value] * count for name, value in vars(now.row()).items()}
     return _table_of_columns("trace", {**numbers, "point": range(count), **columns})
 
 
@@ -298,12 +260,12 @@ def kernels_record() -> Record:
             }
         )
     cells = [{name: " ".join(cell) if isinstance(cell, list) else cell for name, cell in k.items()} for k in listed]
-    return Record("kernels", {}, (_table_of_dicts("kernels", listed),), _table_of_dicts("kernels", cells))
+    return Record("kernels", {}, (_table_of_rows("kernels", listed),), _table_of_rows("kernels", cells))
 
 
 def checks_record(checks: Sequence[Verdict], properties: Sequence[Property], passed: bool) -> Record:
     """Return the record of ``kdegrad verify-props``: `checks` of `properties`, `passed` as the answer of the run."""
-    table = _table_of_objects("checks", checks)
+    table = _table_of_rows("checks", [vars(check) for check in checks])
     facts = {"passed": passed, "counts": counts(checks)}
     return Record("verify-props", facts, (table,), table, (checks, properties))
 
@@ -328,18 +290,14 @@ def nothing_checked(checks: Sequence[Verdict]) -> bool:
 
 def properties_record(properties: Sequence[Property]) -> Record:
     """Return the record of ``kdegrad verify-props --list``: as CSV a column for each kernel and domain."""
-    listed = [
-        {"property": p.id, "family": p.family, "statement": p.statement, "precondition": p.precondition}
-        for p in properties
-    ]
-    expected = [
-        {f"{k.name}, {d}": str(p.theory(k.name, d, background=False)) for k in KERNELS for d in k.domains}
-        for p in properties
-    ]
-    nested = [row | {"expectations": each} for row, each in zip(listed, expected, strict=True)]
-    flat = [row | each for row, each in zip(listed, expected, strict=True)]
-    tables = (_table_of_dicts("properties", nested),)
-    return Record("verify-props --list", {}, tables, _table_of_dicts("properties", flat), properties)
+    nested, flat = [], []
+    for p in properties:
+        row = {"property": p.id, "family": p.family, "statement": p.statement, "precondition": p.precondition}
+        expected = {f"{k.name}, {d}": str(p.theory(k.name, d, background=False)) for k in KERNELS for d in k.domains}
+        nested.append(row | {"expectations": expected})
+        flat.append(row | expected)
+    tables = (_table_of_rows("properties", nested),)
+    return Record("verify-props --list", {}, tables, _table_of_rows("properties", flat), properties)
 
 
 # --- how a table is made ---------------------------------------------------------------------------------------------
@@ -349,11 +307,5 @@ def _table_of_columns(name: str, columns: dict[str, Any]) -> Table:
     return Table(name, tuple(columns), lambda: iter([tuple(columns.values())]))
 
 
-def _table_of_dicts(name: str, rows: Sequence[dict[str, Any]]) -> Table:
+def _table_of_rows(name: str, rows: Sequence[dict[str, Any]]) -> Table:
     return _table_of_columns(name, {key: [row[key] for row in rows] for key in rows[0]})
-
-
-def _table_of_objects(name: str, objects: Sequence[Any]) -> Table:
-    """Return a table with the fields of a dataclass for columns."""
-    header = tuple(field.name for field in fields(objects[0]))
-    return Table(name, header, lambda: iter([tuple([getattr(item, key) for item in objects] for key in header)]))
