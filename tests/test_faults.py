@@ -281,7 +281,7 @@ LONG = {
     "verify-props": ("kdegrad.properties.verify", ["verify-props", TWO_SIDED, "--cases", "1000"]),
     "sweep": ("kdegrad.sweeps.sweep", [*COMMANDS["sweep"], "--steps", "10000"]),
     "descend": ("kdegrad.descent.descend", ["descend", TWO_SIDED, "--steps", "1000000", "--tolerance", "0"]),
-    "plot": ("kdegrad.figures.line.weights", [*COMMANDS["loss"], "--plot", "figure.svg"]),
+    "plot": ("kdegrad.figures.line.panels", [*COMMANDS["loss"], "--plot", "figure.svg"]),
 }
 
 

@@ -198,7 +198,7 @@ def test_without_matplotlib_the_remedy_is_said(kdegrad, tmp_path: Path, monkeypa
 def test_a_failed_drawing_leaves_the_old_file_alone(kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "figure.svg"
     file.write_text("old")
-    monkeypatch.setattr("kdegrad.figures.line.weights", lambda _: 1 / 0)
+    monkeypatch.setattr("kdegrad.figures.line.panels", lambda _, of_gradient: 1 / 0)
     assert kdegrad("loss", TWO_SIDED, "--plot", file).code == 4
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["figure.svg"]

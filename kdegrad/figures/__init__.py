@@ -59,7 +59,8 @@ def loss(evaluation: Evaluation, file: str) -> None:
     from kdegrad.figures import circle, line
 
     on_circle = evaluation.problem.settings.circumference is not None
-    _write(file, lambda: (circle if on_circle else line).weights(evaluation))
+    draw = circle.rose if on_circle else line.panels
+    _write(file, lambda: draw(evaluation, of_gradient=False))
 
 
 def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> None:
@@ -67,8 +68,8 @@ def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> Non
     from kdegrad.figures import circle, line
 
     on_circle = evaluation.problem.settings.circumference is not None
-    draw = line.gradient_per_bin if per_bin else (circle if on_circle else line).gradient
-    _write(file, lambda: draw(evaluation))
+    draw = circle.rose if on_circle else line.panels
+    _write(file, lambda: line.gradient_per_bin(evaluation) if per_bin else draw(evaluation, of_gradient=True))
 
 
 def sweep(family: Sweep, file: str, *, log: bool = False) -> None:

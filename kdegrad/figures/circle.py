@@ -21,29 +21,12 @@ INNER, INNER_OF_MANY, MANY = 0.8, 0.4, 60  # the length of the longest stem: man
 EIGHTHS_OF_PI: Final = ("0", "π/4", "π/2", "3π/4", "π", "5π/4", "3π/2", "7π/4")
 
 
-def weights(evaluation: Evaluation) -> Figure:
-    """Draw target and density, and the points as stems by weight."""
-    drawing, axes, turn = _rose(evaluation)
-    _stems(axes, turn, evaluation, evaluation.weights, ALL)
-    legend_below(drawing, axes)
-    return drawing
-
-
-def gradient(evaluation: Evaluation) -> Figure:
-    """Draw target and density, and the size of each point's gradient, coloured by its sign."""
-    drawing, axes, turn = _rose(evaluation)
-    slopes = evaluation.require_gradients().logits
-    _stems(axes, turn, evaluation, slopes, BY_SIGN)
-    legend_below(drawing, axes)
-    return drawing
-
-
-def _rose(evaluation: Evaluation) -> tuple[Figure, PolarAxes, float]:
-    """Return a figure with target and density about a ring, its axes, and the radians in a unit of the angles."""
+def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
+    """Draw target and density about a ring, and in it the weight of each point, or its gradient coloured by sign."""
     problem = evaluation.problem
     period = problem.settings.circumference
     assert period is not None  # it is a circle
-    turn = 2.0 * math.pi / period
+    turn = 2.0 * math.pi / period  # radians in a unit of the angles
     drawing = figure(4.9, 4.4)
     drawing.set_layout_engine("constrained", h_pad=0.07)
     axes = drawing.add_subplot(projection="polar")
@@ -55,13 +38,8 @@ def _rose(evaluation: Evaluation) -> tuple[Figure, PolarAxes, float]:
         low, high = problem.target
         arc = np.linspace(low, high, 91) * turn
         axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=f"target [{low:g}, {high:g}]")
-        axes.plot(
-            arc,
-            np.full_like(arc, 1.0 + height / problem.target.width),
-            color=PULLED,
-            linestyle="--",
-            label="wanted density",
-        )
+        wanted = np.full_like(arc, 1.0 + height / problem.target.width)
+        axes.plot(arc, wanted, color=PULLED, linestyle="--", label="wanted density")
     if problem.at is not None:
         axes.plot([problem.at * turn] * 2, [0.0, EDGE], color=FAINT, linewidth=0.8, label="the one bin")
     axes.plot(np.linspace(0.0, 2.0 * math.pi, 181), np.ones(181), color=FAINT, linewidth=0.7)
@@ -71,13 +49,16 @@ def _rose(evaluation: Evaluation) -> tuple[Figure, PolarAxes, float]:
     axes.plot(places * turn, 1.0 + height * density, color=INK, label=name)
     _name_angles(axes, problem, period)
     drawing.suptitle(title_of(evaluation), fontsize="medium")
-    return drawing, axes, turn
+    values = evaluation.require_gradients().logits if of_gradient else evaluation.weights
+    _stems(axes, problem.angles * turn, values, BY_SIGN if of_gradient else ALL)
+    legend_below(drawing, axes)
+    return drawing
 
 
-def _stems(axes: PolarAxes, turn: float, evaluation: Evaluation, values: FloatArray, groups: Groups) -> None:
+def _stems(axes: PolarAxes, angles: FloatArray, values: FloatArray, groups: Groups) -> None:
     """Draw a stem from the ring inward for each point, the longest for the largest size."""
     kept = np.sort(largest_first(values, STEMS))
-    angles, values = evaluation.problem.angles[kept] * turn, values[kept]
+    angles, values = angles[kept], values[kept]
     largest = float(np.abs(values).max()) or 1.0
     many = len(kept) > MANY
     length = (INNER_OF_MANY if many else INNER) / largest
@@ -96,13 +77,11 @@ def _name_angles(axes: PolarAxes, problem: Problem, period: float) -> None:
     axes.set_yticks([])
     axes.spines["polar"].set_visible(False)
     axes.grid(visible=False)
-    if problem.settings.unit == "degrees":
-        names = [f"{part * period / 8:g}°" for part in range(8)]
-    elif problem.settings.unit == "radians" and problem.settings.period is None:
+    degree = "°" if problem.settings.unit == "degrees" else ""
+    names = [f"{part * period / 8:g}{degree}" for part in range(8)]
+    if problem.settings.unit == "radians" and problem.settings.period is None:
         names = list(EIGHTHS_OF_PI)
-    else:
-        names = [f"{part * period / 8:g}" for part in range(8)]
-    axes.set_xticks([part * math.pi / 4 for part in range(8)], names)
-    axes.tick_params(pad=-2)
     spokes = [part * math.pi / 4 for part in range(8)]
+    axes.set_xticks(spokes, names)
+    axes.tick_params(pad=-2)
     axes.vlines(spokes, 1.0, EDGE, color=FAINT, linewidth=0.4, alpha=0.4, zorder=0)

@@ -14,21 +14,8 @@ from matplotlib.ticker import MaxNLocator
 
 from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.descent import Descent
-from kdegrad.figures.style import (
-    BAND,
-    CURVES,
-    DASHES,
-    FAINT,
-    INK,
-    MARKERS,
-    PULLED,
-    PUSHED,
-    angle_name,
-    figure,
-    legend_below,
-    log_ticks,
-    short,
-)
+from kdegrad.figures import style
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, log_ticks, short
 from kdegrad.problem import Problem
 from kdegrad.sweeps import Sweep, SweepStep, series
 
@@ -60,14 +47,14 @@ def _curves(family: Sweep, panels: Sequence[Panel], *, log: bool) -> Figure:
     every = drawing.subplots(len(panels), 1, sharex=True)
     for axes, (name, values_of) in zip(every, panels, strict=True):
         for rank, ((kernel, steps), (dash, colour), marker) in enumerate(
-            zip(kernels, cycle(product(DASHES, CURVES)), cycle(MARKERS), strict=False)
+            zip(kernels, cycle(product(style.DASHES, style.CURVES)), cycle(style.MARKERS), strict=False)
         ):
             below = (len(kernels) - 1 - rank) / max(len(kernels) - 1, 2)  # wider where others will be drawn over it
             along = [step.value for step in steps]
             for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
                 axes.plot(
                     along,
-                    _numbers(values),
+                    np.array(values, dtype=np.float64),  # None as NaN: a gap
                     dash,
                     color=colour,
                     label=kernel,
@@ -102,7 +89,8 @@ def _dots(family: Sweep, panels: Sequence[Panel]) -> Figure:
     for axes, (name, values_of) in zip(every, panels, strict=True):
         for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
             face = PULLED if number == 0 else "white"
-            axes.plot(_numbers(values), range(len(steps)), "o", color=PULLED, markerfacecolor=face, markersize=4)
+            places = np.array(values, dtype=np.float64)
+            axes.plot(places, range(len(steps)), "o", color=PULLED, markerfacecolor=face, markersize=4)
         axes.set_xlabel(name)
         axes.grid(axis="y", color=BAND, linewidth=0.8)
         axes.set_axisbelow(True)
@@ -162,7 +150,7 @@ def _paths(axes: Axes, done: Descent) -> None:
         _mark_target(axes, problem)
     axes.plot([], [], color=PULLED, label="weight grew")
     axes.plot([], [], color=PUSHED, label="weight shrank")
-    axes.set_ylabel(angle_name(problem) + "\nwidth: weight" if angles_move else "weight S")
+    axes.set_ylabel(f"angle ({problem.settings.unit})\nwidth: weight" if angles_move else "weight S")
     if len(kept) <= NAMED_PATHS:
         names = problem.labels or [f"{angle:g}" for angle in problem.angles]
         _name_paths(axes, float(steps[-1]), paths[-1, kept], [short(names[point]) for point in kept])
@@ -225,11 +213,7 @@ def _scale(axes: Axes, *, log_x: bool, log_y: bool) -> None:
         axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
 
 
-def _numbers(values: Sequence[float | None]) -> FloatArray:
-    return np.array([np.nan if value is None else value for value in values], dtype=np.float64)
-
-
 def _positive(values: Sequence[float | None]) -> FloatArray:
     """Return the values for a logarithmic axis: no point where one is 0."""
-    numbers = _numbers(values)
+    numbers = np.array(values, dtype=np.float64)
     return np.where(numbers > 0.0, numbers, np.nan)

@@ -15,17 +15,7 @@ from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from kdegrad.arrays import FloatArray, largest_first
-from kdegrad.figures.style import (
-    BAND,
-    FAINT,
-    INK,
-    PULLED,
-    PUSHED,
-    angle_name,
-    figure,
-    legend_below,
-    short,
-)
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, short
 from kdegrad.objective import Evaluation, responsibilities_by_bin
 from kdegrad.view import curve, positions, span
 
@@ -38,29 +28,6 @@ ALL: Final[Groups] = {"points, by weight S": (INK, np.greater_equal)}
 STEMS: Final = 3_000  # more cannot be told apart
 LABELLED: Final = 12
 MOST_NODES, MOST_POINTS, NAMED_POINTS = 720, 360, 24  # of the map
-
-
-def weights(evaluation: Evaluation) -> Figure:
-    """Draw target and density, and the points as stems by weight."""
-    drawing, (above, below) = _panels(evaluation)
-    _stems(below, positions(evaluation.problem), evaluation.weights, ALL)
-    below.set_ylabel("weight S")
-    _label_points(below, evaluation, evaluation.weights)
-    below.set_ylim(bottom=0.0)
-    legend_below(drawing, above, below)
-    return drawing
-
-
-def gradient(evaluation: Evaluation) -> Figure:
-    """Draw target and density, and the gradient of each point at its angle, coloured by its sign."""
-    drawing, (above, below) = _panels(evaluation)
-    slopes = evaluation.require_gradients().logits
-    _stems(below, positions(evaluation.problem), slopes, BY_SIGN)
-    below.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
-    below.set_ylabel("gradient ∂L/∂z")
-    _label_points(below, evaluation, slopes)
-    legend_below(drawing, above, below)
-    return drawing
 
 
 def gradient_per_bin(evaluation: Evaluation) -> Figure:
@@ -137,8 +104,8 @@ def _stems(axes: Axes, angles: FloatArray, values: FloatArray, groups: Groups) -
         axes.plot(angles[chosen], values[chosen], "o", color=colour, markersize=1.5 if many else 3.5, label=name)
 
 
-def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
-    """Return a figure with target and density above, and an empty panel below."""
+def panels(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
+    """Draw target and density, and below the weight of each point, or its gradient coloured by the sign."""
     problem = evaluation.problem
     drawing = figure(3.6)
     above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 2))
@@ -161,16 +128,25 @@ def _panels(evaluation: Evaluation) -> tuple[Figure, tuple[Axes, Axes]]:
     above.set_xlim(*span(problem))
     above.set_ylabel(f"density (per {problem.settings.unit.removesuffix('s')})")
     above.set_title(title_of(evaluation))
-    below.set_xlabel(angle_name(problem))
-    return drawing, (above, below)
+    below.set_xlabel(f"angle ({problem.settings.unit})")
+    values = evaluation.require_gradients().logits if of_gradient else evaluation.weights
+    _stems(below, positions(problem), values, BY_SIGN if of_gradient else ALL)
+    below.margins(y=0.25)
+    if of_gradient:
+        below.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
+        below.set_ylabel("gradient ∂L/∂z")
+    else:
+        below.set_ylabel("weight S")
+        below.set_ylim(bottom=0.0)
+    if problem.labels is not None and len(problem.labels) <= LABELLED:
+        _label_points(below, evaluation, values)
+    legend_below(drawing, above, below)
+    return drawing
 
 
 def _label_points(axes: Axes, evaluation: Evaluation, values: FloatArray) -> None:
-    """Write the labels at the heads of the stems, if there are few."""
-    labels = evaluation.problem.labels
-    axes.margins(y=0.25)
-    if labels is None or len(labels) > LABELLED:
-        return
+    """Write the labels at the heads of the stems."""
+    labels = evaluation.problem.labels or ()
     for label, angle, value in zip(labels, positions(evaluation.problem), values, strict=True):
         above = value >= 0.0
         axes.annotate(

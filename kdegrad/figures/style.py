@@ -10,7 +10,6 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
-from kdegrad.problem import Problem
 from kdegrad.text import safe_text
 
 INK, FAINT, BAND = "#222222", "#8a8a8a", "#e9eef3"
@@ -37,7 +36,6 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
     "axes.linewidth": 0.6,
     "axes.labelcolor": INK,
     "axes.titlelocation": "left",
-    "axes.unicode_minus": True,
     "text.color": INK,
     "text.parse_math": False,  # labels and file names are data
     "xtick.color": INK,
@@ -48,7 +46,6 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
     "legend.handlelength": 1.6,
     "lines.linewidth": 1.3,
     "svg.hashsalt": "kdegrad",
-    "pdf.compression": 6,
 }
 
 
@@ -82,11 +79,6 @@ def power(value: float) -> str:
     factor = f"{value / 10.0**exponent:.3g}"
     superscript = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"10{superscript}" if factor == "1" else f"{factor}·10{superscript}"
-
-
-def angle_name(problem: Problem) -> str:
-    """Return the name of an axis of angles, with its unit."""
-    return f"angle ({problem.settings.unit})"
 
 
 def short(label: str) -> str:
