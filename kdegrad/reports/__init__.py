@@ -41,7 +41,7 @@ def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
         case Format.table:
             from kdegrad.reports import as_table
 
-            return as_table.text(record, look)
+            return as_table.WRITERS[record.command](record, look)
         case Format.json:
             from kdegrad.reports import as_json
 

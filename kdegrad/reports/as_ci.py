@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING, Final
 
-from kdegrad.reports.records import counts, nothing_checked, summary
+from kdegrad.reports.records import counts, summary
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator
     from xml.sax.saxutils import escape  # it loads urllib and ssl, which no other report needs
 
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-    unchecked = nothing_checked(checks)
+    unchecked = counts(checks)["skipped"] == len(checks)
     yield f'<testsuites name="kdegrad verify-props" {_tally(checks, errors=int(unchecked))}>\n'
     for family in dict.fromkeys(property_.family for property_ in properties):
         ids = {property_.id for property_ in properties if property_.family == family}
@@ -72,7 +72,7 @@ def github(checks: Sequence[Verdict]) -> Iterator[str]:
         yield f"::error title={title}::{_escaped(f'case {check.case}: {check.reason} ({check.reproduce})')}\n"
     if len(shown) < len(failed):
         yield f"::error title=kdegrad::{len(failed) - len(shown)} more checks failed (--format csv has all)\n"
-    level = "error" if nothing_checked(checks) else "notice"
+    level = "error" if counts(checks)["skipped"] == len(checks) else "notice"
     yield f"::{level} title=kdegrad verify-props::{_escaped(summary(checks))}\n"
 
 

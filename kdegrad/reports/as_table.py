@@ -5,8 +5,8 @@ A table that is too wide loses whole columns, the least needed first, and says w
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Any, Final, assert_never
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 from rich import box
@@ -18,9 +18,9 @@ from kdegrad.arrays import largest_first
 from kdegrad.objective import Evaluation
 from kdegrad.output import Look
 from kdegrad.reports.checks_table import checks_text, properties_text
-from kdegrad.reports.records import Record, Table, not_finite, point_columns, problem_facts
+from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import Column, bars, cell, fitted, label_column, paragraph, printed, words
+from kdegrad.reports.tables import Column, bars, columns_of, fitted, paragraph, printed, words
 from kdegrad.text import five_digits
 
 if TYPE_CHECKING:
@@ -29,30 +29,6 @@ if TYPE_CHECKING:
 ROWS_SHOWN: Final = 40  # of a table whose length was not asked for
 BOLD: Final = "bold bright_blue"
 BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
-
-
-def text(record: Record, look: Look) -> Iterator[str]:
-    """Yield the report."""
-    match record.command:
-        case "loss":
-            return _loss(record, look)
-        case "grad":
-            return _gradient(record, look)
-        case "grad --per-bin":
-            return _gradient_per_bin(record, look)
-        case "sweep":
-            return _sweep(record, look)
-        case "descend":
-            return _descent(record, look)
-        case "kernels":
-            return _kernels(record, look)
-        case "verify-props":
-            checks, properties = record.result
-            return checks_text(checks, properties, look)
-        case "verify-props --list":
-            return properties_text(record.result, look)
-        case _:
-            assert_never(record.command)
 
 
 def _loss(record: Record, look: Look) -> Iterator[str]:
@@ -74,23 +50,24 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     yield from _headline(record, look)
     yield from sketch(evaluation, look)
     summary = {"sum": record.facts["sum"], **record.facts["norms"]}
-    numbers = "   ".join(f"{name} {five_digits(value)}" for name, value in summary.items())
-    yield from paragraph(look, f"gradient   {numbers}")
+    norms = "   ".join(f"{name} {five_digits(value)}" for name, value in summary.items())
+    yield from paragraph(look, f"gradient   {norms}")
     if "gradient_log_bandwidth" in record.facts:
         slope = five_digits(record.facts["gradient_log_bandwidth"])
         yield from paragraph(look, f"gradient of log h   {slope}")
     count = len(evaluation.weights)
     top = ROWS_SHOWN if record.top is None and count > ROWS_SHOWN else record.top
     values = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
-    columns = [label_column(values["label"])] if "label" in values else []
-    order = {"angle": 0, "logit": 4, "weight": 1, "responsibility": 1, "gradient": 0}
-    order |= {"gradient_per_weight": 3, "gradient_angle": 1}
-    columns += [
-        Column(name.replace("_", "\n", 1).replace("_", " "), [cell(name, value) for value in values[name]], dispensable)
-        for name, dispensable in order.items()
-        if name in values
-    ]
-    yield from fitted(look, [*columns, bars(values["gradient"], look, evaluation.weights, 2)])
+    shown = {  # title, and how soon the column is left out where there is no room
+        "angle": ("angle", 0),
+        "logit": ("logit", 4),
+        "weight": ("weight", 1),
+        "responsibility": ("responsibility", 1),
+        "gradient": ("gradient", 0),
+        "gradient_per_weight": ("gradient\nper weight", 3),
+        "gradient_angle": ("gradient\nangle", 1),
+    }
+    yield from fitted(look, [*columns_of(values, shown), bars(values["gradient"], look, evaluation.weights, 2)])
     if top is not None and top < count:
         yield from paragraph(look, f"the {top} largest of {count} points (--top {count} shows all)", "dim")
 
@@ -99,12 +76,9 @@ def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
     """Yield the first rows of bins and points."""
     evaluation: Evaluation = record.result
     yield from _headline(record, look)
-    columns = {name: np.asarray(column)[:ROWS_SHOWN].tolist() for name, column in _columns_of(record.rows).items()}
-    shown = [
-        Column(name, [cell(name, value) for value in values], dispensable)
-        for (name, values), dispensable in zip(columns.items(), (3, 0, 0, 2, 1, 0), strict=True)
-    ]
-    yield from fitted(look, [*shown, bars(columns["gradient"], look, evaluation.weights, 4)])
+    values = {name: np.asarray(column)[:ROWS_SHOWN].tolist() for name, column in _first_block(record.rows).items()}
+    shown = {name: (name, soon) for name, soon in zip(values, (3, 0, 0, 2, 1, 0), strict=True)}
+    yield from fitted(look, [*columns_of(values, shown), bars(values["gradient"], look, evaluation.weights, 4)])
     total = len(evaluation.weights) * record.facts["problem"]["bins"]
     if total > ROWS_SHOWN:
         yield from paragraph(look, f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", "dim")
@@ -112,18 +86,17 @@ def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
 
 def _sweep(record: Record, look: Look) -> Iterator[str]:
     """Yield a row for each kernel and value, with an infinite loss as inf."""
-    over, values = record.facts["over"], _columns_of(record.rows)
+    over, values = record.facts["over"], _first_block(record.rows)
     names = list(dict.fromkeys(values["kernel"]))
     large = Text("over ").append(over, style=BOLD)
     if over != "kernel":
         large.append(f", {values['value'][0]:g} to {values['value'][-1]:g}")
     yield from _framed(look, large, _described(record.facts["problem"], ", ".join(names), swept=over))
-    columns = []
-    if len(names) > 1:
-        columns.append(Column("kernel", [Text(name) for name in values["kernel"]], right=False))
-    if over != "kernel":
-        columns.append(Column(over, [Text(f"{value:.6g}") for value in values["value"]]))
+    kernels = [Column("kernel", values["kernel"], right=False)] if len(names) > 1 else []
+    if over == "kernel":
+        del values["value"]
     shown = {  # title, and how soon the column is left out where there is no room
+        "value": (over, 0),
         "loss": ("loss", 0),
         "kl": ("KL", 4),
         "l1": ("gradient\nl1", 1),
@@ -133,11 +106,7 @@ def _sweep(record: Record, look: Look) -> Iterator[str]:
         "gradient_per_weight_min": ("per weight\nsmallest", 2),
         "only_pushed_down": ("only\npushed down", 3),
     }
-    columns += [
-        Column(title, [_number_or(value, "inf" if name == "loss" else "") for value in values[name]], dispensable)
-        for name, (title, dispensable) in shown.items()
-    ]
-    yield from fitted(look, columns)
+    yield from fitted(look, kernels + columns_of(values, shown))
     yield from paragraph(look, "only pushed down: the weight of the points that no bin pulls up", "dim")
 
 
@@ -156,7 +125,13 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
     yield from _framed(look, large, f"{start} · {', '.join(facts['wrt'])} by {way}")
     last = facts["steps"]
     kept = {0, last} | {lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5)}
-    course = _columns_of(record.tables[0])
+    unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": "bandwidth" not in done.wrt}
+    course = _first_block(record.tables[0])
+    values = {
+        name: [value for step, value in zip(course["step"], column, strict=True) if step in kept]
+        for name, column in course.items()
+        if not unknown.get(name)
+    }
     shown = {  # title, and how soon the column is left out where there is no room
         "step": ("step", 0),
         "loss": ("loss", 0),
@@ -165,59 +140,49 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
         "gap": ("duality\ngap", 1),
         "bandwidth": ("bandwidth", 3),
     }
-    unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": "bandwidth" not in done.wrt}
-    columns = [
-        Column(
-            title,
-            [_number_or(value, "") for step, value in zip(course["step"], course[name], strict=True) if step in kept],
-            dispensable,
-        )
-        for name, (title, dispensable) in shown.items()
-        if not unknown.get(name)
-    ]
-    yield from fitted(look, columns, elsewhere="--format json")
+    yield from fitted(look, columns_of(values, shown), elsewhere="--format json")
     yield from paragraph(look, facts["stopped"])
     if facts["gap"] is not None:
         bound = five_digits(facts["gap"])
-        yield from paragraph(
-            look, f"the loss is at most {bound} above the least that any weights of these points can reach"
-        )
+        said = f"the loss is at most {bound} above the least that any weights of these points can reach"
+        yield from paragraph(look, said)
     if facts["rises"]:
         yield from paragraph(look, f"the loss rose in {facts['rises']} of these steps: try a smaller --rate")
-    yield from fitted(look, _end_columns(done), elsewhere="")
-    count = len(done.end.weights)
+    yield from _points_at_end(done, look)
+
+
+def _points_at_end(done: Descent, look: Look) -> Iterator[str]:
+    """Yield the heaviest points before and after."""
+    start, end, count = done.start, done.end, len(done.end.weights)
+    kept = np.arange(count) if count <= ROWS_SHOWN else largest_first(end.weights, ROWS_SHOWN)
+    columns = {"angle": start.problem.angles, "weight": start.weights, "weight_at_end": end.weights}
+    if moved := "angles" in done.wrt:
+        columns["angle_at_end"] = end.problem.angles
+    values = {name: column[kept].tolist() for name, column in columns.items()}
+    shown = {  # title, and how soon the column is left out where there is no room
+        "angle": ("angle", 1 if moved else 0),
+        "angle_at_end": ("angle\nat the end", 0),
+        "weight": ("weight", 1),
+        "weight_at_end": ("weight\nat the end", 0),
+    }
+    if end.problem.labels is not None:
+        values["label"] = [end.problem.labels[point] for point in kept]
+    yield from fitted(look, columns_of(values, shown), elsewhere="")
     if count > ROWS_SHOWN:
         yield from paragraph(look, f"the {ROWS_SHOWN} heaviest of {count} points (--format csv has all)", "dim")
 
 
-def _end_columns(done: Descent) -> list[Column]:
-    """Return the heaviest points before and after."""
-    start, end = done.start, done.end
-    kept = range(len(end.weights)) if len(end.weights) <= ROWS_SHOWN else largest_first(end.weights, ROWS_SHOWN)
-    labels = end.problem.labels
-    columns = [] if labels is None else [label_column([labels[point] for point in kept])]
-    pairs = {"angle": (start.problem.angles, end.problem.angles), "weight": (start.weights, end.weights)}
-    for name, (before, after) in pairs.items():
-        moved = name == "weight" or "angles" in done.wrt
-        columns.append(Column(name, [cell(name, float(before[point])) for point in kept], 1 if moved else 0))
-        if moved:
-            columns.append(Column(f"{name}\nat the end", [cell(name, float(after[point])) for point in kept]))
-    return columns
-
-
 def _kernels(record: Record, look: Look) -> Iterator[str]:
-    rows = _columns_of(record.tables[0])
-    cells = {  # the texts, how soon the column is left out where there is no room, and how wide it is when folded
-        "name": (rows["name"], 0, None),
-        "aliases": ([", ".join(aliases) for aliases in rows["aliases"]], 1, 12),
-        "formula": (rows["formula"], 0, 20),
-        "support": (rows["support"], 2, None),
-        "tail": (rows["tail"], 1, None),
-        "domains": (["both" if len(domains) == 2 else domains[0] for domains in rows["domains"]], 1, None),
-    }
+    rows = _first_block(record.tables[0])
+    aliases = [", ".join(names) for names in rows["aliases"]]
+    domains = ["both" if len(names) == 2 else names[0] for names in rows["domains"]]
     columns = [
-        Column(name, [words(look, said) for said in texts], dispensable, right=False, widest=widest)
-        for name, (texts, dispensable, widest) in cells.items()
+        Column("name", rows["name"], right=False),
+        Column("aliases", aliases, 1, right=False, widest=12),
+        Column("formula", rows["formula"], right=False, widest=20),
+        Column("support", rows["support"], 2, right=False),
+        Column("tail", rows["tail"], 1, right=False),
+        Column("domains", domains, 1, right=False),
     ]
     yield from fitted(look, columns)
     symbols = "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
@@ -232,31 +197,15 @@ def _kernels(record: Record, look: Look) -> Iterator[str]:
             yield from paragraph(look, f"{claim} holds for {', '.join(kept)}")
 
 
-def _columns_of(table: Table) -> dict[str, Any]:
+def _first_block(table: Table) -> dict[str, Any]:
     """Return the columns of a table's first block."""
     return dict(zip(table.header, next(table.blocks()), strict=True))
 
 
-def _number_or(value: float | int | None, otherwise: str) -> Text:
-    """Return a number as tables show it; `otherwise` where there is none."""
-    if value is None:
-        return Text(otherwise)
-    return Text(str(value) if isinstance(value, int) else five_digits(value))
-
-
 def _described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str:
-    """Return the problem in one line.
-
-    Parameters
-    ----------
-    facts
-        Of the problem.
-    kernels
-        The names to give in place of its kernel's.
-    swept
-        The setting that has more than one value here, and is left out.
-    """
-    parts = [_counted(facts["points"], "point")]
+    """Return the problem in one line: with `kernels` in place of its kernel, without the setting that is `swept`."""
+    points, bins = facts["points"], facts["bins"]
+    parts = [f"{points} point{'' if points == 1 else 's'}"]
     if facts["target"] is not None:
         low, high = facts["target"]
         parts.append(f"target [{low:g}, {high:g}]")
@@ -269,17 +218,13 @@ def _described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str
     if facts["rule"] == "at" and swept != "bins":
         parts.append(f"at {facts['at']:g}")
     elif swept != "bins":
-        parts.append(_counted(facts["bins"], BIN_NOUNS[facts["rule"]]))
+        parts.append(f"{bins} {BIN_NOUNS[facts['rule']]}{'' if bins == 1 else 's'}")
     domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"
     parts.append(f"{domain} in {facts['unit']}")
     for name, usual in (("scale", 1.0), ("background", 0.0)):
         if facts[name] != usual and name != swept:
             parts.append(f"{name} {facts[name]:g}")
     return " · ".join(parts)
-
-
-def _counted(count: int, noun: str) -> str:
-    return f"{count} {noun}{'' if count == 1 else 's'}"
 
 
 def _headline(record: Record, look: Look) -> Iterator[str]:
@@ -300,3 +245,15 @@ def _framed(look: Look, large: Text, small: str) -> Iterator[str]:
     """Yield a result over what it is a result of, in a frame."""
     frame = box.ROUNDED if look.unicode else box.ASCII
     yield from printed(look, Panel(Group(large, words(look, small, "dim")), box=frame))
+
+
+WRITERS: Final[dict[Command, Callable[[Record, Look], Iterator[str]]]] = {
+    "loss": _loss,
+    "grad": _gradient,
+    "grad --per-bin": _gradient_per_bin,
+    "sweep": _sweep,
+    "descend": _descent,
+    "kernels": _kernels,
+    "verify-props": checks_text,
+    "verify-props --list": properties_text,
+}

@@ -11,8 +11,8 @@ from rich.text import Text
 
 from kdegrad.kernel import KERNELS
 from kdegrad.output import Look
-from kdegrad.reports.records import counts, summary
-from kdegrad.reports.tables import Column, fitted, paragraph, printed, words
+from kdegrad.reports.records import Record, counts, summary
+from kdegrad.reports.tables import Column, fitted, paragraph, printed
 from kdegrad.text import five_digits, safe_text
 
 if TYPE_CHECKING:
@@ -57,8 +57,9 @@ class Row:
         return f"{max(measured, key=lambda found: found[:2])[2]:.1e}" if measured else "-"
 
 
-def checks_text(checks: Sequence[Verdict], properties: Sequence[Property], look: Look) -> Iterator[str]:
+def checks_text(record: Record, look: Look) -> Iterator[str]:
     """Yield a table for each family, the failures in full, the reason why one was never checked, and the summary."""
+    checks, properties = record.result
     members = {p.id: [check for check in checks if check.property == p.id] for p in properties}
     everything = [Row(p, members[p.id]) for p in properties if members[p.id]]
     for family, title in TITLES.items():
@@ -70,39 +71,6 @@ def checks_text(checks: Sequence[Verdict], properties: Sequence[Property], look:
         if row.verdict == "skip":
             reason, _ = Counter(check.reason for check in row.checks).most_common(1)[0]
             yield from paragraph(look, f"{row.of.id} was never checked: {reason}", "dim")
-    yield from _failures(checks, look)
-    style = STYLES["fail"] if counts(checks)["failed"] or not counts(checks)["passed"] else STYLES["pass"]
-    yield from paragraph(look, summary(checks), style)
-    if look.width < WIDE:
-        yield from paragraph(look, "the statements in full: kdegrad verify-props --list", "dim")
-
-
-def _columns(rows: Sequence[Row], look: Look) -> list[Column]:
-    cells = {  # title → cells, and how soon the column is left out where there is no room
-        "property": ([row.of.id for row in rows], 0),
-        "statement": ([row.of.statement for row in rows], 6),
-        "expected": ([row.distinct("expectation") for row in rows], 4),
-        "observed": ([row.distinct("observed") for row in rows], 3),
-        "worst\nresidual": ([row.worst("residual") for row in rows], 1),
-        "tolerance": ([row.worst("tolerance") for row in rows], 5),
-        "pass/\nskip": ([f"{n['passed']}/{n['skipped']}" for n in (counts(row.checks) for row in rows)], 2),
-    }
-    if look.width < WIDE:
-        del cells["statement"]
-    columns = [
-        Column(
-            title,
-            [words(look, text) for text in texts],
-            dispensable,
-            right=title not in ("property", "statement", "expected", "observed"),
-            widest=50 if title == "statement" else None,
-        )
-        for title, (texts, dispensable) in cells.items()
-    ]
-    return [*columns, Column("", [Text(row.verdict, style=STYLES[row.verdict]) for row in rows], right=False)]
-
-
-def _failures(checks: Sequence[Verdict], look: Look) -> Iterator[str]:
     failed = [check for check in checks if check.verdict == "fail"]
     for check in failed[:FAILURES_SHOWN]:
         case = f"{check.property}, case {safe_text(check.case)}"
@@ -114,11 +82,30 @@ def _failures(checks: Sequence[Verdict], look: Look) -> Iterator[str]:
         yield from paragraph(look, f"  {safe_text(check.reproduce)}", "dim")
     if len(failed) > FAILURES_SHOWN:
         yield from paragraph(look, f"... and {len(failed) - FAILURES_SHOWN} more failures (--format csv has all)")
+    style = STYLES["fail"] if failed or not counts(checks)["passed"] else STYLES["pass"]
+    yield from paragraph(look, summary(checks), style)
+    if look.width < WIDE:
+        yield from paragraph(look, "the statements in full: kdegrad verify-props --list", "dim")
 
 
-def properties_text(properties: Sequence[Property], look: Look) -> Iterator[str]:
+def _columns(rows: Sequence[Row], look: Look) -> list[Column]:
+    statement = Column("statement", [row.of.statement for row in rows], 6, right=False, widest=50)
+    numbers = [counts(row.checks) for row in rows]
+    return [
+        Column("property", [row.of.id for row in rows], right=False),
+        *([statement] if look.width >= WIDE else []),
+        Column("expected", [row.distinct("expectation") for row in rows], 4, right=False),
+        Column("observed", [row.distinct("observed") for row in rows], 3, right=False),
+        Column("worst\nresidual", [row.worst("residual") for row in rows], 1),
+        Column("tolerance", [row.worst("tolerance") for row in rows], 5),
+        Column("pass/\nskip", [f"{number['passed']}/{number['skipped']}" for number in numbers], 2),
+        Column("", [Text(row.verdict, style=STYLES[row.verdict]) for row in rows], right=False),
+    ]
+
+
+def properties_text(record: Record, look: Look) -> Iterator[str]:
     """Yield each property with its statement, its precondition, and what to expect of which kernels."""
-    for property_ in properties:
+    for property_ in record.result:
         title = Text(property_.id, style="bold").append(f"  {TITLES[property_.family]}", style="dim not bold")
         yield from printed(look, title)
         yield from paragraph(look, f"  {property_.statement}.")

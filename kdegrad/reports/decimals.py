@@ -68,9 +68,8 @@ def _shortest(x: FloatArray) -> tuple[Bytes, NDArray[np.int64]]:
     half_step = np.spacing(x) * np.where(mantissa == 0.5, 0.25, 0.5) * _powers()[0][16 - exponents + _OFFSET]
     integers = whole
     for unit in (10, 100):
-        rounded = (
-            (whole + unit // 2 - (rest < 0.0)) // unit * unit
-        )  # a tie of the integers is not one if the rest is < 0
+        # a tie of the integers is none where the rest is negative
+        rounded = (whole + unit // 2 - (rest < 0.0)) // unit * unit
         reads_back = np.abs((rounded - whole) - rest) < half_step * (1.0 - 1e-9)
         integers = np.where(reads_back, rounded, integers)
     carried = integers >= 10**_DIGITS

@@ -248,18 +248,9 @@ def kernels_record() -> Record:
     listed = []
     for kind in KERNELS:
         hold = [c.id for c in claims if all(c.theory(kind.name, d, background=False) == "holds" for d in kind.domains)]
-        listed.append(
-            {
-                "name": kind.name,
-                "aliases": list(kind.aliases),
-                "formula": kind.formula,
-                "support": kind.support,
-                "tail": kind.tail,
-                "domains": list(kind.domains),
-                "claims": hold,
-            }
-        )
-    cells = [{name: " ".join(cell) if isinstance(cell, list) else cell for name, cell in k.items()} for k in listed]
+        row = {name: getattr(kind, name) for name in ("name", "aliases", "formula", "support", "tail", "domains")}
+        listed.append(row | {"claims": hold})
+    cells = [{name: cell if isinstance(cell, str) else " ".join(cell) for name, cell in k.items()} for k in listed]
     return Record("kernels", {}, (_table_of_rows("kernels", listed),), _table_of_rows("kernels", cells))
 
 
@@ -280,12 +271,7 @@ def summary(checks: Sequence[Verdict]) -> str:
     """Return the counts in a sentence."""
     number = counts(checks)
     tally = f"{number['passed']} checks passed, {number['failed']} failed, {number['skipped']} skipped"
-    return f"{tally}: nothing was checked" if nothing_checked(checks) else tally
-
-
-def nothing_checked(checks: Sequence[Verdict]) -> bool:
-    """Return whether all checks were skipped."""
-    return all(check.verdict == "skip" for check in checks)
+    return f"{tally}: nothing was checked" if number["skipped"] == len(checks) else tally
 
 
 def properties_record(properties: Sequence[Property]) -> Record:

@@ -12,11 +12,12 @@ Of block elements, or ASCII where the terminal has none; each column of cells sh
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from rich.text import Text
 
 from kdegrad.arrays import FloatArray
@@ -42,19 +43,15 @@ class _Cells:
     high: float
     count: int
 
-    def index(self, places: FloatArray) -> np.typing.NDArray[np.intp]:
+    def of(self, places: FloatArray | float) -> NDArray[np.intp]:
         """Return the cell of each place; for one outside the range the nearest."""
         within = np.clip(places, self.low, self.high) - self.low
         cells = np.floor(within / (self.high - self.low) * self.count)
         return np.minimum(cells, self.count - 1).astype(np.intp)
 
-    def of(self, place: float) -> int:
-        """Return the cell of one place."""
-        return int(self.index(np.array([place]))[0])
-
     def totals(self, places: FloatArray, values: FloatArray) -> FloatArray:
         """Return the sum of the values in each cell."""
-        return np.asarray(np.bincount(self.index(places), weights=values, minlength=self.count), dtype=np.float64)
+        return np.asarray(np.bincount(self.of(places), weights=values, minlength=self.count), dtype=np.float64)
 
 
 def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
@@ -70,19 +67,21 @@ def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
     places, density = curve(problem, count * (1 if len(problem.angles) > MANY_POINTS else 4))
     peak = float(density.max())
     largest = np.zeros(count)
-    np.maximum.at(largest, cells.index(places), density)
-    names = ["density", f"to {peak:.3g}"] + [""] * (DENSITY_ROWS - 2)
-    for name, row in zip(names, _stacked(largest, DENSITY_ROWS, look), strict=True):
-        yield from _line(look, name, row)
-    yield from _line(look, "target" if problem.target is not None else "the bin", *_axis(problem, cells, look))
+    np.maximum.at(largest, cells.of(places), density)
+    levels = np.rint(8 * DENSITY_ROWS * largest / (peak or 1.0)).astype(int)
+    eighths = EIGHTHS[look.unicode]
+
+    def line(name: str, row: Iterable[str], style: str = "") -> Iterator[str]:
+        return printed(look, Text().append(name.ljust(GUTTER), style="dim").append("".join(row), style=style))
+
+    for row, name in enumerate(("density", f"to {peak:.3g}", ""), start=1):
+        shown = np.clip(levels - 8 * (DENSITY_ROWS - row), 0, 8)
+        yield from line(name, (eighths[level] for level in shown.tolist()))
+    yield from line("target" if problem.target is not None else "the bin", _axis(problem, cells, look), "bright_blue")
     for name, values, style in _point_rows(evaluation, cells):
-        levels = np.ceil(8.0 * values).astype(int)  # what is above 0 shows
-        yield from _line(look, name, "".join(EIGHTHS[look.unicode][level] for level in levels.tolist()), style)
-    yield from _line(look, "", _ticks(problem, cells), "dim")
-
-
-def _line(look: Look, name: str, row: str, style: str = "") -> Iterator[str]:
-    return printed(look, Text().append(name.ljust(GUTTER), style="dim").append(row, style=style))
+        # rounded up: what is above 0 shows
+        yield from line(name, (eighths[level] for level in np.ceil(8.0 * values).astype(int).tolist()), style)
+    yield from line("", _ticks(problem, cells), "dim")
 
 
 def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, FloatArray, str]]:
@@ -100,38 +99,29 @@ def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, Fl
     yield "pushed down", pushed / largest, PUSHED
 
 
-def _stacked(values: FloatArray, rows: int, look: Look) -> Iterator[str]:
-    """Yield the rows of a plot of values, the highest first."""
-    levels = np.rint(8 * rows * values / (float(values.max()) or 1.0)).astype(int)
-    for row in reversed(range(rows)):
-        yield "".join(EIGHTHS[look.unicode][level] for level in np.clip(levels - 8 * row, 0, 8).tolist())
-
-
-def _axis(problem: Problem, cells: _Cells, look: Look) -> tuple[str, str]:
-    """Return the axis with the target, and the bin where there is only one, and its style."""
+def _axis(problem: Problem, cells: _Cells, look: Look) -> list[str]:
+    """Return the axis with the target, and the bin where there is only one."""
     thin, thick, mark = AXIS[look.unicode]
     axis = [thin] * cells.count
     for part in target_parts(problem):
-        first, last = (cells.of(edge) for edge in part)
+        first, last = cells.of(np.array(part))
         axis[first : last + 1] = thick * (last + 1 - first)
     if problem.at is not None:
-        axis[cells.of(problem.at)] = mark
-    return "".join(axis), "bright_blue"
+        axis[int(cells.of(problem.at))] = mark
+    return axis
 
 
-def _ticks(problem: Problem, cells: _Cells) -> str:
+def _ticks(problem: Problem, cells: _Cells) -> list[str]:
     """Return the numbers below the axis: the target's edges, then the ends, where there is room."""
-    middle = [edge for part in target_parts(problem) for edge in part]
-    middle += [] if problem.at is None else [problem.at]
-    if problem.settings.circumference is None:
-        ends: Sequence[float] = (float(problem.angles.min()), float(problem.angles.max()))
-    else:
-        ends = (cells.low, cells.high)
+    numbers = [edge for part in target_parts(problem) for edge in part]
+    numbers += [] if problem.at is None else [problem.at]
+    on_line = problem.settings.circumference is None
+    numbers += [float(problem.angles.min()), float(problem.angles.max())] if on_line else [cells.low, cells.high]
     line = [" "] * cells.count
-    for value in (*middle, *ends):
+    for value in numbers:
         text = f"{value:.6g}"
-        start = min(max(cells.of(value) - len(text) // 2, 0), cells.count - len(text))
+        start = min(max(int(cells.of(value)) - len(text) // 2, 0), cells.count - len(text))
         stop = start + len(text)
         if not "".join(line[max(start - 1, 0) : stop + 1]).strip():
             line[start:stop] = text
-    return "".join(line)
+    return line

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import io
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache
+from typing import Any
 
 from rich import box
 from rich.console import Console, RenderableType
@@ -21,6 +22,7 @@ from kdegrad.text import five_digits, safe_text
 ROUNDING = 1e-12  # of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
 _NARROWEST = 6  # letters in a column that is folded
+SIX_DIGITS = ("angle", "angle_at_end", "logit", "node", "value")
 PULLED, PUSHED = "bright_blue", "dark_orange"  # not red and green, which many cannot tell apart
 
 ASCII_WORDS = {
@@ -34,38 +36,37 @@ ASCII_WORDS = {
 
 @dataclass(frozen=True)
 class Column:
-    """A column of text cells.
-
-    Attributes
-    ----------
-    dispensable
-        0: kept at any width; the larger, the sooner it is left out.
-    right
-        Whether it is aligned to the right.
-    widest
-        How wide it is when folded; None: never folded.
-    name
-        What a sentence calls it; empty: its title.
-    """
+    """A column of cells: words in the symbols that the place can show, or finished text."""
 
     title: str
-    cells: Sequence[Text]
-    dispensable: int = 0
-    right: bool = True
-    widest: int | None = None
-    name: str = ""
+    cells: Sequence[str | Text]
+    dispensable: int = 0  # 0: kept at any width; the larger, the sooner it is left out
+    right: bool = True  # aligned to the right
+    widest: int | None = None  # how wide it is when folded; None: never folded
+    name: str = ""  # what a sentence calls it; empty: its title
 
 
-def label_column(labels: Iterable[str]) -> Column:
-    """Return the column of labels, as text that cannot act on a terminal."""
-    return Column("label", [Text(safe_text(label)) for label in labels], right=False, widest=20)
+def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[str, int]]) -> list[Column]:
+    """Return a column for each name in `shown` that has values, with the title and `dispensable` given there.
 
+    What was put in is shown to six digits, what was computed to five; a loss that is None is infinite. Labels come
+    first, as text that cannot act on a terminal.
+    """
 
-def cell(name: str, value: float | int) -> Text:
-    """Return a number as the column `name` shows it: what was put in to six digits, what was computed to five."""
-    if isinstance(value, int):
-        return Text(str(value))
-    return Text(f"{value:.6g}" if name in ("angle", "logit", "node") else five_digits(value))
+    def cell(name: str, value: float | int | None) -> str:
+        if value is None:
+            return "inf" if name == "loss" else ""
+        if isinstance(value, int):
+            return str(value)
+        return f"{value:.6g}" if name in SIX_DIGITS else five_digits(value)
+
+    labels = [Text(safe_text(label)) for label in values.get("label", ())]
+    named = [Column("label", labels, right=False, widest=20)] if labels else []
+    return named + [
+        Column(title, [cell(name, value) for value in values[name]], dispensable)
+        for name, (title, dispensable) in shown.items()
+        if name in values
+    ]
 
 
 def bars(values: Sequence[float], look: Look, weights: FloatArray, dispensable: int) -> Column:
@@ -129,7 +130,7 @@ def _table(look: Look, columns: Sequence[Column]) -> Table:
             overflow="fold",
         )
     for row in zip(*(column.cells for column in columns), strict=True):
-        table.add_row(*row)
+        table.add_row(*(words(look, cell) if isinstance(cell, str) else cell for cell in row))
     return table
 
 
