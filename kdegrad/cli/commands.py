@@ -269,9 +269,12 @@ def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, qu
 
 def _note_unused_df(flags: Flags, kernels: Collection[str]) -> None:
     """Say that there are degrees of freedom, and that none of the kernels has any."""
-    if "df" in flags.values and "student-t" not in kernels:
+    from kdegrad.kernel import KERNELS
+
+    takers = [kind.name for kind in KERNELS if "df" in kind.parameters]
+    if "df" in flags.values and not set(takers) & set(kernels):
         does = "does" if len(kernels) == 1 else "do"
-        say(f"note: --df is for student-t: {', '.join(kernels)} {does} without")
+        say(f"note: --df is for {', '.join(takers)}: {', '.join(kernels)} {does} without")
 
 
 def _values(flags: Flags, along: SweepOptions) -> list[float] | None:
