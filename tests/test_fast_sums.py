@@ -13,6 +13,7 @@ import math
 import tracemalloc
 import warnings
 from dataclasses import dataclass
+from functools import cache
 
 import numpy as np
 import pytest
@@ -329,9 +330,10 @@ def test_long_scans_keep_their_digits():
     some = np.arange(0, 1_000_000, 9973)
     dense = DenseSums(problem.kernel, problem.angles, problem.rule.nodes[some])
     assert np.abs(sums.at_nodes(problem.log_weights)[some] - dense.at_nodes(problem.log_weights)).max() < 2e-14
-    pulls = rng.normal(size=1_000_000)
-    total = [math.fsum(np.exp(pulls + problem.kernel.log_density(problem.rule.nodes - x))) for x in points]
-    assert np.abs(sums.at_points(pulls) - np.log(total)).max() < 1e-13
+    log_weights = rng.normal(size=1_000_000)
+    few = slice(None, None, 5)
+    total = [math.fsum(np.exp(log_weights + problem.kernel.log_density(problem.rule.nodes - x))) for x in points[few]]
+    assert np.abs(sums.at_points(log_weights)[few] - np.log(total)).max() < 1e-13
 
 
 @pytest.mark.parametrize("name", ["laplace", "gaussian", "epanechnikov"])
@@ -677,16 +679,18 @@ def test_memory_stays_at_a_dozen_arrays():
 TRUE_JOINED, TRUE_SHARED = kdegrad.sums.decays.joined, kdegrad.sums.decays.shared
 
 
-def failures(kernels: tuple[str, ...]) -> int:
-    """Return how many of the hard inputs the comparison refuses."""
-    count = 0
+def is_refused(kernels: tuple[str, ...]) -> bool:
+    """Return whether the comparison refuses one of the hard inputs."""
     for name in kernels:
         for hard in HARD.values():
             try:
                 check(name, None, hard)
             except AssertionError:
-                count += 1
-    return count
+                return True
+    return False
+
+
+is_refused_unchanged = cache(is_refused)  # the same for every rule
 
 
 @pytest.mark.parametrize(
@@ -705,7 +709,7 @@ def failures(kernels: tuple[str, ...]) -> int:
 )
 def test_a_looser_rule_is_noticed(monkeypatch, module, rule, looser):
     kernels = ("gaussian", "cauchy", "biweight") if module is kdegrad.sums.chebyshev else ("laplace",)
-    assert failures(kernels) == 0
+    assert not is_refused_unchanged(kernels)
     monkeypatch.setattr(module, rule, looser)
     with np.errstate(all="ignore"), warnings.catch_warnings(action="ignore"):
-        assert failures(kernels) > 0
+        assert is_refused(kernels)
