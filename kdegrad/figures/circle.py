@@ -24,9 +24,7 @@ EIGHTHS_OF_PI: Final = ("0", "π/4", "π/2", "3π/4", "π", "5π/4", "3π/2", "7
 def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
     """Draw target and density about a ring, and in it the weight of each point, or its gradient coloured by sign."""
     problem = evaluation.problem
-    period = problem.settings.circumference
-    assert period is not None  # it is a circle
-    turn = 2.0 * math.pi / period  # radians in a unit of the angles
+    turn = 2.0 * math.pi / problem.domain.measure  # radians in a unit of the angles
     drawing = figure(4.9, 4.4)
     drawing.set_layout_engine("constrained", h_pad=0.07)
     axes = drawing.add_subplot(projection="polar")
@@ -47,7 +45,7 @@ def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
     unit = problem.settings.unit.removesuffix("s")
     name = f"density p, at the most {float(density.max()):.3g} per {unit}"
     axes.plot(places * turn, 1.0 + height * density, color=INK, label=name)
-    _name_angles(axes, problem, period)
+    _name_angles(axes, problem, problem.domain.measure)
     drawing.suptitle(title_of(evaluation), fontsize="medium")
     values = evaluation.require_gradients().logits if of_gradient else evaluation.weights
     _stems(axes, problem.angles * turn, values, BY_SIGN if of_gradient else ALL)

@@ -43,7 +43,8 @@ class Row:
 
     def distinct(self, field: str) -> str:
         """Return a field's value over the cases that were checked; ``both`` if it holds in some and breaks in some."""
-        values = {getattr(check, field).split(":")[0] for check in self.checks if check.verdict != "skip"}
+        values = {getattr(check, field) for check in self.checks if check.verdict != "skip"}
+        values = {value if value in ("", "holds", "breaks") else "error" for value in values}
         return "both" if values == {"holds", "breaks"} else ", ".join(sorted(values)) or "-"
 
     def worst(self, number: str) -> str:
