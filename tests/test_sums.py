@@ -130,6 +130,15 @@ def test_sums_at_nodes_at_points_and_their_slopes_are_those_of_mpmath():
                 assert abs(mp.exp(mpf(at_nodes[m])) - exact) <= AGREE * exact, label
 
 
+@pytest.mark.parametrize("sums", ["dense", "fast"])
+@pytest.mark.parametrize(("name", "bandwidth"), [("laplace", 40.0), ("laplace", 0.01), ("von-mises", 40.0)])
+def test_weights_may_have_any_total(name, bandwidth, sums):
+    points, nodes, log_weights = drawn(40, 40)
+    made = make_sums(sums, make_kernel(name, bandwidth, Circle(360.0)), points, nodes)
+    for times in (made.at_nodes, made.at_points):
+        np.testing.assert_allclose(times(log_weights + 5.0), times(log_weights) + 5.0, rtol=AGREE)
+
+
 def test_the_choice_of_sums():
     for name, domain, fast in (
         ("tricube", Line(), "cells"),
