@@ -16,8 +16,8 @@ help:
 	@echo "make bench     measure speed, as ratios side by side, and write tests/benchmarks/README.md"
 	@echo "make dist      build wheel and sdist into dist/, and try each in a bare environment"
 	@echo "make matrix    test on every Python here, with the lowest and the newest dependencies (needs uv)"
-	@echo "make readme    write the outputs of the README pages anew"
-	@echo "make gallery   draw the pictures of the README pages anew"
+	@echo "make readme    rewrite the outputs of the README pages"
+	@echo "make gallery   redraw the pictures of the README pages"
 	@echo "make clean     remove the environments and caches"
 
 # $(call install,FOLDER,GROUPS): an environment in FOLDER, by uv where it is found, else by venv and pip.

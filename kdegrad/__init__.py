@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
 __version__ = "0.1.0"
 
-_NAMES = {  # of each module
+_NAMES = {  # what each module offers
     "descent": ("Descent", "descend"),
     "errors": ("InputError", "KdegradError", "SettingError"),
     "objective": ("Diagnostics", "Evaluation", "Gradients", "evaluate", "grad", "loss", "loss_and_grad"),

@@ -148,7 +148,7 @@ class ExpectationMaximization(Optimizer):
     def step(self, place: FloatArray, gradient: FloatArray, evaluation: Evaluation) -> FloatArray:
         responsibilities = evaluation.require_gradients().responsibilities
         total = float(responsibilities.sum())
-        if total == 0.0:  # beside a background no point may have a share at any node: all stay
+        if total == 0.0:  # with a background no point may have a share: then nothing moves
             return place
         with np.errstate(divide="ignore"):
             logs: FloatArray = np.log(responsibilities)
@@ -229,7 +229,7 @@ class Descent:
     course
         One row a step, the start first.
     path
-        Start, end, and steps between, evenly spaced: `Path.STEPS` at the most, fewer for many points.
+        Start, end, and steps between, evenly spaced: at most `Path.STEPS`, fewer for many points.
     converged
         Whether it stopped because it was near enough, by the rule of `descend`.
     stopped
@@ -252,7 +252,7 @@ class Descent:
 
     @property
     def gap(self) -> float | None:
-        """How far from the least loss it may have ended at the most; None as for `DescentStep`."""
+        """How far from the least loss it may have ended, at most; None as for `DescentStep`."""
         return self.course[-1].gap
 
     @property
@@ -355,7 +355,7 @@ def descend(
         place = stepper.step(place, gradient, evaluation)
         following = _evaluated(coordinates, place, moving)
         if following is None:
-            reason = f"step {step + 1} leads to where the loss or a number is infinite: a smaller rate may not"
+            reason = f"step {step + 1} makes the loss or another number infinite: try a smaller rate"
             end = _End(False, reason, True)
             break
         evaluation = following

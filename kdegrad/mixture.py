@@ -51,7 +51,7 @@ def density_slope(problem: Problem, places: FloatArray) -> Scaled:
     return Scaled(log, -factor)  # ∂K_h/∂d is odd in d
 
 
-@np.errstate(over="ignore")  # of places so far away that the density is 0 in float64
+@np.errstate(over="ignore")  # at places so far away that the density is 0 in float64
 def density(problem: Problem, places: FloatArray) -> FloatArray:
     """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j), and on the target E/(b-a) more, at places (M,)."""
     logs = kernel_sums(problem, places).at_nodes(problem.log_weights) + log_share(problem)

@@ -32,7 +32,7 @@ from kdegrad.quadrature import Rule
 from kdegrad.settings import WRT, GradientOptions, several
 from kdegrad.sums import Density, KernelSums
 
-NOTICEABLE: Final = 1e-6  # of a lost share: beyond it rounding dominates a gradient
+NOTICEABLE: Final = 1e-6  # applies to a lost share: beyond it rounding dominates a gradient
 
 
 @final
@@ -223,7 +223,7 @@ def _quadrature(problem: Problem) -> tuple[Rule, float | None]:
     """Return the rule, and an estimate of its error for the rule ``exact``."""
     if problem.rule_name != "exact":
         return problem.rule, None
-    from kdegrad.exact import exact_rule  # few problems need it: the others start without loading it
+    from kdegrad.exact import exact_rule  # imported here because few problems need it
 
     return exact_rule(problem)
 

@@ -9,8 +9,8 @@ A group of options is a frozen dataclass, and a row of the table is a field of i
 - the field ``problem`` of a report (`kdegrad.reports.records`), from `Settings`.
 
 The keywords of the library are written out in its signatures, where ``help(kdegrad.loss)`` and editors find them, and a
-test compares them with the rows. The table is read at every start of the command, which is why its classes do without
-``==`` and ``repr``: each of these methods takes time to make.
+test compares them with the rows. The table is read at every start of the command, so eq and repr are disabled:
+generating them slows the start.
 """
 
 import math
@@ -78,12 +78,12 @@ class Option:
 
     metavar: str
     help: str
-    allowed: Range | tuple[str, ...] | None = None  # None: any, or what the code that uses it allows
-    default: str = ""  # in words, for help, where it is not a value
+    allowed: Range | tuple[str, ...] | None = None  # None: not checked here
+    default: str = ""  # shown in help when the default is not a literal
     words: str = ""  # ``module.NAME`` in kdegrad: the names that a shell completes, where `allowed` does not list them
     key: bool = True  # whether it is also a key of a YAML problem
     reported: str = ""  # for a setting: its name in the field ``problem`` of a report, where that is another
-    commands: tuple[str, ...] = ()  # that have its flag; empty: every command that has its group
+    commands: tuple[str, ...] = ()  # commands that offer this flag; empty: every command that has its group
 
 
 Flag = partial(Option, key=False)
@@ -93,7 +93,7 @@ Flag = partial(Option, key=False)
 class Row:
     """One row of the table."""
 
-    name: str  # as a keyword; with an underscore at its end if it would be a word of Python or of its library
+    name: str  # as a keyword; with an underscore at its end if it is a Python keyword or builtin (from_, list_)
     type: Any  # float, int, bool, str, tuple[float, float] or tuple[str, ...]
     optional: bool  # whether it may be None: not given
     default: Any
@@ -138,7 +138,7 @@ class Group:
     rows: ClassVar[tuple[Row, ...]] = ()
 
     def __init_subclass__(cls) -> None:
-        rows = {row.name: row for row in cls.rows}  # of the base class
+        rows = {row.name: row for row in cls.rows}  # begins with those of the base class
         annotations: dict[str, Any] = cls.__annotations__
         for name, annotated in annotations.items():
             if hasattr(annotated, "__metadata__"):
@@ -201,13 +201,13 @@ class Settings(Group):
 
     panel: ClassVar = "Problem"
     kernel: Annotated[str, Option("NAME", "See kdegrad kernels.", words="kernel.BY_NAME")] = "laplace"
-    bandwidth: Annotated[float, Option("H", "Its scale, in the angles' unit.", POSITIVE)] = 1.0
+    bandwidth: Annotated[float, Option("H", "Kernel scale, in the angles' unit.", POSITIVE)] = 1.0
     df: Annotated[float, Option("NU", "Degrees of freedom of student-t.", POSITIVE)] = 3.0
     rule: Annotated[str, Option("NAME", "midpoint, gauss or exact.", RULES)] = "midpoint"
     bins: Annotated[int, Option("B", "How many bins.", Range(1, MOST_BINS))] = 360
     scale: Annotated[float, Option("C", "Multiply the kernel by C.", POSITIVE)] = 1.0
     background: Annotated[float, Option("E", "Share of the target's uniform density mixed in.", SHARE)] = 0.0
-    circular: Annotated[bool, Option("", "Angles live on a circle.", reported="domain")] = False
+    circular: Annotated[bool, Option("", "Angles are positions on a circle.", reported="domain")] = False
     period: Annotated[float | None, Option("P", "The circle's circumference.", POSITIVE)] = None
     unit: Annotated[str, Option("NAME", "degrees, radians or turns: the circle's circumference.", UNITS)] = "degrees"
     sums: Annotated[str, Option("NAME", "How to sum: auto, dense, fast.", SUMS)] = "auto"
@@ -229,7 +229,7 @@ class ReadingOptions(Group):
     logit_column: Annotated[str | None, Option("NAME", "Column of the logits.", default="logit")] = None
     weight_column: Annotated[str | None, Option("NAME", "Column of the weights.", default="weight")] = None
     label_column: Annotated[str | None, Option("NAME", "Column of the labels.", default="label")] = None
-    delimiter: Annotated[str | None, Option("C", "Between cells.", default="from the file")] = None
+    delimiter: Annotated[str | None, Option("C", "Character between cells.", default="from the file")] = None
     input_format: Annotated[
         str | None, Flag("NAME", "csv, tsv, yaml or parquet.", INPUT_FORMATS, default="by suffix")
     ] = None
@@ -245,7 +245,12 @@ class ReportOptions(Group):
     plot: Annotated[str | None, Flag("FILE", "Draw a figure: .png, .svg or .pdf.", commands=COMPUTING)] = None
     exact: Annotated[
         bool | None,
-        Flag("", "Compare the bins with the integral in the table.", default="up to 2000 points", commands=("loss",)),
+        Flag(
+            "",
+            "Show in the table how far the bins are from the integral.",
+            default="up to 2000 points",
+            commands=("loss",),
+        ),
     ] = None
 
 
@@ -275,7 +280,7 @@ class SweepOptions(Group):
     from_: Annotated[float | None, Flag("A", "The first value.", Range())] = None
     to: Annotated[float | None, Flag("B", "The last value.", Range())] = None
     steps: Annotated[int, Flag("K", "How many values.", Range(1))] = 11
-    log: Annotated[bool, Flag("", "Values at equal ratios, logarithmic axes.")] = False
+    log: Annotated[bool, Flag("", "Space values logarithmically; logarithmic axes.")] = False
 
     def __post_init__(self) -> None:
         if self.over == "":
@@ -313,12 +318,12 @@ class CheckOptions(Group):
 
     panel: ClassVar = "Checks"
     cases: Annotated[int, Flag("N", "Random problems beside the input's.", NOT_NEGATIVE)] = 20
-    seed: Annotated[int, Flag("S", "What they are drawn from.", NOT_NEGATIVE)] = 0
+    seed: Annotated[int, Flag("S", "Seed of the random problems.", NOT_NEGATIVE)] = 0
     only: Annotated[
         tuple[str, ...], Flag("IDS", "Only these properties, by commas or repeated.", words="properties.IDS")
     ] = ()
     tolerance: Annotated[
-        float | None, Flag("T", "What rounding may do.", POSITIVE, default="each check's own estimate")
+        float | None, Flag("T", "Allowed rounding error.", POSITIVE, default="each check's own estimate")
     ] = None
     list_: Annotated[bool, Flag("", "List the properties, check nothing.")] = False
 
@@ -350,11 +355,11 @@ def several(name: str, value: Any) -> tuple[Any, ...]:
 
 def is_real(value: object) -> bool:
     """Return whether `value` is a real number, of Python or NumPy, infinite ones too."""
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # of NumPy: no truth, no text, nothing complex
+    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # NumPy kinds i, u, f only: no bool, string or complex
     if isinstance(value, (str, bool)) or kind not in "iuf" or not hasattr(value, "__float__"):
         return False
     if getattr(value, "ndim", None):
-        return False  # an array of one number was one to NumPy 1, with a warning
+        return False  # NumPy 1 converted one-element arrays, with a warning
     try:
         return not math.isnan(float(value))
     except (TypeError, ValueError, OverflowError):  # an array; a signalling NaN; an integer beyond the floats

@@ -10,7 +10,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.mixture import density
 from kdegrad.problem import Problem
 
-_MARGIN: Final = 0.07  # of the range, beyond the outermost point
+_MARGIN: Final = 0.07  # fraction of the range, beyond the outermost point
 _POINTS_IN_CURVE: Final = 2_000
 _FARTHEST: Final = 8e307  # ends of a range: its width must not overflow
 

@@ -10,7 +10,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 
 _CHUNK: Final = 16_384  # numbers at a time: their exponentials stay in the cache
-_MODERATE: Final = 8.0  # of a largest logit: an ε of it, in all logarithms alike, does no harm
+_MODERATE: Final = 8.0  # applies to the largest logit: a common relative error of a few ε is harmless
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:

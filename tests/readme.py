@@ -1,4 +1,4 @@
-"""The README pages' commands, outputs, code and links; ``python -m tests.readme`` writes the outputs anew.
+"""The README pages' commands, outputs, code and links; ``python -m tests.readme`` rewrites the outputs.
 
 A ``console`` block holds commands behind ``$`` and, below each, what it prints on either stream. A line ``...`` in an
 output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed one. A ``python``

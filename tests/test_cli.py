@@ -197,7 +197,7 @@ def test_numbers_on_the_command_line_obey_the_grammar(kdegrad, points: str, text
         ("--target 0", "--target"),
         ("--bandwith 3", "--bandwidth"),
         ("--target 0 9 --format xml", "--format"),
-        ("--target 0 9 --exact --format json", "--exact: is for the table"),
+        ("--target 0 9 --exact --format json", "--exact: works only with --format table: leave it out"),
         ("--at 0 --exact", "--exact: compares bins with the integral"),
         ("--target 0 9 --rule exact --exact", "--exact: compares bins with the integral"),
         ("--target 0 9 --angle-column direction", "direction"),
@@ -212,7 +212,7 @@ def test_wrong_usage_is_one_clear_message_and_exit_2(kdegrad, points: str, flags
 
 def test_degrees_of_freedom_without_a_student_t_are_said_to_do_nothing(kdegrad) -> None:
     noted = kdegrad("loss", TWO_SIDED, "--df", "2")
-    assert (noted.code, noted.err) == (0, "note: --df is for student-t: laplace does without\n")
+    assert (noted.code, noted.err) == (0, "note: --df is ignored: laplace does not use it\n")
     assert noted.out == kdegrad("loss", TWO_SIDED).out
     assert kdegrad("loss", TWO_SIDED, "--df", "2", "--kernel", "t").err == ""
 

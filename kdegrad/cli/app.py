@@ -83,7 +83,7 @@ def run(arguments: Sequence[str]) -> int:
         return WRONG_INPUT
     except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
         return WRONG_INPUT if done.exit_code else DONE
-    except BrokenPipeError:  # of --help and --version, which click prints
+    except BrokenPipeError:  # raised by --help and --version, which click prints
         output.discard_stdout()
         return DONE
     except (

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
 EXAMPLE: Final = "two_sided.yaml"
 EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
-COMPARED_POINTS: Final = 2_000  # of a problem whose bins are compared with the integral unasked
+COMPARED_POINTS: Final = 2_000  # up to this many points the comparison is made by default
 PARQUET: Final = ".parquet"
 
 
@@ -45,7 +45,7 @@ def loss(flags: Flags) -> int:
     report = flags.of(ReportOptions)
     as_table = _format(report) is Format.table
     if report.exact and not as_table:
-        raise SettingError("exact", f"is for the table, and not for {_format(report)}: leave it out")
+        raise SettingError("exact", "works only with --format table: leave it out")
     problem = _load(flags, report)
     if report.exact and (problem.at is not None or problem.settings.rule == "exact"):
         raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out")
@@ -77,15 +77,17 @@ def grad(flags: Flags) -> int:
     if report.plot is not None:
         figures.gradient(evaluation, report.plot, per_bin=of.per_bin)
     _warn_of_noise(evaluation.lost_share)
-    if _format(report) is Format.csv and evaluation.require_gradients().log_bandwidth is not None:
-        say(f"note: the gradient of log h, {evaluation.require_gradients().log_bandwidth!r}, has no column in CSV")
+    slope = evaluation.require_gradients().log_bandwidth
+    if _format(report) is Format.csv and slope is not None:
+        say(f"note: CSV has no column for the gradient of log h, which is {slope!r}")
     return DONE
 
 
 def verify_props(flags: Flags) -> int:
-    """Check the note's claims, and what stands behind them.
+    """Check the README's claims, and the results behind them.
 
-    Each check passes, fails, or is skipped with a reason. Without INPUT, on all packaged examples.
+    The claims are about the gradient. Each check passes, fails, or is skipped with a reason. Without INPUT, on all
+    packaged examples.
     """
     from kdegrad import properties
     from kdegrad.reports import records
@@ -94,7 +96,7 @@ def verify_props(flags: Flags) -> int:
     chosen = properties.chosen(checks.only)
     if checks.list_:
         if report.plot is not None:
-            raise SettingError("plot", "draws what came of checks, and --list runs none: leave one out")
+            raise SettingError("plot", "draws check results, but --list runs no checks: leave one out")
         output.check_outputs(_outputs(report))
         if flags.input is not None:
             say("note: --list checks nothing: INPUT is not read")
@@ -115,7 +117,7 @@ def verify_props(flags: Flags) -> int:
 def sweep(flags: Flags) -> int:
     """Compute loss and gradient along one parameter.
 
-    --over distance moves the points away from the target. --kernel may be repeated: each is taken along.
+    --over distance moves the points away from the target. --kernel may be repeated; the sweep runs for each.
     """
     from kdegrad import sweeps
     from kdegrad.reports import records
@@ -132,7 +134,7 @@ def sweep(flags: Flags) -> int:
             except SettingError as error:
                 raise (error.at(ends[value]) if error.name == over else error) from None
     if over != "kernel" and over in flags.values:
-        say(f"note: --{over} is what the sweep runs over: the one given is not used")
+        say(f"note: --{over} is ignored: the sweep varies it")
     _note_unused_df(flags, dict(members))
     with Progress("sweep", len(members)) as advance:
         family = sweeps.sweep(start, over, values, kernels=flags.kernels, watch=advance)
@@ -147,7 +149,7 @@ def sweep(flags: Flags) -> int:
 
 
 def descend(flags: Flags) -> int:
-    """Descend along the gradient, and show the course.
+    """Descend along the gradient and show the progress.
 
     The points at the end are a CSV that grad reads: with --output FILE they go there; with --format csv they are what
     is printed.
@@ -274,7 +276,7 @@ def _note_unused_df(flags: Flags, kernels: Collection[str]) -> None:
     takers = [kind.name for kind in KERNELS if "df" in kind.parameters]
     if "df" in flags.values and not set(takers) & set(kernels):
         does = "does" if len(kernels) == 1 else "do"
-        say(f"note: --df is for {', '.join(takers)}: {', '.join(kernels)} {does} without")
+        say(f"note: --df is ignored: {', '.join(kernels)} {does} not use it")
 
 
 def _values(flags: Flags, along: SweepOptions) -> list[float] | None:

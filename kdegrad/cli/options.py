@@ -49,7 +49,7 @@ class Command:
     name: str
     run: Callable[[Flags], int]  # returns the exit code
     groups: tuple[type[Group], ...]  # the options that it takes
-    without_input: str = ""  # what it takes where no INPUT is given, for help; empty: it reads nothing
+    without_input: str = ""  # help text for a missing INPUT; empty if the command has no INPUT
 
     def function(self) -> Callable[..., int]:
         """Return the function that Typer makes the command of: it has a keyword for INPUT and one for each row."""
@@ -96,10 +96,10 @@ class Command:
 
 @cache
 def _declaration(row: Row, panel: str) -> Any:
-    """Return how Typer is told of an option; its default is None, which says that it was not given."""
+    """Return the Typer declaration of an option; the default None means not given."""
     option, flag, default = row.option, f"--{row.spelled}", row.option.default
     if row.type is bool:
-        if option.key or row.optional:  # what a file or kdegrad itself decides can be undone
+        if option.key or row.optional:  # offer --no-X where a file or the default may have set it
             flag += f"/--no-{row.spelled}"
     elif not default and row.default not in (None, ""):
         names = row.default if isinstance(row.default, tuple) else (row.default,)
@@ -110,7 +110,7 @@ def _declaration(row: Row, panel: str) -> Any:
             raise typer.BadParameter(f"a value is missing before {text}")
         try:
             return row.reads(text)
-        except ValueError as error:  # whose sentence Typer would leave out
+        except ValueError as error:  # Typer would drop its message
             raise typer.BadParameter(str(error)) from None
 
     def complete(beginning: str) -> list[str]:

@@ -31,7 +31,7 @@ PATIENCE: Final = 1.0  # seconds
 def say(message: str) -> None:
     """Print a message on standard error, in what its encoding can show, its lines without control characters.
 
-    Nobody can be told if standard error is closed or full.
+    If standard error is closed or full, the message is dropped.
     """
     if sys.stderr is None:
         return

@@ -50,14 +50,14 @@ from kdegrad.quadrature import Rule, legendre, legendre_values
 
 _GOLDEN: Final = 0.6180339887498949  # (√5 - 1)/2
 _EPS: Final = float(np.finfo(np.float64).eps)
-HIGHEST_ORDER: Final = 16  # of a panel, until it is halved
+HIGHEST_ORDER: Final = 16  # beyond it a panel is halved
 _ORDERS: Final = (4, 8, HIGHEST_ORDER)
-_TOLERANCE: Final = 1e-15  # on e, which overstates: a panel that just passes is the exception
+_TOLERANCE: Final = 1e-15  # limit for e; e is pessimistic, most panels pass by far
 _NOISE: Final = 32.0  # roundings by which an interpolant may be off where it is carried to an end
-_NARROWEST: Final = 2048.0  # rounding units: the nodes of its halves would coincide with its ends
-_SLIVER: Final = 64.0  # rounding units: between breakpoints so close, one node is as good as any
+_NARROWEST: Final = 2048.0  # width, in rounding units, below which the nodes of its halves would coincide with its ends
+_SLIVER: Final = 64.0  # width, in rounding units, below which one node between two breakpoints is as good as any
 _STEEPEST_FALL: Final = {4: 1e-1, 8: 1e-3, 16: 1e-3}  # q₀ by n: the fewer the orders, the likelier is a false fall
-_CROWD: Final = 16  # if more panels than so many for each first one, and some, want halving, the doubt is noise
+_CROWD: Final = 16  # give up (treat as noise) when over _CROWD·(initial panels + _CROWD) panels still need halving
 
 
 @final
@@ -89,7 +89,8 @@ class PanelRule:
         A value of -inf at an end or among the nodes makes both infinite.
         """
         with np.errstate(invalid="ignore"):
-            values = values - values[:, [len(self.nodes) // 2]]  # a constant has no tail, and makes no rounding then
+            # subtract a constant: it adds rounding but no information
+            values = values - values[:, [len(self.nodes) // 2]]
             inner = values[:, 1:-1]
             tail = np.abs(values[:, [0, -1]] - inner @ self.ends).max(axis=1)
             middle = np.abs(inner @ self.middle).max(axis=1)
@@ -164,8 +165,8 @@ class Refinement:
 
     def __init__(self, problem: Problem) -> None:
         self.problem = problem
-        self.unit = rounding_unit(problem)
-        self.probe = _log_probe(problem)
+        self.unit = rounding_unit(problem)  # one rounding of a coordinate t
+        self.probe = _log_probe(problem)  # log c_i of v = Σ_i c_i K_i/p, shape (N,)
         self.nodes: list[FloatArray] = []
         self.weights: list[FloatArray] = []
         self.error = 0.0
@@ -202,7 +203,8 @@ class Refinement:
         error, tail = rule.judge(log_density)
         error_of_v, tail_of_v = rule.judge(np.exp(log_v - panels.log_unit[:, np.newaxis]))
         known = ((error <= _TOLERANCE) | (tail <= noise)) & ((error_of_v <= _TOLERANCE) | (tail_of_v <= noise))
-        known |= (panels.width <= _NARROWEST * self.unit) | last | empty.any()  # an infinite loss is not refined
+        # one empty panel stops the refinement, as the loss is infinite then
+        known |= (panels.width <= _NARROWEST * self.unit) | last | empty.any()
         spread = np.ptp(log_density[:, 1:-1], axis=1)
         self.accept(panels.those(known), rule, (np.minimum(error, spread) + noise / _NOISE)[known])
         return panels.those(~known)

@@ -14,7 +14,7 @@ from kdegrad.text import safe_text
 if TYPE_CHECKING:
     from kdegrad.properties import Verdict
 
-LOWEST, HIGHEST = 1e-6, 1e12  # of residual over tolerance; what is beyond is drawn at the edge
+LOWEST, HIGHEST = 1e-6, 1e12  # in units of the tolerance; what is beyond is drawn at the edge
 KINDS: Final = (
     ("holds", "o", PULLED, PULLED),
     ("breaks, as theory says (control)", "o", PULLED, "white"),

@@ -27,7 +27,7 @@ BY_SIGN: Final[Groups] = {
 ALL: Final[Groups] = {"points, by weight S": (INK, np.greater_equal)}
 STEMS: Final = 3_000  # more cannot be told apart
 LABELLED: Final = 12
-MOST_NODES, MOST_POINTS, NAMED_POINTS = 720, 360, 24  # of the map
+MOST_NODES, MOST_POINTS, NAMED_POINTS = 720, 360, 24  # the most that the map shows and names
 
 
 def gradient_per_bin(evaluation: Evaluation) -> Figure:

@@ -82,6 +82,6 @@ def power(value: float) -> str:
 
 
 def short(label: str) -> str:
-    """Return a label as text that cannot act, and not too long."""
+    """Return a label with control characters escaped, and not too long."""
     text = safe_text(label)
     return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"

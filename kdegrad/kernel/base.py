@@ -40,7 +40,7 @@ class Smoothness:
     degree
         The degree of K if it is a polynomial, None if it is not.
     bend
-        A length over which log K bends by about 1 at the most; infinite where the pole alone says enough.
+        A length over which log K bends by at most about 1; infinite where the pole alone says enough.
     pole
         The distance of K's nearest pole from the real axis, at d = 0; infinite for none.
     curvature

@@ -19,7 +19,7 @@ from numpy.typing import ArrayLike
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 
-_BLUNT: Final = 1e-3  # of its own size: a comparison with a wider tolerance shows nothing
+_BLUNT: Final = 1e-3  # fraction of the compared size: a comparison with a wider tolerance shows nothing
 
 Family = Literal["claim", "sharper", "ground"]
 Expectation = Literal["holds", "breaks"]
@@ -150,7 +150,7 @@ class Comparison:
 @final
 @dataclass(frozen=True)
 class Verdict:
-    """What came of one property in one case; the fields are those of a check in the reports.
+    """The result of one property on one case; the fields are those of a check in the reports.
 
     Attributes
     ----------

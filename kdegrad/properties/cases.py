@@ -22,9 +22,9 @@ from kdegrad.properties.base import Case
 from kdegrad.settings import Settings
 
 _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random problem takes over from the user's
-_PERIOD_IN_BANDWIDTHS: Final = 30.0  # of the circles that are drawn for a problem on the line
+_PERIOD_IN_BANDWIDTHS: Final = 30.0  # circumference of the circles that are drawn for a problem on the line
 _WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
-_WIDEST_ON_CIRCLE: Final = 1e9  # of P, and one over the narrowest: the target must be many roundings wide
+_WIDEST_ON_CIRCLE: Final = 1e9  # the same in units of P: the target must be many roundings wide
 _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their bins are cut
 _FEWEST_BINS: Final = 4
 

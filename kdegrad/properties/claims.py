@@ -19,7 +19,7 @@ from kdegrad.properties.reference_kernels import formula_of
 
 _SCALES: Final = (1e-300, 1e-3, 1e3, 1e300)
 _MOST_LABELS: Final = 4
-_MOST_NODES: Final = 64  # of a rule whose nodes are evaluated one by one
+_MOST_NODES: Final = 64  # applies to rules whose nodes are evaluated one by one
 
 
 @final

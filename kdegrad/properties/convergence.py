@@ -21,10 +21,10 @@ from kdegrad.properties.reference_kernels import LEGENDRE, formula_of
 _BINS: Final = (16, 128, 1024)
 MOST_POINTS: Final = 2_000
 _HIGHEST_MOMENT: Final = 40
-_STEP: Final = 1e-3  # of a logit, a bandwidth, a log bandwidth
+_STEP: Final = 1e-3  # applies to a logit, to an angle in bandwidths and to a log bandwidth
 MOST_HALVINGS: Final = 40
 _MOST_PANELS: Final = 3_000  # open at once; steep places need some 10 at a time
-_SMALL: Final = 1e-3  # of the target: a panel narrower than this may be off by as much as one that wide
+_SMALL: Final = 1e-3  # fraction of the target: a panel narrower than this may be off by as much as one that wide
 _UNEVEN: Final = 0.41421356  # where a panel is split: halves would end where points at equal distances take turns
 _SAMPLED: Final = 1.1  # a variation seen at 20 nodes a panel misses a little between them
 
@@ -132,7 +132,7 @@ def integrate(problem: Problem) -> Integral:
         if not low.size or low.size > 2 * _MOST_PANELS:
             break
     if low.size:
-        raise Unmet("the density comes so near to 0 in the target that no integral settles")
+        raise Unmet("the density is so close to 0 in the target that the integral does not converge")
     low, high = np.concatenate(settled, axis=1)
     order = np.argsort(low)[:, np.newaxis]
     low, high = low[order], high[order]
@@ -159,7 +159,7 @@ def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:
     flanks = np.sort(flanks[(flanks > low) & (flanks < high)])
     flanks = flanks[np.unique(np.floor((flanks - low) / h), return_index=True)[1]]
     if len(flanks) > _MOST_PANELS:
-        raise Unmet(f"a target {(high - low) / h:.1e} bandwidths wide: its bumps are too many for a plain integral")
+        raise Unmet(f"a target {(high - low) / h:.1e} bandwidths wide: too many bumps to integrate directly")
     kinks = around(np.array([0.0, *formula.kinks(h)]))
     edges = np.unique(np.clip(np.concatenate([kinks, flanks, [low, high]]), low, high))
     return edges[:-1], edges[1:]

@@ -134,7 +134,7 @@ class _Trial(NamedTuple):
 
 
 def _best(trials: list[_Trial]) -> _Trial:
-    """Return the trial that shows the limit best: too near it is not reached, too far away rounding exceeds it."""
+    """Return the trial that shows the limit best: too near, the limit is not reached; too far, rounding dominates."""
     best = min(trials, key=lambda trial: trial.roundoff + trial.limit)
     if best.limit > 1e-3:
         raise Unmet(

@@ -1,4 +1,4 @@
-"""What any correct loss and gradient must satisfy, whatever the kernel; at length: kdegrad/properties/README.md."""
+"""Basic properties of any correct implementation, whatever the kernel; at length: kdegrad/properties/README.md."""
 
 from __future__ import annotations
 
@@ -196,7 +196,7 @@ class Rotation(Property):
     precondition = "a circle"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
-        return "holds" if domain == "circle" else Skipped("a line does not turn")
+        return "holds" if domain == "circle" else Skipped("rotation applies to circles only")
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, period = case.problem, case.problem.settings.circumference or math.nan

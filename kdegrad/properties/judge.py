@@ -1,4 +1,4 @@
-"""The judge puts every property to every case, and compares what was measured with what theory predicts."""
+"""Runs every property on every case, and compares with what theory says."""
 
 from __future__ import annotations
 
@@ -44,8 +44,8 @@ PROPERTIES: Final[tuple[Property, ...]] = (
 )
 SHOWN_BREAK: Final = 1e3  # tolerances that a control must be off by
 PREDICTED_BREAK: Final = 1e4  # tolerances that the reference must predict before a control is asked for
-_RANGE: Final = 1e100  # of a bandwidth, and of lengths in bandwidths
-_RANGE_ON_CIRCLE: Final = 1e12  # of a bandwidth, in turns
+_RANGE: Final = 1e100  # applies to a bandwidth, and to lengths in bandwidths
+_RANGE_ON_CIRCLE: Final = 1e12  # applies to a bandwidth, in turns
 
 Progress = Callable[[int, int], None]
 
@@ -69,11 +69,11 @@ def verify(
     cases
         How many random problems.
     seed
-        What they are drawn from.
+        Seed of the random problems.
     only
         The ids of the properties to check; empty: all.
     tolerance
-        What rounding may do, in place of each check's own estimate. How near a limit must be reached stays.
+        Allowed rounding error, in place of each check's own estimate. How near a limit must be reached stays.
     progress
         Called with the number of checks done, and of all.
 
@@ -168,7 +168,7 @@ def _judge_breaking(property_: Property, case: Case, tolerance: float | None) ->
     predicted = _worst(property_.measure(case, reference), tolerance)
     if not predicted.excess > PREDICTED_BREAK:
         raise Unmet(
-            f"no visible break to expect: {predicted.title} should move by {predicted.residual:.1e}, "
+            f"the expected break is too small to see: {predicted.title} should move by {predicted.residual:.1e}, "
             f"tolerance {predicted.tolerance:.1e}"
         )
     worst = _worst(property_.measure(case, production), tolerance)

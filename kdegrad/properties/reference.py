@@ -21,7 +21,7 @@ from kdegrad.properties.base import Answer
 from kdegrad.properties.reference_kernels import Complexes, formula_of
 
 EPSILON: Final = float(np.finfo(np.float64).eps)
-_STEP: Final = 1e-30  # of a complex step, relative to h: its square is lost, so that derivatives have no truncation
+_STEP: Final = 1e-30  # complex step, relative to h: its square is lost, so that derivatives have no truncation
 _BLOCK_PAIRS: Final = 50_000
 _STEEPEST_BEND: Final = 10.0  # max |K''|/K(0) over the compact kernels (tricube)
 
@@ -127,7 +127,7 @@ class _Pairs:
         per_density = log_factor - covered[:, np.newaxis]
         self.log_shares = log_weights + per_density
         self.shares = np.exp(self.log_shares + self.log_k)
-        with np.errstate(over="ignore"):  # of a point of next to no weight
+        with np.errstate(over="ignore"):  # for a point of next to no weight
             self.ratios = np.exp(self.log_k + per_density)
         self.slopes = np.exp(self.log_shares + by_distance).imag / _STEP  # r h k', also where K = 0
         self.bandwidth_slopes = np.exp(self.log_shares + by_bandwidth).imag / _STEP

@@ -169,7 +169,7 @@ def _wrapped_gaussian(d: Complexes, h: complex, period: float) -> Any:
 def _wrapped_laplace(d: Complexes, h: complex, period: float) -> Any:
     """Return log of cosh((P/2 - |d|)/h)/(2h sinh(P/(2h)))."""
     v, w = 0.5 * period / h, (0.5 * period - d) / h
-    log_ratio = np.log(1.0 + np.exp(-2.0 * w)) - np.log(-np.expm1(-2.0 * v))  # of cosh w/e^w and sinh v/e^v
+    log_ratio = np.log(1.0 + np.exp(-2.0 * w)) - np.log(-np.expm1(-2.0 * v))  # log of cosh w/e^w over sinh v/e^v
     return -d / h + log_ratio - np.log(2.0 * h)
 
 

@@ -26,7 +26,7 @@ from kdegrad.text import five_digits
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
 
-ROWS_SHOWN: Final = 40  # of a table whose length was not asked for
+ROWS_SHOWN: Final = 40  # applies to a table whose length was not asked for
 BOLD: Final = "bold bright_blue"
 BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
 

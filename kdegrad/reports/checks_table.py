@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 TITLES: Final = {
     "claim": "the note's claims",
     "sharper": "the sharper statements behind them",
-    "ground": "the ground under them",
+    "ground": "basic properties of any correct implementation",
 }
 STYLES: Final = {"pass": "bright_blue", "fail": "bold dark_orange", "skip": "dim"}
 FAILURES_SHOWN: Final = 10

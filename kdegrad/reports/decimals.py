@@ -22,10 +22,10 @@ from kdegrad.arrays import FloatArray
 Bytes = NDArray[np.uint8]
 
 _DIGITS: Final = 17
-_WIDTH: Final = 26  # of the longest, -1.2345678901234567e-270, and of 0.000 before 17 digits
+_WIDTH: Final = 26  # characters of the longest, -1.2345678901234567e-270, and of 0.000 before 17 digits
 _SMALLEST, _LARGEST = 1e-270, 1e270  # between these, no step of the product leaves the range of float64
 _SPLIT: Final = 134217729.0  # 2²⁷ + 1 (Veltkamp)
-_OFFSET: Final = 290  # of the power 10⁰ in the table of powers
+_OFFSET: Final = 290  # index of the power 10⁰ in the table of powers
 
 
 def rows(columns: Sequence[FloatArray]) -> bytes:

@@ -32,7 +32,7 @@ Command = Literal[
 Block = tuple[NDArray[Any] | Sequence[Any], ...]
 
 _UNCOVERED_SHOWN: Final = 20
-_ROWS_IN_BLOCK: Final = 2**16  # of the bins' table: few enough to be held, and many enough for fast arrays
+_ROWS_IN_BLOCK: Final = 2**16  # rows of the bins' table: small enough for memory, large enough to vectorise
 
 
 @dataclass(frozen=True, eq=False)
@@ -93,7 +93,7 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
     if gradients.log_bandwidth is not None:
         facts["gradient_log_bandwidth"] = gradients.log_bandwidth
     columns = point_columns(evaluation, top)
-    for name in columns.keys() - {"logit", "label"}:  # a logit may be -inf; else only what is finite is a value
+    for name in columns.keys() - {"logit", "label"}:  # a logit may be -inf; other non-finite numbers become None
         if not (finite := np.isfinite(columns[name])).all():
             columns[name] = columns[name].astype(object)
             columns[name][~finite] = None

@@ -19,7 +19,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.output import Look
 from kdegrad.text import five_digits, safe_text
 
-ROUNDING = 1e-12  # of the largest weight: a gradient below it is 0 but for rounding, and has no bar
+ROUNDING = 1e-12  # fraction of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
 _NARROWEST = 6  # letters in a column that is folded
 SIX_DIGITS = ("angle", "angle_at_end", "logit", "node", "value")
@@ -49,8 +49,8 @@ class Column:
 def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[str, int]]) -> list[Column]:
     """Return a column for each name in `shown` that has values, with the title and `dispensable` given there.
 
-    What was put in is shown to six digits, what was computed to five; a loss that is None is infinite. Labels come
-    first, as text that cannot act on a terminal.
+    Inputs are shown to six digits, results to five; a loss that is None is infinite. Labels come first, with control
+    characters escaped.
     """
 
     def cell(name: str, value: float | int | None) -> str:

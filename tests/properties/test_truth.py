@@ -174,7 +174,7 @@ def test_an_integral_that_does_not_settle_is_skipped(monkeypatch: pytest.MonkeyP
     problem = Problem([0, 2], target=(-1, 3), bandwidth=1.0, kernel="epanechnikov")  # log p is -∞ at 1
     (verdict,) = verify(problem, cases=0, only=["quadrature"])
     assert verdict.verdict == "skip"
-    assert "comes so near to 0" in verdict.reason
+    assert "is so close to 0" in verdict.reason
 
 
 def test_a_gap_that_only_fewer_bins_would_see_is_left_out() -> None:
@@ -218,8 +218,8 @@ def test_expectations_are_listed_as_theory_has_them() -> None:
     assert shift("laplace", "line") == shift("laplace", "circle") == "holds"
     assert shift("wrapped-laplace", "circle") == shift("gaussian", "line") == "breaks"
     assert {theory["laplace-shift-past-edge"](kernel, "circle") for kernel in LINE_NAMES} == {"breaks"}
-    assert theory["rotation"]("laplace", "line") == Skipped("a line does not turn")
-    assert str(theory["rotation"]("laplace", "line")) == "skipped: a line does not turn"
+    assert theory["rotation"]("laplace", "line") == Skipped("rotation applies to circles only")
+    assert str(theory["rotation"]("laplace", "line")) == "skipped: rotation applies to circles only"
     assert str(theory["far-field"]("uniform", "line")).startswith("skipped: uniform is 0 far out")
 
 
@@ -237,7 +237,7 @@ def test_a_control_is_skipped_where_nothing_can_break(angles: list[float], logit
     problem = Problem(angles, logits, target=(-2, 2), bandwidth=10.0, kernel=kernel)
     (verdict,) = verify(problem, cases=0, only=["laplace-shift"])
     assert verdict.verdict == "skip"
-    assert verdict.reason.startswith("no visible break to expect")
+    assert verdict.reason.startswith("the expected break is too small to see")
 
 
 def test_a_symmetric_pair_does_not_break_even_past_the_edge() -> None:
