@@ -58,7 +58,11 @@ COMPACT: Final[
     "cosine": lambda s: math.pi / 4.0 * np.sin(0.5 * math.pi * s),
     "uniform": lambda s: 0.5 + 0.0 * s,
 }
-HEAVY_TAILS: Final = ("cauchy", "student-t")
+HEAVY_TAILS: Final[Mapping[str, Callable[[float], float]]] = {  # df → ν, where K falls as |u|^-(ν+1)
+    "cauchy": lambda _: 1.0,
+    "student-t": lambda df: df,
+}
+EXPONENTIAL_TAILS: Final = ("laplace", "logistic", "sigmoid")  # K e^|u| tends to a constant
 KINKED_AT_0: Final = ("laplace", "triangular", "wrapped-laplace")
 
 

@@ -223,6 +223,15 @@ def test_expectations_are_listed_as_theory_has_them() -> None:
     assert str(theory["far-field"]("uniform", "line")).startswith("skipped: uniform is 0 far out")
 
 
+def test_the_far_field_of_an_unknown_tail_is_skipped_unless_a_background_bounds_it() -> None:
+    theory = {p.id: p.theory for p in PROPERTIES}["far-field"]
+    unknown = {kernel: theory(kernel, "line", background=False) for kernel in (*LINE_NAMES, "one-of-yours")}
+    assert unknown.pop("one-of-yours") == Skipped("no far-field limit is known for one-of-yours")
+    assert theory("one-of-yours", "line", background=True) == "holds"
+    compact = {kind.name for kind in KERNELS if kind.tail == "compact"}
+    assert {kernel for kernel, expected in unknown.items() if expected == "holds"} == set(LINE_NAMES) - compact
+
+
 @pytest.mark.parametrize(
     ("angles", "logits", "kernel"),
     [
