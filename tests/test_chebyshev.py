@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import itertools
 import math
+from dataclasses import astuple
 
 import numpy as np
 import pytest
@@ -15,9 +16,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from kdegrad.domain import Circle, Line
-from kdegrad.kernel import Kernel, Smoothness, make_kernel
+from kdegrad.kernel import BY_NAME, Kernel, Smoothness, make_kernel
 from kdegrad.logs import scaled_sum
-from kdegrad.sums import DenseSums, chebyshev
+from kdegrad.sums import DenseSums, chebyshev, make_sums
 from kdegrad.sums.chebyshev import Cells, ChebyshevSums, Pairs, cell_starts
 
 KERNELS = [
@@ -308,6 +309,49 @@ def test_the_rule_of_each_kernel_is_that_of_its_pole_or_its_slope(name, period, 
         assert (steepness <= rule.curvature * np.minimum(d, rule.steepest) * (1.0 + 1e-9)).all()
 
 
+SMOOTHNESS = {  # for h = 3, df = 4, P = 360: degree, bend, pole, curvature, steepest
+    "gaussian": (None, 3.0, math.inf, 1 / 9, math.inf),
+    "laplace": (None, 3.0, math.inf, 0.0, math.inf),
+    "logistic": (None, 3.0, 3.0 * math.pi, 0.0, math.inf),
+    "sigmoid": (None, 3.0, 1.5 * math.pi, 0.0, math.inf),
+    "cauchy": (None, math.inf, 3.0, 0.0, math.inf),
+    "student-t": (None, 3.0, 6.0, 5 / 36, 3.0),
+    "epanechnikov": (2, 3.0, math.inf, 0.0, math.inf),
+    "biweight": (4, 3.0, math.inf, 0.0, math.inf),
+    "triweight": (6, 3.0, math.inf, 0.0, math.inf),
+    "tricube": (9, 3.0, math.inf, 0.0, math.inf),
+    "triangular": (1, 3.0, math.inf, 0.0, math.inf),
+    "cosine": (9, 3.0, math.inf, 0.0, math.inf),
+    "uniform": (0, 3.0, math.inf, 0.0, math.inf),
+    "von-mises": (None, 3.0, math.inf, 1 / 9, RADIAN),
+    "wrapped-gaussian": (None, 3.0, math.inf, 1 / 9, math.inf),
+    "wrapped-laplace": (None, 3.0, math.inf, 0.0, math.inf),
+    "wrapped-cauchy": (None, math.inf, 3.0, 0.0, math.inf),
+}
+
+
+def test_what_is_known_of_smoothness_is_known_of_every_kernel():
+    assert SMOOTHNESS.keys() == {kind.name for kind in BY_NAME.values()}
+
+
+@pytest.mark.parametrize("name", list(SMOOTHNESS))
+def test_how_smooth_each_kernel_is(name):
+    degree, *lengths = astuple(make_kernel(name, 3.0, Circle(360.0), 4.0).smoothness)
+    assert degree == SMOOTHNESS[name][0]
+    assert lengths == pytest.approx(SMOOTHNESS[name][1:], rel=1e-14)
+
+
+@pytest.mark.parametrize("domain", [Line(), Circle(360.0)], ids=["line", "circle"])
+def test_a_kernel_that_does_not_say_how_smooth_it_is_has_all_its_pairs_summed(domain, monkeypatch):
+    kernel = make_kernel("cauchy", 3.0, domain)
+    places = np.linspace(-30.0, 30.0, 50)
+    assert isinstance(make_sums("fast", kernel, places, places), ChebyshevSums)
+    monkeypatch.setattr(BY_NAME["cauchy"], "smoothness", Kernel.smoothness)
+    assert kernel.smoothness == Smoothness()
+    assert not ChebyshevSums.serves(kernel)
+    assert isinstance(make_sums("fast", kernel, places, places), DenseSums)
+
+
 def test_a_piece_of_polynomial_takes_as_many_proxies_as_coefficients():
     degrees = {"epanechnikov": 2, "biweight": 4, "triweight": 6, "tricube": 9, "triangular": 1, "uniform": 0}
     for name, degree in {**degrees, "cosine": 9, "gaussian": 15, "cauchy": 15}.items():
@@ -318,9 +362,9 @@ def test_a_cell_may_be_as_wide_as_the_tightest_of_its_limits():
     nearest, farthest = np.array([0.0, 4.0, 40.0]), np.array([0.0, 5.0, 50.0])
     sums = ChebyshevSums(make_kernel("cauchy", 3.0, Line()), np.zeros(1), np.zeros(1))
     for widest, rule, wanted in (
-        (math.inf, Smoothness(), math.inf),
-        (2.0, Smoothness(pole=3.0), [3.0 / 4.1, 5.0 / 4.1, 2.0]),
-        (7.0, Smoothness(curvature=0.08, steepest=10.0), [7.0, 4.0, 2.0]),
+        (math.inf, Smoothness(bend=math.inf), math.inf),
+        (2.0, Smoothness(bend=math.inf, pole=3.0), [3.0 / 4.1, 5.0 / 4.1, 2.0]),
+        (7.0, Smoothness(bend=math.inf, curvature=0.08, steepest=10.0), [7.0, 4.0, 2.0]),
     ):
         sums.widest, sums.smoothness = widest, rule
         np.testing.assert_allclose(sums.half_widths(nearest, farthest), wanted)

@@ -525,7 +525,7 @@ class SquaredCauchy(UnboundedKernel):
 
     @property
     def smoothness(self):
-        return Smoothness(pole=self.bandwidth)
+        return Smoothness(bend=math.inf, pole=self.bandwidth)
 
     def log_shape(self, d):
         return -2.0 * log1p_square(d / self.bandwidth)

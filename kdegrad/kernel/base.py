@@ -35,12 +35,15 @@ from kdegrad.logs import Scaled
 class Smoothness:
     """How smooth K is between its kinks: what decides how far a polynomial can stand for it to round-off.
 
+    With the defaults nothing is known of it, and the fast sums take all pairs: exact, and as slow as the dense ones.
+
     Attributes
     ----------
     degree
         The degree of K if it is a polynomial, None if it is not.
     bend
-        A length over which log K bends by at most about 1; infinite where the pole alone says enough.
+        A length over which log K bends by at most about 1; infinite where the pole alone says enough; 0 where it is not
+        known.
     pole
         The distance of K's nearest pole from the real axis, at d = 0; infinite for none.
     curvature
@@ -50,7 +53,7 @@ class Smoothness:
     """
 
     degree: int | None = None
-    bend: float = math.inf
+    bend: float = 0.0
     pole: float = math.inf
     curvature: float = 0.0
     steepest: float = math.inf
@@ -106,9 +109,9 @@ class Kernel(ABC):
         return tuple(d for d in (0.0 if self.kinked else None, self.edge, self.antipode) if d is not None)
 
     @property
-    @abstractmethod
     def smoothness(self) -> Smoothness:
-        """How smooth K_h is between its kinks."""
+        """How smooth K_h is between its kinks; nothing is known of it unless a kernel says so."""
+        return Smoothness()
 
     @abstractmethod
     def log_shape(self, d: FloatArray) -> FloatArray:

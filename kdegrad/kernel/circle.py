@@ -192,7 +192,7 @@ class WrappedCauchy(NativeCircleKernel):
 
     @property
     def smoothness(self) -> Smoothness:
-        return Smoothness(pole=self.bandwidth)
+        return Smoothness(bend=math.inf, pole=self.bandwidth)
 
     def chord(self, d: FloatArray) -> FloatArray:
         """Return 2 √ρ sin(θ/2)/(1 - ρ)."""

@@ -132,7 +132,7 @@ class Cauchy(UnboundedKernel):
 
     @property
     def smoothness(self) -> Smoothness:
-        return Smoothness(pole=self.bandwidth)
+        return Smoothness(bend=math.inf, pole=self.bandwidth)
 
     def log_shape(self, d: FloatArray) -> FloatArray:
         return -log1p_square(d / self.bandwidth)

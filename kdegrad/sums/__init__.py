@@ -27,8 +27,8 @@ _WIDEST: Final = 1e300  # that places may be apart for cells
 def make_sums(choice: str, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> KernelSums:
     """Return the sums between points (N,) and nodes (B,) by the scheme of `choice`: ``auto``, ``dense`` or ``fast``.
 
-    Every kernel has a fast scheme. It is not taken, for ``fast`` either, where lengths that it works with come to the
-    ends of the range of a float64.
+    Every kernel of kdegrad has a fast scheme. None is taken, for ``fast`` either, where a kernel does not say how
+    smooth it is, and where lengths that a scheme works with come to the ends of the range of a float64.
     """
     pairs, each = len(points) * len(nodes), len(points) + len(nodes)
     if choice == "dense" or (choice == "auto" and pairs <= _EXPONENTIAL_SET_UP):

@@ -269,8 +269,9 @@ class ChebyshevSums(KernelSums):
 
     @staticmethod
     def serves(kernel: Kernel) -> bool:
-        """Return whether this is not an exponential (which has sums of its own) and no inverse of h² overflows."""
-        return kernel.exponential_way == 0.0 and 1.0 / kernel.bandwidth / kernel.bandwidth < math.inf
+        """Return whether this is no exponential (which has sums of its own), known as smooth, and 1/h² a float64."""
+        known = kernel.smoothness.bend > 0.0
+        return kernel.exponential_way == 0.0 and known and 1.0 / kernel.bandwidth / kernel.bandwidth < math.inf
 
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         return self._log_sum(self.node_cells, self.point_cells, log_weights)
