@@ -10,6 +10,7 @@ Laplace kernel takes the factor e^{-D/h} out of every K(c ⊖ x_i), and the grad
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, final
@@ -182,7 +183,8 @@ def spaced(over: str, start: float, stop: float, steps: int, *, log: bool = Fals
     Raises
     ------
     SettingError
-        For equal ratios from or to a value that is not above 0; for one step between two different ends.
+        For equal ratios from or to a value that is not above 0; for one step between two different ends; for a range
+        that is wider than the largest float64.
     """
     if steps == 1 and start != stop:
         raise SettingError("steps", "1 is one value, and the range has two ends: give 2 or more, or equal ends")
@@ -192,6 +194,9 @@ def spaced(over: str, start: float, stop: float, steps: int, *, log: bool = Fals
                 raise SettingError(name, f"{value!r} has no logarithm: give a value above 0, or leave out --log")
         values = np.geomspace(start, stop, steps)
     else:
+        if math.isinf(float(stop) - float(start)):
+            reason = f"the range from {start!r} is wider than the largest number, 1.8e308: give a narrower one"
+            raise SettingError("to", f"{stop!r}: {reason}")
         values = np.linspace(start, stop, steps)
     if over == "bins":
         values = np.rint(values)

@@ -145,6 +145,14 @@ def test_values_are_equally_spaced_or_in_equal_ratios() -> None:
         spaced("distance", 7, 9, 1)
 
 
+@pytest.mark.parametrize(("start", "stop"), [(-1e308, 1e308), (1e308, -1e308)])
+def test_a_range_wider_than_the_numbers_is_refused(start: float, stop: float) -> None:
+    with pytest.raises(kg.SettingError, match=r"to: -?1e\+308: the range from -?1e\+308 is wider") as caught:
+        spaced("distance", start, stop, 3)
+    assert caught.value.name == "to"
+    assert np.isfinite(spaced("distance", start / 2, stop / 2, 3)).all()
+
+
 def test_a_point_in_the_centre_stays_and_the_others_move_away() -> None:
     problem = kg.Problem([-5, 10, 25], target=(0, 20))
     np.testing.assert_array_equal(moved_away(problem, 3), [-8, 10, 28])
