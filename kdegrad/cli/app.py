@@ -14,7 +14,6 @@ from kdegrad.cli.commands import COMMANDS
 from kdegrad.cli.options import COMPLETING
 from kdegrad.cli.terminal import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.settings import GROUPS
 from kdegrad.text import safe_text
 
 
@@ -109,14 +108,22 @@ def _usage(error: Any, arguments: Sequence[str]) -> str:
     option = getattr(error, "param", None)
     if option is not None:  # a number that cannot be read
         return f"error: {option.opts[0]}: {error.message}"
-    said, remedy = safe_text(error.format_message()).rstrip("."), ""
-    for row in (row for group in GROUPS for row in group.rows):
-        if getattr(error, "option_name", "") == f"--{row.spelled}" and row.option.metavar:
-            remedy = f": write --{row.spelled} {row.option.metavar}"
     first, *rest = arguments
+    said, remedy = safe_text(error.format_message()).rstrip("."), ""
+    flag = getattr(error, "option_name", "")
+    takers = {
+        command.name: row
+        for command in COMMANDS.values()
+        for _, row in command.rows.values()
+        if flag == f"--{row.spelled}"
+    }
+    if first in takers and takers[first].option.metavar:  # its argument is missing
+        remedy = f": write {flag} {takers[first].option.metavar}"
+    elif takers and first in COMMANDS and first not in takers:
+        said, remedy = f"No such option: {flag}", f": it belongs to {', '.join(takers)}"
     if first not in COMMANDS and not getattr(error, "possibilities", None):
         named = next((word for word in rest if word in COMMANDS), None)
         if named is not None or first.startswith("-") or "." in first:
-            remedy = f": put the command first: kdegrad {named or 'loss'} {safe_text(first)}"
+            remedy = f": put the command first: kdegrad {named or [*takers, 'loss'][0]} {safe_text(first)}"
     path = f"kdegrad {first}" if first in COMMANDS else "kdegrad"
     return f"error: {said}{remedy}\nTry '{path} --help'."

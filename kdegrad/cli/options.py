@@ -51,6 +51,17 @@ class Command:
     groups: tuple[type[Group], ...]  # the options that it takes
     without_input: str = ""  # help text for a missing INPUT; empty if the command has no INPUT
 
+    @property
+    def rows(self) -> dict[str, tuple[str, Row]]:
+        """The options that it takes, by the keyword, each with the heading that it stands under in help."""
+        groups: tuple[type[Group], ...] = (*self.groups, DebugOptions)
+        return {
+            row.name: (group.panel, row)
+            for group in groups
+            for row in group.rows
+            if not row.option.commands or self.name in row.option.commands
+        }
+
     def function(self) -> Callable[..., int]:
         """Return the function that Typer makes the command of: it has a keyword for INPUT and one for each row."""
         declared: dict[str, tuple[Any, Any]] = {}  # type and default of each keyword
@@ -65,13 +76,11 @@ class Command:
             )
             declared["input_"] = str, argument
         listed = set()
-        groups: tuple[type[Group], ...] = (*self.groups, DebugOptions)
-        for panel, row in ((group.panel, row) for group in groups for row in group.rows):
-            if not row.option.commands or self.name in row.option.commands:
-                if row.type == tuple[str, ...]:
-                    listed.add(row.name)
-                is_repeated = row.name in listed or row.name == "kernel"
-                declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, panel)
+        for panel, row in self.rows.values():
+            if row.type == tuple[str, ...]:
+                listed.add(row.name)
+            is_repeated = row.name in listed or row.name == "kernel"
+            declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, panel)
 
         def run(**values: Any) -> int:
             given = {name: value for name, value in values.items() if value is not None}
