@@ -77,10 +77,8 @@ class Problem:
         unit: str = "degrees",
         sums: str = "auto",
     ) -> None:
-        settings = Settings(
-            kernel=kernel, bandwidth=bandwidth, df=df, rule=rule, bins=bins, scale=scale, background=background,
-            circular=circular, period=period, unit=unit, sums=sums,
-        )  # fmt: skip
+        names_of_settings = {row.name for row in Settings.rows}
+        settings = Settings(**{name: value for name, value in locals().items() if name in names_of_settings})
         node = TargetOptions(at=at).at
         interval = None if target is None else checked_interval(target, settings.circumference)
         _check_quadrature(interval, node, settings)

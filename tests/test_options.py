@@ -89,6 +89,21 @@ def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
     assert inspect.Parameter.VAR_KEYWORD not in {p.kind for p in inspect.signature(function).parameters.values()}
 
 
+@pytest.mark.parametrize("function", [kg.Problem, kg.loss, kg.load])
+def test_a_docstring_lists_the_options(function: Callable[..., object]) -> None:
+    """On one line, in the order of the table; `grad` and `loss_and_grad` refer to that of `loss`."""
+    lines = [line.strip() for line in inspect.getdoc(function).splitlines()]
+    assert ", ".join(row.name for row in PROBLEM) in " ".join(lines)
+
+
+def test_a_problem_keeps_every_option_that_it_is_given() -> None:
+    others: dict[str, object] = {"kernel": "student-t", "rule": "gauss", "unit": "radians", "sums": "dense"}
+    others |= {"circular": True, "background": 0.5, "period": 7.0}
+    given = {row.name: others.get(row.name, 7) for row in Settings.rows}
+    kept = kg.Problem([1.0], target=(0, 1), **given).settings
+    assert {row.name: getattr(kept, row.name) for row in Settings.rows} == given
+
+
 def test_load_takes_the_settings_and_none_is_the_file_s() -> None:
     hints, of_table = get_type_hints(kg.load, localns={"Problem": kg.Problem}), HINTS
     assert [(name, hints[name], given.default) for name, given in keywords(kg.load).items()] == [
