@@ -330,10 +330,6 @@ SMOOTHNESS = {  # for h = 3, df = 4, P = 360: degree, bend, pole, curvature, ste
 }
 
 
-def test_what_is_known_of_smoothness_is_known_of_every_kernel():
-    assert SMOOTHNESS.keys() == {kind.name for kind in BY_NAME.values()}
-
-
 @pytest.mark.parametrize("name", list(SMOOTHNESS))
 def test_how_smooth_each_kernel_is(name):
     degree, *lengths = astuple(make_kernel(name, 3.0, Circle(360.0), 4.0).smoothness)

@@ -531,7 +531,8 @@ class SquaredCauchy(UnboundedKernel):
         return -2.0 * log1p_square(d / self.bandwidth)
 
     def log_slope(self, d):
-        return -4.0 * d / (self.bandwidth**2 + d**2)
+        u = d / self.bandwidth
+        return -4.0 * u / (1.0 + u * u) / self.bandwidth
 
     def mass(self, v):
         return 2.0 / math.pi * (math.atan(v) + v / (1.0 + v * v))
@@ -560,6 +561,20 @@ def test_a_kernel_is_one_class_and_nothing_else(domain, how):
     np.testing.assert_allclose(found.gradients.logits, known.gradients.logits, rtol=1e-9, atol=1e-15)
     np.testing.assert_allclose(found.gradients.angles, known.gradients.angles, rtol=1e-9, atol=1e-15)
     assert found.gradients.log_bandwidth == pytest.approx(known.gradients.log_bandwidth, rel=1e-9)
+
+
+def test_a_bandwidth_slope_that_overflows_belongs_to_a_kernel_that_is_0():
+    """Of exp(-u⁴) at u = 7e76 the logarithm and its slope are float64, and d times the slope is not."""
+
+    class Quartic(SquaredCauchy):
+        def log_shape(self, d):
+            return -((d / self.bandwidth) ** 4)
+
+        def log_slope(self, d):
+            return -4.0 * (d / self.bandwidth) ** 3 / self.bandwidth
+
+    log, factor = Quartic(1e-75, Line()).bandwidth_slope(np.array([0.0, -70.0, 70.0]))
+    np.testing.assert_array_equal(factor * np.exp(log), [-1.0, 0.0, 0.0])
 
 
 @pytest.mark.usefixtures("registered")

@@ -21,13 +21,15 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import Self, final
+from typing import Final, Self, final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.domain import Domain
 from kdegrad.logs import Scaled
+
+_LARGEST: Final = float(np.finfo(np.float64).max)
 
 
 @final
@@ -171,7 +173,9 @@ class LineKernel(Kernel):
         """
         value = self.value(d).factor
         log, slope = self.slope(d)
-        return Scaled(log, -(1.0 + log_mass_slope) * value - d * slope)
+        with np.errstate(over="ignore"):
+            fall = np.maximum(d * slope, -_LARGEST)  # where that overflows K is 0: any finite factor is right
+        return Scaled(log, -(1.0 + log_mass_slope) * value - fall)
 
 
 class UnboundedKernel(LineKernel):
