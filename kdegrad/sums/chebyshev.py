@@ -43,17 +43,17 @@ from kdegrad.sums.dense import Derivative, blocked_sum
 
 # What keeps the interpolant's relative error at round-off (see above).
 DEGREE: Final = 15  # P - 1, for a kernel that is not a polynomial
-POLE_DISTANCES: Final = 4.1  # of half widths
+POLE_DISTANCES: Final = 4.1  # in units of half widths
 _MOST_BENDS: Final = 0.7  # in a half width
-MOST_SLOPE: Final = 1.6  # of log K, on a half width
+MOST_SLOPE: Final = 1.6  # by which log K may change on a half width
 _POLYNOMIAL_BENDS: Final = 0.125  # half width on a piece of polynomial, which knows no limit; `cosine` is like one here
-MOST_FALL: Final = 8.0  # of log K over a far pair: rounding is relative to its largest value there
+MOST_FALL: Final = 8.0  # by which log K may fall over a far pair: rounding is relative to its largest value there
 NEGLIGIBLE: Final = 40.0  # e^-40 = 4e-18
 
 # What costs least.
 _RELEVANT: Final = 9.0  # bandwidths beyond the nearest at which a gaussian still counts: e^-40
 _MOST_OUTLYING: Final = 30.0  # bandwidths: cells are not narrowed for what lies farther outside
-_PLANNED: Final = 0.9  # of the widest cells, so that they also do for counterparts a little nearer
+_PLANNED: Final = 0.9  # fraction of the widest cells, so that they also do for counterparts a little nearer
 _FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points
 _RUN: Final = 4_000.0  # what a run of near pairs costs before its first pair of points, in pairs of points
 _FAINT: Final = 60.0  # a kink where K is below e^-60 of its peak hardly ever counts
@@ -76,7 +76,7 @@ class Anterpolated(NamedTuple):
     log_mass
         The logarithm of the cell's total, shape (C,).
     weights
-        W of the proxies, shape (C, P): signed, of the size of the cell's number of points at the most.
+        W of the proxies, shape (C, P): signed, at most of the size of the cell's number of points.
     """
 
     log_scale: FloatArray
@@ -219,7 +219,7 @@ def cell_starts(
     A cell is as wide as planned at its place, or wide enough for `fewest` points; those that turn out crowded are
     divided again, at the width as planned.
     """
-    steps = np.ones(len(displacements))  # of the way through cells, from each point to the next
+    steps = np.ones(len(displacements))  # in units of cells, from each point to the next
     for start in range(0, len(steps) - 1, _CHUNK):
         here = displacements[start : start + _CHUNK + 1]
         widths = planned_half_widths(here)

@@ -1,11 +1,11 @@
-"""Sums of decaying exponentials, by logarithms and without a large one.
+"""Sums of decaying exponentials, on logarithms that stay small.
 
     Σ_j exp(l_j - (y - s_j)/h) = exp(log - (y - place)/h)
 
 for all y: a sum of such terms is known by a logarithm and by the place where it is taken, that of its largest term. So
 distances enter by their differences alone, and log stays of the order of the l_j, however far away y is. Two sums are
-joined by log a - log b, formed from the differences of logs and of places; of each joint that number is kept, and what
-a sum is given is handed down to its terms by the shares that they have in it, which add up to 1.
+joined by log a - log b, formed from the differences of logs and of places; that number is kept of each join, and a
+value assigned to a sum is split among its terms in proportion to their shares, which add up to 1.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray, IntArray
 from kdegrad.logs import log_or_minus_infinity
 
-Excesses = list[tuple[FloatArray, FloatArray]]  # of the joints of `running`, by level
+Excesses = list[tuple[FloatArray, FloatArray]]  # log a - log b at every join made by `running`, per recursion level
 
 
 class Decay(NamedTuple):
@@ -55,8 +55,8 @@ def joined(first: Decay, second: Decay, per_unit: float) -> tuple[Decay, FloatAr
 def gathered(terms: Decay, groups: IntArray, count: int, per_unit: float) -> tuple[Decay, FloatArray]:
     """Return the sums of terms (N,) by group, (count,), and the share that each term has in its group's.
 
-    The largest term of a group is told by logarithms that may be as large as the distances; the shares are formed from
-    the differences to it.
+    The largest term of a group is found from logarithms that may be as large as the distances; the shares are formed
+    from the differences to it.
     """
     last, peaks, totals = np.full(count, -np.inf), np.full(count, -np.inf), np.zeros(count)
     takes_part = terms.log > -np.inf
@@ -67,7 +67,7 @@ def gathered(terms: Decay, groups: IntArray, count: int, per_unit: float) -> tup
     largest = np.zeros(count, dtype=np.intp)
     at_peak = np.flatnonzero((size == peaks[groups]) & takes_part)
     largest[groups[at_peak]] = at_peak
-    log, place = (np.append(part, 0.0)[largest] for part in terms)  # of no terms at all too
+    log, place = (np.append(part, 0.0)[largest] for part in terms)  # also works with no terms
     with np.errstate(invalid="ignore"):  # -inf - -inf, where nothing in a group takes part
         exponents = (terms.log - log[groups]) - (place[groups] - terms.place) * per_unit
     shares = np.exp(np.where(takes_part, exponents, -np.inf))
@@ -77,10 +77,10 @@ def gathered(terms: Decay, groups: IntArray, count: int, per_unit: float) -> tup
 
 
 def running(terms: Decay, per_unit: float) -> tuple[Decay, Excesses]:
-    """Return the running sums along the last axis, and the joints that lead to them.
+    """Return the running sums along the last axis, and the joins that lead to them.
 
-    Neighbours are joined, the running sums of these pairs are those at every other term, and one more joint gives each
-    of the rest: 2 n joints, of which a term meets at most 2 log₂ n.
+    Neighbours are joined, the running sums of these pairs are those at every other term, and one more join gives each
+    of the rest: 2 n joins, of which a term meets at most 2 log₂ n.
     """
     count = terms.log.shape[-1]
     if count == 1:
@@ -95,8 +95,8 @@ def running(terms: Decay, per_unit: float) -> tuple[Decay, Excesses]:
     return sums, [(lower, upper), *excesses]
 
 
-def handed_down(given: FloatArray, excesses: Excesses) -> FloatArray:
-    """Return what is given to running sums as what their terms get of it."""
+def distributed(given: FloatArray, excesses: Excesses) -> FloatArray:
+    """Return values assigned to running sums as values of their terms, each split in proportion to the shares."""
     count = given.shape[-1]
     if count == 1:
         return given
@@ -106,7 +106,7 @@ def handed_down(given: FloatArray, excesses: Excesses) -> FloatArray:
     to_terms[..., 2::2] *= second
     to_odd = given[..., 1::2].copy()
     to_odd[..., : (count - 1) // 2] += given[..., 2::2] * first
-    to_pairs = handed_down(to_odd, deeper)
+    to_pairs = distributed(to_odd, deeper)
     first, second, _ = shared(lower)
     to_terms[..., 1::2] = to_pairs * second
     to_terms[..., : count // 2 * 2 : 2] += to_pairs * first
@@ -134,25 +134,38 @@ class Windows:
 
     On a circle, whose blocks make up a turn, that is the running sum of a block and the rest of the one before; on the
     line, of one block, the running sum alone.
+
+    Attributes
+    ----------
+    terms, turn
+        As they were given; the turn is infinite on the line.
+    sums
+        The sums over the last w places, of the shape of the terms.
+    run
+        The joins of each block's running sums.
+    rest
+        On a circle: the joins of the running sums from the end of each block backward.
+    joint
+        On a circle: log a - log b of the rest of the block before and the running sum, of the shape of the terms.
     """
 
     def __init__(self, terms: Decay, per_unit: float, turn: float) -> None:
         self.terms, self.turn = terms, turn
         self.sums, self.run = running(terms, per_unit)
         if turn < math.inf:
-            rest, self.rest = running(terms.at(_BACKWARD), per_unit)
-            log, place = self._block_before(rest.log), self._block_before(rest.place)
+            backward, self.rest = running(terms.at(_BACKWARD), per_unit)
+            log, place = self._block_before(backward.log), self._block_before(backward.place)
             log[..., -1] = -np.inf
             place[:, 0] -= turn
             self.sums, self.joint = joined(Decay(log, place), self.sums, per_unit)
 
-    def handed_down(self, given: FloatArray) -> FloatArray:
-        """Return what is given to the sums as what their terms get of it."""
+    def distribute(self, given: FloatArray) -> FloatArray:
+        """Return values assigned to the sums as values of their terms, each split in proportion to the shares."""
         if self.turn == math.inf:
-            return handed_down(given, self.run)
+            return distributed(given, self.run)
         first, second, _ = shared(self.joint)
         to_rest = np.roll(given * first, (-1, 1), axis=(1, 2))
-        return handed_down(given * second, self.run) + handed_down(to_rest[_BACKWARD], self.rest)[_BACKWARD]
+        return distributed(given * second, self.run) + distributed(to_rest[_BACKWARD], self.rest)[_BACKWARD]
 
     def centres(self) -> FloatArray:
         """Return the means of the places of the sums' terms."""
@@ -165,9 +178,9 @@ class Windows:
         return first * before + second * centres
 
     @staticmethod
-    def _block_before(rest: FloatArray) -> FloatArray:
+    def _block_before(backward: FloatArray) -> FloatArray:
         """Return for each place what is at the next one of the block before; anything for the last."""
-        return np.roll(rest[_BACKWARD], (1, -1), axis=(1, 2))
+        return np.roll(backward[_BACKWARD], (1, -1), axis=(1, 2))
 
 
 _BACKWARD = (..., slice(None, None, -1))

@@ -12,8 +12,9 @@ two numbers of its cell. What is left is one kind of sum, over the last w of the
     left_k = Σ_{i<w} a_{k-i} exp(-(s_k - s_{k-i})/h),    s_{k-n} = s_k - P,
 
 w = n on the line and for all turns, n/2 for half a turn. Where lengths are short in bandwidths and every p is of
-ordinary size, plain numbers do (`PlainDensity`). Elsewhere `decays.py` sums by logarithms, and the shares go back by
-the very factors that formed p, so that they add up to 1 at any distance (`LogDensity`).
+ordinary size, plain floats suffice (`PlainDensity`). Elsewhere `decays.py` sums by logarithms, and the shares are
+distributed by the same factors that formed p, so that they add up to 1 at any distance (`LogDensity`). A complex
+array carries two reals, one for each direction: one complex pass is faster than two real ones.
 """
 
 from __future__ import annotations
@@ -36,14 +37,14 @@ from kdegrad.sums.locate import Breakpoints
 from kdegrad.weights import common_shift
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
-_LONG: Final = 150.0  # bandwidths that places may be apart in plain numbers: e^150 = 1e65
+_LONG: Final = 150.0  # bandwidths that places may be apart in plain floats: e^150 = 1e65
 _FARTHEST: Final = 300.0  # bandwidths that a point may be from the middle of its cell: e^300 = 1e130
-_FAR: Final = math.exp(-0.999 * _FARTHEST)  # the growth of a point that is as far, or nearly
-_FAINT: Final = 1e-100  # the least density, and mass of a cell at its end, in plain numbers; its inverse is the largest
-_LEAST_LOG: Final = -345.0  # of a weight in plain numbers: 1e-150, and of masked points too, is nothing beside 1e-100
-_LEAST: Final = 1e-290  # of numbers whose quotient has its digits
-_SLOPING: Final = 0.1  # bandwidths of a whole turn from which the slope is a difference that keeps its digits
-_ROUNDING: Final = 8.0 * np.finfo(np.float64).eps  # of places, in turns
+_FAR: Final = math.exp(-0.999 * _FARTHEST)  # e^v at (almost) -_FARTHEST: marks a clipped point
+_FAINT: Final = 1e-100  # the least density, and mass of a cell at its end, in plain floats; its inverse is the largest
+_LEAST_LOG: Final = -345.0  # least log weight in plain floats: 1e-150, also for masked points, is nothing beside 1e-100
+_LEAST: Final = 1e-290  # below this a quotient loses digits to underflow
+_SLOPING: Final = 0.1  # circumference/h below which left minus right cancels: dense sums are used
+_ROUNDING: Final = 8.0 * np.finfo(np.float64).eps  # rounding of places, in units of a turn
 
 
 @final
@@ -54,13 +55,15 @@ class ExponentialSums(KernelSums):
 
     def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> None:
         super().__init__(kernel, points, nodes)
-        self.period, self.way = kernel.domain.measure, kernel.exponential_way
-        self.per_unit = 1.0 / kernel.bandwidth
-        self.blocks = 2 if self.way < self.period else 1
-        places, self.index = self._layout(kernel.domain.reduced(nodes))
+        self.period = kernel.domain.measure  # P; infinite on the line
+        self.reach = kernel.exponential_way  # L: how far a point acts to either side
+        self.per_unit = 1.0 / kernel.bandwidth  # 1/h
+        self.blocks = 2 if self.reach < self.period else 1  # n/w
+        places, self.index = self._layout(kernel.domain.reduced(nodes))  # index: finds each node among the places
         self.breakpoints = Breakpoints(places)
-        self.count = len(places)
-        self.is_short = min(self.way, np.ptp(places) if self.way == math.inf else math.inf) <= _LONG * kernel.bandwidth
+        self.count = len(places)  # n
+        longest = np.ptp(places) if self.reach == math.inf else self.reach
+        self.is_short = longest <= _LONG * kernel.bandwidth  # whether e^(s/h) is a plain float throughout a block
 
     @cached_property
     def ends(self) -> tuple[FloatArray, FloatArray]:
@@ -76,12 +79,11 @@ class ExponentialSums(KernelSums):
         """
         places, w = self.breakpoints.positions, self.count // self.blocks
         starts = np.repeat(places[::w], w)
-        to_places = np.exp((places - starts) * self.per_unit)
         right = np.exp((self.breakpoints.references - np.concatenate([starts, starts[-1:]])) * self.per_unit)
-        left, block = right.copy(), self.way * self.per_unit
+        left, block = right.copy(), self.reach * self.per_unit
         left[: self.count : w] *= np.exp(block)  # on the line infinite: so nothing is beyond its ends
         right[-1] *= math.exp(-block)
-        return to_places, right, left
+        return np.exp((places - starts) * self.per_unit), right, left
 
     @staticmethod
     def serves(kernel: Kernel) -> bool:
@@ -93,31 +95,29 @@ class ExponentialSums(KernelSums):
         return density.log + (density.log_sum + density.shift)
 
     def density(self, logits: FloatArray) -> CellDensity:
-        if self.is_short:
-            density = PlainDensity(self, logits)
-            if density.is_ordinary:
-                return density
+        if self.is_short and (density := PlainDensity(self, logits)).is_ordinary:
+            return density
         return LogDensity(self, logits)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         left, right = self.in_cells(self._windows(log_weights).sums)
         result = np.empty(len(self.points))
-        for chunk, places, cells in self._located():
-            result[chunk] = log_sum(*self._logs(left.at(cells), right.at(cells), places))
+        for chunk, x, cells in self._located():
+            result[chunk] = log_sum(*self._logs(left.at(cells), right.at(cells), x))
         result -= self.kernel.log_norm
         return result
 
     def slope_at_points(self, log_weights: FloatArray) -> Scaled:
         # 1/h times what lies to the left less what lies to the right
-        if self.way == self.period < _SLOPING * self.kernel.bandwidth:
+        if self.reach == self.period < _SLOPING * self.kernel.bandwidth:
             return DenseSums(self.kernel, self.points, self.nodes).slope_at_points(log_weights)
         windows = self._windows(log_weights)
         left, right = self.in_cells(windows.sums)
         logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
-        for chunk, places, cells in self._located():
-            log, (slope, from_right) = common_log(*self._logs(left.at(cells), right.at(cells), places))
+        for chunk, x, cells in self._located():
+            log, (slope, from_right) = common_log(*self._logs(left.at(cells), right.at(cells), x))
             slope -= from_right
-            self._decide_sides(windows.terms.log[0].ravel(), places, cells, log, slope)
+            self._decide_sides(windows.terms.log[0].ravel(), x, cells, log, slope)
             logs[chunk], factors[chunk] = log, slope * self.per_unit
         return Scaled(logs - self.kernel.log_norm, factors)
 
@@ -126,13 +126,13 @@ class ExponentialSums(KernelSums):
         windows = self._windows(log_weights)
         left, right = self.in_cells(windows.sums)
         of_left, of_right = (side.place for side in self.in_cells(Decay(windows.sums.log, windows.centres())))
-        ways = self.way * self.per_unit
-        shift = 1.0 - (ways / math.expm1(ways) if ways < 700.0 else 0.0)
+        reach = self.reach * self.per_unit
+        shift = 1.0 - (reach / math.expm1(reach) if reach < 700.0 else 0.0)
         logs, factors = np.empty(len(self.points)), np.empty(len(self.points))
-        for chunk, places, cells in self._located():
-            logs[chunk], sides = common_log(*self._logs(left.at(cells), right.at(cells), places))
-            to_left = (places - of_left[cells]) * self.per_unit - shift
-            to_right = (-of_right[cells] - places) * self.per_unit - shift
+        for chunk, x, cells in self._located():
+            logs[chunk], sides = common_log(*self._logs(left.at(cells), right.at(cells), x))
+            to_left = (x - of_left[cells]) * self.per_unit - shift
+            to_right = (-of_right[cells] - x) * self.per_unit - shift
             factors[chunk] = sides[0] * to_left + sides[1] * to_right
         return Scaled(logs - self.kernel.log_norm, factors)
 
@@ -144,19 +144,18 @@ class ExponentialSums(KernelSums):
     def _located(self) -> Iterator[tuple[slice, FloatArray, IntArray]]:
         """Yield chunks of the points with their coordinates and their cells."""
         for chunk in self.chunks():
-            places = self.kernel.domain.reduced(self.points[chunk])
-            cells = self.breakpoints.locate(places)[0].astype(np.intp, copy=False)
-            yield chunk, places, self.breakpoints.exact_cells(places, cells)
+            x = self.kernel.domain.reduced(self.points[chunk])
+            cells = self.breakpoints.locate(x)[0].astype(np.intp, copy=False)
+            yield chunk, x, self.breakpoints.exact_cells(x, cells)
 
     def window_totals(self, from_left: FloatArray, from_right: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return the sums over the last w places, and over the next, of terms that are grown or shrunk, each (n,)."""
-        terms = np.empty(self.count, dtype=np.complex128)  # both as one number's parts: one run
+        terms = np.empty(self.count, dtype=np.complex128)  # real part: from the left; imaginary part: from the right
         terms.real, terms.imag = from_left, from_right[::-1]
         totals = running_total(terms.reshape(self.blocks, -1))
-        if self.way < math.inf:
-            rest = totals[:, -1:] - totals
-            rest *= math.exp(-self.way * self.per_unit)
-            totals += rest[::-1]  # of the block before: of two the other one, of one the same
+        if self.reach < math.inf:
+            rest = (totals[:, -1:] - totals) * math.exp(-self.reach * self.per_unit)
+            totals += rest[::-1]  # add the previous block (with one block: itself)
         totals = totals.reshape(-1)
         return totals.real, totals.imag[::-1]
 
@@ -190,9 +189,9 @@ class ExponentialSums(KernelSums):
         terms = Decay(self.both_ways(logs, logs), self.both_ways(places, -places))
         return Windows(terms, self.per_unit, self.period)
 
-    def _logs(self, left: Decay, right: Decay, places: FloatArray) -> tuple[FloatArray, FloatArray]:
-        """Return the logarithms of what reaches some places from the left and from the right."""
-        return left.log - (places - left.place) * self.per_unit, right.log + (places + right.place) * self.per_unit
+    def _logs(self, left: Decay, right: Decay, x: FloatArray) -> tuple[FloatArray, FloatArray]:
+        """Return the logarithms of what reaches x from the left and from the right."""
+        return left.log - (x - left.place) * self.per_unit, right.log + (x + right.place) * self.per_unit
 
     def _layout(self, nodes: FloatArray) -> tuple[FloatArray, IntArray | slice]:
         """Return the places in order, and what finds each node among them.
@@ -207,38 +206,38 @@ class ExponentialSums(KernelSums):
         if self.blocks == 1:
             return nodes, found
         is_early = nodes < 0.0
-        early = np.where(is_early, nodes, nodes - self.way)
+        early = np.where(is_early, nodes, nodes - self.reach)
         order = np.argsort(early, kind="stable")
         early, is_early = early[order], is_early[order]
         is_new = np.append(True, (early[1:] > early[:-1]) | (is_early[1:] | ~is_early[:-1]))
         pair = np.cumsum(is_new) - 1
         late = np.empty(pair[-1] + 1)
-        late[pair] = np.where(is_early, early + self.way, nodes[order])  # of an antipodal pair of nodes the later one's
+        late[pair] = np.where(is_early, early + self.reach, nodes[order])  # if both are nodes, the later one's
         index = np.empty(len(nodes), dtype=np.intp)
         index[order] = np.where(is_early, pair, pair + len(late))
         return np.concatenate([early[is_new], late]), index[found]
 
     def _decide_sides(
-        self, charges: FloatArray, places: FloatArray, cells: IntArray, log: FloatArray, slope: FloatArray
+        self, charges: FloatArray, x: FloatArray, cells: IntArray, log: FloatArray, slope: FloatArray
     ) -> None:
         """Let t ⊖ x decide on which side of a kink or an antipode a pair is, in place of the order of the places."""
         on_circle = self.period < math.inf
         tolerance, turn = (_ROUNDING * self.period, self.period) if on_circle else (0.0, 0.0)
-        to_end = np.minimum(places - self.ends[0][cells], self.ends[1][cells] - places)
+        to_end = np.minimum(x - self.ends[0][cells], self.ends[1][cells] - x)
         close = np.flatnonzero(to_end <= tolerance)
         difference, positions = self.kernel.domain.difference, self.breakpoints.positions
         for step in (-2, -1, 0, 1) if len(close) > 0 else ():
-            side = 1.0 if step < 0 else -1.0  # of the point, by the order
+            side = 1.0 if step < 0 else -1.0  # side of the point, by the order
             turns, at = np.divmod(cells[close] + step, self.count)
-            near = (np.abs(places[close] - positions[at] - turns * turn) <= tolerance) & (on_circle | (turns == 0))
+            near = (np.abs(x[close] - positions[at] - turns * turn) <= tolerance) & (on_circle | (turns == 0))
             at, which = at[near], close[near]
-            sign = np.sign(difference(places[which], positions[at]))
+            sign = np.sign(difference(x[which], positions[at]))
             slope[which] += (sign - side) * np.exp(charges[at] - log[which])
             if on_circle:  # the charge that is L away is in the other side's window
                 at = (at + self.count // self.blocks) % self.count
-                d = difference(places[which], positions[at])
-                wanted = np.sign(d) * (np.abs(d) < self.way) if self.blocks == 2 else -sign
-                slope[which] += (wanted + side) * np.exp(charges[at] - self.way * self.per_unit - log[which])
+                d = difference(x[which], positions[at])
+                wanted = np.sign(d) * (np.abs(d) < self.reach) if self.blocks == 2 else -sign
+                slope[which] += (wanted + side) * np.exp(charges[at] - self.reach * self.per_unit - log[which])
 
 
 class CellDensity(Density):
@@ -247,28 +246,29 @@ class CellDensity(Density):
     Attributes
     ----------
     masses
-        Σ S_j e^(-v_j) and i Σ S_j e^(v_j) of the cells, (n+1,).
+        Of the cells, (n+1,). Real part: to the left, Σ S_j e^(-v_j); imaginary part: to the right, Σ S_j e^(v_j).
     shift, log_sum
         log S_i is (z_i - shift) - log_sum.
     has_extremes
-        Whether a point is taken to be nearer, or heavier, than it is: which only its own share tells.
+        Some v or weights were clipped; these points' own shares are recomputed in `_shares`.
     """
 
     def __init__(self, sums: ExponentialSums, logits: FloatArray, exactly: bool) -> None:
-        self.owner, self.logits, self.has_extremes = sums, logits, False
+        self.owner, self.logits, self.has_extremes = sums, logits, False  # owner: the sums that made it
         self.shift = common_shift(logits)
-        self.growth = np.empty(len(logits))
-        self.cells = np.empty(len(logits), dtype=np.min_scalar_type(sums.count + 1))  # small: memory is time
-        self.masses = np.zeros(sums.count + 1, dtype=np.complex128)  # both as one number's parts: one pass
+        self.growth = np.empty(len(logits))  # e^v of the points, v clipped to ±300
+        # each point's cell, in the smallest integer type: less memory traffic
+        self.cells = np.empty(len(logits), dtype=np.min_scalar_type(sums.count + 1))
+        self.masses = np.zeros(sums.count + 1, dtype=np.complex128)
         terms, totals = np.empty(min(len(logits), _CHUNK), dtype=np.complex128), []
         for chunk in sums.chunks():
-            places = sums.kernel.domain.reduced(sums.points[chunk])
-            located, references = sums.breakpoints.locate(places)
+            x = sums.kernel.domain.reduced(sums.points[chunk])
+            located, references = sums.breakpoints.locate(x)
             cells = located.astype(np.intp, copy=False)
             if exactly:
-                cells = sums.breakpoints.exact_cells(places, cells)
+                cells = sums.breakpoints.exact_cells(x, cells)
                 references = sums.breakpoints.references_of(cells)
-            v = np.subtract(places, references, out=references)
+            v = np.subtract(x, references, out=references)
             v *= sums.per_unit
             weight = self.shifted(chunk)
             if v.min() < -_FARTHEST or v.max() > _FARTHEST or weight.min() < _LEAST_LOG:
@@ -285,15 +285,15 @@ class CellDensity(Density):
         self.log_sum = math.log(total)
 
     @abstractmethod
-    def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
-        """Return q of the nodes as R_i/S_i at the cells' middles, by way of either end; points apart, and their R_i."""
+    def distribute(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
+        """Return for each cell R_i/S_i's left and right factors at its middle; points handled separately; their R_i."""
 
     def shifted(self, which: slice | IntArray) -> FloatArray:
         """Return z_i - shift of some points, to be read only."""
         return self.logits[which] if self.shift == 0.0 else self.logits[which] - self.shift
 
     def shares(self, node_shares: FloatArray) -> Shares:
-        tables, apart, shares_apart = self.handed_down(node_shares)
+        tables, apart, shares_apart = self.distribute(node_shares)
         shares, ratios = np.empty_like(self.logits), np.empty_like(self.logits)
         for chunk, _, share, ratio in self._shares(tables):
             shares[chunk], ratios[chunk] = share, ratio
@@ -301,7 +301,7 @@ class CellDensity(Density):
         return Shares(shares, ratios)
 
     def excess(self, node_shares: FloatArray) -> FloatArray:
-        tables, apart, shares_apart = self.handed_down(node_shares)
+        tables, apart, shares_apart = self.distribute(node_shares)
         excess = np.empty_like(self.logits)
         for chunk, weight, share, _ in self._shares(tables):
             np.subtract(weight, share, out=excess[chunk])
@@ -323,13 +323,12 @@ class CellDensity(Density):
             ratio += np.multiply(sides.imag, growth, out=share)
             np.multiply(weight, ratio, out=share)
             if self.has_extremes:
-                v = sums.kernel.domain.reduced(sums.points[chunk][extreme]) - sums.breakpoints.references_of(
-                    cells[extreme]
-                )
+                at = extreme + chunk.start
+                v = sums.kernel.domain.reduced(sums.points[at]) - sums.breakpoints.references_of(cells[extreme])
                 v *= sums.per_unit
                 left, right = (log_or_minus_infinity(part[extreme]) for part in (sides.real, sides.imag))
                 log_ratio = log_sum(left - v, right + v)
-                share[extreme] = np.exp(log_ratio + (self.shifted(extreme + chunk.start) - self.log_sum))
+                share[extreme] = np.exp(log_ratio + (self.shifted(at) - self.log_sum))
                 ratio[extreme] = np.exp(log_ratio)
             yield chunk, weight, share, ratio
 
@@ -347,15 +346,15 @@ class CellDensity(Density):
 
 @final
 class PlainDensity(CellDensity):
-    """Sums in plain numbers.
+    """Sums in plain floats.
 
     With u = e^(s/h) at the places and r at the middles of the cells, from the first place of a block, and of the cells
     D = Σ S_j e^(-v_j) and A = Σ S_j e^(v_j), v from their middles,
 
         left[A r]/u + u right[D/r] at a place,    left[u q/p]/r e^-v + r right[q/p/u] e^v at a point.
 
-    Nothing is lost: no growth of a point is beyond e^±300, none of a place beyond e^150, and what underflows, or is a
-    masked point's, is nothing beside a density of 1e-100.
+    No precision is lost: e^v of a point stays within e^±300, u within e^150, and what underflows, or is a masked
+    point's, is nothing beside a density of 1e-100.
     """
 
     def __init__(self, sums: ExponentialSums, logits: FloatArray) -> None:
@@ -365,17 +364,16 @@ class PlainDensity(CellDensity):
         to_right[0] += to_right[-1]  # the first and the last cell are one on a circle; on the line this adds 0
         to_left[-1] += to_left[0]
         from_left, from_right = sums.window_totals(to_right[:-1], to_left[1:])
-        values = from_left / to_places
-        values += from_right * to_places
-        self.values = values[sums.index]
+        values = from_left / to_places + from_right * to_places
+        self.values = values[sums.index]  # p at the nodes but for the kernel's constant, (B,)
         self.log = log_or_minus_infinity(self.values) - sums.kernel.log_norm
 
     @property
     def is_ordinary(self) -> bool:
-        """Whether plain numbers bear the points and the density at the nodes."""
+        """Whether plain floats can hold the points and the density at the nodes."""
         return bool(self.values.min() >= _FAINT and self.values.max() <= 1.0 / _FAINT)
 
-    def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
+    def distribute(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
         sums = self.owner
         at_places = sums.at_places(node_shares / self.values)
         to_places, right, left = sums.growth
@@ -390,10 +388,10 @@ class PlainDensity(CellDensity):
 
 @final
 class LogDensity(CellDensity):
-    """Sums by logarithms, in plain numbers only within ordinary cells.
+    """Sums by logarithms, in plain floats only within ordinary cells.
 
-    The others' points are apart: what they add up to is taken where the strongest of them is. The two sides of a node
-    are compared by (log F - log G) - ((t - r) - (l - t))/h, F and G taken at l and r.
+    Points of other cells are summed separately, relative to their largest term. The two sides of a node are compared by
+    (log F - log G) - ((t - r) - (l - t))/h, F and G taken at l and r.
     """
 
     def __init__(self, sums: ExponentialSums, logits: FloatArray) -> None:
@@ -408,35 +406,35 @@ class LogDensity(CellDensity):
             strange |= (room < np.inf) & ((np.abs(logs) > -math.log(_FAINT)) | (room > _FARTHEST))
             sides.append(Decay(logs, np.where(np.isfinite(end), end, 0.0)))
         strange &= occupied
-        self.ordinary = occupied & ~strange
-        self.apart = np.flatnonzero(strange[self.cells])
-        self.cells_apart = self.cells[self.apart].astype(np.intp)
-        places, logs = sums.kernel.domain.reduced(sums.points[self.apart]), self.shifted(self.apart) - self.log_sum
-        self.parts = []
-        for side, way in zip(sides, (places, -places), strict=True):
-            found, parts = gathered(Decay(logs, way), self.cells_apart, len(strange), sums.per_unit)
+        self.ordinary = occupied & ~strange  # cells whose masses plain floats hold, (n+1,)
+        self.apart = np.flatnonzero(strange[self.cells])  # the points of other cells
+        self.cells_apart = self.cells[self.apart].astype(np.intp)  # their cells
+        x, logs = sums.kernel.domain.reduced(sums.points[self.apart]), self.shifted(self.apart) - self.log_sum
+        self.parts = []  # their shares in what their cells send to the right; to the left
+        for side, coordinates in zip(sides, (x, -x), strict=True):
+            found, parts = gathered(Decay(logs, coordinates), self.cells_apart, len(strange), sums.per_unit)
             side.log[strange], side.place[strange] = found.log[strange], found.place[strange]
             self.parts.append(parts)
         cells = Decay(*(np.stack([right, left[::-1]]) for right, left in zip(*sides, strict=True)))
-        self.outer: FloatArray | None = None
+        self.outer: FloatArray | None = None  # on a circle log a - log b of the last and the first cell, (2,)
         if sums.period < math.inf:  # the last cell is the first, a turn later
             last = Decay(cells.log[:, -1], cells.place[:, -1] - sums.period)
             (cells.log[:, 0], cells.place[:, 0]), self.outer = joined(last, cells.at((slice(None), 0)), sums.per_unit)
         terms = Decay(*(part[:, :-1].reshape(2, sums.blocks, -1) for part in cells))
-        self.windows = Windows(terms, sums.per_unit, sums.period)
+        self.windows = Windows(terms, sums.per_unit, sums.period)  # what reaches the places, from either side
         left, right = (Decay(*(part[side].ravel() for part in self.windows.sums)) for side in (0, 1))
         left, right = left.at(sums.index), right.at(slice(None, None, -1)).at(sums.index)
         t = sums.breakpoints.positions[sums.index]
         to_left, to_right = (t - left.place) * sums.per_unit, (-right.place - t) * sums.per_unit
         excess = np.where(np.isneginf(left.log), -np.inf, (left.log - right.log) - (to_left - to_right))
-        *self.sides, log_total = shared(excess)
+        *self.sides, log_total = shared(excess)  # sides: the shares of left and right in p at the nodes
         self.log = np.where(excess > 0.0, left.log - to_left, right.log - to_right) + log_total - sums.kernel.log_norm
 
-    def handed_down(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
+    def distribute(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
         sums = self.owner
         to_sides = (sums.at_places(node_shares * side) for side in self.sides)
         to_cells = np.zeros((2, sums.count + 1))
-        to_cells[:, :-1] = self.windows.handed_down(sums.both_ways(*to_sides)).reshape(2, -1)
+        to_cells[:, :-1] = self.windows.distribute(sums.both_ways(*to_sides)).reshape(2, -1)
         if self.outer is not None:
             last, first, _ = shared(self.outer)
             to_cells[:, -1] = to_cells[:, 0] * last

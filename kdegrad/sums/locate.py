@@ -50,7 +50,7 @@ class Breakpoints:
         return self.references_of(np.arange(len(self.positions) + 1.0)) if self.is_even else self.middles
 
     def references_of(self, cells: FloatArray | IntArray) -> FloatArray:
-        """Return the middles of some cells: by a formula on an even grid, as a table would have to be fetched."""
+        """Return the middles of some cells: on an even grid by a formula, which is faster than a table lookup."""
         if self.is_even:
             references: FloatArray = np.multiply(cells, self.width)
             references += self.origin + 0.5 * self.width
