@@ -304,6 +304,13 @@ def test_many_points_are_checked_on_fewer_bins() -> None:
     assert verdicts[0].case == "input by 25 bins"
 
 
+def test_of_many_bins_the_first_are_checked_one_by_one() -> None:
+    (verdict,) = verify(
+        Problem(ANGLES, LOGITS, target=TARGET, bandwidth=BANDWIDTH, bins=5000), cases=0, only=["zero-sum"]
+    )
+    assert verdict.verdict == "pass"
+
+
 def test_a_tolerance_stands_in_for_the_estimate_of_rounding() -> None:
     (wide,) = verify(sample("laplace"), cases=0, only=["sums-agree"], tolerance=1e-3)
     (narrow,) = verify(sample("laplace"), cases=0, only=["translation"], tolerance=1e-300)
