@@ -226,6 +226,7 @@ HARD = {
     "far on one side": case(_spread(300, 1.0e4, 1.0e4 + 50.0), midpoint(-30, 30, 40), 10.0, _normal(300)),
     "1e9 bandwidths away": case(1e9 + _spread(50, 0, 1), midpoint(-0.5, 0.5, 20), 1.0, _normal(50)),
     "an outlier": case(np.append(_spread(300, -40, 40), 3e5), midpoint(-30, 30, 50), 6.0),
+    "outliers on both sides": case(np.append(_spread(300, -40, 40), [3e3, -3e3]), midpoint(-30, 30, 50), 6.0),
     "steep logits": case(_spread(300, -90, 90), midpoint(-30, 30, 50), 10.0, 1e4 * _normal(300)),
     "a slope of logits against the kernel's": case(
         np.linspace(-400, -30, 500), midpoint(-30, 30, 50), 5.0, -np.linspace(-400, -30, 500) / 5.0
@@ -316,8 +317,11 @@ def test_many_chunks_of_points(name):
     check(name, None, case(_spread(30_001, -60, 60), midpoint(-30, 30, 3), 0.2, _normal(30_001)))
 
 
-def test_a_light_point_in_another_chunk():
-    check("laplace", None, case([1190.0] * 16_384 + [590.0], THREE_FAR_NODES, 1.0, [0.0] * 16_384 + [-600.0]))
+@pytest.mark.parametrize("sign", [1.0, -1.0])
+def test_a_light_point_in_another_chunk(sign):
+    nodes = Rule(np.sort(sign * THREE_FAR_NODES.nodes), THREE_FAR_NODES.weights)
+    points = sign * np.append(np.full(16_384, 1190.0), 590.0)
+    check("laplace", None, case(points, nodes, 1.0, np.append(np.zeros(16_384), -600.0)))
 
 
 def test_long_scans_keep_their_digits():

@@ -191,6 +191,14 @@ def test_the_domain_follows_from_circular_period_and_unit():
     assert {"degrees": 360.0, "radians": 2 * math.pi, "turns": 1.0} == CIRCUMFERENCE
 
 
+@pytest.mark.parametrize("period", [360.0, 2.0 * math.pi, 7.0])
+def test_a_circle_reduces_angles_without_rounding(period):
+    angles = np.random.default_rng(0).uniform(-1.0, 1.0, 50) * 10.0 ** np.arange(-10.0, 15.0, 0.5)
+    for angle, reduced in zip(angles, Circle(period).reduced(angles), strict=True):
+        assert abs(reduced) <= 0.5 * period * (1.0 + 1e-15)
+        assert (Fraction(angle) - Fraction(reduced)) % Fraction(period) == 0
+
+
 # --- Immutable; replaced ----------------------------------------------------------------------------------------------
 
 
