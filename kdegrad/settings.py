@@ -32,6 +32,8 @@ RULES: Final = ("midpoint", "gauss", "exact")
 SUMS: Final = ("auto", "dense", "fast")
 WRT: Final = ("logits", "angles", "bandwidth")
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
+MISSING: Final = ("error", "skip")
+DECIMALS: Final = (".", ",")
 OPTIMIZERS: Final = ("gradient", "em", "adam")
 INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
 FORMATS: Final = ("table", "json", "csv")
@@ -222,17 +224,39 @@ class Settings(Group):
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class ReadingOptions(Group):
-    """How a file is read."""
+    """How a file is read; None leaves it to the file, or to the default."""
 
     panel: ClassVar = "Reading"
     angle_column: Annotated[str | None, Option("NAME", "Column of the angles.", default="angle")] = None
     logit_column: Annotated[str | None, Option("NAME", "Column of the logits.", default="logit")] = None
     weight_column: Annotated[str | None, Option("NAME", "Column of the weights.", default="weight")] = None
     label_column: Annotated[str | None, Option("NAME", "Column of the labels.", default="label")] = None
-    delimiter: Annotated[str | None, Option("C", "Character between cells.", default="from the file")] = None
+    no_weights: Annotated[bool | None, Option("", "A column named weight holds no weights: ignore it.")] = None
+    missing: Annotated[
+        str | None, Option("NAME", "What to do with a row that lacks a value: error or skip.", MISSING, default="error")
+    ] = None
+    delimiter: Annotated[
+        str | None, Option("C", "Character between cells, or whitespace.", default="from the file")
+    ] = None
+    decimal: Annotated[str | None, Option("C", "Decimal mark: a point or a comma.", DECIMALS, default=".")] = None
     input_format: Annotated[
         str | None, Flag("NAME", "csv, tsv, yaml or parquet.", INPUT_FORMATS, default="by suffix")
     ] = None
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        for row in self.rows:
+            if row.type is str and not isinstance(getattr(self, row.name), (str, NoneType)):
+                raise SettingError(row.spelled, f"{getattr(self, row.name)!r} is not text")
+        if self.delimiter is not None:
+            try:
+                object.__setattr__(self, "delimiter", grammar.delimiter(self.delimiter))
+            except ValueError as error:
+                raise SettingError("delimiter", str(error)) from None
+        if self.decimal == self.delimiter == ",":
+            raise SettingError("decimal", "a comma cannot also be the delimiter: give another --delimiter, such as ;")
+        if self.no_weights and self.weight_column is not None:
+            raise SettingError("no-weights", "contradicts the column of weights that is named: leave one out")
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -385,5 +409,6 @@ def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return the choice that `value` is, in whatever case it is written."""
     if not isinstance(value, str) or value.lower() not in choices:
         written = shown(value) if isinstance(value, str) else repr(value)
-        raise SettingError(name, f"unknown {written}: choose {', '.join(choices)}{nearest(str(value), choices)}")
+        listed = ", ".join(choice if choice.isalnum() else f"'{choice}'" for choice in choices)
+        raise SettingError(name, f"unknown {written}: choose {listed}{nearest(str(value), choices)}")
     return value.lower()

@@ -144,10 +144,20 @@ def table(data: bytes, mark: str | None = None) -> list[Point] | None:
         return None
     readings = [_records(text, mark) for mark in ([mark] if mark else [",", ";", "\t"])]
     for rows in sorted(filter(None, readings), key=lambda rows: -len(rows[0])):
-        names = [_bare(name) for name in rows[0]]
+        names = _roles([_bare(name) for name in rows[0]])
         if "angle" in names and not re.search(r"[\r\n]", "".join(names)):
             return _points(names, rows[1:])
     return None
+
+
+def _roles(names: list[str]) -> list[str]:
+    """Return the names of columns, those of roles without capitals where a role has that one column alone."""
+    lower = [name.lower() for name in names]
+    weighed = {"logit", "weight"} & set(names)
+    for role in {"angle", "logit", "weight", "label"} - set(names) - ({"logit", "weight"} if weighed else set()):
+        if lower.count(role) == 1:
+            names = [role if name.lower() == role else name for name in names]
+    return names
 
 
 def _records(text: str, mark: str) -> list[list[str]]:

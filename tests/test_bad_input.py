@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 from kdegrad.errors import KdegradError
 from kdegrad.reading import read
+from kdegrad.settings import ReadingOptions
 from tests import malformed
 from tests.malformed import ARGUMENTS, FUZZ, GOOD, HUNGRY, MEGABYTES, RULES, SECONDS, Point
 
@@ -150,7 +151,7 @@ def outcome(data: bytes, name: str) -> list[Point] | None:
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
         try:
-            source = read("-", input_format=name.split(".")[1])
+            source = read("-", ReadingOptions(input_format=name.split(".")[1]))
         except KdegradError as error:
             assert all(line.isprintable() for line in str(error).splitlines())  # noqa: PT017
             return None

@@ -24,8 +24,9 @@ from kdegrad.cli.terminal import machine_error, say
 from kdegrad.figures.line import LABELLED
 from kdegrad.output import Look
 from kdegrad.properties import PROPERTIES, Verdict
-from kdegrad.reading import ColumnNames, read
+from kdegrad.reading import read
 from kdegrad.reports import Format, records, render
+from kdegrad.settings import ReadingOptions
 from kdegrad.text import safe_text
 from tests.malformed import FUZZ
 
@@ -132,7 +133,7 @@ def test_json_and_csv_contain_it(kdegrad, tmp_path: Path, points: Path, text: st
     assert all(len(row) == len(header) for row in rows)
     assert not any(is_formula(cell) for row in rows for cell in row)
     if "label" in header:
-        source = read(output, columns=ColumnNames(logit="logit"))  # grad has weights too
+        source = read(output, ReadingOptions(logit_column="logit"))  # grad has weights too
         assert source.labels == (text, "b")
         assert source.angles.tolist() == [float(row[header.index("angle")]) for row in rows]
 
@@ -142,7 +143,7 @@ def test_parquet_contains_it_unchanged(kdegrad, tmp_path: Path, points: Path, te
     output = tmp_path / "out.parquet"
     assert kdegrad(command, points, *COMMANDS[command][1:], "--output", output).code == 0
     assert pyarrow.parquet.read_table(output)["label"].to_pylist() == [text, "b"]
-    assert read(output, columns=ColumnNames(logit="logit")).labels == (text, "b")
+    assert read(output, ReadingOptions(logit_column="logit")).labels == (text, "b")
 
 
 @pytest.mark.parametrize(

@@ -14,6 +14,7 @@ import pytest
 import kdegrad as kg
 from kdegrad.cli import app
 from kdegrad.reading import read
+from kdegrad.settings import ReadingOptions
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -165,7 +166,7 @@ def test_a_column_of_numbers_is_one_also_where_no_cell_has_a_value(tmp_path: Pat
 
 def test_parquet_has_no_delimiter(tmp_path: Path) -> None:
     with pytest.raises(kg.SettingError, match=r"delimiter: .*is Parquet"):
-        read(tmp_path / "swarm.parquet", delimiter=",")
+        read(tmp_path / "swarm.parquet", ReadingOptions(delimiter=","))
 
 
 def test_json_does_not_go_into_parquet(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:

@@ -246,7 +246,7 @@ def _load_cases(flags: Flags, report: ReportOptions) -> dict[str, Problem]:
 
 def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
     """Return the problem that a file and the flags make, of which the flags win; the notes unless `quiet`."""
-    from kdegrad.reading import ColumnNames, problem_of, read
+    from kdegrad.reading import problem_of, read
 
     given = flags.given(TargetOptions) | flags.given(Settings)
     if "at" in given and (clash := sorted({"bins", "rule"} & given.keys())):
@@ -254,9 +254,7 @@ def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, qu
     if given.get("circular") is False and "period" in given:
         raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
     output.check_outputs(outputs, source)
-    how = flags.of(ReadingOptions)
-    columns = ColumnNames(how.angle_column, how.logit_column, how.weight_column, how.label_column)
-    content = read(source, input_format=how.input_format, columns=columns, delimiter=how.delimiter)
+    content = read(source, flags.of(ReadingOptions))
     if content.table is not None:
         output.check_outputs(outputs, content.table)
     for note in () if quiet else content.notes:

@@ -108,7 +108,7 @@ def _declaration(row: Row, panel: str) -> Any:
     """Return the Typer declaration of an option; the default None means not given."""
     option, flag, default = row.option, f"--{row.spelled}", row.option.default
     if row.type is bool:
-        if option.key or row.optional:  # offer --no-X where a file or the default may have set it
+        if (option.key or row.optional) and not row.name.startswith("no_"):  # --no-X: a file or the default may say X
             flag += f"/--no-{row.spelled}"
     elif not default and row.default not in (None, ""):
         names = row.default if isinstance(row.default, tuple) else (row.default,)

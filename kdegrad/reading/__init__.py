@@ -21,64 +21,52 @@ from typing import TYPE_CHECKING, Any
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import delimited, files
-from kdegrad.reading.points import ColumnNames, Source
+from kdegrad.reading.points import Source
 from kdegrad.settings import INPUT_FORMATS, ReadingOptions
 from kdegrad.text import shown
 
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
 
-__all__ = ["ColumnNames", "Source", "load", "problem_of", "read"]
+__all__ = ["Source", "load", "problem_of", "read"]
 
 
-def read(
-    path: str | os.PathLike[str],
-    *,
-    input_format: str | None = None,
-    columns: ColumnNames = ColumnNames(),  # noqa: B008  # frozen
-    delimiter: str | None = None,
-) -> Source:
+def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions()) -> Source:  # noqa: B008  # frozen
     """Return the points of a file, and the settings that it gives if it is a YAML problem.
 
     Parameters
     ----------
     path
         A .csv, .tsv, .yaml, .yml or .parquet file, or ``-`` for standard input.
-    input_format
-        One of `INPUT_FORMATS`; None: by the suffix of the file's name, and CSV for standard input.
-    columns
-        The columns that were named; they must exist, and override those that a YAML problem names.
-    delimiter
-        The character (``tab`` for a tab) that separates the cells of a table; None: found from its header.
+    options
+        The format, if not by the suffix of the file's name (of standard input: CSV); the columns, what separates cells,
+        what a missing value is to do. They override those of a YAML problem.
 
     Raises
     ------
     InputError
         For a file that cannot be used: a line for each fault, with its place, the value and the remedy.
     SettingError
-        For an `input_format` or `delimiter` that cannot be used.
+        For an option that does not fit the file.
     """
     if not isinstance(path, (str, os.PathLike)):
         raise InputError(f"{path!r} is not a path: give the name of a file")
     path = os.fspath(path)
     name = files.display_name(path)
-    chosen = _format_of(path, name, input_format)
-    try:
-        mark = None if delimiter is None else delimited.delimiter_of(delimiter)
-    except ValueError as error:
-        raise SettingError("delimiter", str(error)) from None
+    chosen = _format_of(path, name, options.input_format)
     if chosen == "parquet":
         from kdegrad.reading import parquet
 
-        if mark is not None:
-            raise SettingError("delimiter", f"{name} is Parquet, which has no delimiter: remove it")
-        return parquet.read_parquet(files.raw(path), name, columns)
+        for option, what in ((options.delimiter, "delimiter"), (options.decimal, "decimal")):
+            if option is not None:
+                raise SettingError(what, f"{name} is Parquet, which is not text: remove it")
+        return parquet.read_parquet(files.raw(path), name, options)
     data = files.contents(path)
     if chosen in ("yaml", "yml"):
         from kdegrad.reading import document  # imports yaml, which a table does not need
 
-        return document.read_document(data, name, os.path.dirname(path), columns, mark)
-    return delimited.read_table(data, name, columns, mark or delimited.DELIMITER_OF_FORMAT[chosen])
+        return document.read_document(data, name, os.path.dirname(path), options)
+    return delimited.read_table(data, name, options, delimited.DELIMITER_OF_FORMAT[chosen])
 
 
 def load(
@@ -145,7 +133,7 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
 
 def _format_of(path: str, name: str, input_format: str | None) -> str:
     """Return which of `INPUT_FORMATS` a file is in."""
-    if input_format := ReadingOptions(input_format=input_format).input_format:
+    if input_format:
         return input_format
     if path == "-":
         return "csv"

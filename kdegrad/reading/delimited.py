@@ -10,9 +10,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import Final
 
@@ -20,43 +20,17 @@ import numpy as np
 
 from kdegrad.errors import InputError
 from kdegrad.grammar import reads_as_number, unguarded
-from kdegrad.reading.points import (
-    NUMBER_CHARACTERS,
-    ColumnNames,
-    Faults,
-    Source,
-    bare,
-    place,
-    plain_numbers,
-    source_of,
-    source_of_texts,
-)
+from kdegrad.reading.points import Collector, Faults, Source, bare, place, plain_numbers
+from kdegrad.settings import ReadingOptions
 from kdegrad.text import enumerated, shown
 
 DELIMITER_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
 
 _DELIMITERS: Final = (",", ";", "\t")  # tried when none is given; the first wins a tie
-_NEVER_DELIMITERS: Final = '"#\r\n\0' + NUMBER_CHARACTERS.decode()
 
 
-def delimiter_of(text: str) -> str:
-    r"""Return the character that ``--delimiter`` means; a tab may be written ``tab`` or ``\t``.
-
-    Raises
-    ------
-    ValueError
-        If it is not one character, or one that occurs inside cells; the message says what to give instead.
-    """
-    delimiter = "\t" if text.lower() in ("tab", "\\t") else text
-    if len(delimiter) != 1:
-        raise ValueError(f"{shown(text)} is not one character: give , or ; or tab")
-    if delimiter in _NEVER_DELIMITERS:
-        raise ValueError(f"{shown(text)} occurs inside cells and cannot separate them: give , or ; or tab")
-    return delimiter
-
-
-def read_table(data: bytes, name: str, columns: ColumnNames, delimiter: str | None) -> Source:
-    """Return the points of the table `name`, whose `data` are UTF-8; without a `delimiter` its header tells it.
+def read_table(data: bytes, name: str, options: ReadingOptions, usual: str | None) -> Source:
+    """Return the points of the table `name`, whose `data` are UTF-8; `usual` is the delimiter of such files, if any.
 
     Raises
     ------
@@ -65,14 +39,18 @@ def read_table(data: bytes, name: str, columns: ColumnNames, delimiter: str | No
     """
     # Lines may end in \n, \r\n or \r; no end is changed, since one may be text inside a quoted cell.
     lines = enumerate(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), start=1)
-    header = _read_header(lines, name, columns, delimiter)
+    options = replace(options, decimal=options.decimal or ".")
+    header = _read_header(lines, name, options, options.delimiter or usual)
     hint = ""
     if re.search(r":\s|:$", header.names[0]):
         hint = ", or give --input-format yaml"
     elif len(header.names) == 1:
         hint = ", or give the character between the columns with --delimiter"
-    roles = columns.choose(header.names, place(name, header.line), hint)
-    return _plain_points(data[header.end :], name, header, roles) or _points_by_row(lines, name, header, roles)
+    faults = Faults(name)
+    points = Collector(header.names, options, faults, place(name, header.line), hint)
+    if not _plain_points(data[header.end :], header, points, options):
+        _points_by_row(lines, name, header, points, faults)
+    return points.source()
 
 
 @dataclass(frozen=True)
@@ -85,7 +63,9 @@ class _Header:
     delimiter: str
 
 
-def _read_header(lines: Iterator[tuple[int, str]], name: str, columns: ColumnNames, delimiter: str | None) -> _Header:
+def _read_header(
+    lines: Iterator[tuple[int, str]], name: str, options: ReadingOptions, delimiter: str | None
+) -> _Header:
     """Return the header of a table, its first line that is neither blank nor a comment; the body remains in `lines`."""
     end = 0
     for number, line in lines:
@@ -100,8 +80,13 @@ def _read_header(lines: Iterator[tuple[int, str]], name: str, columns: ColumnNam
     for mark in splits:
         with suppress(csv.Error):  # it would cut through a quoted cell
             splits[mark] = [bare(cell) for cell in next(csv.reader([line], delimiter=mark, strict=True))]
-    angle = columns.given().get("angle", "angle")
-    mark, names = max(splits.items(), key=lambda split: (angle in split[1], len(split[1])))
+    angle = options.angle_column or "angle"
+
+    def suits(names: list[str]) -> tuple[bool, bool, int]:
+        return angle in names, angle in (name.lower() for name in names), len(names)
+
+    mark = max(splits, key=lambda mark: suits(splits[mark]))
+    names = splits[mark]
     if len(names) < 2 and not all(splits.values()):
         raise InputError(
             f"{here}: a quote in the header is not closed or has text behind it, or a name has more than "
@@ -115,28 +100,31 @@ def _read_header(lines: Iterator[tuple[int, str]], name: str, columns: ColumnNam
     return _Header(number, end, names, mark)
 
 
-def _plain_points(body: bytes, name: str, header: _Header, roles: Mapping[str, str]) -> Source | None:
-    """Return the points of a table that contains only numbers; None if it must be read row by row."""
-    if "label" in roles or not header.delimiter.isascii() or header.delimiter == " ":
-        return None
+def _plain_points(body: bytes, header: _Header, points: Collector, options: ReadingOptions) -> bool:
+    """Take the points of a table that contains only numbers; return False if it must be read row by row."""
+    if "label" in points.roles or not header.delimiter.isascii() or header.delimiter == " ":
+        return False
     if b"\r" in body:
         body = body.replace(b"\r\n", b"\n")
     width = len(header.names)
-    numbers = plain_numbers(body.rstrip(b"\n"), header.delimiter.encode() * (width - 1) + b"\n")
+    row = header.delimiter.encode() * (width - 1) + b"\n"
+    numbers = plain_numbers(body.rstrip(b"\n"), row, options.decimal)
     if numbers is None:
-        return None
+        return False
     rows = numbers.reshape(-1, width)
-    values = {role: np.ascontiguousarray(rows[:, header.names.index(column)]) for role, column in roles.items()}
-    if "weight" in values and values["weight"].min() < 0.0:
-        return None
-    return source_of(name, values, None, header.names)
+    cells = {role: np.ascontiguousarray(rows[:, header.names.index(name)]) for role, name in points.roles.items()}
+    if "weight" in cells and cells["weight"].min() < 0.0:
+        return False
+    points.take(cells, lambda *_: ())
+    return True
 
 
-def _points_by_row(lines: Iterator[tuple[int, str]], name: str, header: _Header, roles: Mapping[str, str]) -> Source:
-    """Return the points of any table, or raise all faults of its rows and cells."""
-    faults = Faults(name)
-    texts: dict[str, list[str]] = {role: [] for role in roles}
-    wanted = [(header.names.index(column), texts[role].append) for role, column in roles.items()]
+def _points_by_row(
+    lines: Iterator[tuple[int, str]], name: str, header: _Header, points: Collector, faults: Faults
+) -> None:
+    """Take the points of any table, and all faults of its rows and cells."""
+    texts: dict[str, list[str]] = {role: [] for role in points.roles}
+    wanted = [(header.names.index(column), texts[role].append) for role, column in points.roles.items()]
     begins: list[int] = []  # the line of each row
     for line, row in _records(lines, header, faults):
         if len(row) == len(header.names):
@@ -150,7 +138,7 @@ def _points_by_row(lines: Iterator[tuple[int, str]], name: str, header: _Header,
         raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
     if "label" in texts:
         texts["label"] = [unguarded(cell) for cell in texts["label"]]
-    return source_of_texts(roles, texts, lambda _, row: (begins[row],), faults, header.names)
+    points.take(texts, lambda _, row: (begins[row],))
 
 
 def _records(lines: Iterator[tuple[int, str]], header: _Header, faults: Faults) -> Iterator[tuple[int, list[str]]]:

@@ -11,7 +11,7 @@ from typing import Any, Final, NamedTuple
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import number
 from kdegrad.reading import delimited, files
-from kdegrad.reading.points import ROLES, ColumnNames, Faults, Source, place, source_of_texts
+from kdegrad.reading.points import ROLES, Collector, Faults, Source, named, place
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
 from kdegrad.settings import GROUPS, PROBLEM, ReadingOptions
 from kdegrad.text import nearest, shown
@@ -20,25 +20,26 @@ _POINTS_FORMATS: Final = (
     "a list such as [{angle: 50, logit: 0.4}], lists {angle: [..], logit: [..]}, or the name of a .csv or .tsv"
 )
 _KERNEL_REMEDY: Final = "write a name, or {name: student-t, bandwidth: 8, df: 4}"
+_READING: Final = [row for row in ReadingOptions.rows if row.option.key]
 _SETTINGS: Final = {row.spelled: row.reads for row in PROBLEM}
 _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     **_SETTINGS,
-    **{row.spelled: row.reads for row in ReadingOptions.rows if row.option.key},
-    "delimiter": delimited.delimiter_of,
+    **{row.spelled: row.reads for row in _READING},
 }
 _FLAGS_ONLY: Final = {row.spelled for group in GROUPS for row in group.rows if not row.option.key}
 _KEYS: Final = (*_PARSERS, "points")
+_WEIGHTS: Final = ("logit_column", "weight_column", "no_weights")
 _KERNEL_KEYS: Final = {"name": "kernel", "bandwidth": "bandwidth", "df": "df"}
 
 
-def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, delimiter: str | None) -> Source:
+def read_document(data: bytes, name: str, folder: str, given: ReadingOptions) -> Source:
     """Return the settings and the points of a YAML problem.
 
     Parameters
     ----------
     data, name, folder
         The file, UTF-8; its name, for messages; its folder, which the name of a table is relative to.
-    columns, delimiter
+    given
         What was given beside the file for its points; it overrides the file's own keys.
 
     Raises
@@ -46,7 +47,7 @@ def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, del
     InputError
         With a line for each fault: line and column, the key, the value and the remedy.
     SettingError
-        For a `delimiter` if there is no table.
+        For a delimiter or a decimal mark if there is no table.
     """
     root = tree(data.decode(), name)
     if is_blank(root):
@@ -58,21 +59,19 @@ def read_document(data: bytes, name: str, folder: str, columns: ColumnNames, del
     options = _options(root, faults)
     points = options.pop("points", Scalar("", root.where))
     values = _values(options, faults)
-    given = columns.given()
-    decided = {"logit", "weight"} if {"logit", "weight"} & given.keys() else set()  # they are one choice
-    own = {role: values[f"{role}-column"] for role in ROLES if role not in decided and f"{role}-column" in values}
-    columns = ColumnNames(**own | given)
+    reading = _reading(options, values, given, faults)
     if is_blank(points):
         faults.add(points.where, f"no points are given: write the key points, with {_POINTS_FORMATS}")
     if isinstance(points, Scalar):
         faults.stop_if_any()
-        source = _points_of_file(points, name, folder, columns, delimiter or values.get("delimiter"))
+        source = _points_of_file(points, name, folder, reading)
     else:
-        if delimiter is not None:
-            raise SettingError("delimiter", f"the points are in {name} itself, not in a table: remove it")
-        if "delimiter" in values:
-            faults.add(options["delimiter"].where, "delimiter: the points are in this file, not in a table: remove it")
-        source = _points_inside(points, name, columns, faults)
+        for option in ("delimiter", "decimal"):
+            if getattr(given, option) is not None:
+                raise SettingError(option, f"the points are in {name} itself, not in a table: remove it")
+            if option in values:
+                faults.add(options[option].where, f"{option}: the points are in this file, not in a table: remove it")
+        source = _points_inside(points, name, reading, faults)
     settings = {option: value for option, value in values.items() if option in _SETTINGS}
     places = {option: place(name, *options[option].where) for option in settings}
     return replace(source, name=name, settings=settings, places=places)
@@ -123,6 +122,25 @@ def _values(options: dict[str, Node], faults: Faults) -> dict[str, Any]:
     return values
 
 
+def _reading(
+    nodes: Mapping[str, Node], values: Mapping[str, Any], given: ReadingOptions, faults: Faults
+) -> ReadingOptions:
+    """Return how the points are read: as was `given`, else as the document says."""
+    own = {row.name: values[row.spelled] for row in _READING if row.spelled in values}
+    beside = {row.name: value for row in _READING if (value := getattr(given, row.name)) is not None}
+    if {"logit_column", "weight_column"} & beside.keys():  # with these the whole choice was made
+        own = {name: value for name, value in own.items() if name not in _WEIGHTS}
+    elif given.no_weights:
+        own.pop("weight_column", None)
+    try:
+        return ReadingOptions(**own | beside)
+    except SettingError as error:
+        if error.name not in nodes:
+            raise
+        faults.add(nodes[error.name].where, f"{error.name}: {error.problem}")
+        return given
+
+
 def _interval(node: Node) -> tuple[float, float]:
     if isinstance(node, MapNode) and set(node.entries) == {"low", "high"}:
         low, high = node.entries["low"][1], node.entries["high"][1]
@@ -148,7 +166,7 @@ def _value(node: Node, parse: Callable[[str], Any]) -> Any:
 # Points: in a table, or in the document
 
 
-def _points_of_file(node: Scalar, name: str, folder: str, columns: ColumnNames, delimiter: str | None) -> Source:
+def _points_of_file(node: Scalar, name: str, folder: str, options: ReadingOptions) -> Source:
     """Return the points of the table that `node` names."""
     here = f"{place(name, *node.where)}: points"
     suffix = files.suffix(node.text)
@@ -159,8 +177,8 @@ def _points_of_file(node: Scalar, name: str, folder: str, columns: ColumnNames, 
         data = files.contents(path)
     except InputError as error:
         raise InputError(f"{here}: {error}") from None
-    mark = delimiter or delimited.DELIMITER_OF_FORMAT[suffix]
-    return replace(delimited.read_table(data, files.display_name(path), columns, mark), table=path)
+    usual = delimited.DELIMITER_OF_FORMAT[suffix]
+    return replace(delimited.read_table(data, files.display_name(path), options, usual), table=path)
 
 
 class _Missing(NamedTuple):
@@ -172,20 +190,20 @@ class _Missing(NamedTuple):
 _Cell = Node | _Missing
 
 
-def _points_inside(points: ListNode | MapNode, name: str, columns: ColumnNames, faults: Faults) -> Source:
+def _points_inside(points: ListNode | MapNode, name: str, options: ReadingOptions, faults: Faults) -> Source:
     """Return the points that are written in the document, or raise `faults` with theirs added.
 
     They are a list of mappings, a point each; or a mapping of lists, a column each.
     """
     before = faults.total
-    names = {*ROLES, *columns.given().values()}
+    names = {*ROLES, *named(options).values()}
     items = points.items if isinstance(points, ListNode) else [points]
-    rows = [item for item in items if isinstance(item, MapNode)]
+    maps = [item for item in items if isinstance(item, MapNode)]
     for item in items:
         if not isinstance(item, MapNode):
             faults.add(item.where, f"points: {kind(item)} in place of a point: write {{angle: 50, logit: 0.4}}")
     keys: dict[str, Scalar] = {}  # where each key first appears
-    for row in rows:
+    for row in maps:
         for text, (key, _) in row.entries.items():
             keys.setdefault(text, key)
     for text, key in keys.items():
@@ -198,7 +216,7 @@ def _points_inside(points: ListNode | MapNode, name: str, columns: ColumnNames, 
         cells = _lists(points, known, faults)
     else:
         cells = {
-            column: [row.entries[column][1] if column in row.entries else _Missing(row.where) for row in rows]
+            column: [row.entries[column][1] if column in row.entries else _Missing(row.where) for row in maps]
             for column in known
         }
     if not any(cells.values()):
@@ -206,13 +224,18 @@ def _points_inside(points: ListNode | MapNode, name: str, columns: ColumnNames, 
             faults.add(points.where, f"points: is empty: write {_POINTS_FORMATS}")
         faults.stop_if_any()
     try:
-        roles = columns.choose(list(cells), place(name, *points.where))
+        rows = Collector(list(cells), options, faults, place(name, *points.where))
     except InputError:
         faults.stop_if_any()  # a misspelt key says more than the missing column that it causes
         raise
-    scalars = {role: [_scalar(cell, role, column, faults) for cell in cells[column]] for role, column in roles.items()}
+    skip = options.missing == "skip"
+    scalars = {
+        role: [_scalar(cell, role, column, faults, skip=skip) for cell in cells[column]]
+        for role, column in rows.roles.items()
+    }
     texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
-    return source_of_texts(roles, texts, lambda role, row: scalars[role][row].where, faults)
+    rows.take(texts, lambda role, row: scalars[role][row].where)
+    return rows.source()
 
 
 def _lists(points: MapNode, known: Iterable[str], faults: Faults) -> dict[str, list[Node]]:
@@ -231,12 +254,12 @@ def _lists(points: MapNode, known: Iterable[str], faults: Faults) -> dict[str, l
     return cells
 
 
-def _scalar(cell: _Cell, role: str, column: str, faults: Faults) -> Scalar:
+def _scalar(cell: _Cell, role: str, column: str, faults: Faults, *, skip: bool) -> Scalar:
     """Return a cell that is one value; in place of any other, a fault and a substitute."""
     if isinstance(cell, Scalar):
         return cell
     if isinstance(cell, _Missing):
-        if role == "label":
+        if role == "label" or skip:
             return Scalar("", cell.where)
         faults.add(cell.where, f"points: this point has no {column}, as others have: add it")
     else:

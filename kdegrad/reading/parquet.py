@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
-from kdegrad.reading.points import ColumnNames, Faults, Source, source_of, source_of_texts
+from kdegrad.reading.points import Cells, Collector, Faults, Source
+from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
 
 if TYPE_CHECKING:
     import pyarrow
 
 
-def read_parquet(data: bytes, name: str, columns: ColumnNames) -> Source:
+def read_parquet(data: bytes, name: str, options: ReadingOptions) -> Source:
     """Return the points of the Parquet file `name`; InputError as for a table of text, with rows counted from 1."""
     try:
         import pyarrow
@@ -30,23 +30,19 @@ def read_parquet(data: bytes, name: str, columns: ColumnNames) -> Source:
         found = table.column_names
     except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
         raise InputError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
-    roles = columns.choose(found, name)
+    points = Collector(found, options, Faults(name), name)
     if table.num_rows == 0:
         raise InputError(f"{name}: columns but no points: write a row for each point")
-    chosen = {role: table.column(column) for role, column in roles.items()}
-    labels = _texts(chosen["label"], roles["label"], name) if "label" in chosen else None
-    values: dict[str, FloatArray] = {}
-    numeric = roles.keys() - {"label"}
-    for role in numeric:
-        column = chosen[role]
-        if not column.null_count and (types.is_floating(column.type) or types.is_integer(column.type)):
-            numbers = np.asarray(column.to_numpy(), dtype=np.float64)
-            if np.isfinite(numbers).all() and (role != "weight" or numbers.min() >= 0.0):
-                values[role] = numbers
-    if values.keys() == numeric:
-        return source_of(name, values, labels, found)
-    cells = {role: _texts(column, roles[role], name) for role, column in chosen.items()}
-    return source_of_texts(roles, cells, lambda _, row: (row + 1,), Faults(name), found)
+    cells: dict[str, Cells] = {}
+    for role, title in points.roles.items():
+        column = table.column(title)
+        numeric = types.is_floating(column.type) or types.is_integer(column.type)
+        if numeric and role != "label" and not column.null_count:
+            cells[role] = np.asarray(column.to_numpy(), dtype=np.float64)
+        else:
+            cells[role] = _texts(column, title, name)
+    points.take(cells, lambda _, row: (row + 1,))
+    return points.source()
 
 
 def _texts(column: pyarrow.ChunkedArray, title: str, name: str) -> list[str]:

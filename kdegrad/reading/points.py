@@ -5,80 +5,91 @@ from __future__ import annotations
 import io
 from bisect import insort
 from collections import Counter
-from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, fields
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass, field
+from functools import partial
+from itertools import compress
 from typing import Final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
-from kdegrad.grammar import number
+from kdegrad.grammar import NUMBER_CHARACTERS, is_missing, number
+from kdegrad.settings import ReadingOptions
 from kdegrad.text import enumerated, nearest, shown
 from kdegrad.weights import logits_of
 
-NUMBER_CHARACTERS: Final = b"0123456789+-.eE"
+ROLES: Final = ("angle", "logit", "weight", "label")
+
+_PLAIN: Final = NUMBER_CHARACTERS.encode() + b" "
+_SWAPPED: Final = bytes.maketrans(b".,", b",.")
 
 
-@dataclass(frozen=True)
-class ColumnNames:
-    """The names of columns that were given; None stands for the default, the name of the role.
+def named(options: ReadingOptions) -> dict[str, str]:
+    """Return role → column for the roles whose column was named."""
+    columns = {role: getattr(options, f"{role}_column") for role in ROLES}
+    return {role: column for role, column in columns.items() if column is not None}
 
-    A column whose name was given must exist. Of the defaults only ``angle`` must.
+
+def chosen_columns(
+    found: Sequence[str], options: ReadingOptions, place: str, hint: str = ""
+) -> tuple[dict[str, str], list[str]]:
+    """Return role → column for the roles that the points have, ``{"angle": "theta"}``, and notes about the choice.
+
+    A column whose name was given must exist. Of the others only that of the angles must. If none has the name of the
+    role, one that differs by capitals alone is taken.
+
+    Parameters
+    ----------
+    found
+        The names of the columns that exist, in `place`.
+    hint
+        Another possible remedy for a missing column, as the end of a sentence.
+
+    Raises
+    ------
+    InputError
+        If two columns have one name, one that must exist does not, or there are both logits and weights.
     """
-
-    angle: str | None = None
-    logit: str | None = None
-    weight: str | None = None
-    label: str | None = None
-
-    def given(self) -> dict[str, str]:
-        """Return role → column for the roles whose column was named."""
-        return {role: column for role, column in asdict(self).items() if column is not None}
-
-    def choose(self, found: Sequence[str], place: str, hint: str = "") -> dict[str, str]:
-        """Return role → column for the roles that the points have: ``{"angle": "theta", "logit": "logit"}``.
-
-        Parameters
-        ----------
-        found
-            The names of the columns that exist, in `place`.
-        hint
-            Another possible remedy for a missing column, as the end of a sentence.
-
-        Raises
-        ------
-        InputError
-            If two columns have one name, one that must exist does not, or there are both logits and weights.
-        """
-        given = self.given()
-        names = {role: role for role in ROLES} | given
-        # Columns without a name, as spreadsheets leave behind the last, may be several.
-        twice = [column for column, count in Counter(found).items() if count > 1 and (column or "" in names.values())]
-        if twice:
+    given = named(options)
+    names = {role: role for role in ROLES} | given
+    if options.no_weights:
+        del names["weight"]
+    # Columns without a name, as spreadsheets leave behind the last, may be several.
+    twice = [column for column, count in Counter(found).items() if count > 1 and (column or "" in names.values())]
+    if twice:
+        raise InputError(
+            [f"{place}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
+        )
+    chosen = {role: column for role, column in names.items() if column in found}
+    notes = []
+    either = {"logit", "weight"}  # "Weight" beside "logit" is something else
+    for role in [role for role in names if role not in {*given, *chosen, *(either if either & chosen.keys() else ())}]:
+        alike = [column for column in found if column.lower() == role]
+        if len(alike) == 1:
+            names[role] = chosen[role] = alike[0]
+            notes.append(f"has no column {shown(role)}: {shown(alike[0])} is taken for the {role}s")
+    missing = [
+        f"{place}: no column {shown(column)} for the {role}s (columns found: {enumerated(found)}"
+        f"{nearest(column, found)}): name the right one with --{role}-column{hint}"
+        for role, column in names.items()
+        if column not in found and (role == "angle" or role in given)
+    ]
+    if missing:
+        raise InputError(missing)
+    if "logit" in chosen and "weight" in chosen:
+        if ("logit" in given) == ("weight" in given):
             raise InputError(
-                [f"{place}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
+                f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
+                f"{shown(chosen['weight'])}): name the one to use with --logit-column or --weight-column"
+                ", or give --no-weights"
             )
-        missing = [
-            f"{place}: no column {shown(column)} for the {role}s (columns found: {enumerated(found)}"
-            f"{nearest(column, found)}): name the right one with --{role}-column{hint}"
-            for role, column in names.items()
-            if column not in found and (role == "angle" or role in given)
-        ]
-        if missing:
-            raise InputError(missing)
-        chosen = {role: column for role, column in names.items() if column in found}
-        if "logit" in chosen and "weight" in chosen:
-            if ("logit" in given) == ("weight" in given):
-                raise InputError(
-                    f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
-                    f"{shown(chosen['weight'])}): name the one to use with --logit-column or --weight-column"
-                )
-            del chosen["weight" if "logit" in given else "logit"]
-        return chosen
-
-
-ROLES: Final = tuple(role.name for role in fields(ColumnNames))
+        del chosen["weight" if "logit" in given else "logit"]
+    if options.no_weights and not any(column.lower() == "weight" for column in found):
+        notes.append("has no column 'weight': --no-weights has no effect")
+    return chosen, notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -141,77 +152,128 @@ def place(name: str, *where: int) -> str:
     return ":".join([name, *map(str, where)])
 
 
-def source_of_texts(
-    roles: Mapping[str, str],
-    texts: Mapping[str, Sequence[str]],
-    where: Callable[[str, int], tuple[int, ...]],
-    faults: Faults,
-    found: Collection[str] = (),
-) -> Source:
-    """Return the points whose cells are text, or raise `faults` together with those of the cells.
+Cells = FloatArray | Sequence[str]  # of one column
+
+
+class Collector:
+    """The points of a file, from its cells: taken in blocks of rows, by column, as numbers or as text.
 
     Parameters
+    ----------
+    found
+        The names of the columns that exist.
+    options
+        Which of them are used, and what is done with missing values.
+    faults
+        What is wrong with the file; wrong cells are added.
+    place, hint
+        As for `chosen_columns`.
+
+    Attributes
     ----------
     roles
-        Role → the name of its column, as `ColumnNames.choose` returns it.
-    texts
-        Role → N cells.
-    where
-        (role, row) → (line,) or (line, column).
-    found
-        As for `source_of`.
+        Role → column for the roles that the points have.
     """
-    values = {}
-    for role, name in roles.items():
-        if role == "label":
-            continue
-        cells, column = texts[role], f"column {shown(name)}"
-        numbers = plain_numbers("\n".join(cells).encode("utf-8", "replace"), b"\n")
-        if numbers is None or numbers.size != len(cells):
-            numbers = np.zeros(len(cells))
-            for row, cell in enumerate(cells):
-                try:
-                    numbers[row] = number(bare(cell), minus_infinity=role == "logit")
-                except ValueError as error:
-                    faults.add(where(role, row), f"{column}: {error}")
+
+    def __init__(
+        self, found: Sequence[str], options: ReadingOptions, faults: Faults, place: str, hint: str = ""
+    ) -> None:
+        self.roles, self._notes = chosen_columns(found, options, place, hint)
+        self._found, self._options, self._faults = found, options, faults
+        self._numbers: dict[str, list[FloatArray]] = {role: [] for role in self.roles if role != "label"}
+        self._labels: list[str] = []
+        self._left_out = 0
+        self.count = 0  # rows, those that were left out included
+
+    def take(self, cells: Mapping[str, Cells], where: Callable[[str, int], tuple[int, ...]]) -> None:
+        """Add a block of rows.
+
+        Parameters
+        ----------
+        cells
+            Role → cells, as many for each role. In numbers NaN is a missing value.
+        where
+            (role, row of the block) → (line,) or (line, column); later rows have later places.
+        """
+        numbers = {role: self._checked(role, cells[role], partial(where, role)) for role in self._numbers}
+        rows = len(numbers["angle"])
+        self.count += rows
+        labels = list(map(str, cells.get("label", ())))
+        kept = np.ones(rows, dtype=bool)
+        if self._options.missing == "skip":
+            for column in numbers.values():
+                kept &= ~np.isnan(column)
+            labels = list(compress(labels, kept.tolist()))
+            self._left_out += rows - int(np.count_nonzero(kept))
+        for role, column in numbers.items():
+            self._numbers[role].append(column[kept])
+        self._labels += labels
+
+    def _checked(self, role: str, cells: Cells, where: Callable[[int], tuple[int, ...]]) -> FloatArray:
+        """Return the numbers of a block of a column; NaN, or a number of no use, in place of those that are faults."""
+        texts = None if isinstance(cells, np.ndarray) else cells
+        numbers = cells if isinstance(cells, np.ndarray) else self._from_text(role, cells)
+        wrong = ~np.isfinite(numbers)
+        if role == "logit":
+            wrong &= numbers != -np.inf
         if role == "weight":
-            for row in map(int, np.flatnonzero(numbers < 0.0)):
-                faults.add(where(role, row), f"{column}: {shown(cells[row])} is negative: a weight is 0 or more")
-        values[role] = numbers
-    faults.stop_if_any()
-    return source_of(faults.name, values, texts.get("label"), found)
+            wrong |= numbers < 0.0
+        rows: list[int] = np.flatnonzero(wrong).tolist()
 
+        def text(row: int) -> str:
+            return repr(float(numbers[row])) if texts is None else texts[row]
 
-def source_of(
-    name: str, values: Mapping[str, FloatArray], labels: Sequence[str] | None, found: Collection[str]
-) -> Source:
-    """Return the points of the file `name`, whose numbers have been checked one by one.
+        if self._options.missing == "skip":
+            rows = [row for row in rows if not is_missing(text(row))]
+        for row in rows[: InputError.SHOWN]:
+            self._faults.add(where(row), partial(self._fault, role, text(row)))
+        self._faults.total += len(rows[InputError.SHOWN :])
+        return numbers
 
-    Parameters
-    ----------
-    values
-        Role → numbers, shape (N,).
-    labels
-        N names, or None.
-    found
-        The columns of the file; a note names one that may have been meant as logits or weights.
+    def _from_text(self, role: str, cells: Sequence[str]) -> FloatArray:
+        """Return the numbers of cells, NaN for those that are not."""
+        numbers = plain_numbers("\n".join(cells).encode("utf-8", "replace"), b"\n", self._options.decimal)
+        if numbers is not None and numbers.size == len(cells):
+            return numbers
+        numbers = np.full(len(cells), np.nan)
+        for row, cell in enumerate(cells):
+            with suppress(ValueError):
+                numbers[row] = number(bare(cell), minus_infinity=role == "logit", decimal=self._options.decimal)
+        return numbers
 
-    Raises
-    ------
-    InputError
-        If no point has a positive weight.
-    """
-    logits, notes = values.get("logit"), []
-    if "weight" in values:
-        logits = logits_of(values["weight"])
-    if logits is None:
-        likely = (column for column in found if column.strip().lower().removesuffix("s") in ("logit", "weight"))
-        meant = "".join(f" (is column {shown(column)} either?)" for column in list(likely)[:1])
-        notes.append(f"has neither logits nor weights{meant}: all points weigh the same")
-    elif not np.isfinite(logits).any():
-        raise InputError(f"{name}: no point has a positive weight: one logit must be finite, or one weight above 0")
-    labels = None if labels is None else tuple(labels)
-    return Source(name=name, angles=values["angle"], logits=logits, labels=labels, notes=tuple(notes))
+    def _fault(self, role: str, cell: str) -> str:
+        """Return what is wrong with a cell."""
+        column = f"column {shown(self.roles[role])}"
+        cell = bare(cell)
+        if is_missing(cell):
+            remedy = "write a number, or leave such rows out with --missing skip"
+            return f"{column}: {shown(cell)} is a missing value: {remedy}"
+        try:
+            number(cell, minus_infinity=role == "logit", decimal=self._options.decimal)
+        except ValueError as error:
+            return f"{column}: {error}"
+        return f"{column}: {shown(cell)} is negative: a weight is 0 or more"
+
+    def source(self) -> Source:
+        """Return the points; InputError with all faults, or if there is no point of positive weight."""
+        self._faults.stop_if_any()
+        name, notes = self._faults.name, self._notes
+        if 0 < self._left_out == self.count:
+            raise InputError(f"{name}: a value is missing in all of the {self.count} rows: no points are left")
+        if self._left_out:
+            notes.append(f"has {self._left_out} of {self.count} rows with a missing value: they are left out")
+        values = {role: np.concatenate(blocks) for role, blocks in self._numbers.items()}
+        logits = values.get("logit")
+        if "weight" in values:
+            logits = logits_of(values["weight"])
+        if logits is None:
+            likely = [c for c in self._found if c.strip().lower().removesuffix("s") in ("logit", "weight")]
+            meant = "".join(f" (is column {shown(column)} either?)" for column in likely[:1])
+            notes.append(f"has neither logits nor weights{meant}: all points weigh the same")
+        elif not np.isfinite(logits).any():
+            raise InputError(f"{name}: no point has a positive weight: one logit must be finite, or one weight above 0")
+        labels = tuple(self._labels) if "label" in self.roles else None
+        return Source(name=name, angles=values["angle"], logits=logits, labels=labels, notes=tuple(notes))
 
 
 def bare(text: str) -> str:
@@ -220,7 +282,7 @@ def bare(text: str) -> str:
     return stripped[1:-1] if len(stripped) > 1 and stripped[0] == stripped[-1] == '"' else stripped
 
 
-def plain_numbers(cells: bytes, row: bytes) -> FloatArray | None:
+def plain_numbers(cells: bytes, row: bytes, decimal: str | None = None) -> FloatArray | None:
     """Return the numbers of many cells at once, or None if the cells must be read one by one.
 
     A returned number is what `kdegrad.grammar.number` returns for its cell; no cell is accepted that the grammar
@@ -232,10 +294,14 @@ def plain_numbers(cells: bytes, row: bytes) -> FloatArray | None:
         Rows of cells, without a line end after the last.
     row
         The separators of one row: two commas and a line end for rows of three cells.
+    decimal
+        The decimal mark, if it is not a point.
     """
+    if decimal == ",":
+        cells = cells.translate(_SWAPPED)
     # np.loadtxt converts as `float` does, but accepts more than the grammar (nan, inf, blank lines). So it is given
     # only the characters of numbers, with the separators that the rows must have.
-    separators = cells.translate(None, NUMBER_CHARACTERS + b" ") + b"\n"
+    separators = cells.translate(None, _PLAIN) + b"\n"
     rows = len(separators) // len(row)
     if separators != row * rows or not cells.strip():
         return None
