@@ -10,17 +10,17 @@ The derivatives of the kernels are written out here; `test_oracle.py` compares t
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import cache
 from typing import NamedTuple
 
 import numpy as np
 from mpmath import mp, mpf
 
-from kdegrad import Problem
-from kdegrad.objective import nodes_of
+from kdegrad import Problem, evaluate
+from kdegrad.quadrature import Rule
 
 DIGITS = 50
 EPS = float(np.finfo(np.float64).eps)
@@ -197,30 +197,35 @@ def _of_line_shape(name: str, h: mpf, period: mpf | None, df: float) -> Kernel:
     return values
 
 
+def bessel(kappa: mpf) -> tuple[mpf, mpf]:
+    """Return e^-κ I0(κ), and 1 - I1(κ)/I0(κ) to as many digits."""
+    with mp.workdps(DIGITS + 40):
+        if kappa < 10**6:
+            i0, i1 = mp.besseli(0, kappa), mp.besseli(1, kappa)
+            return i0 * mp.exp(-kappa), 1 - i1 / i0
+        # DLMF 10.40.1: each term is 1/(8κ) of the one before, so that ten give 50 digits
+        sums = [
+            1
+            + sum(
+                mp.fprod(-(4 * o * o - (2 * k - 1) ** 2) / (8 * k * kappa) for k in range(1, n + 1))
+                for n in range(1, 14)
+            )
+            for o in (0, 1)
+        ]
+        return sums[0] / mp.sqrt(2 * mp.pi * kappa), 1 - sums[1] / sums[0]
+
+
 def _von_mises(h: mpf, period: mpf) -> Kernel:
     """Return exp(κ cos θ)/(P I0(κ)), θ = 2πd/P, κ = 1/(2πh/P)²; ∂κ/∂log h = -2κ."""
     turn = 2 * mp.pi / period
     kappa = 1 / (turn * h) ** 2
-    with mp.workdps(DIGITS + 20):
-        if kappa < 10**6:
-            i0, i1 = mp.besseli(0, kappa), mp.besseli(1, kappa)
-            scaled, ratio = +(i0 * mp.exp(-kappa)), +(i1 / i0)
-        else:  # DLMF 10.40.1: each term is 1/(8κ) of the one before, so that ten give 50 digits
-            sums = [
-                1
-                + sum(
-                    mp.fprod(-(4 * o * o - (2 * k - 1) ** 2) / (8 * k * kappa) for k in range(1, n + 1))
-                    for n in range(1, 14)
-                )
-                for o in (0, 1)
-            ]
-            scaled, ratio = +(sums[0] / mp.sqrt(2 * mp.pi * kappa)), +(sums[1] / sums[0])
+    scaled, lag = bessel(kappa)
 
     def values(d: mpf) -> Values:
         theta = turn * d
-        cosine = mp.cos(theta)
-        density = mp.exp(kappa * (cosine - 1)) / (period * scaled)
-        return Values(density, -kappa * mp.sin(theta) * turn * density, -2 * kappa * (cosine - ratio) * density)
+        fall = 2 * mp.sin(theta / 2) ** 2  # 1 - cos θ
+        density = mp.exp(-kappa * fall) / (period * scaled)
+        return Values(density, -kappa * mp.sin(theta) * turn * density, 2 * kappa * (fall - lag) * density)
 
     return values
 
@@ -306,7 +311,7 @@ def _wrapped_cauchy(h: mpf, period: mpf) -> Kernel:
 
 @dataclass(frozen=True)
 class Truth:
-    """The numbers of a problem, and how large the errors of float64 may be (see `truth`).
+    """The numbers of a problem.
 
     Attributes
     ----------
@@ -316,10 +321,6 @@ class Truth:
         S, R, ∂L/∂z, ∂L/∂z/S and ∂L/∂x, N of each.
     log_bandwidth
         ∂L/∂log h.
-    loss_bound, logit_bounds
-        The promise of kdegrad/properties/README.md, section "Accuracy".
-    angle_bounds, bandwidth_bound
-        The corresponding bounds of the other two gradients; see `truth`.
     """
 
     loss: mpf
@@ -329,18 +330,14 @@ class Truth:
     per_weight: list[mpf]
     angles: list[mpf]
     log_bandwidth: mpf
-    loss_bound: float
-    logit_bounds: list[mpf]
-    angle_bounds: list[mpf]
-    bandwidth_bound: mpf
 
 
 def displacement(t: float, x: float, period: float | None) -> mpf:
-    """Return t ⊖ x, exactly."""
-    d = mpf(t) - mpf(x)
+    """Return t ⊖ x, in rational numbers before it is rounded to 50 digits."""
+    d = Fraction(t) - Fraction(x)
     if period is not None:
-        d -= mpf(period) * mp.nint(d / mpf(period))
-    return d
+        d -= Fraction(period) * round(d / Fraction(period))
+    return mpf(d.numerator) / mpf(d.denominator)
 
 
 def softmax(logits: np.ndarray) -> list[mpf]:
@@ -351,31 +348,17 @@ def softmax(logits: np.ndarray) -> list[mpf]:
     return [term / total for term in terms]
 
 
-def truth(problem: Problem) -> Truth:
-    """Return the exact numbers of `problem` with their bounds.
-
-    The promise: with A_jm = |log S_j| + |log K| + |k'| (|t_m| + |x_j|) over pairs with K > 0, A = max_m Σ_j r_j A_jm,
-
-        |error of L|       ≤ 1e-12 + 8 ε A
-        |error of ∂L/∂z_i| ≤ max(S_i, R_i) (1e-12 + 8 ε (A + max_m A_im)) + 1e-300.
-
-    Nothing is promised for the other two gradients. Their bounds follow from the same rounding errors: each term of the
-    sum has the relative error above, and an error by the change of its slope while d changes by the rounding
-    δ = 8 ε (|t_m| + |x_i|) of the coordinates (at a kink, the jump):
-
-        |error of ∂L/∂x_i|   ≤ Σ_m (w_m S_i/p) (|∂K| (1e-12 + 8 ε (A + A_im)) + |∂K(d+δ) - ∂K(d-δ)|)
-        |error of ∂L/∂log h| ≤ the same, summed over i, with K + |d ∂K/∂d| + |∂K/∂log h| for |∂K|.
-    """
+def truth(problem: Problem, rule: Rule | None = None) -> Truth:
+    """Return the exact numbers of `problem`, for the nodes and weights of its own quadrature unless a rule is given."""
     with mp.workdps(DIGITS):
-        return _truth(problem)
+        return _truth(problem, evaluate(problem, wrt=()).rule if rule is None else rule)
 
 
-def _truth(problem: Problem) -> Truth:
+def _truth(problem: Problem, rule: Rule) -> Truth:
     settings = problem.settings
-    period, h = settings.circumference, mpf(float(settings.bandwidth))
+    period = settings.circumference
     k = kernel(problem.kernel.name, float(settings.bandwidth), period, float(settings.df))
     angles = [float(x) for x in problem.angles]
-    rule = nodes_of(problem)
     nodes = [float(t) for t in rule.nodes]
     rule_weights = [mpf(float(w)) for w in rule.weights]
     share = (1 - mpf(float(settings.background))) * mpf(float(settings.scale))
@@ -384,69 +367,26 @@ def _truth(problem: Problem) -> Truth:
         low, high = problem.interval
         floor = mpf(float(settings.background)) / (mpf(float(high)) - mpf(float(low)))
     weights = softmax(problem.logits)
-    size_of_logs = [_log(s) for s in weights]
 
-    d = [[displacement(t, x, period) for x in angles] for t in nodes]
-    table = [[k(e) for e in row] for row in d]
+    table = [[k(displacement(t, x, period)) for x in angles] for t in nodes]
     densities = [share * mp.fdot(weights, [v.density for v in row]) + floor for row in table]
     if min(densities) == 0:
         nothing: list[mpf] = []
-        return Truth(mp.inf, weights, nothing, nothing, nothing, nothing, mp.nan, 0.0, nothing, nothing, mp.nan)
+        return Truth(mp.inf, weights, nothing, nothing, nothing, nothing, mp.nan)
     loss = -mp.fdot(rule_weights, [mp.log(p) for p in densities])
 
     quotients = [w * share / p for w, p in zip(rule_weights, densities, strict=True)]
     count = range(len(angles))
+    of_bandwidth = [weights[i] * mp.fdot(quotients, [row[i].bandwidth_slope for row in table]) for i in count]
     over_weight = [mp.fdot(quotients, [row[i].density for row in table]) for i in count]
     responsibilities = [s * ratio for s, ratio in zip(weights, over_weight, strict=True)]
     total = mp.fsum(responsibilities)
-    angle_gradient = [weights[i] * mp.fdot(quotients, [row[i].slope for row in table]) for i in count]
-    bandwidth_parts = [weights[i] * mp.fdot(quotients, [row[i].bandwidth_slope for row in table]) for i in count]
-
-    spans = [[abs(t) + abs(x) for x in angles] for t in nodes]
-    sizes = [
-        [
-            abs(size_of_logs[i]) + abs(_log(v.density)) + float(abs(v.slope) / v.density) * spans[m][i]
-            if v.density > 0 and weights[i] > 0
-            else 0.0
-            for i, v in enumerate(row)
-        ]
-        for m, row in enumerate(table)
-    ]
-    size = max(
-        math.fsum(float(weights[i] * v.density * share / p) * sizes[m][i] for i, v in enumerate(row))
-        for m, (row, p) in enumerate(zip(table, densities, strict=True))
-    )
-    relative = [1e-12 + 8 * EPS * (size + max(sizes[m][i] for m in range(len(nodes)))) for i in count]
-    angle_bounds, bandwidth_bound = [mpf(0) for _ in count], mpf(0)
-    for m, row in enumerate(table):
-        for i, v in enumerate(row):
-            rounding = 8 * EPS * spans[m][i]
-            below, above = k(d[m][i] - rounding), k(d[m][i] + rounding)
-            factor = weights[i] * quotients[m]
-            angle_bounds[i] += factor * (abs(v.slope) * relative[i] + abs(above.slope - below.slope))
-            terms = v.density + abs(d[m][i] * v.slope) + abs(v.bandwidth_slope)
-            change = abs(above.bandwidth_slope - below.bandwidth_slope)
-            bandwidth_bound += factor * (terms * relative[i] + change)
     return Truth(
         loss=loss,
         weights=weights,
         responsibilities=responsibilities,
         logits=[s * total - r for s, r in zip(weights, responsibilities, strict=True)],
         per_weight=[total - ratio for ratio in over_weight],
-        angles=angle_gradient,
-        log_bandwidth=-mp.fsum(bandwidth_parts),
-        loss_bound=1e-12 + 8 * EPS * size,
-        logit_bounds=[
-            max(s, r) * bound + mpf("1e-300") for s, r, bound in zip(weights, responsibilities, relative, strict=True)
-        ],
-        angle_bounds=[bound + mpf("1e-300") * max(1, 1 / h) for bound in angle_bounds],
-        bandwidth_bound=bandwidth_bound + mpf("1e-300"),
+        angles=[weights[i] * mp.fdot(quotients, [row[i].slope for row in table]) for i in count],
+        log_bandwidth=-mp.fsum(of_bandwidth),
     )
-
-
-def _log(x: mpf) -> float:
-    """Return log x to a few digits, which is enough for a bound; 0 for 0."""
-    if x == 0:
-        return 0.0
-    mantissa, exponent = mp.frexp(x)
-    return math.log(float(mantissa)) + float(exponent) * math.log(2.0)
