@@ -12,7 +12,7 @@ from collections.abc import Iterable
 import numpy as np
 from mpmath import mpf
 
-from kdegrad import Evaluation, Problem, evaluate
+from kdegrad import Evaluation, Problem, evaluate, loss_and_grad
 from kdegrad.objective import responsibilities_by_bin
 from tests import extended, oracle
 from tests.extended import EPS, Real, RealArray, Truth
@@ -71,6 +71,17 @@ def against(found: Evaluation, truth: Truth) -> dict[str, float]:
             ratios["angles"] = _error(gradients.angles, truth.angles) / bounds
             ratios["bandwidth"] = _error(gradients.log_bandwidth, truth.log_bandwidth) / truth.bandwidth_bound
     return {name: _largest(ratio) for name, ratio in ratios.items()}
+
+
+@np.errstate(all="ignore")
+def alone(found: Evaluation, truth: Truth) -> float:
+    """Return the ratio of the gradient of the logits, where it is asked for alone, or of its sum."""
+    problem = found.problem
+    loss, logits = loss_and_grad(problem.angles, problem.logits, **problem.options)
+    if loss != found.loss or np.isnan(logits).any():
+        return 0.0 if loss == found.loss == np.inf else np.inf
+    error = _largest(_beyond(logits, truth.lowest_logits, truth.highest_logits) / truth.logit_bounds)
+    return max(error, abs(float(logits.sum())) / ROUNDED)
 
 
 def angle_bounds(found: Evaluation, truth: Truth) -> RealArray:
