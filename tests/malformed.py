@@ -286,7 +286,7 @@ HUNGRY: dict[str, tuple[Callable[[], bytes], int, str]] = {
     "bomb.yaml": (lambda: b"a: &a [x]\n" + _BOMB, 2, "the anchor &a"),
     "digits.yaml": (lambda: POINTS + b"bins: " + b"9" * 10**6, 2, "(1000000 characters) is not an integer"),
     "tag.yaml": (lambda: b"points: !!python/object/apply:os.system ['exit 1']", 2, "tags are not supported"),
-    "text.parquet": (lambda: b"PAR1" + b"\xff" * 10**6 + b"PAR1", 2, "not a Parquet file"),
+    "text.parquet": (lambda: b"PAR1" + b"\xff" * 10**6 + b"PAR1", 2, "a damaged Parquet file"),
 }  # fmt: skip
 
 

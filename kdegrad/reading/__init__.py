@@ -7,7 +7,7 @@
 - `tree`: such bytes → the tree of a YAML document, with the place of each node;
 - `document`: that tree → settings, and points that are written in it or in a table that it names;
 - `points`: cells by column → arrays, with the one grammar of numbers (`kdegrad.grammar`);
-- `parquet`: Parquet files, where pyarrow is installed.
+- `parquet`: Parquet files → cells by column, where pyarrow is installed.
 
 Types are checked here (``bandwidth: abc``). Ranges (``bandwidth: -1``) are checked by `kdegrad.settings`; for its
 messages a `Source` says where each setting was given.
@@ -60,7 +60,7 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
         for option, what in ((options.delimiter, "delimiter"), (options.decimal, "decimal")):
             if option is not None:
                 raise SettingError(what, f"{name} is Parquet, which is not text: remove it")
-        return parquet.read_parquet(files.raw(path), name, options)
+        return parquet.read_parquet(path, name, options)
     data = files.contents(path)
     if chosen in ("yaml", "yml"):
         from kdegrad.reading import document  # imports yaml, which a table does not need

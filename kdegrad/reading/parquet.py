@@ -1,13 +1,18 @@
-"""Parquet bytes → points. pyarrow (the extra ``parquet``) is imported inside functions only."""
+"""Parquet files → points. pyarrow (the extra ``parquet``) is imported inside functions only.
+
+The columns are chosen from the schema, and only those are decoded, a block of rows at a time.
+"""
 
 from __future__ import annotations
 
-import io
+import os
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdegrad.errors import InputError
+from kdegrad.reading import files
 from kdegrad.reading.points import Cells, Collector, Faults, Source
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
@@ -15,47 +20,127 @@ from kdegrad.text import shown
 if TYPE_CHECKING:
     import pyarrow
 
+    Chosen = dict[str, pyarrow.Field]  # role → column
 
-def read_parquet(data: bytes, name: str, options: ReadingOptions) -> Source:
+
+def read_parquet(path: str, name: str, options: ReadingOptions) -> Source:
     """Return the points of the Parquet file `name`; InputError as for a table of text, with rows counted from 1."""
     try:
         import pyarrow
         import pyarrow.parquet
-        import pyarrow.types as types
     except ImportError:
         raise InputError(f"{name}: Parquet needs pyarrow: pip install 'kdegrad[parquet]', or save as CSV") from None
-    try:
-        table = pyarrow.parquet.ParquetFile(io.BytesIO(data)).read()
-        table.validate(full=True)  # text that is not UTF-8, a dictionary index out of range
-        found = table.column_names
-    except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
-        raise InputError(f"{name}: not a Parquet file that can be read: {str(error).splitlines()[0]}") from None
-    points = Collector(found, options, Faults(name), name)
-    if table.num_rows == 0:
+    with _opened(path) as file:
+        try:
+            # no threads: one that releases a buffer while Python exits aborts the process
+            parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
+            fields, faults = list(parquet.schema_arrow), Faults(name)
+            found = [field.name.strip() for field in fields]
+            points = Collector(found, options, faults, name)
+            chosen = {role: fields[found.index(column)] for role, column in points.roles.items()}
+            _refuse_types(chosen, points, name)
+            names = list({field.name for field in chosen.values()})
+            for rows in parquet.iter_batches(columns=names, use_threads=False):
+                _take(rows, chosen, points, faults)
+            if points.count != (count := parquet.metadata.num_rows):
+                raise pyarrow.ArrowInvalid(f"it says that it has {count} rows, and has {points.count}")
+        except MemoryError:  # that of Arrow is an ArrowException too
+            raise
+        except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
+            raise InputError(f"{name}: {_cause(file, error)}") from None
+    if not points.count:
         raise InputError(f"{name}: columns but no points: write a row for each point")
-    cells: dict[str, Cells] = {}
-    for role, title in points.roles.items():
-        column = table.column(title)
-        numeric = types.is_floating(column.type) or types.is_integer(column.type)
-        if numeric and role != "label" and not column.null_count:
-            cells[role] = np.asarray(column.to_numpy(), dtype=np.float64)
-        else:
-            cells[role] = _texts(column, title, name)
-    points.take(cells, lambda _, row: (row + 1,))
     return points.source()
 
 
-def _texts(column: pyarrow.ChunkedArray, title: str, name: str) -> list[str]:
-    """Return the cells of a column as a table of text would contain them; a null is empty."""
-    texts = []
-    for row, cell in enumerate(column, start=1):
-        here = f"{name}:{row}: column {shown(title)}"
+def _opened(path: str) -> pyarrow.NativeFile:
+    """Return a file in which Arrow can seek: by its name, or copied into Arrow's memory if it is a pipe."""
+    import pyarrow
+
+    if path != "-" and os.path.isfile(path):
+        with suppress(OSError):  # `files.raw` says why it cannot be read
+            return pyarrow.OSFile(os.fsencode(path))
+    copy = pyarrow.BufferOutputStream()
+    copy.write(files.raw(path))
+    return pyarrow.BufferReader(copy.getvalue())
+
+
+def _cause(file: pyarrow.NativeFile, error: Exception) -> str:
+    """Return why Arrow could not read `file`."""
+    if isinstance(error, OSError) and error.errno:
+        return f"cannot be read: {os.strerror(error.errno)}"
+    file.seek(0)
+    begin = file.read(4)
+    file.seek(max(file.size() - 4, 0))
+    end, said = file.read(4), str(error).partition("\n")[0]
+    if not begin:
+        return "is empty, and no Parquet file: save it anew"
+    if begin == b"PARE" or "decrypt" in said:
+        return "an encrypted Parquet file, or one with an encrypted column: save it without encryption"
+    if begin != b"PAR1":
+        return f"not a Parquet file (it begins with {begin!r}, not with b'PAR1'): name its format with --input-format"
+    if end != b"PAR1":
+        said = "its end is missing"
+    return f"a damaged Parquet file ({said}): copy or save it anew"
+
+
+def _refuse_types(chosen: Chosen, points: Collector, name: str) -> None:
+    """Raise an InputError for a column of angles, logits or weights whose type is not that of numbers or texts."""
+    from pyarrow import types
+
+    without_numbers, refused = (types.is_temporal, types.is_nested, types.is_boolean), []
+    for role, field in chosen.items():
+        if role != "label" and any(holds(field.type) for holds in without_numbers):
+            column, kind = shown(points.roles[role]), shown(str(field.type))
+            remedy = f"convert it to numbers, or name another column with --{role}-column"
+            refused.append(f"{name}: column {column} has the type {kind}, which has no numbers: {remedy}")
+    if refused:
+        raise InputError(refused)
+
+
+def _take(rows: pyarrow.RecordBatch, chosen: Chosen, points: Collector, faults: Faults) -> None:
+    """Add a block of rows to the points."""
+    from pyarrow import ArrowInvalid, types
+
+    before = points.count
+    cells: dict[str, Cells] = {}
+    for role, field in chosen.items():
+        column = rows.column(field.name)
         try:
-            value = cell.as_py()
-            text = value.decode() if isinstance(value, bytes) else "" if value is None else str(value)
-        except ValueError:  # bytes that are not UTF-8, a time before the year 1
-            raise InputError(f"{here}: not text that can be read: correct it") from None
-        if "\0" in text:
-            raise InputError(f"{here}: {shown(text)} contains a NUL character: remove it")
-        texts.append(text)
-    return texts
+            column.validate(full=True)  # text that is not UTF-8, a dictionary index out of range
+        except ArrowInvalid as error:
+            raise ArrowInvalid(f"column {shown(points.roles[role])}: {error}") from None
+        if role != "label" and (types.is_floating(column.type) or types.is_integer(column.type)):
+            cells[role] = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)  # NaN for a null
+        else:
+            cells[role] = _texts(column)
+    for row, label in enumerate(cells.get("label", ())):
+        if "\0" in label:
+            said = f"column {shown(points.roles['label'])}: {shown(label)} contains a NUL character: remove it"
+            faults.add((before + row + 1,), said)
+    points.take(cells, lambda _, row: (before + row + 1,))
+
+
+def _texts(column: pyarrow.Array) -> list[str]:
+    """Return the cells of a column as text; a null is empty."""
+    try:
+        values = column.to_pylist()
+    except (ValueError, OverflowError):  # Python has no such value: a date beyond the year 9999, nanoseconds
+        values = [_value(column.slice(row, 1)) for row in range(len(column))]
+    return ["" if value is None else _decoded(value) if isinstance(value, bytes) else str(value) for value in values]
+
+
+def _value(cell: pyarrow.Array) -> object:
+    """Return the value of a column of one cell; as Arrow writes it, if Python has no such value."""
+    try:
+        return cell[0].as_py()
+    except (ValueError, OverflowError):
+        return " ".join(cell.to_string()[1:-1].split())
+
+
+def _decoded(value: bytes) -> str:
+    """Return bytes as text: in hexadecimal, if they are not UTF-8."""
+    try:
+        return value.decode()
+    except UnicodeDecodeError:
+        return f"0x{value.hex()}"
