@@ -173,8 +173,8 @@ class DescentStep:
     norm
         The Euclidean norm of the gradient in the coordinates that move.
     gap
-        The duality gap, an upper bound of L - L*; None unless the weights alone move, and where rounding has taken a
-        noticeable share of the responsibilities: then it proves nothing.
+        The duality gap, an upper bound of L - L*; None unless the weights alone move, and where the rounding of the
+        angles moves the responsibilities noticeably: then it proves nothing of the angles that were meant.
     """
 
     step: int
@@ -256,9 +256,9 @@ class Descent:
         return self.course[-1].gap
 
     @property
-    def lost_share(self) -> float:
-        """That `Evaluation.lost_share` of start and end which is farther from 0."""
-        return max(self.start.lost_share, self.end.lost_share, key=abs)
+    def input_rounding(self) -> float:
+        """The larger `Evaluation.input_rounding` of start and end."""
+        return max(self.start.input_rounding, self.end.input_rounding)
 
     @property
     def rises(self) -> int:
@@ -282,8 +282,8 @@ def descend(
     """Descend from the points of a problem.
 
     It stops after `steps` steps, or before: where the weights alone move, when the duality gap, which bounds how far
-    the loss is from the least, is at most `tolerance`; else when the norm of the gradient is. Points so far out that
-    their gradients are rounding noise (`Evaluation.lost_share`) never stop it.
+    the loss is from the least, is at most `tolerance`; else, and where the gap proves nothing
+    (`Evaluation.input_rounding`), when the norm of the gradient is.
 
     A step to where the loss is infinite or a number overflows is not taken, and ends the descent; so does a start
     whose loss is infinite.
@@ -330,9 +330,8 @@ def descend(
     end = _End(False, f"all {steps} steps are taken" if steps != 1 else "the 1 step is taken", False)
     for step in range(steps + 1):
         gradient = coordinates.gradient(evaluation)
-        is_noise = abs(evaluation.lost_share) > NOTICEABLE
         gap = None
-        if moving == ("logits",) and not is_noise:  # max_i R_i/S_i - Σ_j R_j
+        if moving == ("logits",) and evaluation.input_rounding <= NOTICEABLE:  # max_i R_i/S_i - Σ_j R_j
             gap = max(0.0, -float(evaluation.require_gradients().per_weight[free].min()))
         now = DescentStep(step, evaluation, euclidean_norm(gradient), gap)
         course.append(now.row())
@@ -342,7 +341,7 @@ def descend(
         if not evaluation.is_finite:
             end = _End(False, "the loss is infinite at the start", True)
             break
-        if tolerance > 0.0 and not is_noise and (now.norm if gap is None else gap) <= tolerance:
+        if tolerance > 0.0 and (now.norm if gap is None else gap) <= tolerance:
             what = "norm of the gradient" if gap is None else "duality gap"
             end = _End(
                 True,

@@ -34,6 +34,10 @@ class Domain(ABC):
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
         """Return the coordinate of x that is reached first going upward from `start`."""
 
+    @abstractmethod
+    def reduced_interval(self, low: float, high: float) -> tuple[float, float]:
+        """Return the ends of an interval without the whole turns by which it is off; the width stays as it is."""
+
 
 @final
 @dataclass(frozen=True)
@@ -55,6 +59,9 @@ class Line(Domain):
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
         return x
 
+    def reduced_interval(self, low: float, high: float) -> tuple[float, float]:
+        return low, high
+
 
 @final
 @dataclass(frozen=True)
@@ -69,8 +76,8 @@ class Circle(Domain):
         return self.period
 
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        # d - P·round(d/P), d = x - y, in place: one multiple of P is subtracted, no remainder accumulates
-        d = x - y
+        # d - P·round(d/P), in place. Both places are reduced first, which is exact: d has one rounding, of less than P
+        d = self.reduced(x) - self.reduced(y)
         turns = d / self.period
         np.rint(turns, out=turns)
         turns *= self.period
@@ -78,6 +85,8 @@ class Circle(Domain):
         return d
 
     def reduced(self, x: FloatArray) -> FloatArray:
+        if np.abs(x).max(initial=0.0) <= 0.5 * self.period:
+            return x
         turns = np.rint(x / self.period)
         if np.abs(turns).max(initial=0.0) > 1.0:  # fmod is exact, and so is it to subtract the first turn
             x = np.fmod(x, self.period)
@@ -87,4 +96,12 @@ class Circle(Domain):
         return turns
 
     def unrolled(self, x: FloatArray, start: float) -> FloatArray:
-        return start + np.mod(x - start, self.period)
+        return start + np.mod(self.reduced(x) - start, self.period)
+
+    def reduced_interval(self, low: float, high: float) -> tuple[float, float]:
+        if abs(0.5 * low + 0.5 * high) <= self.period:  # 350 to 370 stay, for people
+            return low, high
+        from fractions import Fraction  # imported here because few targets need it
+
+        start = Fraction(math.fmod(low, self.period))  # fmod is exact
+        return float(start), float(start + Fraction(high) - Fraction(low))

@@ -22,6 +22,14 @@ class Scaled(NamedTuple):
     factor: FloatArray
 
 
+def value(scaled: Scaled) -> FloatArray:
+    """Return factor · exp(log) as e^(log/2) · factor · e^(log/2): e^log alone may underflow beside a huge factor."""
+    half = np.exp(0.5 * scaled.log)
+    product: FloatArray = half * scaled.factor
+    product *= half
+    return product
+
+
 def log_sum(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
     """Return log(a + b) as max + log(1 + e^-|difference|): np.logaddexp is not vectorised."""
     larger = np.maximum(log_a, log_b)

@@ -18,6 +18,7 @@ from __future__ import annotations
 import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Final, final
 
 import numpy as np
@@ -25,14 +26,15 @@ from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
-from kdegrad.logs import Scaled
 from kdegrad.mixture import kernel_sums, log_mixture, log_share
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import WRT, GradientOptions, several
-from kdegrad.sums import Density, KernelSums
+from kdegrad.sums import DenseDensity, Density, KernelSums
 
-NOTICEABLE: Final = 1e-6  # applies to a lost share: beyond it rounding dominates a gradient
+_EPS: Final = float(np.finfo(np.float64).eps)
+NOTICEABLE: Final = 1e-6  # applies to the part of a share that the rounding of the inputs may move
+_NO_SHARE: Final = 1e-12  # a responsibility within this of 0 or 1 is not moved noticeably
 
 
 @final
@@ -145,12 +147,26 @@ class Evaluation:
         """Whether the loss is finite and approximates, by bins, an integral over a target."""
         return math.isfinite(self.loss) and self.problem.rule_name in ("midpoint", "gauss")
 
-    @property
-    def lost_share(self) -> float:
-        """What Σ_i R_i lacks of 1 by rounding: noticeable where |log p| is beyond 10¹⁰; 0 with a background."""
-        if self.gradients is None or self.problem.settings.background > 0.0:
+    @cached_property
+    def input_rounding(self) -> float:
+        """By what part of itself a responsibility may move when the angles are rounded: the largest ε |x_i| |k'|.
+
+        The responsibilities are those of the angles as they are, to the last digits; but an angle of 10⁸ is known to
+        10⁻⁸ only, and so is a logarithm k = log K that is steep there. k' is taken at the distance from the point to
+        the target. Points whose responsibility is all but 0 or 1 do not count; 0 where no gradient was asked for.
+        """
+        if self.gradients is None:
             return 0.0
-        return 1.0 - float(self.gradients.responsibilities.sum())
+        kernel, domain, nodes = self.problem.kernel, self.problem.domain, self.rule.nodes
+        shares = self.gradients.responsibilities
+        angles = self.problem.angles[(shares > _NO_SHARE) & (shares < 1.0 - _NO_SHARE)]
+        low, high = float(nodes[0]), float(nodes[-1])
+        beyond = np.abs(domain.difference(angles, np.array(0.5 * low + 0.5 * high))) - 0.5 * (high - low)
+        distances = np.maximum(beyond, (high - low) / len(nodes))
+        log, slope = kernel.slope(distances)
+        with np.errstate(invalid="ignore", over="ignore", divide="ignore"):
+            steepness = np.abs(slope) * np.exp(log - kernel.log_shape(distances))  # NaN at and beyond a compact edge
+        return float(np.nan_to_num(_EPS * np.abs(angles) * steepness, posinf=0.0).max(initial=0.0))
 
 
 @np.errstate(over="ignore", invalid="ignore")  # what overflows is reported as not finite, without a warning
@@ -175,7 +191,7 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
     sums, density, log_density, loss = _forward(problem, rule)
     gradients = None
     if wrt and math.isfinite(loss):
-        gradients = _gradients(problem, rule, sums, density, log_density, wrt)
+        gradients = _gradients(problem, rule, density, log_density, wrt)
     elif wrt:
         undefined = np.full(len(problem.angles), np.nan)
         gradients = Gradients(
@@ -211,11 +227,11 @@ def nodes_of(problem: Problem) -> Rule:
 
 def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield for each node t_m the responsibilities r_i(t_m) and S_i Σ_j r_j - r_i, each of shape (N,)."""
-    problem = evaluation.problem
-    log_shares = problem.log_weights + log_share(problem)
-    for node, log_density in zip(evaluation.rule.nodes, evaluation.diagnostics.log_density, strict=True):
-        d = problem.domain.difference(np.asarray(node), problem.angles)
-        responsibilities = np.exp(log_shares + problem.kernel.log_density(d) - log_density)
+    problem, rule = evaluation.problem, evaluation.rule
+    density = DenseDensity(problem.kernel, problem.angles, rule.nodes, problem.log_weights)
+    shares = _node_shares(problem, rule, density, log_mixture(problem, density.log)) / rule.weights
+    for node, share in enumerate(shares):
+        responsibilities = share * density.responsibilities(node)
         yield responsibilities, _logit_gradient(problem, evaluation.weights, responsibilities)
 
 
@@ -246,17 +262,18 @@ def _node_shares(problem: Problem, rule: Rule, density: Density, log_density: Fl
 
 
 def _gradients(
-    problem: Problem, rule: Rule, sums: KernelSums, density: Density, log_density: FloatArray, wrt: Collection[str]
+    problem: Problem, rule: Rule, density: Density, log_density: FloatArray, wrt: Collection[str]
 ) -> Gradients:
     """Return the gradients that are asked for."""
-    responsibilities, ratios = density.shares(_node_shares(problem, rule, density, log_density))
-    log_node_weights = np.log(rule.weights) - log_density + log_share(problem)  # log((1-E) C w_m/p̃_m)
+    node_shares = _node_shares(problem, rule, density, log_density)
+    responsibilities, ratios = density.shares(node_shares)
+    log_pulls = np.log(rule.weights) - log_density + log_share(problem)  # log((1-E) C w_m/p̃_m)
     per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
-        angles = _weighted(problem, sums.slope_at_points(log_node_weights))
+        angles = density.slopes(node_shares, log_pulls)
     if "bandwidth" in wrt:
-        log_bandwidth = -float(_weighted(problem, sums.bandwidth_slope_at_points(log_node_weights)).sum())
+        log_bandwidth = -density.bandwidth_slope(node_shares, log_pulls)
     if problem.rule_name == "exact" and (angles is not None or log_bandwidth is not None):
         from kdegrad.exact import edge_terms  # as in `_quadrature`
 
@@ -276,11 +293,6 @@ def _logit_gradient(problem: Problem, weights: FloatArray, responsibilities: Flo
 def _total(problem: Problem, responsibilities: FloatArray) -> float:
     """Return Σ_j R_j, which is 1 without a background."""
     return 1.0 if problem.settings.background == 0.0 else float(responsibilities.sum())
-
-
-def _weighted(problem: Problem, sums: Scaled) -> FloatArray:
-    """Return S_i · factor_i · exp(log_i)."""
-    return sums.factor * np.exp(problem.log_weights + sums.log)
 
 
 def loss(

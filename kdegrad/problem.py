@@ -118,6 +118,11 @@ class Problem:
         return self.target
 
     @property
+    def reduced_interval(self) -> Interval:
+        """The target's interval where its nodes are formed: on a circle without the whole turns by which it is off."""
+        return Interval(*self.domain.reduced_interval(*self.interval))
+
+    @property
     def centre(self) -> float:
         """The single node where there is one, else the middle of the target."""
         return self.interval.centre if self.at is None else self.at
@@ -147,9 +152,9 @@ class Problem:
             case "at":
                 return Rule(np.array([self.centre]), np.ones(1))
             case "midpoint":
-                return midpoint(*self.interval, self.settings.bins)
+                return midpoint(*self.reduced_interval, self.settings.bins)
             case "gauss":
-                return gauss(*self.interval, self.settings.bins)
+                return gauss(*self.reduced_interval, self.settings.bins)
         raise SettingError("rule", "the rule exact has no nodes before the problem is evaluated: see Evaluation.rule")
 
     @property

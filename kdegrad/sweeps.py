@@ -21,10 +21,10 @@ from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.domain import Circle
 from kdegrad.errors import SettingError
 from kdegrad.kernel import KERNELS, make_kernel
-from kdegrad.mixture import kernel_sums
 from kdegrad.objective import Evaluation, evaluate
 from kdegrad.problem import Problem
 from kdegrad.settings import SweepOptions, is_real, several
+from kdegrad.sums import DenseDensity
 
 _BLOCK_PAIRS: Final = 65_536
 _ROUND_OFF: Final = 64 * float(np.finfo(np.float64).eps)  # relative, between two ways to the same logarithm
@@ -80,14 +80,14 @@ class Sweep:
         The parameter: one of `OVER`.
     steps
         One for each kernel and value, the values of a kernel together.
-    lost_share
-        That `Evaluation.lost_share` of its problems which is farthest from 0.
+    input_rounding
+        The largest `Evaluation.input_rounding` of its problems.
     """
 
     problem: Problem
     over: str
     steps: tuple[SweepStep, ...]
-    lost_share: float = 0.0
+    input_rounding: float = 0.0
 
     @property
     def is_finite(self) -> bool:
@@ -134,15 +134,15 @@ def sweep(
     [0.4117, 0.4117, 0.3109, 0.0235]
     """
     over = SweepOptions(over=over).over
-    steps, lost = [], 0.0
+    steps, rounding = [], 0.0
     for name, value in members(problem, over, values, kernels):
         evaluation = evaluate(member(problem, over, name, value))
         steps.append(measure(evaluation, value))
         if evaluation.is_finite:
-            lost = max(lost, evaluation.lost_share, key=abs)
+            rounding = max(rounding, evaluation.input_rounding)
         if watch is not None:
             watch(steps[-1])
-    return Sweep(problem, over, tuple(steps), lost)
+    return Sweep(problem, over, tuple(steps), rounding)
 
 
 def members(
@@ -273,16 +273,18 @@ def only_pushed_down(evaluation: Evaluation) -> float:
     """
     problem = evaluation.problem
     nodes = evaluation.rule.nodes
-    log_means = kernel_sums(problem, nodes).at_nodes(problem.log_weights)
+    density = DenseDensity(problem.kernel, problem.angles, nodes, problem.log_weights)
+    log_peaks, *rest = (part[:, np.newaxis] for part in density.strongest)  # of the kernels; log p relative to that
+    log_means = rest[0] + rest[1]
     slack = _ROUND_OFF * (1.0 + np.abs(log_means))
     pulled = np.zeros(len(problem.angles), dtype=bool)
     pushed = np.zeros(len(problem.angles), dtype=bool)
     rows = max(1, _BLOCK_PAIRS // len(problem.angles))
     for block in (slice(top, top + rows) for top in range(0, len(nodes), rows)):
         d = problem.domain.difference(nodes[block, np.newaxis], problem.angles)
-        excess = problem.kernel.log_density(d) - log_means[block, np.newaxis]
-        pulled |= (excess > slack[block, np.newaxis]).any(axis=0)
-        pushed |= (excess < -slack[block, np.newaxis]).any(axis=0)
+        excess = (problem.kernel.log_shape(d) - log_peaks[block]) - log_means[block]
+        pulled |= (excess > slack[block]).any(axis=0)
+        pushed |= (excess < -slack[block]).any(axis=0)
     return float(evaluation.weights[pushed & ~pulled].sum())
 
 

@@ -231,11 +231,11 @@ def test_a_problem_in_yaml_on_standard_input_is_told_of_its_format(kdegrad, tmp_
     assert "or give the character between the columns with --delimiter" in kdegrad("loss", problem).err
 
 
-@pytest.mark.parametrize("flags", ["--bandwidth 1e-300", "--kernel gaussian --bandwidth 0.4 --background 0.5"])
-def test_the_norm_of_large_and_small_gradients_is_a_number(kdegrad, flags: str) -> None:
+def test_the_norm_of_tiny_gradients_is_a_number(kdegrad) -> None:
+    flags = "--kernel gaussian --bandwidth 0.4 --background 0.5"
     norms = kdegrad("grad", TWO_SIDED, *flags.split(), "--format", "json").json["norms"]
     assert 0.0 < norms["max"] <= norms["l2"] <= norms["l1"]
-    assert not 1e-150 < norms["max"] < 1e150  # the square is no float64
+    assert norms["max"] < 1e-162  # the square is 0 as a float64
 
 
 @pytest.mark.parametrize("command", ["grad", "grad --per-bin --bins 2"])

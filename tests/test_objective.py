@@ -31,7 +31,6 @@ WIDER = 10 * DIFFERENCE  # for log h, which changes every displacement at once
 EXACT = 1e-14  # a few roundings of a closed form
 LAW = 1e-11  # some tens of roundings of log weights and log kernels up to a few 10², for N ≤ 8 points
 MIRRORED = 1e-9  # relative, of two slopes that cancel to a small number
-LOST = 1e-6  # relative, of a difference of 1/128 between numbers near 1
 
 POINTS = np.array([-41.3, -17.9, 3.3, 24.3, 61.7])
 LOGITS = np.array([0.3, -1.2, 1.1, 0.0, -0.7])
@@ -257,7 +256,7 @@ def test_the_shortcuts_give_the_same_bits_as_evaluate(sums, background):
 
 
 def test_without_logits_all_weights_are_equal():
-    assert kg.loss(POINTS, **PLAIN) == kg.loss(POINTS, np.full(5, 3.0), **PLAIN)
+    assert kg.loss(POINTS, **PLAIN) == pytest.approx(kg.loss(POINTS, np.full(5, 3.0), **PLAIN), rel=1e-15)
     np.testing.assert_allclose(evaluate(Problem(POINTS, **PLAIN)).weights, 0.2, rtol=EXACT)
 
 
@@ -292,14 +291,24 @@ def test_only_a_finite_loss_of_bins_approximates_an_integral():
     assert not evaluate(problem.replace(kernel="uniform", bandwidth=1.0)).approximates_integral
 
 
-def test_lost_share_is_what_rounding_takes_from_the_responsibilities():
-    """|log p| is 5·10¹³ and known to 1/128, so that Σ R is 1 to within that."""
-    problem = Problem([1e7, 1e7 + 1e-4, 1e7 + 3e-4], target=(-0.3, 0.7), kernel="gaussian", bins=3)
-    far = evaluate(problem)
-    assert far.lost_share == 1.0 - far.responsibilities.sum() != 0.0
-    assert far.gradients.logits.sum() == pytest.approx(far.lost_share, rel=LOST)
-    assert evaluate(problem, wrt=()).lost_share == 0.0
-    assert evaluate(Problem(POINTS, LOGITS, **PLAIN, background=0.3)).lost_share == 0.0
+def test_the_input_rounding_is_that_of_the_angles_times_the_steepness_of_log_k():
+    """At 10⁷ an angle is known to ε 10⁷, and log K of the gaussian has the slope d/h² with d = 10⁷ to the last node."""
+    problem = Problem([1e7, 1e7 + 1e-7], target=(-0.3, 0.7), kernel="gaussian", bandwidth=2.0, bins=3)
+    expected = 2.0**-52 * 1e7 * (1e7 - (0.7 - 1.0 / 6.0)) / 4.0
+    assert evaluate(problem).input_rounding == pytest.approx(expected, rel=1e-9)
+    assert evaluate(problem, wrt=()).input_rounding == 0.0
+
+
+def test_a_responsibility_of_all_or_nothing_is_not_moved_by_rounding():
+    """A point alone has responsibility 1, and one 10⁷ bandwidths behind another has 0."""
+    for points in ([1e9], [1e7, 2e7]):
+        assert evaluate(Problem(points, target=(-0.3, 0.7), kernel="gaussian", bins=3)).input_rounding == 0.0
+
+
+def test_the_input_rounding_counts_whole_turns():
+    """10¹⁷ degrees are known to 16 only, wherever on the circle that is."""
+    problem = Problem([1e17, 40.0], target=(0, 90), kernel="laplace", bandwidth=30.0, circular=True)
+    assert evaluate(problem).input_rounding == pytest.approx(2.0**-52 * 1e17 / 30.0, rel=1e-9)
 
 
 @pytest.mark.parametrize("kernel", ["uniform", "biweight"])

@@ -76,7 +76,7 @@ def grad(flags: Flags) -> int:
     _deliver(report, records.gradient_record(evaluation, of.top, per_bin=of.per_bin))
     if report.plot is not None:
         figures.gradient(evaluation, report.plot, per_bin=of.per_bin)
-    _warn_of_noise(evaluation.lost_share)
+    _warn_of_rounding(evaluation.input_rounding)
     slope = evaluation.require_gradients().log_bandwidth
     if _format(report) is Format.csv and slope is not None:
         say(f"note: CSV has no column for the gradient of log h, which is {slope!r}")
@@ -144,7 +144,7 @@ def sweep(flags: Flags) -> int:
         return NOT_FINITE
     if report.plot is not None:
         figures.sweep(family, report.plot, log=along.log)
-    _warn_of_noise(family.lost_share)
+    _warn_of_rounding(family.input_rounding)
     return DONE
 
 
@@ -192,7 +192,7 @@ def descend(flags: Flags) -> int:
         _deliver(report, record)
     if report.plot is not None:
         figures.descent(done, report.plot)
-    _warn_of_noise(done.lost_share)
+    _warn_of_rounding(done.input_rounding)
     if "bandwidth" in done.wrt and form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
     if done.diverged:
@@ -337,14 +337,14 @@ def _deliver(report: ReportOptions, record: Record) -> None:
             output.write_file(report.output, pieces)
 
 
-def _warn_of_noise(lost_share: float) -> None:
-    """Say where rounding has taken a noticeable share of the responsibilities."""
+def _warn_of_rounding(input_rounding: float) -> None:
+    """Say where the rounding of the angles themselves moves the responsibilities noticeably."""
     from kdegrad.objective import NOTICEABLE
 
-    if abs(lost_share) > NOTICEABLE:
+    if input_rounding > NOTICEABLE:
         say(
-            f"warning: the responsibilities sum to {1.0 - lost_share:.6g} instead of 1: "
-            "so far out these gradients are rounding noise"
+            f"warning: so far out, the rounding of the angles as float64 alone may change a responsibility by a factor "
+            f"of 1 ± {input_rounding:.2g}: the gradients are those of the angles exactly as given"
         )
 
 

@@ -2,7 +2,7 @@
 
 `base.py` says what a scheme offers, and `dense.py` is the reference: every pair. The fast schemes, each bound to it by
 tests, are `exponential.py` (with `decays.py`) for exponentials of the distance and `chebyshev.py` for smooth and
-compact kernels. Here one is chosen.
+compact kernels. `shares.py` forms the density and the shares of the points in it. Here a scheme is chosen.
 """
 
 from __future__ import annotations
@@ -12,7 +12,9 @@ from typing import Final
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
 from kdegrad.sums.base import Density, KernelSums, Shares
-from kdegrad.sums.dense import DenseSums, log_kernel_sum
+from kdegrad.sums.dense import DenseSums
+from kdegrad.sums.pairs import log_kernel_sum
+from kdegrad.sums.shares import DenseDensity
 
 # What a fast scheme costs, in pairs of the dense sums (4 to 12 ns a pair and pass): to set up, and for each point and
 # node. Measured for loss and gradient on one core. Cells may fall back on pairs, but on no more of them than there are.
@@ -53,4 +55,4 @@ def _spread(points: FloatArray, nodes: FloatArray) -> float:
     return max(float(points.max()), float(nodes.max())) - min(float(points.min()), float(nodes.min()))
 
 
-__all__ = ["DenseSums", "Density", "KernelSums", "Shares", "log_kernel_sum", "make_sums"]
+__all__ = ["DenseDensity", "DenseSums", "Density", "KernelSums", "Shares", "log_kernel_sum", "make_sums"]

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
-from typing import NamedTuple, final
+from typing import NamedTuple
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
-from kdegrad.logs import Scaled, log_or_minus_infinity
-from kdegrad.weights import log_softmax
+from kdegrad.logs import Scaled, log_or_minus_infinity, value
 
 
 class Shares(NamedTuple):
@@ -47,6 +46,18 @@ class Density(ABC):
     def excess(self, node_shares: FloatArray) -> FloatArray:
         """Return S_i - R_i, shape (N,), without the ratios."""
 
+    @abstractmethod
+    def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        """Return S_i Σ_m (q_m/p_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,).
+
+        Both q and log(q/p) are given, each of shape (B,): at the edge of a compact kernel ∂K_h/∂d is not 0 where p and
+        q are, and far out log(q/p) alone has lost the digits of q.
+        """
+
+    @abstractmethod
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
+        """Return Σ_i S_i Σ_m (q_m/p_m) ∂K_h/∂log h (t_m ⊖ x_i), for q and log(q/p) as in `slopes`."""
+
 
 class KernelSums(ABC):
     """The kernel sums between N points x_j and B nodes t_m, on logarithms.
@@ -82,21 +93,13 @@ class KernelSums(ABC):
         """Return Σ_m exp(l_m) ∂K_h/∂log h (t_m ⊖ x_i), each of shape (N,)."""
 
 
-@final
-class PairedDensity(Density):
-    """A density whose shares are one more sum, read at the points: R_i = S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i)."""
+def log_ratio(node_shares: FloatArray, log_density: FloatArray) -> FloatArray:
+    """Return log(q_m/p_m), shape (B,); -inf where q_m is 0, whatever p_m is."""
+    logs = log_or_minus_infinity(node_shares)
+    np.subtract(logs, log_density, out=logs, where=node_shares > 0.0)
+    return logs
 
-    def __init__(self, sums: KernelSums, logits: FloatArray) -> None:
-        self.sums, self.log_weights = sums, log_softmax(logits)
-        self.log = sums.at_nodes(self.log_weights)
 
-    def shares(self, node_shares: FloatArray) -> Shares:
-        log_pulls = log_or_minus_infinity(node_shares)
-        np.subtract(log_pulls, self.log, out=log_pulls, where=node_shares > 0.0)  # without a share p may be 0 too
-        log_ratios = self.sums.at_points(log_pulls)
-        log_shares = self.log_weights + log_ratios
-        with np.errstate(over="ignore"):
-            return Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
-
-    def excess(self, node_shares: FloatArray) -> FloatArray:
-        return np.asarray(np.exp(self.log_weights) - self.shares(node_shares).shares)
+def weighted(log_weights: FloatArray, sums: Scaled) -> FloatArray:
+    """Return S_i · factor_i · exp(log_i), shape (N,), for log S of shape (N,)."""
+    return value(Scaled(sums.log + log_weights, sums.factor))

@@ -23,7 +23,7 @@ Interpolation at P Chebyshev nodes is off by about ρ^-P, where ρ = r/a + √((
 nearest pole, and by about (s a/2)^P/P! for a slope s of log K: both have to be small, as what is wanted is the kernel's
 relative error. For P = 16 and 5·10⁻¹⁴ this comes to r/a ≥ 4.1, r² = d² + pole², a ≤ 0.7 bends and a |k'| ≤ 1.6
 (measured at 40 digits); `Kernel.smoothness` knows pole, bend and |k'|. A piece of polynomial is exact with P above its
-degree. The sums take O(P (N + B) + P² pairs) time, and as much as `dense.py` for what is near.
+degree. The sums take O(P (N + B) + P² pairs) time, and as much as `pairs.py` for what is near.
 """
 
 from __future__ import annotations
@@ -38,8 +38,10 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.domain import Domain
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity, scaled_sum
-from kdegrad.sums.base import Density, KernelSums, PairedDensity
-from kdegrad.sums.dense import Derivative, blocked_sum
+from kdegrad.sums.base import KernelSums
+from kdegrad.sums.pairs import Derivative, blocked_sum
+from kdegrad.sums.shares import PairedDensity
+from kdegrad.weights import log_softmax
 
 # What keeps the interpolant's relative error at round-off (see above).
 DEGREE: Final = 15  # P - 1, for a kernel that is not a polynomial
@@ -59,7 +61,7 @@ _RUN: Final = 4_000.0  # what a run of near pairs costs before its first pair of
 _FAINT: Final = 60.0  # a kink where K is below e^-60 of its peak hardly ever counts
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
 TABLE_PAIRS: Final = 65_536  # pairs of cells looked at together
-PROXY_PAIRS: Final = 16_384  # pairs of proxies summed together: as in `dense.py`
+PROXY_PAIRS: Final = 16_384  # pairs of proxies summed together: as in `pairs.py`
 
 # Against the ends of float64.
 _MARGIN: Final = 1e-12  # by which the extent of a pair is widened, against the rounding of its ends
@@ -113,7 +115,7 @@ class Cells:
         degree: int,
         planned_half_widths: Callable[[FloatArray], FloatArray],
     ) -> None:
-        self.points = points
+        self.points = points = domain.reduced(points)  # so that a centre is formed without the rounding of many turns
         displacements = domain.difference(points, np.asarray(origin))
         order = np.argsort(displacements)
         displacements = displacements[order]
@@ -276,8 +278,8 @@ class ChebyshevSums(KernelSums):
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         return self._log_sum(self.node_cells, self.point_cells, log_weights)
 
-    def density(self, logits: FloatArray) -> Density:
-        return PairedDensity(self, logits)
+    def density(self, logits: FloatArray) -> PairedDensity:
+        return PairedDensity(self, log_softmax(logits))
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         return self._log_sum(self.point_cells, self.node_cells, log_weights)

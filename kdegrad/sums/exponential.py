@@ -30,10 +30,10 @@ import numpy as np
 from kdegrad.arrays import ComplexArray, FloatArray, IntArray, running_total
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, common_log, log_or_minus_infinity, log_sum
-from kdegrad.sums.base import Density, KernelSums, Shares
+from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
 from kdegrad.sums.decays import Decay, Windows, gathered, joined, shared
 from kdegrad.sums.dense import DenseSums
-from kdegrad.sums.locate import Breakpoints
+from kdegrad.sums.locate import Breakpoints, places_of
 from kdegrad.weights import common_shift
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
@@ -59,7 +59,7 @@ class ExponentialSums(KernelSums):
         self.reach = kernel.exponential_way  # L: how far a point acts to either side
         self.per_unit = 1.0 / kernel.bandwidth  # 1/h
         self.blocks = 2 if self.reach < self.period else 1  # n/w
-        places, self.index = self._layout(kernel.domain.reduced(nodes))  # index: finds each node among the places
+        places, self.index = places_of(kernel.domain.reduced(nodes), self.period, self.reach)  # index: of each node
         self.breakpoints = Breakpoints(places)
         self.count = len(places)  # n
         longest = np.ptp(places) if self.reach == math.inf else self.reach
@@ -193,30 +193,6 @@ class ExponentialSums(KernelSums):
         """Return the logarithms of what reaches x from the left and from the right."""
         return left.log - (x - left.place) * self.per_unit, right.log + (x + right.place) * self.per_unit
 
-    def _layout(self, nodes: FloatArray) -> tuple[FloatArray, IntArray | slice]:
-        """Return the places in order, and what finds each node among them.
-
-        For half a turn s_{k+n/2} is the antipode of s_k. Places that are nodes are so without rounding.
-        """
-        if self.period < math.inf:
-            nodes = np.where(nodes == 0.5 * self.period, -nodes, nodes)
-        found: IntArray | slice = slice(None)
-        if not (nodes[1:] > nodes[:-1]).all():
-            nodes, found = np.unique(nodes, return_inverse=True)
-        if self.blocks == 1:
-            return nodes, found
-        is_early = nodes < 0.0
-        early = np.where(is_early, nodes, nodes - self.reach)
-        order = np.argsort(early, kind="stable")
-        early, is_early = early[order], is_early[order]
-        is_new = np.append(True, (early[1:] > early[:-1]) | (is_early[1:] | ~is_early[:-1]))
-        pair = np.cumsum(is_new) - 1
-        late = np.empty(pair[-1] + 1)
-        late[pair] = np.where(is_early, early + self.reach, nodes[order])  # if both are nodes, the later one's
-        index = np.empty(len(nodes), dtype=np.intp)
-        index[order] = np.where(is_early, pair, pair + len(late))
-        return np.concatenate([early[is_new], late]), index[found]
-
     def _decide_sides(
         self, charges: FloatArray, x: FloatArray, cells: IntArray, log: FloatArray, slope: FloatArray
     ) -> None:
@@ -288,6 +264,13 @@ class CellDensity(Density):
     def distribute(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
         """Return for each cell R_i/S_i's left and right factors at its middle; points handled separately; their R_i."""
 
+    def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return weighted(self.shifted(slice(None)) - self.log_sum, self.owner.slope_at_points(log_pulls))
+
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
+        sums = self.owner.bandwidth_slope_at_points(log_pulls)
+        return float(weighted(self.shifted(slice(None)) - self.log_sum, sums).sum())
+
     def shifted(self, which: slice | IntArray) -> FloatArray:
         """Return z_i - shift of some points, to be read only."""
         return self.logits[which] if self.shift == 0.0 else self.logits[which] - self.shift
@@ -340,7 +323,7 @@ class CellDensity(Density):
             faint = np.minimum(shares, weights) < _LEAST
             if faint.any():
                 sums = ExponentialSums(self.owner.kernel, self.owner.points[which[faint]], self.owner.nodes)
-                ratios[faint] = np.exp(sums.at_points(log_or_minus_infinity(node_shares) - self.log))
+                ratios[faint] = np.exp(sums.at_points(log_ratio(node_shares, self.log)))
         return ratios
 
 

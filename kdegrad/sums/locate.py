@@ -1,4 +1,4 @@
-"""Where a point falls between sorted breakpoints, without sorting the points.
+"""Which places cut the domain, and where a point falls between them without sorting the points.
 
 Breakpoints s_0 ≤ … ≤ s_{n-1} cut the line into cells 0 … n: cell c holds the x with s_{c-1} ≤ x < s_c. A grid of
 equal buckets laid over the breakpoints gives a first guess by a multiplication. For evenly spaced breakpoints the grid
@@ -84,6 +84,32 @@ class Breakpoints:
         behind = np.flatnonzero(x >= self.ends[cells + 1])
         cells[behind] = np.searchsorted(self.positions, x[behind], side="right")
         return cells
+
+
+def places_of(nodes: FloatArray, period: float, reach: float) -> tuple[FloatArray, IntArray | slice]:
+    """Return the places of reduced nodes in order, and what finds each node among them.
+
+    Where the reach is half a turn, antipodes are places too, and s_{k+n/2} is the antipode of s_k. Places that are
+    nodes are so without rounding.
+    """
+    if period < math.inf:
+        nodes = np.where(nodes == 0.5 * period, -nodes, nodes)
+    found: IntArray | slice = slice(None)
+    if not (nodes[1:] > nodes[:-1]).all():
+        nodes, found = np.unique(nodes, return_inverse=True)
+    if reach == period:
+        return nodes, found
+    is_early = nodes < 0.0
+    early = np.where(is_early, nodes, nodes - reach)
+    order = np.argsort(early, kind="stable")
+    early, is_early = early[order], is_early[order]
+    is_new = np.append(True, (early[1:] > early[:-1]) | (is_early[1:] | ~is_early[:-1]))
+    pair = np.cumsum(is_new) - 1
+    late = np.empty(pair[-1] + 1)
+    late[pair] = np.where(is_early, early + reach, nodes[order])  # if both are nodes, the later one's
+    index = np.empty(len(nodes), dtype=np.intp)
+    index[order] = np.where(is_early, pair, pair + len(late))
+    return np.concatenate([early[is_new], late]), index[found]
 
 
 def _is_even(positions: FloatArray) -> bool:

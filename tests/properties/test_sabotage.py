@@ -30,9 +30,9 @@ from kdegrad.properties import PROPERTIES, Verdict, passed, verify
 from kdegrad.properties.geometry import offsets
 from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, Density
-from kdegrad.sums.base import PairedDensity
 from kdegrad.sums.chebyshev import Cells
 from kdegrad.sums.exponential import ExponentialSums
+from kdegrad.sums.shares import PairedDensity
 from kdegrad.weights import log_softmax
 
 CASES = 9  # of random problems: each kind on the line and on the circle that the properties need

@@ -1,0 +1,131 @@
+"""The density at the nodes and the shares of the points in it, by sums over pairs: R_i = Σ_m q_m r_i(t_m).
+
+`PairedDensity` reads one more sum at the points, R_i = S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i), by whatever scheme formed p.
+Where |log p| is large, log(q/p) has lost the digits of q. These nodes go by all pairs, in `DenseDensity`: with * the
+point of the largest log S + log K_h at a node, the responsibilities there are
+
+    r_i = exp(D_i - log Σ_j exp D_j),    D_j = (log K_j - log K_*) + (log S_j - log S_*)
+
+where the common part is gone before the two terms are added. Of a node three numbers are kept: log K_*, log S_* and
+log Σ_j exp D_j; their sum is log p. Gradients are formed from the same D, so that Σ_i r_i = 1 at any distance.
+"""
+
+from __future__ import annotations
+
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.arrays import FloatArray
+from kdegrad.kernel import Kernel
+from kdegrad.logs import Scaled, log_or_minus_infinity, value
+from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
+from kdegrad.sums.pairs import Derivative, blocked_sum, finite, strongest_sources
+
+_MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
+
+
+@final
+class PairedDensity(Density):
+    """The density by any scheme of sums, for log S of shape (N,).
+
+    Attributes
+    ----------
+    is_far
+        At which nodes |log p| is large, (B,).
+    far
+        The density there; None if there is none.
+    """
+
+    def __init__(self, sums: KernelSums, log_weights: FloatArray) -> None:
+        self.sums, self.log_weights = sums, log_weights
+        self.log = sums.at_nodes(log_weights)
+        self.is_far = (np.abs(self.log) > _MOST_LOG) & (self.log > -np.inf)
+        self.far: DenseDensity | None = None
+        if self.is_far.any():
+            self.far = DenseDensity(sums.kernel, sums.points, sums.nodes[self.is_far], log_weights)
+            self.log[self.is_far] = self.far.log
+
+    def shares(self, node_shares: FloatArray) -> Shares:
+        near = node_shares if self.far is None else np.where(self.is_far, 0.0, node_shares)
+        log_ratios = self.sums.at_points(log_ratio(near, self.log))
+        log_shares = self.log_weights + log_ratios
+        with np.errstate(over="ignore"):
+            found = Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
+        if self.far is not None:
+            for total, more in zip(found, self.far.shares(node_shares[self.is_far]), strict=True):
+                total += more
+        return found
+
+    def excess(self, node_shares: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(self.log_weights) - self.shares(node_shares).shares)
+
+    def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        near = log_pulls if self.far is None else np.where(self.is_far, -np.inf, log_pulls)
+        slopes = weighted(self.log_weights, self.sums.slope_at_points(near))
+        if self.far is not None:
+            slopes += self.far.slopes(node_shares[self.is_far], log_pulls[self.is_far])
+        return slopes
+
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
+        near = log_pulls if self.far is None else np.where(self.is_far, -np.inf, log_pulls)
+        slope = float(weighted(self.log_weights, self.sums.bandwidth_slope_at_points(near)).sum())
+        if self.far is not None:
+            slope += self.far.bandwidth_slope(node_shares[self.is_far], log_pulls[self.is_far])
+        return slope
+
+
+@final
+class DenseDensity(Density):
+    """The density by all pairs, for log S of shape (N,).
+
+    Attributes
+    ----------
+    strongest
+        The three numbers of each node.
+    """
+
+    def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray, log_weights: FloatArray) -> None:
+        self.kernel, self.points, self.nodes, self.log_weights = kernel, points, nodes, log_weights
+        self.strongest = strongest_sources(self.kernel, self.nodes, self.points, log_weights)
+        self.log = (self.strongest.log_kernel + self.strongest.log_weight) + self.strongest.log_rest
+        self.log -= self.kernel.log_norm
+
+    def shares(self, node_shares: FloatArray) -> Shares:
+        log_shares = self._log_shares(node_shares, self.points, self.log_weights)
+        with np.errstate(over="ignore", invalid="ignore"):
+            ratios = np.exp(log_shares - self.log_weights)
+            masked = np.flatnonzero(np.isneginf(self.log_weights))
+            if len(masked):  # as if the weight of each were 1
+                ratios[masked] = np.exp(self._log_shares(node_shares, self.points[masked], np.zeros(len(masked))))
+        return Shares(np.exp(log_shares, out=log_shares), ratios)
+
+    def excess(self, node_shares: FloatArray) -> FloatArray:
+        return np.asarray(
+            np.exp(self.log_weights) - np.exp(self._log_shares(node_shares, self.points, self.log_weights))
+        )
+
+    def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return -value(self._derivative_sum(node_shares, log_pulls, self.kernel.slope))  # odd in d
+
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
+        return float(value(self._derivative_sum(node_shares, log_pulls, self.kernel.bandwidth_slope)).sum())
+
+    def responsibilities(self, node: int) -> FloatArray:
+        """Return r_i at one node, shape (N,); 0 where p is 0."""
+        log_kernel, log_weight, log_rest = (finite(part[[node]]) for part in self.strongest)
+        log_k = self.kernel.log_shape(self.kernel.domain.difference(self.points, self.nodes[[node]]))
+        return np.asarray(np.exp((log_k - log_kernel) + (self.log_weights - log_weight) - log_rest))
+
+    def _log_shares(self, node_shares: FloatArray, points: FloatArray, log_weights: FloatArray) -> FloatArray:
+        """Return log Σ_m q_m exp(D_mi - log Σ_j exp D_mj), shape (N,), of points (N,) with log S (N,)."""
+        pulls = log_ratio(node_shares, self.strongest.log_rest)
+        log, total = blocked_sum(self.kernel, points, self.nodes, pulls, None, log_weights, self.strongest)
+        return log + log_or_minus_infinity(total)
+
+    def _derivative_sum(self, node_shares: FloatArray, log_pulls: FloatArray, derivative: Derivative) -> Scaled:
+        """Return the sums of `slopes` and `bandwidth_slope`, but for the former's sign."""
+        strongest = self.strongest
+        reached = strongest.log_rest > -np.inf
+        pulls = np.where(reached, log_ratio(node_shares, strongest.log_rest), log_pulls - self.kernel.log_norm)
+        return blocked_sum(self.kernel, self.points, self.nodes, pulls, derivative, self.log_weights, strongest)
