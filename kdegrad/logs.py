@@ -27,6 +27,7 @@ def value(scaled: Scaled) -> FloatArray:
     half = np.exp(0.5 * scaled.log)
     product: FloatArray = half * scaled.factor
     product *= half
+    np.copyto(product, 0.0, where=scaled.factor == 0.0)  # also where e^log overflows
     return product
 
 

@@ -254,26 +254,31 @@ def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, Density, FloatAr
 
 
 def _node_shares(problem: Problem, rule: Rule, density: Density, log_density: FloatArray) -> FloatArray:
-    """Return w_m (1-E) C p_m/p̃_m, shape (B,): what all points together have in the mixture at a node."""
+    """Return q_m = w_m (1-E) C p_m/p̃_m, shape (B,): what all points together have in the mixture at a node."""
     if problem.settings.background == 0.0:
         return rule.weights
     shares: FloatArray = rule.weights * np.exp(density.log + log_share(problem) - log_density)
     return shares
 
 
+def _pulls(problem: Problem, rule: Rule, density: Density, log_density: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return q_m, and log(q_m/p_m) = log(w_m (1-E) C/p̃_m), each of shape (B,)."""
+    node_shares = _node_shares(problem, rule, density, log_density)
+    return node_shares, np.log(rule.weights) - log_density + log_share(problem)
+
+
 def _gradients(
     problem: Problem, rule: Rule, density: Density, log_density: FloatArray, wrt: Collection[str]
 ) -> Gradients:
     """Return the gradients that are asked for."""
-    node_shares = _node_shares(problem, rule, density, log_density)
-    responsibilities, ratios = density.shares(node_shares)
-    log_pulls = np.log(rule.weights) - log_density + log_share(problem)  # log((1-E) C w_m/p̃_m)
+    pulls = _pulls(problem, rule, density, log_density)
+    responsibilities, ratios = density.shares(*pulls)
     per_weight = np.subtract(_total(problem, responsibilities), ratios, out=ratios)
     angles, log_bandwidth = None, None
     if "angles" in wrt:
-        angles = density.slopes(node_shares, log_pulls)
+        angles = density.slopes(*pulls)
     if "bandwidth" in wrt:
-        log_bandwidth = -density.bandwidth_slope(node_shares, log_pulls)
+        log_bandwidth = -density.bandwidth_slope(*pulls)
     if problem.rule_name == "exact" and (angles is not None or log_bandwidth is not None):
         from kdegrad.exact import edge_terms  # as in `_quadrature`
 
@@ -379,7 +384,7 @@ def loss_and_grad(
     _, density, log_density, loss = _forward(problem, nodes)
     if not math.isfinite(loss):
         return loss, np.full(len(problem.angles), np.nan)
-    node_shares = _node_shares(problem, nodes, density, log_density)
+    pulls = _pulls(problem, nodes, density, log_density)
     if problem.settings.background == 0.0:  # one array of N is all it takes
-        return loss, density.excess(node_shares)
-    return loss, _logit_gradient(problem, np.exp(problem.log_weights), density.shares(node_shares).shares)
+        return loss, density.excess(*pulls)
+    return loss, _logit_gradient(problem, np.exp(problem.log_weights), density.shares(*pulls).shares)

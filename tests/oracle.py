@@ -332,9 +332,10 @@ class Truth:
     log_bandwidth: mpf
 
 
-def displacement(t: float, x: float, period: float | None) -> mpf:
+def displacement(t: float | mpf, x: float | mpf, period: float | None) -> mpf:
     """Return t ⊖ x, in rational numbers before it is rounded to 50 digits."""
-    d = Fraction(t) - Fraction(x)
+    t, x = (Fraction(*place.as_integer_ratio()) for place in (t, x))
+    d = t - x
     if period is not None:
         d -= Fraction(period) * round(d / Fraction(period))
     return mpf(d.numerator) / mpf(d.denominator)

@@ -29,7 +29,8 @@ from kdegrad.domain import Circle, Line
 from kdegrad.kernel import KERNELS, Kernel, make_kernel
 from kdegrad.objective import evaluate
 from kdegrad.quadrature import Rule, gauss, midpoint
-from kdegrad.sums import DenseSums, KernelSums, make_sums
+from kdegrad.sums import DenseSums, KernelSums, Shares, make_sums
+from kdegrad.sums.base import log_ratio
 from kdegrad.sums.locate import Breakpoints
 from kdegrad.weights import log_softmax
 
@@ -68,6 +69,12 @@ def case(points, rule, bandwidth, logits=None, df=3.0) -> Case:
 
 def single(node: float) -> Rule:
     return Rule(np.array([node]), np.ones(1))
+
+
+def shares_of(sums: KernelSums, logits: np.ndarray, node_shares: np.ndarray) -> Shares:
+    """Return the shares without a background."""
+    density = sums.density(logits)
+    return density.shares(node_shares, log_ratio(node_shares, density.log))
 
 
 def fast_sums(kernel: Kernel, points: np.ndarray, nodes: np.ndarray) -> KernelSums:
@@ -154,11 +161,12 @@ class Reference:
             ratios = np.exp(self.log_ratio)
         density = sums.density(self.case.log_weights)
         node_shares = np.where(np.isfinite(self.log_p), self.case.node_weights, 0.0)
-        got = density.shares(node_shares)
+        pulls = node_shares, log_ratio(node_shares, density.log)
+        got = density.shares(*pulls)
         allowance = self.ratio_allowance + self._share(np.abs(np.where(wanted > 0.0, self.case.log_weights, 0.0)))
         assert (np.abs(got.shares - wanted) <= allowance * wanted + 1e-300).all()
         weights = np.exp(self.case.log_weights)
-        excess = density.excess(node_shares) - (weights - got.shares)
+        excess = density.excess(*pulls) - (weights - got.shares)
         assert (np.abs(excess) <= 1e-13 * np.maximum(weights, got.shares) + 1e-300).all()
         assert np.array_equal(np.isfinite(got.ratios), np.isfinite(ratios))
         finite = np.isfinite(ratios)
@@ -181,9 +189,7 @@ class Reference:
         )
         node_shares = np.where(np.isfinite(self.log_p), np.exp(np.linspace(-200.0, 0.0, len(pulls))), 0.0)
         for some, others in zip(
-            sums.density(log_weights).shares(node_shares),
-            self.dense.density(log_weights).shares(node_shares),
-            strict=True,
+            shares_of(sums, log_weights, node_shares), shares_of(self.dense, log_weights, node_shares), strict=True
         ):
             assert np.array_equal(np.isfinite(some), np.isfinite(others))
             some, others = some[np.isfinite(some)], others[np.isfinite(others)]
@@ -461,7 +467,7 @@ def test_shares_sum_to_one_at_any_distance(
     kernel = make_kernel(name, h, Line() if period is None else Circle(period))
     log_weights = log_softmax(logits)
     node_shares = rng.uniform(0.5, 2.0, bins)
-    found = fast_sums(kernel, points, nodes).density(log_weights).shares(node_shares).shares
+    found = shares_of(fast_sums(kernel, points, nodes), log_weights, node_shares).shares
     assert abs(found.sum() / node_shares.sum() - 1.0) <= ABSOLUTE
     one, other = found[:count], 3.0 * found[count:]
     sizes = np.abs(logits[:count]) + np.abs(log_weights[:count])
@@ -613,7 +619,7 @@ def test_plain_numbers_bear_what_is_ordinary(beyond, faint):
         fast, dense = fast_sums(kernel, points, nodes), DenseSums(kernel, points, nodes)
         wanted = dense.at_nodes(weights)
         np.testing.assert_allclose(fast.at_nodes(weights), wanted, rtol=1e-13, atol=1e-12)
-        shares = (sums.density(weights).shares(np.ones(7)) for sums in (fast, dense))
+        shares = (shares_of(sums, weights, np.ones(7)) for sums in (fast, dense))
         for got, right in zip(*shares, strict=True):
             np.testing.assert_allclose(got, right, rtol=1e-12, atol=1e-300)
 

@@ -30,6 +30,10 @@ class Shares(NamedTuple):
 class Density(ABC):
     """The density p at the nodes for one set of weights, and the shares r_i = S_i K_h/p that the points have in it.
 
+    What the nodes give to the points comes as q_m and log(q_m/p_m), each of shape (B,): far out the difference of
+    logarithms has lost the digits of q, and where q and p are both 0, as beside a background, only the quotient is
+    known. The loss must be finite.
+
     Attributes
     ----------
     log
@@ -39,24 +43,20 @@ class Density(ABC):
     log: FloatArray
 
     @abstractmethod
-    def shares(self, node_shares: FloatArray) -> Shares:
-        """Return R_i = Σ_m q_m r_i(t_m) and R_i/S_i for q of shape (B,); p must be positive at every node."""
+    def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
+        """Return R_i = Σ_m q_m r_i(t_m) and R_i/S_i."""
 
     @abstractmethod
-    def excess(self, node_shares: FloatArray) -> FloatArray:
+    def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         """Return S_i - R_i, shape (N,), without the ratios."""
 
     @abstractmethod
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        """Return S_i Σ_m (q_m/p_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,).
-
-        Both q and log(q/p) are given, each of shape (B,): at the edge of a compact kernel ∂K_h/∂d is not 0 where p and
-        q are, and far out log(q/p) alone has lost the digits of q.
-        """
+        """Return S_i Σ_m (q_m/p_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,)."""
 
     @abstractmethod
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
-        """Return Σ_i S_i Σ_m (q_m/p_m) ∂K_h/∂log h (t_m ⊖ x_i), for q and log(q/p) as in `slopes`."""
+        """Return Σ_i S_i Σ_m (q_m/p_m) ∂K_h/∂log h (t_m ⊖ x_i)."""
 
 
 class KernelSums(ABC):

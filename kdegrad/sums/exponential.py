@@ -27,10 +27,10 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.arrays import ComplexArray, FloatArray, IntArray, running_total
+from kdegrad.arrays import BoolArray, ComplexArray, FloatArray, IntArray, running_total
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, common_log, log_or_minus_infinity, log_sum
-from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
+from kdegrad.sums.base import Density, KernelSums, Shares, weighted
 from kdegrad.sums.decays import Decay, Windows, gathered, joined, shared
 from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.locate import Breakpoints, places_of
@@ -275,15 +275,23 @@ class CellDensity(Density):
         """Return z_i - shift of some points, to be read only."""
         return self.logits[which] if self.shift == 0.0 else self.logits[which] - self.shift
 
-    def shares(self, node_shares: FloatArray) -> Shares:
+    def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
         tables, apart, shares_apart = self.distribute(node_shares)
         shares, ratios = np.empty_like(self.logits), np.empty_like(self.logits)
         for chunk, _, share, ratio in self._shares(tables):
             shares[chunk], ratios[chunk] = share, ratio
-        shares[apart], ratios[apart] = shares_apart, self._ratios(apart, shares_apart, node_shares)
+        shares[apart] = shares_apart
+        ratios[apart], is_faint = self._quotients(apart, shares_apart)
+        faint = apart[is_faint]
+        if node_shares.min() < _LEAST:  # beside a background: the ratio of a light point is not that of its share
+            faint = np.flatnonzero(self.shifted(slice(None)) - self.log_sum < 2.0 * _LEAST_LOG)
+        if len(faint):
+            sums = ExponentialSums(self.owner.kernel, self.owner.points[faint], self.owner.nodes)
+            with np.errstate(over="ignore"):
+                ratios[faint] = np.exp(sums.at_points(log_pulls))
         return Shares(shares, ratios)
 
-    def excess(self, node_shares: FloatArray) -> FloatArray:
+    def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         tables, apart, shares_apart = self.distribute(node_shares)
         excess = np.empty_like(self.logits)
         for chunk, weight, share, _ in self._shares(tables):
@@ -315,16 +323,11 @@ class CellDensity(Density):
                 ratio[extreme] = np.exp(log_ratio)
             yield chunk, weight, share, ratio
 
-    def _ratios(self, which: IntArray, shares: FloatArray, node_shares: FloatArray) -> FloatArray:
-        """Return R_i/S_i of some points; where one of the two is hardly a float64, as a sum of its own."""
+    def _quotients(self, which: IntArray, shares: FloatArray) -> tuple[FloatArray, BoolArray]:
+        """Return R_i/S_i of some points, and where one of the two is hardly a float64."""
+        weights = np.exp(self.shifted(which) - self.log_sum)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            weights = np.exp(self.shifted(which) - self.log_sum)
-            ratios: FloatArray = shares / weights
-            faint = np.minimum(shares, weights) < _LEAST
-            if faint.any():
-                sums = ExponentialSums(self.owner.kernel, self.owner.points[which[faint]], self.owner.nodes)
-                ratios[faint] = np.exp(sums.at_points(log_ratio(node_shares, self.log)))
-        return ratios
+            return shares / weights, np.minimum(shares, weights) < _LEAST
 
 
 @final

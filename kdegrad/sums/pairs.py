@@ -59,14 +59,12 @@ def blocked_sum(
 ) -> Scaled:
     """Return Σ_j exp(l_j + log_norm) K_h(t_m ⊖ s_j), or the sum of a derivative in K's place, each of shape (M,).
 
-    With `strongest` (of each source, N) and log weights of the targets' `own` (M,), log K_h + log_norm is replaced by
-    D = (log K_h + log_norm - log K_*) + (own - l_*).
+    With `strongest` (finite, of each source) and the targets' `own` log weights (M,), log K_h + log_norm is replaced
+    by D = (log K_h + log_norm - log K_*) + (own - l_*).
     """
     columns = min(len(sources), _BLOCK_COLUMNS)
     rows = _BLOCK_PAIRS // columns
     peaks, totals = np.full(len(targets), -np.inf), np.zeros(len(targets))
-    if strongest is not None:
-        log_kernel, log_weight = (finite(part) for part in strongest[:2])
     for top in range(0, len(targets), rows):
         block = slice(top, top + rows)
         for left in range(0, len(sources), columns):
@@ -74,8 +72,8 @@ def blocked_sum(
             d = kernel.domain.difference(targets[block, np.newaxis], sources[left:right])
             logs, factors = (kernel.log_shape(d), None) if derivative is None else derivative(d)
             if own is not None and strongest is not None:
-                logs -= log_kernel[left:right]
-                logs += own[block, np.newaxis] - log_weight[left:right]
+                logs -= strongest.log_kernel[left:right]
+                logs += own[block, np.newaxis] - strongest.log_weight[left:right]
             logs += log_weights[left:right]
             peak = np.maximum(peaks[block], logs.max(axis=1))
             shift = np.where(peak > -np.inf, peak, 0.0)  # a row that nothing reaches: exp(-inf - 0) = 0

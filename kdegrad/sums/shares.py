@@ -18,11 +18,12 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
-from kdegrad.logs import Scaled, log_or_minus_infinity, value
+from kdegrad.logs import log_or_minus_infinity, value
 from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
-from kdegrad.sums.pairs import Derivative, blocked_sum, finite, strongest_sources
+from kdegrad.sums.pairs import Strongest, blocked_sum, finite, strongest_sources
 
 _MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
+_FAINT: Final = 1e-290  # a node of which the points have no more than this counts for the ratios of light points alone
 
 
 @final
@@ -46,33 +47,34 @@ class PairedDensity(Density):
             self.far = DenseDensity(sums.kernel, sums.points, sums.nodes[self.is_far], log_weights)
             self.log[self.is_far] = self.far.log
 
-    def shares(self, node_shares: FloatArray) -> Shares:
-        near = node_shares if self.far is None else np.where(self.is_far, 0.0, node_shares)
-        log_ratios = self.sums.at_points(log_ratio(near, self.log))
+    def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
+        log_ratios = self.sums.at_points(self._near(log_pulls))
         log_shares = self.log_weights + log_ratios
         with np.errstate(over="ignore"):
             found = Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
         if self.far is not None:
-            for total, more in zip(found, self.far.shares(node_shares[self.is_far]), strict=True):
+            far = self.far.shares(node_shares[self.is_far], log_pulls[self.is_far])
+            for total, more in zip(found, far, strict=True):
                 total += more
         return found
 
-    def excess(self, node_shares: FloatArray) -> FloatArray:
-        return np.asarray(np.exp(self.log_weights) - self.shares(node_shares).shares)
+    def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return np.asarray(np.exp(self.log_weights) - self.shares(node_shares, log_pulls).shares)
 
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        near = log_pulls if self.far is None else np.where(self.is_far, -np.inf, log_pulls)
-        slopes = weighted(self.log_weights, self.sums.slope_at_points(near))
+        slopes = weighted(self.log_weights, self.sums.slope_at_points(self._near(log_pulls)))
         if self.far is not None:
             slopes += self.far.slopes(node_shares[self.is_far], log_pulls[self.is_far])
         return slopes
 
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
-        near = log_pulls if self.far is None else np.where(self.is_far, -np.inf, log_pulls)
-        slope = float(weighted(self.log_weights, self.sums.bandwidth_slope_at_points(near)).sum())
+        slope = float(weighted(self.log_weights, self.sums.bandwidth_slope_at_points(self._near(log_pulls))).sum())
         if self.far is not None:
             slope += self.far.bandwidth_slope(node_shares[self.is_far], log_pulls[self.is_far])
         return slope
+
+    def _near(self, log_pulls: FloatArray) -> FloatArray:
+        return log_pulls if self.far is None else np.where(self.is_far, -np.inf, log_pulls)
 
 
 @final
@@ -91,25 +93,31 @@ class DenseDensity(Density):
         self.log = (self.strongest.log_kernel + self.strongest.log_weight) + self.strongest.log_rest
         self.log -= self.kernel.log_norm
 
-    def shares(self, node_shares: FloatArray) -> Shares:
-        log_shares = self._log_shares(node_shares, self.points, self.log_weights)
+    def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
+        log_shares = self._log_shares(node_shares, log_pulls, self.points, self.log_weights)
         with np.errstate(over="ignore", invalid="ignore"):
             ratios = np.exp(log_shares - self.log_weights)
             masked = np.flatnonzero(np.isneginf(self.log_weights))
             if len(masked):  # as if the weight of each were 1
-                ratios[masked] = np.exp(self._log_shares(node_shares, self.points[masked], np.zeros(len(masked))))
+                logs = self._log_shares(node_shares, log_pulls, self.points[masked], np.zeros(len(masked)))
+                ratios[masked] = np.exp(logs)
         return Shares(np.exp(log_shares, out=log_shares), ratios)
 
-    def excess(self, node_shares: FloatArray) -> FloatArray:
-        return np.asarray(
-            np.exp(self.log_weights) - np.exp(self._log_shares(node_shares, self.points, self.log_weights))
-        )
+    def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        log_shares = self._log_shares(node_shares, log_pulls, self.points, self.log_weights)
+        return np.asarray(np.exp(self.log_weights) - np.exp(log_shares))
 
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        return -value(self._derivative_sum(node_shares, log_pulls, self.kernel.slope))  # odd in d
+        pulls, reference = self._relative(node_shares, log_pulls)
+        derivative = self.kernel.slope
+        slopes = blocked_sum(self.kernel, self.points, self.nodes, pulls, derivative, self.log_weights, reference)
+        return -value(slopes)  # odd in d: exchanged roles change its sign
 
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
-        return float(value(self._derivative_sum(node_shares, log_pulls, self.kernel.bandwidth_slope)).sum())
+        pulls, reference = self._relative(node_shares, log_pulls)
+        derivative = self.kernel.bandwidth_slope
+        slopes = blocked_sum(self.kernel, self.points, self.nodes, pulls, derivative, self.log_weights, reference)
+        return float(value(slopes).sum())
 
     def responsibilities(self, node: int) -> FloatArray:
         """Return r_i at one node, shape (N,); 0 where p is 0."""
@@ -117,15 +125,17 @@ class DenseDensity(Density):
         log_k = self.kernel.log_shape(self.kernel.domain.difference(self.points, self.nodes[[node]]))
         return np.asarray(np.exp((log_k - log_kernel) + (self.log_weights - log_weight) - log_rest))
 
-    def _log_shares(self, node_shares: FloatArray, points: FloatArray, log_weights: FloatArray) -> FloatArray:
-        """Return log Σ_m q_m exp(D_mi - log Σ_j exp D_mj), shape (N,), of points (N,) with log S (N,)."""
-        pulls = log_ratio(node_shares, self.strongest.log_rest)
-        log, total = blocked_sum(self.kernel, points, self.nodes, pulls, None, log_weights, self.strongest)
+    def _log_shares(
+        self, node_shares: FloatArray, log_pulls: FloatArray, points: FloatArray, log_weights: FloatArray
+    ) -> FloatArray:
+        """Return log R_i, shape (N,), of points (N,) with log S (N,)."""
+        pulls, reference = self._relative(node_shares, log_pulls)
+        log, total = blocked_sum(self.kernel, points, self.nodes, pulls, None, log_weights, reference)
         return log + log_or_minus_infinity(total)
 
-    def _derivative_sum(self, node_shares: FloatArray, log_pulls: FloatArray, derivative: Derivative) -> Scaled:
-        """Return the sums of `slopes` and `bandwidth_slope`, but for the former's sign."""
-        strongest = self.strongest
-        reached = strongest.log_rest > -np.inf
-        pulls = np.where(reached, log_ratio(node_shares, strongest.log_rest), log_pulls - self.kernel.log_norm)
-        return blocked_sum(self.kernel, self.points, self.nodes, pulls, derivative, self.log_weights, strongest)
+    def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> tuple[FloatArray, Strongest]:
+        """Return log(q_m/Σ_j exp D_j), and what D is relative to; log(q/p) and 0 where that says enough."""
+        says_enough = (np.abs(log_pulls) <= _MOST_LOG) | (node_shares < _FAINT)
+        reference = Strongest(*(np.where(says_enough, 0.0, finite(part)) for part in self.strongest))
+        pulls = np.where(says_enough, log_pulls - self.kernel.log_norm, log_ratio(node_shares, reference.log_rest))
+        return pulls, reference
