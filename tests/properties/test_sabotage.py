@@ -20,7 +20,8 @@ import kdegrad.properties.evaluators
 import kdegrad.properties.ground
 import kdegrad.properties.sharper
 import kdegrad.quadrature
-import kdegrad.sums.base
+import kdegrad.sums.chebyshev
+import kdegrad.sums.dense
 from kdegrad.arrays import FloatArray
 from kdegrad.domain import Circle
 from kdegrad.kernel.line import Laplace
@@ -70,7 +71,7 @@ def in_place_of(owner: object, name: str, value: object) -> Lie:
 
 def log_softmax_as(other: Callable[[FloatArray], FloatArray]) -> Lie:
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        for module in (kdegrad.problem, kdegrad.sums.base):
+        for module in (kdegrad.problem, kdegrad.sums.dense, kdegrad.sums.chebyshev):
             monkeypatch.setattr(module, "log_softmax", other)
 
     return patch
