@@ -46,6 +46,7 @@ PAIRS = 20_000  # of one block
 ROUNDINGS = Real(8)
 LEAST = Real("1e-12")
 TINY = Real("1e-300")
+SMALLEST = Real(5e-324)
 DIGITS = 30  # of the constants
 RANGE = mpf(10) ** int(np.log10(np.finfo(Real).max))
 
@@ -276,7 +277,7 @@ def displacement(t: np.ndarray, x: np.ndarray, period: float | None) -> Displace
     """Return t ⊖ x over float64 arrays of one shape."""
     if period is None:
         d = t.astype(Real) - x.astype(Real)
-        return Displacement(np.abs(d), np.sign(d), exact_difference(t, x), ROUNDINGS * EPS * (_size(t) + _size(x)))
+        return Displacement(np.abs(d), np.sign(d), exact_difference(t, x), _rounding(_size(t) + _size(x)))
     near, other = centred(t, period), centred(x, period)
     p = Real(period)
     d = near.astype(Real) - other.astype(Real)
@@ -285,7 +286,12 @@ def displacement(t: np.ndarray, x: np.ndarray, period: float | None) -> Displace
     for a, b in ((near, other), (np.fmod(t, period), np.fmod(x, period))):  # however it is formed
         exact &= exact_difference(a, b) & exact_difference(a - b, period * np.rint((a - b) / period))
     spans = np.minimum(_size(t), p) + np.minimum(_size(x), p)
-    return Displacement(np.abs(d), np.sign(d), exact, ROUNDINGS * EPS * spans)
+    return Displacement(np.abs(d), np.sign(d), exact, _rounding(spans))
+
+
+def _rounding(spans: RealArray) -> RealArray:
+    """Return δ; next to 0 a coordinate is a multiple of the smallest float64."""
+    return ROUNDINGS * (EPS * spans + SMALLEST)
 
 
 def centred(x: np.ndarray, period: float) -> np.ndarray:
@@ -412,9 +418,9 @@ def truth(problem: Problem, rule: Rule) -> Truth:
         highest = highest - (w * (np.log(p_least) + top)).sum()
         r = own / p
         shares += (w * r).sum(axis=0)
-        widens = own_most - own_least
-        least += (w * own_least / (p_most - widens)).sum(axis=0) if either else (w * r).sum(axis=0)
-        most += (w * own_most / (p_least + widens)).sum(axis=0) if either else (w * r).sum(axis=0)
+        # A pair within rounding of an edge has own_least = 0, any other own_most = own_least.
+        least += (w * own_least / p_most).sum(axis=0)
+        most += (w * np.where(own_most == 0, 0, own_most / (p_least + own_most - own_least))).sum(axis=0)
         log_pull = np.log(w) + log_share - top - np.log(p)  # log of (1-E) C w/p
         ratios += np.exp(log_pull + v.log).sum(axis=0)
 

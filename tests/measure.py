@@ -111,7 +111,8 @@ def rules(found: Evaluation) -> dict[str, float]:
         "identical points": _identical(problem, responsibilities),
         "one distance": _one_distance(found),
     }
-    if found.rule.bins <= MOST_BINS:
+    # These are always by dense sums, of which a fast scheme has another log p; without a background it does not matter.
+    if found.rule.bins <= MOST_BINS and (found.diagnostics.sums == "dense" or not background.any()):
         sums = np.array([shares.sum() for shares, _ in responsibilities_by_bin(found)])
         errors["sum at a node"] = np.abs(sums - (1.0 - background)).max()
     return {name: _largest(error / ROUNDED) for name, error in errors.items()}
