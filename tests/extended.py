@@ -428,7 +428,7 @@ def truth(problem: Problem, rule: Rule) -> Truth:
         sign = np.where(2 * d.size >= Real(period), 0, d.sign) if folded else d.sign
         slopes, spreads = (scaled(log_own_pull + v.size, factor) for factor in (v.slope, v.spread))
         angles += (sign * slopes).sum(axis=0)
-        steepness += np.abs(slopes).sum(axis=0)
+        steepness += np.abs(sign * slopes).sum(axis=0)
         spread += spreads.sum(axis=0)
         terms += (w * r + np.abs(d.size * slopes) + np.abs(spreads)).sum(axis=0)
         for other in (k(d.size + d.rounding), k(np.abs(d.size - d.rounding))):
@@ -441,7 +441,7 @@ def truth(problem: Problem, rule: Rule) -> Truth:
             jumping |= 2 * d.size >= Real(period) - 2 * d.rounding
         sides += (2 * np.abs(slopes) * (jumping & ~d.exact)).sum(axis=0)
 
-        log_slope = np.abs(v.slope) * np.exp(v.size - v.log)
+        log_slope = np.abs(sign * v.slope) * np.exp(v.size - v.log)
         size = finite_log_s + np.abs(v.log) + log_slope * d.rounding / (ROUNDINGS * EPS)
         size = np.where(v.log > -np.inf, size, 0)
         largest = max(largest, np.where(own > 0, r * size, 0).sum(axis=1).max())
