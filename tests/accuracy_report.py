@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from tests import problems
-from tests.measure import NUMBERS, measure
+from tests.measure import measure
+
+NUMBERS = ("loss", "logits", "angles", "bandwidth", "sum of shares")
 
 
 def report() -> None:
     """Print a line per kernel: the largest ratio of each quantity over all cases, and the case of the largest."""
-    print(f"{'':8}{'':20}{'cases':>6}" + "".join(f"{name:>11}" for name in NUMBERS) + "   worst in")
+    print(f"{'':8}{'':20}{'cases':>6}" + "".join(f"{name:>15}" for name in NUMBERS) + "   worst in")
     for domain, cases, kernels in (
         ("line", problems.LINE, problems.ON_LINE),
         ("circle", problems.CIRCLE, problems.ON_CIRCLE),
@@ -17,7 +19,7 @@ def report() -> None:
             found = {name: measure(case.problem(**kernel)) for name, case in cases.items()}
             largest = {number: max(f.get(number, 0.0) for f in found.values()) for number in NUMBERS}
             worst = max(found, key=lambda name: max(found[name].values()))
-            ratios = "".join(f"{largest[number]:11.2g}" for number in NUMBERS)
+            ratios = "".join(f"{largest[number]:15.2g}" for number in NUMBERS)
             print(f"{domain:8}{label:20}{len(cases):>6}{ratios}   {worst}", flush=True)
 
 

@@ -18,7 +18,6 @@ from tests import extended, oracle
 from tests.extended import EPS, Real, RealArray, Truth
 
 WRT = ("logits", "angles", "bandwidth")
-NUMBERS = ("loss", "logits", "angles", "bandwidth")
 ROUNDED = 1e-12  # of the rules that hold at any size of log p
 MOST_BINS = 40  # whose responsibilities are looked at one by one
 BEYOND = Real(np.finfo(np.float64).max)
