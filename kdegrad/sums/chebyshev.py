@@ -38,10 +38,9 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.domain import Domain
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity, scaled_sum
-from kdegrad.sums.base import KernelSums
+from kdegrad.sums.base import Density, KernelSums
 from kdegrad.sums.pairs import Derivative, blocked_sum
-from kdegrad.sums.shares import PairedDensity
-from kdegrad.weights import log_softmax
+from kdegrad.sums.shares import density_of
 
 # What keeps the interpolant's relative error at round-off (see above).
 DEGREE: Final = 15  # P - 1, for a kernel that is not a polynomial
@@ -278,8 +277,8 @@ class ChebyshevSums(KernelSums):
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         return self._log_sum(self.node_cells, self.point_cells, log_weights)
 
-    def density(self, logits: FloatArray) -> PairedDensity:
-        return PairedDensity(self, log_softmax(logits))
+    def density(self, logits: FloatArray) -> Density:
+        return density_of(self, logits)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         return self._log_sum(self.point_cells, self.node_cells, log_weights)

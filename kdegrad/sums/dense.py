@@ -6,10 +6,9 @@ from typing import final
 
 from kdegrad.arrays import FloatArray
 from kdegrad.logs import Scaled
-from kdegrad.sums.base import KernelSums
+from kdegrad.sums.base import Density, KernelSums
 from kdegrad.sums.pairs import blocked_sum, log_kernel_sum
-from kdegrad.sums.shares import PairedDensity
-from kdegrad.weights import log_softmax
+from kdegrad.sums.shares import density_of
 
 
 @final
@@ -21,8 +20,8 @@ class DenseSums(KernelSums):
     def at_nodes(self, log_weights: FloatArray) -> FloatArray:
         return log_kernel_sum(self.kernel, self.nodes, self.points, log_weights)
 
-    def density(self, logits: FloatArray) -> PairedDensity:
-        return PairedDensity(self, log_softmax(logits))
+    def density(self, logits: FloatArray) -> Density:
+        return density_of(self, logits)
 
     def at_points(self, log_weights: FloatArray) -> FloatArray:
         return log_kernel_sum(self.kernel, self.points, self.nodes, log_weights)  # K_h is even: roles may be exchanged

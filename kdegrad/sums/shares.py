@@ -16,14 +16,29 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray
+from kdegrad.arrays import BoolArray, FloatArray
 from kdegrad.kernel import Kernel
 from kdegrad.logs import log_or_minus_infinity, value
 from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
 from kdegrad.sums.pairs import Strongest, blocked_sum, finite, strongest_sources
+from kdegrad.weights import log_softmax
 
 _MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
 _FAINT: Final = 1e-290  # a node of which the points have no more than this counts for the ratios of light points alone
+
+
+def density_of(sums: KernelSums, logits: FloatArray) -> Density:
+    """Return the density by some sums, and by all pairs at the nodes where |log p| is large; logits of shape (N,)."""
+    log_weights = log_softmax(logits)
+    log_density = sums.at_nodes(log_weights)
+    is_far = (np.abs(log_density) > _MOST_LOG) & (log_density > -np.inf)
+    if not is_far.any():
+        return PairedDensity(sums, log_weights, log_density, is_far, None)
+    far = DenseDensity(sums.kernel, sums.points, sums.nodes[is_far], log_weights)
+    if is_far.all():
+        return far
+    log_density[is_far] = far.log
+    return PairedDensity(sums, log_weights, log_density, is_far, far)
 
 
 @final
@@ -38,14 +53,15 @@ class PairedDensity(Density):
         The density there; None if there is none.
     """
 
-    def __init__(self, sums: KernelSums, log_weights: FloatArray) -> None:
-        self.sums, self.log_weights = sums, log_weights
-        self.log = sums.at_nodes(log_weights)
-        self.is_far = (np.abs(self.log) > _MOST_LOG) & (self.log > -np.inf)
-        self.far: DenseDensity | None = None
-        if self.is_far.any():
-            self.far = DenseDensity(sums.kernel, sums.points, sums.nodes[self.is_far], log_weights)
-            self.log[self.is_far] = self.far.log
+    def __init__(
+        self,
+        sums: KernelSums,
+        log_weights: FloatArray,
+        log_density: FloatArray,
+        is_far: BoolArray,
+        far: DenseDensity | None,
+    ) -> None:
+        self.sums, self.log_weights, self.log, self.is_far, self.far = sums, log_weights, log_density, is_far, far
 
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
         log_ratios = self.sums.at_points(self._near(log_pulls))

@@ -20,8 +20,7 @@ import kdegrad.properties.evaluators
 import kdegrad.properties.ground
 import kdegrad.properties.sharper
 import kdegrad.quadrature
-import kdegrad.sums.chebyshev
-import kdegrad.sums.dense
+import kdegrad.sums.shares
 from kdegrad.arrays import FloatArray
 from kdegrad.domain import Circle
 from kdegrad.kernel.line import Laplace
@@ -71,7 +70,7 @@ def in_place_of(owner: object, name: str, value: object) -> Lie:
 
 def log_softmax_as(other: Callable[[FloatArray], FloatArray]) -> Lie:
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        for module in (kdegrad.problem, kdegrad.sums.dense, kdegrad.sums.chebyshev):
+        for module in (kdegrad.problem, kdegrad.sums.shares):
             monkeypatch.setattr(module, "log_softmax", other)
 
     return patch
