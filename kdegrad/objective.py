@@ -19,7 +19,7 @@ import math
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Final, final
+from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -30,7 +30,10 @@ from kdegrad.mixture import kernel_sums, log_mixture, log_share
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import WRT, GradientOptions, several
-from kdegrad.sums import DenseDensity, Density, KernelSums
+from kdegrad.sums import DenseDensity, Density, KernelSums, weighted
+
+if TYPE_CHECKING:
+    from kdegrad.exact import ExactRule, GradientError
 
 _EPS: Final = float(np.finfo(np.float64).eps)
 NOTICEABLE: Final = 1e-6  # applies to the part of a share that the rounding of the inputs may move
@@ -75,15 +78,18 @@ class Diagnostics:
     uncovered
         The nodes where the density is 0, in the unit of the angles: these make a loss infinite.
     quadrature_error
-        An estimate of the error of the rule ``exact``; None for the other rules.
+        An upper estimate of the error of the loss by the rule ``exact``; None for the other rules.
     sums
         The summation that was used.
+    exact
+        What the rule ``exact`` knows of its errors; None for the other rules.
     """
 
     log_density: FloatArray
     uncovered: FloatArray
     quadrature_error: float | None
     sums: str
+    exact: ExactRule | None = None
 
 
 @final
@@ -133,6 +139,28 @@ class Evaluation:
         if self.gradients is None:
             raise SettingError("wrt", f"no gradient was asked for: name one or more of {', '.join(WRT)}")
         return self.gradients
+
+    @cached_property
+    @np.errstate(over="ignore", invalid="ignore")
+    def gradient_error(self) -> GradientError | None:
+        """Upper estimates of the largest absolute error of each gradient by the rule ``exact``, in the gradient's unit.
+
+        None for the other rules, if no gradient was asked for, and where the loss is infinite. They are found when they
+        are first asked for, by forming the gradients a second time.
+        """
+        found, exact, problem = self.gradients, self.diagnostics.exact, self.problem
+        if found is None or exact is None or not math.isfinite(self.loss):
+            return None
+        from kdegrad.exact import gradient_error  # as in `_quadrature`
+
+        asked = {"angles": found.angles, "bandwidth": found.log_bandwidth}
+        wrt = [name for name, values in asked.items() if values is not None]
+        rule = exact.finer
+        sums, density, log_density, _ = _forward(problem, rule)
+        finer = _gradients(problem, rule, density, log_density, wrt)
+        log_pulls = _pulls(problem, rule, density, log_density)[1]
+        widenings = weighted(problem.log_weights, sums.bandwidth_slope_at_points(log_pulls))
+        return gradient_error(problem, exact, self.diagnostics.log_density, found, finer, widenings)
 
     @property
     def is_finite(self) -> bool:
@@ -187,7 +215,7 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         For an unknown name in `wrt`.
     """
     wrt = GradientOptions(wrt=several("wrt", wrt)).wrt
-    rule, error = _quadrature(problem)
+    rule, exact = _quadrature(problem)
     sums, density, log_density, loss = _forward(problem, rule)
     gradients = None
     if wrt and math.isfinite(loss):
@@ -209,8 +237,9 @@ def evaluate(problem: Problem, wrt: str | Iterable[str] = ("logits",)) -> Evalua
         diagnostics=Diagnostics(
             log_density=log_density,
             uncovered=rule.nodes[np.isneginf(log_density)],
-            quadrature_error=error,
+            quadrature_error=_quadrature_error(problem, exact, log_density),
             sums=sums.name,
+            exact=exact,
         ),
     )
 
@@ -235,13 +264,23 @@ def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray
         yield responsibilities, _logit_gradient(problem, evaluation.weights, responsibilities)
 
 
-def _quadrature(problem: Problem) -> tuple[Rule, float | None]:
-    """Return the rule, and an estimate of its error for the rule ``exact``."""
+def _quadrature(problem: Problem) -> tuple[Rule, ExactRule | None]:
+    """Return the rule, and for the rule ``exact`` what is known of its errors."""
     if problem.rule_name != "exact":
         return problem.rule, None
     from kdegrad.exact import exact_rule  # imported here because few problems need it
 
-    return exact_rule(problem)
+    exact = exact_rule(problem)
+    return exact.rule, exact
+
+
+def _quadrature_error(problem: Problem, exact: ExactRule | None, log_density: FloatArray) -> float | None:
+    """Return the estimate of the loss's error for the rule ``exact``, given log p̃ (B,) at its nodes."""
+    if exact is None:
+        return None
+    from kdegrad.exact import loss_error  # as in `_quadrature`
+
+    return loss_error(problem, exact, log_density)
 
 
 def _forward(problem: Problem, rule: Rule) -> tuple[KernelSums, Density, FloatArray, float]:

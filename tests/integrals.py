@@ -12,11 +12,13 @@ from __future__ import annotations
 import json
 import sys
 import zlib
+from collections import Counter
 from collections.abc import Callable
+from fractions import Fraction
 from functools import cache
 from itertools import pairwise
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 from mpmath import mp, mpf
@@ -35,6 +37,7 @@ PERIOD = 360.0
 COMBINATIONS = [(kind.name, False) for kind in KERNELS if "line" in kind.domains]
 COMBINATIONS += [(kind.name, True) for kind in KERNELS]
 SITUATIONS = ("among", "broad", "far", "narrow", "background", "wrap", "unequal")  # 30 × 7 = 210 problems
+HARD = ("at the ends", "far from 0")  # where rounding shows: 30 × 2 = 60 problems
 
 
 def drawn(name: str, circular: bool, situation: str) -> dict[str, Any]:
@@ -56,6 +59,17 @@ def drawn(name: str, circular: bool, situation: str) -> dict[str, Any]:
         options["background"] = float(rng.uniform(0.01, 0.5)) if wanted else 0.0
     if situation == "background":
         options["scale"] = 3.0
+    if situation in HARD:
+        angles, logits = angles[:3], logits[:3]
+        options["background"] = 1e-12 if name in COMPACT else 0.0
+    if situation == "at the ends":
+        low, high = options["target"]
+        angles = np.where(angles < 0.0, low, high) + rng.normal(size=len(angles)) * 10.0 ** rng.uniform(-8.0, -1.0)
+        options["bandwidth"] = float(rng.uniform(0.05, 2.0)) * (high - low)
+    if situation == "far from 0":
+        offset = float(rng.choice([1e4, 1e6]))
+        angles = angles + offset
+        options["target"] = tuple(end + offset for end in options["target"])
     if situation == "wrap":
         options["target"] = (170.0, float(rng.uniform(200.0, 500.0))) if circular else (-1.0, 1.0)
     if situation == "unequal":
@@ -77,12 +91,12 @@ def _reach(angles: np.ndarray, target: tuple[float, float], circular: bool) -> f
     return float(np.abs(d).min(axis=1).max())
 
 
-def all_problems() -> dict[str, dict[str, Any]]:
+def all_problems(situations: tuple[str, ...] = SITUATIONS) -> dict[str, dict[str, Any]]:
     """Return the keywords of every problem by its name."""
     return {
         f"{name} {'circle' if circular else 'line'} {situation}": drawn(name, circular, situation)
         for name, circular in COMBINATIONS
-        for situation in SITUATIONS
+        for situation in situations
     }
 
 
@@ -175,6 +189,86 @@ def _cuts(name: str, angles: list[float], h: mpf, period: float | None, low: mpf
     return sorted({low, high} | inner)
 
 
+class Steps(NamedTuple):
+    """The integrals of a problem with the kernel `uniform`, and what they are made of.
+
+    Attributes
+    ----------
+    loss, responsibilities, angles, log_bandwidth
+        L, R_i, ∂L/∂x_i, ∂L/∂log h; L is inf where a piece is uncovered. None for a point with an edge where another is.
+    pieces
+        (width/(b-a), log p) of each piece.
+    """
+
+    loss: mpf
+    responsibilities: list[mpf]
+    angles: list[mpf | None]
+    log_bandwidth: mpf | None
+    pieces: list[tuple[mpf, mpf]]
+
+
+def steps(problem: Problem) -> Steps:
+    """Return the integrals of `uniform`: finite sums over pieces whose ends x ± h + nP are rational numbers."""
+    with mp.workdps(DIGITS):
+        return _steps(problem)
+
+
+def _steps(problem: Problem) -> Steps:
+    settings = problem.settings
+    low, high = (Fraction(end) for end in problem.interval)
+    h, background = Fraction(settings.bandwidth), Fraction(settings.background)
+    period = None if settings.circumference is None else Fraction(settings.circumference)
+    full = period is not None and 2 * h >= period
+    weights = softmax(problem.logits)
+    height = Fraction(settings.scale) * (1 - background) / (period if full else 2 * h)
+    floor = _real(background / (high - low))
+    arcs: list[tuple[Fraction, Fraction, int]] = []  # where a kernel begins and ends, and whose it is
+    for i, angle in enumerate(problem.angles):
+        x = Fraction(float(angle))
+        if full:
+            arcs.append((low, high, i))
+        elif period is None:
+            arcs.append((x - h, x + h, i))
+        else:
+            first, last = -((x + h - low) // period), (high - x + h) // period
+            arcs += [(x - h + n * period, x + h + n * period, i) for n in range(first, last + 1)]
+    ends = Counter(end for begin, stop, _ in arcs for end in (begin, stop) if low < end < high)
+    cuts = sorted({low, high} | set(ends))
+    terms = [_real(height) * weight for weight in weights]
+    pieces, shares, log_p = [], [mpf(0)] * len(weights), []
+    for left, right in pairwise(cuts):
+        covering = [i for begin, stop, i in arcs if begin <= left and right <= stop]
+        p = mp.fsum(terms[i] for i in covering) + floor
+        width = _real((right - left) / (high - low))
+        log_p.append(mp.log(p) if p else -mp.inf)
+        pieces.append((width, log_p[-1]))
+        for i in covering:
+            shares[i] += width * terms[i] / p if p else 0
+    if not all(mp.isfinite(log) for log in log_p):
+        return Steps(mp.inf, [], [], None, pieces)
+    loss = -mp.fsum(width * log for width, log in pieces)
+
+    width = _real(high - low)
+    angles: list[mpf | None] = [mpf(0)] * len(weights)
+    log_bandwidth: mpf | None = mpf(0) if full else mp.fsum(shares)
+    for begin, stop, i in arcs:
+        for side, end in ((-1, begin), (1, stop)):
+            if not low < end < high:
+                continue
+            cut = cuts.index(end)
+            if ends[end] > 1 or log_bandwidth is None or angles[i] is None:
+                angles[i] = log_bandwidth = None
+                continue
+            ratio = mp.log1p(terms[i] / mp.exp(log_p[cut if side > 0 else cut - 1]))
+            angles[i] -= side * ratio / width
+            log_bandwidth -= _real(h) * ratio / width
+    return Steps(loss, shares, angles, log_bandwidth, pieces)
+
+
+def _real(x: Fraction) -> mpf:
+    return mpf(x.numerator) / mpf(x.denominator)
+
+
 def _add_edges(
     truth: dict[str, Any], log_p: Any, angles: list[float], h: mpf, period: float | None, low: mpf, high: mpf
 ) -> None:
@@ -201,7 +295,7 @@ def as_text(truth: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Write integrals.json."""
     store = {}
-    for label, options in all_problems().items():
+    for label, options in all_problems(SITUATIONS + HARD).items():
         problem = Problem(**options)
         store[label] = as_text(integrals(problem))
         print(label, len(problem.angles), store[label]["loss"], file=sys.stderr, flush=True)

@@ -1,11 +1,12 @@
 """Pins down that the rule `exact` gives the integrals, and that its error estimate is reliable.
 
-It is compared with 210 problems that mpmath integrated (`tests.integrals`: every kernel, line and circle, seven
+It is compared with 270 problems that mpmath integrated (`tests.integrals`: every kernel, line and circle, nine
 situations), with closed forms, with Richardson differences of the exact loss, and with laws that need no quadrature.
 """
 
 import json
 import math
+from dataclasses import asdict
 from functools import cache
 
 import numpy as np
@@ -15,14 +16,15 @@ from mpmath import mp
 import kdegrad as kg
 from kdegrad import Problem
 from kdegrad.objective import exact_loss
-from tests.integrals import STORE, all_problems, as_text, drawn, integrals
+from tests.integrals import HARD, SITUATIONS, STORE, all_problems, as_text, drawn, integrals
+from tests.oracle import softmax
 
 WRT = ("logits", "angles", "bandwidth")
 EPS = np.finfo(np.float64).eps
 LOSS = 1e-12  # the promised agreement with the integral, times max(1, |L|)
 GRADIENT = 1e-12  # absolute for R_i ≤ 1, relative for other gradients (times h) above 1
 ROUNDINGS = 8.0  # the promised bound adds this many roundings of the largest logarithm
-HONEST = 3.0  # the error may be this many times the estimate
+TOO_LARGE = 1e3  # an estimate may be this many times what is promised where nothing is special
 RECOMPUTED = 6  # problems that mpmath integrates again in each run, as a check of the stored numbers
 DIFFERENCES = 2e-9  # Richardson differences of a loss with an error of 1e-14, over steps of 1e-3 bandwidths
 SAME = 1e-14  # two formulas for the same number of size 1
@@ -30,12 +32,13 @@ STEEP_SLOPE = 1e-9  # relative: jumps of log p of 60 are differences of logarith
 BY_NODES = 1e-12  # relative, of a gradient by 40 Gauss nodes
 
 LABELS = list(all_problems())
+HARD_LABELS = list(all_problems(HARD))
 STORED = json.loads(STORE.read_text())
 
 
 @cache
 def evaluated(label):
-    return kg.evaluate(Problem(**all_problems()[label]), wrt=WRT)
+    return kg.evaluate(Problem(**all_problems(SITUATIONS + HARD)[label]), wrt=WRT)
 
 
 def numbers(label, key):
@@ -67,13 +70,13 @@ def differences(problem):
 
 
 def test_every_problem_is_stored():
-    assert list(STORED) == LABELS
+    assert set(STORED) == {*LABELS, *HARD_LABELS}
     assert len(LABELS) >= 200
 
 
-@pytest.mark.parametrize("label", LABELS[:: len(LABELS) // RECOMPUTED])
+@pytest.mark.parametrize("label", LABELS[:: len(LABELS) // RECOMPUTED] + HARD_LABELS[:: len(HARD_LABELS) // RECOMPUTED])
 def test_the_stored_numbers_are_those_of_mpmath(label):
-    assert as_text(integrals(Problem(**all_problems()[label]))) == STORED[label]
+    assert as_text(integrals(evaluated(label).problem)) == STORED[label]
 
 
 @pytest.mark.parametrize("label", LABELS)
@@ -83,7 +86,6 @@ def test_loss_is_the_integral(label):
     assert evaluation.loss == pytest.approx(expected, rel=LOSS, abs=LOSS)
     estimate = evaluation.diagnostics.quadrature_error
     assert estimate >= EPS
-    assert abs(evaluation.loss - expected) <= HONEST * estimate + 4.0 * EPS * abs(expected)
     assert estimate <= LOSS * max(1.0, abs(expected))
 
 
@@ -103,6 +105,41 @@ def test_gradients_are_the_integrals(label):
     agree(gradients.per_weight, total - over_weight)
     agree(gradients.angles * h, numbers(label, "angles") * h)
     agree(gradients.log_bandwidth, numbers(label, "log_bandwidth"))
+
+
+@pytest.mark.parametrize("label", LABELS + HARD_LABELS)
+def test_estimates_cover_the_errors(label):
+    """And they are not too large, but where coordinates of 10⁶ or edges within rounding leave more in doubt."""
+    evaluation = evaluated(label)
+    gradients, error = evaluation.gradients, evaluation.gradient_error
+    shares = [mp.mpf(share) for share in STORED[label]["responsibilities"]]
+    total = mp.fsum(shares) if evaluation.problem.settings.background else 1
+    wanted = {
+        "logits": [s * total - r for s, r in zip(softmax(evaluation.problem.logits), shares, strict=True)],
+        "angles": [mp.mpf(slope) for slope in STORED[label]["angles"]],
+        "log_bandwidth": [mp.mpf(STORED[label]["log_bandwidth"])],
+    }
+    found = {"logits": gradients.logits, "angles": gradients.angles, "log_bandwidth": [gradients.log_bandwidth]}
+    assert abs(evaluation.loss - mp.mpf(STORED[label]["loss"])) <= evaluation.diagnostics.quadrature_error
+    for name, estimate in asdict(error).items():
+        off = max(abs(float(x) - y) for x, y in zip(found[name], wanted[name], strict=True))
+        assert off <= estimate
+        if label in LABELS:
+            unit = evaluation.problem.settings.bandwidth if name == "angles" else 1.0
+            size = max(1.0, np.abs(found[name]).max() * unit)
+            allowance = GRADIENT + ROUNDINGS * EPS * np.abs(evaluation.diagnostics.log_density).max()
+            assert estimate * unit <= TOO_LARGE * allowance * size
+
+
+def test_a_gradient_that_is_not_known_is_said_to_be_so():
+    """Edges a rounding from the target's end, where p falls to 10⁻¹²: that end decides about the gradient."""
+    problem = Problem(
+        [0.1 + 0.2 + 1.0, -0.4], target=(0.0, 0.3), bandwidth=1.0, kernel="triangular", background=1e-12, rule="exact"
+    )
+    beside = problem.replace(angles=[0.1 + 0.2 + 1.0 - 1e-15, -0.4])
+    here, there = (kg.evaluate(each, wrt=WRT) for each in (problem, beside))
+    change = np.abs(here.gradients.angles - there.gradients.angles).max()
+    assert change <= here.gradient_error.angles + there.gradient_error.angles
 
 
 # --- Closed forms -----------------------------------------------------------------------------------------------------

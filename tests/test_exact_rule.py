@@ -4,17 +4,19 @@ That its numbers are the integrals is pinned down by `test_exact.py`.
 """
 
 import math
+from typing import Any
 
 import numpy as np
 import pytest
+from mpmath import mp
 
 import kdegrad as kg
 from kdegrad import Problem
-from kdegrad.exact import exact_rule
-from kdegrad.exact.kinks import breakpoints, rounding_unit
+from kdegrad.exact.kinks import breakpoints, rounding_unit, smallest_gap
 from kdegrad.exact.refinement import panel_rule
 from kdegrad.objective import exact_loss, nodes_of
-from tests.integrals import drawn, integrals
+from tests.integrals import drawn, integrals, steps
+from tests.oracle import softmax
 
 WRT = ("logits", "angles", "bandwidth")
 EPS = np.finfo(np.float64).eps
@@ -83,13 +85,153 @@ def test_no_panel_between_kinks_is_halved(kernel):
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "uniform", "biweight"])
 def test_the_estimate_of_an_easy_problem_is_some_roundings(kernel):
     problem = Problem([-9.1, -3.3, 2.2, 7.9], target=(-10, 10), bandwidth=30.0, kernel=kernel, rule="exact")
-    assert 0.1 * EPS < exact_rule(problem)[1] < 1e3 * EPS
+    evaluation = kg.evaluate(problem, wrt=WRT)
+    assert EPS < evaluation.diagnostics.quadrature_error < 1e3 * EPS
+    error = evaluation.gradient_error
+    assert EPS < error.logits < 1e3 * EPS
+    assert EPS / 30.0 < error.angles < 1e3 * EPS / 30.0
+    assert EPS < error.log_bandwidth < 1e3 * EPS
 
 
-def test_the_estimate_for_jumps_is_one_rounding_per_edge():
-    """Three intervals between the edges at -1 and 7 and the ends; coordinates have the rounding of 12."""
+def test_gradients_have_an_estimate_by_the_rule_exact_alone_and_where_they_are_asked_for():
+    problem = Problem([-9.1, 2.2], target=(-10, 10), bandwidth=30.0, rule="exact")
+    of_logits = kg.evaluate(problem).gradient_error
+    assert of_logits.angles is of_logits.log_bandwidth is None
+    of_angles = kg.evaluate(problem, wrt="angles").gradient_error
+    assert of_angles.log_bandwidth is None
+    assert of_angles.logits == of_logits.logits
+    both = kg.evaluate(problem, wrt=WRT).gradient_error
+    assert (both.logits, both.angles) == (of_angles.logits, of_angles.angles)
+    assert kg.evaluate(problem, wrt=()).gradient_error is None
+    assert kg.evaluate(problem.replace(rule="gauss"), wrt=WRT).gradient_error is None
+    uncovered = problem.replace(kernel="triangular", bandwidth=1.0)
+    assert kg.evaluate(uncovered, wrt=WRT).gradient_error is None
+    assert kg.evaluate(uncovered).diagnostics.quadrature_error == math.inf
+
+
+def test_reports_have_the_estimates_of_the_gradients(kdegrad, tmp_path):
+    path = tmp_path / "points.csv"
+    path.write_text("angle,logit\n-9.1,0.5\n2.2,0\n")
+    problem = Problem([-9.1, 2.2], [0.5, 0.0], target=(-10, 10), bandwidth=30.0, rule="exact")
+    error = kg.evaluate(problem, wrt=("logits", "angles")).gradient_error
+    by_bins = ("grad", path, "--target", "-10", "10", "--bandwidth", "30", "--wrt", "logits,angles")
+    exact = (*by_bins, "--rule", "exact")
+    wanted = {"logits": error.logits, "angles": error.angles, "log_bandwidth": None}
+    assert kdegrad(*exact, "--format", "json").json["gradient_error"] == wanted
+    assert f"the gradients, to about: logits {error.logits:.1g}, angles {error.angles:.1g}\n" in kdegrad(*exact).out
+    assert kdegrad(*by_bins, "--format", "json").json["gradient_error"] is None
+    assert "to about" not in kdegrad(*by_bins).out
+
+
+# --- Steps: the kernel `uniform` --------------------------------------------------------------------------------------
+
+
+def test_a_step_has_one_node_in_its_middle():
     problem = Problem([3.0], target=(-10, 12), bandwidth=4.0, kernel="uniform", background=0.1, rule="exact")
-    assert exact_rule(problem)[1] == pytest.approx(EPS * (4.0 + 3 * 12.0 / 22.0), rel=SAME_ESTIMATE, abs=0.0)
+    rule = nodes_of(problem)
+    np.testing.assert_array_equal(rule.nodes, [-5.5, 3.0, 9.5])
+    np.testing.assert_allclose(rule.weights, np.array([9.0, 8.0, 5.0]) / 22.0, rtol=EPS)
+
+
+def test_the_whole_circle_without_an_edge_is_one_step():
+    problem = Problem([3.0, 9.0], target=(-10, 12), bandwidth=30.0, kernel="uniform", period=40.0, rule="exact")
+    np.testing.assert_array_equal(nodes_of(problem).nodes, [1.0])
+
+
+STEPS = {  # the two that were off by more than their estimates said
+    "logits of 10^4": {
+        "angles": [0.1, 0.6 + 1 / 30],
+        "logits": [1e4, 0.0],
+        "target": (0, 1),
+        "bandwidth": 0.5123456789,
+    },
+    "angles of 10^6": {
+        "angles": 1e6 + np.linspace(-3.1, 4.3, 8),
+        "logits": [1.6e4, -1.2e4, 300.0, -1.6e4, 8e3, 1.1e4, -5e3, 0.0],
+        "target": (1e6 - 2.2, 1e6 + 3.3),
+        "bandwidth": 2.123456789,
+    },
+}
+
+
+@pytest.mark.parametrize("name", STEPS)
+def test_the_ends_of_steps_are_not_rounded(name):
+    problem = Problem(**STEPS[name], kernel="uniform", rule="exact")
+    evaluation, truth = kg.evaluate(problem), steps(problem)
+    size = float(sum(width * abs(log) for width, log in truth.pieces))
+    assert abs(evaluation.loss - truth.loss) <= min(evaluation.diagnostics.quadrature_error, LOSS + 8.0 * EPS * size)
+
+
+def drawn_steps(seed: int) -> dict[str, Any]:
+    """Return the keywords of a problem: edges anywhere, on a grid of decimals, or together but for roundings."""
+    rng = np.random.default_rng(seed)
+    count, circular = int(rng.integers(1, 9)), rng.random() < 0.4
+    if circular:
+        period = float(rng.choice([360.0, 2.0 * math.pi, 1.0, 7.3]))
+        low, width = float(rng.choice([0.0, -0.1, 0.77, 10.0])) * period, float(rng.choice([0.1, 0.5, 1.0])) * period
+    else:
+        period, low, width = None, float(rng.choice([0.0, 0.1, 1e3, 1e6])), float(rng.choice([1.0, 0.3, 20.0]))
+    bandwidth = width * 10.0 ** rng.uniform(-1.0, 0.5)
+    angles = rng.uniform(low - 0.3 * width, low + 1.3 * width, count)
+    situation = rng.choice(["anywhere", "decimals", "together"])
+    if situation == "decimals":
+        angles, bandwidth = np.round(angles, 2 if width < 2.0 else 1), round(bandwidth, 1) or 0.1
+    elif situation == "together":
+        angles = angles[0] + bandwidth * rng.integers(-4, 5, count) * (1.0 + 1e-16 * rng.integers(-1, 2, count))
+    high = low + width
+    return {
+        "angles": angles + (period or 0.0) * rng.integers(-3, 4, count),
+        "logits": rng.normal(size=count) * rng.choice([0.1, 3.0, 100.0, 1.6e4]),
+        "target": (low, high if period is None or high - low <= period else float(np.nextafter(high, low))),
+        "bandwidth": bandwidth,
+        "background": float(rng.choice([0.0, 0.0, 1e-12, 0.1])),
+        "scale": float(rng.choice([1.0, 1.0, 1e5])),
+        "period": period,
+        "kernel": "uniform",
+        "rule": "exact",
+    }
+
+
+@pytest.mark.parametrize("block", range(8))
+def test_estimates_cover_the_errors_of_steps(block):
+    """Against rational breakpoints. The largest error that rounding may bring is a known multiple of the estimates.
+
+    Where nothing but edges that meet covers a place, a move opens a gap: the derivative is infinite.
+    """
+    seen = 0
+    for seed in range(50 * block, 50 * (block + 1)):
+        problem = Problem(**drawn_steps(seed))
+        evaluation, truth = kg.evaluate(problem, wrt=WRT), steps(problem)
+        if not mp.isfinite(truth.loss):  # where edges all but meet the gap between them may not be seen
+            gap = min(float(width) for width, log in truth.pieces if not mp.isfinite(log)) * problem.interval.width
+            assert evaluation.loss == math.inf or gap <= smallest_gap(problem)
+            continue
+        assert math.isfinite(evaluation.loss)
+        estimate, of_gradients = evaluation.diagnostics.quadrature_error, evaluation.gradient_error
+        assert abs(evaluation.loss - truth.loss) <= estimate
+        total = mp.fsum(truth.responsibilities) if problem.settings.background else 1
+        logits = [s * total - r for s, r in zip(softmax(problem.logits), truth.responsibilities, strict=True)]
+        assert largest_error(evaluation.gradients.logits, logits) <= of_gradients.logits
+        assert largest_error(evaluation.gradients.angles, truth.angles) <= of_gradients.angles
+        log_bandwidth = np.array([evaluation.gradients.log_bandwidth])
+        assert largest_error(log_bandwidth, [truth.log_bandwidth]) <= of_gradients.log_bandwidth
+        sizes = [abs(log) for _, log in truth.pieces]
+        constants = 2.0 * abs(problem.kernel.log_norm) + abs(math.log(problem.settings.scale)) + 30.0
+        of_terms = EPS * (float(sum(width * abs(log) for width, log in truth.pieces)) + constants)
+        spread = float(max(sizes)) + constants + float(np.ptp(problem.logits))
+        of_edges = smallest_gap(problem) * 2.0 * len(problem.angles) * spread / problem.interval.width
+        assert estimate <= 10.0 * of_terms + of_edges
+        if evaluation.diagnostics.exact.lost == 0.0:  # no edges that meet but for roundings
+            assert estimate <= 10.0 * of_terms
+            assert abs(evaluation.loss - truth.loss) <= LOSS + 8.0 * of_terms
+            seen += 1
+    assert seen > 10
+
+
+def largest_error(found: np.ndarray, wanted: list[Any]) -> float:
+    """Return the largest absolute error of what is finite and known."""
+    pairs = zip(found.tolist(), wanted, strict=True)
+    return max((abs(float(x - y)) for x, y in pairs if y is not None and math.isfinite(x)), default=0.0)
 
 
 # --- Where it is split ------------------------------------------------------------------------------------------------
@@ -99,7 +241,6 @@ SPLITS = {
     "at each kink": ({"angles": [-20.0, 3.0, 3.0 + 4 * EPS, 14.0]}, [-10, 3, 12]),
     "not beside an end": ({"angles": [-10.0 + 8 * EPS, -10.0, 3.0, 12.0 - 8 * EPS, 12.0]}, [-10, 3, 12]),
     "at edges, from points": ({"angles": [3.0], "kernel": "epanechnikov"}, [-10, -1, 3, 7, 12]),
-    "at jumps alone": ({"angles": [3.0], "kernel": "uniform"}, [-10, -1, 7, 12]),
     "at a point a bandwidth": ({"angles": [9.0, 3.5, 3.0], "kernel": "gaussian"}, [-10, 3, 9, 12]),
     "at an antipode that matters": ({"angles": [3.0], "bandwidth": 30.0, **ON_A_CIRCLE}, [-10, 3, 23, 25]),
     "not at an antipode below rounding": ({"angles": [3.0, 22.5], "bandwidth": 0.1, **ON_A_CIRCLE}, [-10, 3, 22.5, 25]),
@@ -122,7 +263,7 @@ def test_the_integral_is_split(options, places):
         ({"angles": [50.0]}, 12.0),
         ({"angles": [50.0], "target": (-13, 12)}, 13.0),
         ({"angles": [0.0], "kernel": "biweight", "bandwidth": 99.0}, 99.0),
-        ({"angles": [-5000.0, 1.0], "circular": True}, 5000.0),
+        ({"angles": [-5000.0, 1.0], "circular": True}, 360.0),
         ({"angles": [0.01], "target": (-0.1, 0.2)}, 0.2),
     ],
 )

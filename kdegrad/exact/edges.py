@@ -1,33 +1,33 @@
 """What the edges of compact kernels add to the gradients of the exact integral, beyond what its nodes see.
 
-An edge at e between the densities p_in (on the point's side) and p_out that moves outward by δ changes L by
--δ log(p_in/p_out)/(b-a). For `uniform`, which jumps there,
-
-    ∂L/∂x_i   = [log(p_in/p_out) at x_i - h minus the same at x_i + h]/(b-a)
-    ∂L/∂log h = the smooth part - h Σ_edges log(p_in/p_out)/(b-a)
-
-each only for e inside (a, b). Where edges coincide L has a kink, and the mean of its one-sided derivatives is given:
-with s the jump of what moves, log((p_out + s)/p_out) outward and log(p_in/(p_in - s)) inward.
-
-The other compact kernels go to 0 continuously: ∫ S_i ∂K_i/p dx is all in principle. But where little else covers the
-edge, p_out ≪ p_in, the integrand is like 1/(s + δ) in the distance s to the edge, with a δ that may be below the
+For `uniform`, which jumps there, see `kdegrad.exact.jumps`. The other compact kernels go to 0 continuously:
+∫ S_i ∂K_i/p dx is all in principle. But where little else covers an edge, p_out ≪ p_in on its two sides, the integrand
+is like 1/(s + δ) in the distance s to the edge, with a δ that may be below the
 rounding of a coordinate, where no node can be. There the rise of log p is known,
 
     ∫ (log p)' dx = log p(end) - log p(start),    (log p)' = Σ_j S_j ∂K_j/p,
 
 and what the nodes miss of it belongs to the one ∂K_i/p that is steep, that of the point whose edge it is.
+
+An edge is known to a rounding δ of its coordinate. Where ∂K jumps there by Δ, that puts S_i ∂K_i/p in doubt by
+
+    δ S_i Δ/(p_out (b-a)),
+
+but where the rise of log p is known by the rounding of the two log p alone.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import final
+from typing import NamedTuple, final
 
 import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray
-from kdegrad.exact.kinks import breakpoints, smallest_gap
-from kdegrad.exact.refinement import HIGHEST_ORDER
+from kdegrad.exact.jumps import Jumps
+from kdegrad.exact.kinks import breakpoints, rounding_unit, smallest_gap
+from kdegrad.exact.refinement import MOST_NODES
 from kdegrad.logs import log_or_minus_infinity
 from kdegrad.mixture import density_slope, log_density, log_share
 from kdegrad.problem import Problem
@@ -37,7 +37,7 @@ from kdegrad.quadrature import Rule
 @final
 @dataclass(frozen=True, eq=False)
 class EdgeTerms:
-    """What is to be added to ∂L/∂x_i, shape (N,), and to ∂L/∂log h."""
+    """What edges add to ∂L/∂x_i, shape (N,), and to ∂L/∂log h; or to their errors."""
 
     angles: FloatArray
     log_bandwidth: float
@@ -47,91 +47,132 @@ def edge_terms(problem: Problem, rule: Rule, log_p: FloatArray) -> EdgeTerms:
     """Return the terms of the edges, given log p̃ (B,) at the nodes of the rule ``exact``."""
     if problem.kernel.edge is None:
         return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
-    find = _jumps if problem.kernel.jumps else _steep_edges
-    return find(problem, problem.kernel.edge, rule, log_p)
+    if problem.kernel.jumps:
+        edge, width = problem.kernel.edge, problem.interval.width
+        angles, log_bandwidth = Jumps(problem, edge, rule, log_p).terms()
+        return EdgeTerms(angles / width, edge * log_bandwidth / width)
+    return _steep_edges(problem, problem.kernel.edge, rule, log_p)
 
 
-def _jumps(problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> EdgeTerms:
-    """Return the terms of `uniform`, whose rule has one node between each edge and the next."""
-    log_jump = problem.log_weights + log_share(problem) + problem.kernel.log_density(np.zeros(1))
-    first = np.searchsorted(rule.nodes, problem.domain.unrolled(problem.angles - edge, problem.interval.low))
-    last = np.searchsorted(rule.nodes, problem.domain.unrolled(problem.angles + edge, problem.interval.low))
-    # Cut c lies between the nodes c - 1 and c; the first and the last are the target's ends, and nothing passes there.
-    log_left = np.concatenate([[0.0], log_p])
-    log_right = np.concatenate([log_p, [0.0]])
-    count = len(log_left)
-    jump = np.exp(log_jump)
-    begins: FloatArray = np.bincount(first, jump, count).astype(np.float64)
-    ends: FloatArray = np.bincount(last, jump, count).astype(np.float64)
-    crowd = np.bincount(first, jump > 0.0, count) + np.bincount(last, jump > 0.0, count)
-    inside = np.ones(count, dtype=bool)
-    inside[[0, -1]] = False
+def edge_doubts(problem: Problem, rule: Rule, log_p: FloatArray, rounding: float) -> tuple[EdgeTerms, BoolArray]:
+    """Return by how much the terms of the edges may be off, where log p̃ is known to `rounding`.
 
-    at_first = _log_ratio(log_right[first], log_left[first], log_jump, crowd[first] > 1)
-    at_last = _log_ratio(log_left[last], log_right[last], log_jump, crowd[last] > 1)
-    angles = np.where(inside[first], at_first, 0.0) - np.where(inside[last], at_last, 0.0)
-    outward = _log_ratio(log_right, log_left, log_or_minus_infinity(begins), ends > 0.0)
-    outward += _log_ratio(log_left, log_right, log_or_minus_infinity(ends), begins > 0.0)
-    return EdgeTerms(angles / problem.interval.width, -edge * float(outward[inside].sum()) / problem.interval.width)
+    And the nodes (B,) on which no gradient hangs, as the rise of log p over them is known otherwise.
+    """
+    edge, none = problem.kernel.edge, np.zeros(rule.bins, dtype=bool)
+    if edge is None:
+        return EdgeTerms(np.zeros(len(problem.angles)), 0.0), none
+    if problem.kernel.jumps:
+        width = problem.interval.width
+        angles, log_bandwidth = Jumps(problem, edge, rule, log_p).doubts(rounding)
+        return EdgeTerms(angles / width, edge * log_bandwidth / width), ~none
+    return _steep_doubts(problem, edge, rule, rounding)
 
 
-def _log_ratio(log_in: FloatArray, log_out: FloatArray, log_jump: FloatArray, shared: BoolArray) -> FloatArray:
-    """Return log(p_in/p_out) as log((p_out + s)/p_out); at a shared cut the mean of this and the inward one."""
-    outward = np.logaddexp(0.0, log_jump - log_out)
-    with np.errstate(divide="ignore"):  # s = p_in: to move inward opens a gap
-        inward = -np.log1p(-np.exp(np.minimum(log_jump - log_in, 0.0)))
-    return np.where(shared, 0.5 * (outward + inward), outward)
+@final
+@dataclass(frozen=True, eq=False)
+class _Rise:
+    """The half of a piece between breakpoints that ends at a steep edge, and the mean of (log p)' over it."""
+
+    side: int  # -1 where the kernel begins, 1 where it ends
+    piece: int
+    own: BoolArray  # the points whose edge it is
+    mean: float
 
 
 def _steep_edges(problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> EdgeTerms:
     """Return what the nodes miss at continuous edges, in the pieces between breakpoints that had to be halved."""
-    cuts = breakpoints(problem)
-    middles = 0.5 * (cuts[:-1] + cuts[1:])
-    piece = np.maximum(np.searchsorted(cuts, rule.nodes) - 1, 0)  # a node may be rounded onto the first cut
-    halved = np.bincount(piece, minlength=len(middles)) > HIGHEST_ORDER
-    if not halved.any():
-        return EdgeTerms(np.zeros(len(problem.angles)), 0.0)
-    seen = _rises(problem, rule, log_p, piece, middles, halved)
-    cut_of = {
-        side: _cut_of_edges(problem, cuts, side * edge) for side in (-1, 1)
-    }  # where kernels begin (-1) and end (1)
-
+    pieces = _pieces(problem, rule)
     angles, log_bandwidth = np.zeros(len(problem.angles)), 0.0
-    for side in (-1, 1):
-        into = 0 if side < 0 else -1  # the piece of the kernel's inside follows the cut where it begins
-        for cut in np.unique(cut_of[side]):
-            if not (cut >= 0 and 0 <= cut + into < len(middles) and halved[cut + into]):
-                continue
-            own = cut_of[side] == cut
-            others = np.where(own | (cut_of[-side] == cut), -np.inf, problem.log_weights)
-            log_in = float(log_density(problem, middles[[cut + into]])[0])
-            log_out = float(log_density(problem, cuts[[cut]], others)[0])
-            missed = side * (log_out - log_in) / problem.interval.width - seen[side][cut + into]
-            share = np.exp(problem.log_weights[own] - problem.log_weights[own].max())
-            angles[own] += missed * share / share.sum()  # NaN for a bare edge on both sides: no derivative at all
-            log_bandwidth += side * edge * missed
+    if not pieces.halved.any():
+        return EdgeTerms(angles, log_bandwidth)
+    seen = _rises(problem, rule, log_p, pieces)
+    for rise in _steep_rises(problem, edge, pieces):
+        missed = rise.mean - seen[rise.side][rise.piece]
+        share = np.exp(problem.log_weights[rise.own] - problem.log_weights[rise.own].max())
+        angles[rise.own] += missed * share / share.sum()  # NaN for a bare edge on both sides: no derivative at all
+        log_bandwidth += rise.side * edge * missed
     return EdgeTerms(angles, log_bandwidth)
 
 
-def _rises(
-    problem: Problem, rule: Rule, log_p: FloatArray, piece: IntArray, middles: FloatArray, halved: BoolArray
-) -> dict[int, FloatArray]:
+def _steep_rises(problem: Problem, edge: float, pieces: _Pieces) -> Iterator[_Rise]:
+    """Yield the halves of pieces over which the rise of log p is more than the nodes see of it.
+
+    That is where the point's own S_i K_i exceeds p_out in the middle of the piece: if not, nothing is steep.
+    """
+    for side in (-1, 1):
+        into = 0 if side < 0 else -1  # the piece of the kernel's inside follows the cut where it begins
+        cut_of, opposite = (_cut_of_edges(problem, pieces.cuts, way * edge) for way in (side, -side))
+        for cut in np.unique(cut_of):
+            piece = int(cut) + into
+            if cut < 0 or not 0 <= piece < len(pieces.middles) or not pieces.halved[piece]:
+                continue
+            own = cut_of == cut
+            others = np.where(own | (opposite == cut), -np.inf, problem.log_weights)
+            places = np.array([pieces.middles[piece], pieces.cuts[cut]])
+            log_in = float(log_density(problem, places[:1])[0])
+            of_others, log_out = log_density(problem, places, others).tolist()
+            if -np.expm1(min(of_others - log_in, 0.0)) > np.exp(log_out - log_in):
+                yield _Rise(side, piece, own, side * (log_out - log_in) / problem.interval.width)
+
+
+def _steep_doubts(problem: Problem, edge: float, rule: Rule, rounding: float) -> tuple[EdgeTerms, BoolArray]:
+    """Return the doubts of continuous edges, and the nodes of the rises that are known."""
+    (low, high), gap, width = problem.reduced_interval, smallest_gap(problem), problem.interval.width
+    pieces = _pieces(problem, rule)
+    rises = list(_steep_rises(problem, edge, pieces)) if pieces.halved.any() else []
+    known = np.zeros(rule.bins, dtype=bool)
+    log, factor = problem.kernel.slope(np.array([edge]))  # half of the inner slope
+    log_jump = float(log_or_minus_infinity(2.0 * np.abs(factor))[0] + log[0]) - problem.kernel.log_norm
+    log_jumps = problem.log_weights + log_share(problem) + log_jump + np.log(rounding_unit(problem))
+    angles = np.zeros(len(problem.angles))
+    for side in (-1, 1):
+        places = problem.domain.unrolled(problem.angles + side * edge, low - gap)
+        near = (places >= low - gap) & (places <= high + gap) & (log_jumps > -np.inf)
+        for rise in rises:
+            if rise.side == side:
+                near &= ~rise.own
+                angles[rise.own] += 2.0 * rounding / width
+                known |= (pieces.of_node == rise.piece) & ((rule.nodes > pieces.middles[rise.piece]) == (side > 0))
+        if near.any():
+            log_out = log_density(problem, np.clip(places[near], low, high))
+            angles[near] += np.exp(log_jumps[near] - log_out) / width
+    return EdgeTerms(angles, edge * float(angles.sum())), known
+
+
+class _Pieces(NamedTuple):
+    """The intervals between breakpoints: their ends and middles, which had to be halved, and in which a node is."""
+
+    cuts: FloatArray
+    middles: FloatArray
+    halved: BoolArray
+    of_node: IntArray
+
+
+def _pieces(problem: Problem, rule: Rule) -> _Pieces:
+    cuts = breakpoints(problem)
+    middles = cuts[:-1] + 0.5 * np.diff(cuts)  # as panels are halved
+    piece = np.maximum(np.searchsorted(cuts, rule.nodes) - 1, 0)  # a node may be rounded onto the first cut
+    return _Pieces(cuts, middles, np.bincount(piece, minlength=len(middles)) > MOST_NODES, piece)
+
+
+def _rises(problem: Problem, rule: Rule, log_p: FloatArray, pieces: _Pieces) -> dict[int, FloatArray]:
     """Return the nodes' estimate of the mean of (log p)' over a halved piece: first half (-1), second half (1)."""
-    near = halved[piece]
-    nodes, piece = rule.nodes[near], piece[near]
+    near = pieces.halved[pieces.of_node]
+    nodes, piece = rule.nodes[near], pieces.of_node[near]
     log, factor = density_slope(problem, nodes)
     slopes = factor * np.exp(log + log_share(problem) - log_p[near])
     terms = rule.weights[near] * slopes
-    second = nodes > middles[piece]
+    second = nodes > pieces.middles[piece]
     return {
-        side: np.bincount(piece, np.where(second == (side > 0), terms, 0.0), len(middles)).astype(np.float64)
+        side: np.bincount(piece, np.where(second == (side > 0), terms, 0.0), len(pieces.middles)).astype(np.float64)
         for side in (-1, 1)
     }
 
 
 def _cut_of_edges(problem: Problem, cuts: FloatArray, shift: float) -> IntArray:
     """Return for each point the breakpoint at which its edge x_i + `shift` is, -1 for one outside or of no weight."""
-    places = problem.domain.unrolled(problem.angles + shift, problem.interval.low)
+    places = problem.domain.unrolled(problem.angles + shift, problem.reduced_interval.low)
     gap = smallest_gap(problem)
     cut = np.minimum(np.searchsorted(cuts, places - gap), len(cuts) - 1)
     met = (np.abs(cuts[cut] - places) <= gap) & (problem.log_weights > -np.inf)

@@ -22,9 +22,10 @@ _SAME: Final = 8.0  # rounding units within which two places are one
 
 def rounding_unit(problem: Problem) -> float:
     """Return the size of one rounding of a coordinate t, of t ⊖ x_j (on a circle) or of an edge x_j ± h."""
-    sizes = [abs(problem.interval.low), abs(problem.interval.high), problem.kernel.edge or 0.0]
+    low, high = problem.reduced_interval
+    sizes = [abs(low), abs(high), problem.kernel.edge or 0.0]
     if isinstance(problem.domain, Circle):
-        sizes.append(float(np.abs(problem.angles).max()))
+        sizes.append(problem.domain.period)
     return float(np.finfo(np.float64).eps) * max(sizes)
 
 
@@ -35,7 +36,7 @@ def smallest_gap(problem: Problem) -> float:
 
 def breakpoints(problem: Problem) -> FloatArray:
     """Return the ascending places from a to b between which p is smooth, a and b among them."""
-    low, high = problem.interval
+    low, high = problem.reduced_interval
     kernel = problem.kernel
     places = [_inside(problem, problem.angles) if kernel.kinked else _starting_points(problem)]
     if kernel.edge is not None:
@@ -51,21 +52,19 @@ def breakpoints(problem: Problem) -> FloatArray:
 
 def _inside(problem: Problem, places: FloatArray) -> FloatArray:
     """Return those of `places` that lie in the target, as coordinates in it."""
-    low, high = problem.interval
+    low, high = problem.reduced_interval
     unrolled = problem.domain.unrolled(places, low)
     return unrolled[(unrolled > low) & (unrolled < high)]
 
 
 def _starting_points(problem: Problem) -> FloatArray:
-    """Return the first point in each cell of width h; none for a kernel that is constant between its edges.
+    """Return the first point in each cell of width h.
 
     A smooth kernel needs no split, but quadrature nodes must meet a narrow peak to resolve it.
     """
-    if problem.kernel.jumps:
-        return np.empty(0)
     inside = np.sort(_inside(problem, problem.angles))
     with np.errstate(over="ignore"):
-        cells = np.floor((inside - problem.interval.low) / problem.kernel.bandwidth)
+        cells = np.floor((inside - problem.reduced_interval.low) / problem.kernel.bandwidth)
     return inside[np.unique(cells, return_index=True)[1]]
 
 

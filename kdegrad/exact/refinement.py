@@ -36,6 +36,7 @@ the middle and the tail (log p of a far gaussian is a parabola) and left a small
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cache
 from typing import Final, final
@@ -44,6 +45,7 @@ import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray
 from kdegrad.exact.kinks import breakpoints, rounding_unit
+from kdegrad.exact.steps import steps
 from kdegrad.mixture import kernel_sums, log_mixture, log_share
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule, legendre, legendre_values
@@ -52,6 +54,7 @@ _GOLDEN: Final = 0.6180339887498949  # (√5 - 1)/2
 _EPS: Final = float(np.finfo(np.float64).eps)
 HIGHEST_ORDER: Final = 16  # beyond it a panel is halved
 _ORDERS: Final = (4, 8, HIGHEST_ORDER)
+MOST_NODES: Final = HIGHEST_ORDER * 3 // 2  # of a panel of the rule and of the finer one: halves have more together
 _TOLERANCE: Final = 1e-15  # limit for e; e is pessimistic, most panels pass by far
 _NOISE: Final = 32.0  # roundings by which an interpolant may be off where it is carried to an end
 _NARROWEST: Final = 2048.0  # width, in rounding units, below which the nodes of its halves would coincide with its ends
@@ -151,11 +154,46 @@ class Panels:
         return Panels(left.ravel(), right.ravel(), np.repeat(self.log_unit, 2))
 
 
-def exact_rule(problem: Problem) -> tuple[Rule, float]:
-    """Return the rule whose sums are the integrals over the target, and an estimate of the loss's error.
+@final
+@dataclass(frozen=True, eq=False)
+class ExactRule:
+    """A rule whose sums are integrals over the target, and what is known of its errors.
+
+    Attributes
+    ----------
+    rule
+        Its nodes and weights.
+    error
+        An estimate of how far the mean of log p̃ is off, beside the rounding of log p̃ itself.
+    lost
+        The fraction of the target whose log p̃ no node shows; see `kdegrad.exact.steps`.
+    panels
+        The panels, in groups that have the same number of nodes; none where p̃ is constant between its edges.
+    """
+
+    rule: Rule
+    error: float
+    lost: float = 0.0
+    panels: tuple[tuple[Panels, PanelRule], ...] = ()
+
+    @property
+    def finer(self) -> Rule:
+        """The same panels with half as many nodes again: what another choice of nodes makes of the gradients."""
+        if not self.panels:
+            return self.rule
+        return _joined([(panels, panel_rule(max(len(rule.nodes) * 3 // 2, 2))) for panels, rule in self.panels])
+
+
+def exact_rule(problem: Problem) -> ExactRule:
+    """Return the rule whose sums are the integrals over the target, and estimates of its error.
 
     A part of the target that no point reaches (compact kernels) gets one node, in its middle.
     """
+    if problem.kernel.jumps:  # p is constant between its breakpoints
+        nodes, widths, lost = steps(problem)
+        total = float(widths.sum())
+        rule = Rule(nodes, widths / total)
+        return ExactRule(rule, 0.0, lost / (total + lost))
     return Refinement(problem).run()
 
 
@@ -167,18 +205,17 @@ class Refinement:
         self.problem = problem
         self.unit = rounding_unit(problem)  # one rounding of a coordinate t
         self.probe = _log_probe(problem)  # log c_i of v = Σ_i c_i K_i/p, shape (N,)
-        self.nodes: list[FloatArray] = []
-        self.weights: list[FloatArray] = []
+        self.accepted: list[tuple[Panels, PanelRule]] = []
         self.error = 0.0
 
-    def run(self) -> tuple[Rule, float]:
+    def run(self) -> ExactRule:
         """Refine until no panel is in doubt."""
         cuts = breakpoints(self.problem)
-        panels = Panels(cuts[:-1], cuts[1:], np.full(len(cuts) - 1, np.finfo(np.float64).min))
+        smallest_unit = -log_share(
+            self.problem
+        )  # where v is below 1, its absolute error counts: Σ_i (1-E) C S_i K_i/p̃ ≤ 1
+        panels = Panels(cuts[:-1], cuts[1:], np.full(len(cuts) - 1, smallest_unit))
         most = _CROWD * (len(panels) + _CROWD)
-        if self.problem.kernel.jumps:  # p is constant between its breakpoints
-            self.accept(panels, panel_rule(1), 4.0 * _EPS + self.unit / panels.width)
-            return self.rule()
         slivers = panels.width <= _SLIVER * self.unit
         self.accept(panels.those(slivers), panel_rule(1), np.ones(int(slivers.sum())))
         panels = panels.those(~slivers)
@@ -201,8 +238,10 @@ class Refinement:
         panels = Panels(panels.left, panels.right, np.maximum(panels.log_unit, log_v.max(axis=1)))
         noise = self.noise(panels, log_density[:, 1:-1], rule)
         error, tail = rule.judge(log_density)
-        error_of_v, tail_of_v = rule.judge(np.exp(log_v - panels.log_unit[:, np.newaxis]))
-        known = ((error <= _TOLERANCE) | (tail <= noise)) & ((error_of_v <= _TOLERANCE) | (tail_of_v <= noise))
+        v = np.exp(log_v - panels.log_unit[:, np.newaxis])
+        error_of_v, tail_of_v = rule.judge(v)
+        noise_of_v = noise + _NOISE * self.unit * steepest(panels, v[:, 1:-1], rule)
+        known = ((error <= _TOLERANCE) | (tail <= noise)) & ((error_of_v <= _TOLERANCE) | (tail_of_v <= noise_of_v))
         # one empty panel stops the refinement, as the loss is infinite then
         known |= (panels.width <= _NARROWEST * self.unit) | last | empty.any()
         spread = np.ptp(log_density[:, 1:-1], axis=1)
@@ -219,27 +258,37 @@ class Refinement:
         return log_density.reshape(t.shape), log_v.reshape(t.shape)
 
     def noise(self, panels: Panels, log_density: FloatArray, rule: PanelRule) -> FloatArray:
-        """Return by how much rounding may move log p or log v: of their terms, and of t where they are steep."""
+        """Return by how much rounding may move log p: of its terms, and of t where it is steep."""
         constants = abs(self.problem.kernel.log_norm) + abs(log_share(self.problem)) + 1.0
-        apart = 0.5 * np.diff(rule.nodes) * panels.width[:, np.newaxis]
-        steepest: FloatArray = np.max(np.abs(np.diff(log_density)) / apart, axis=1)
         of_terms = _EPS * (np.abs(log_density).max(axis=1) + constants)
-        of_places = self.unit * (steepest + 1.0 / self.problem.kernel.bandwidth)
+        of_places = self.unit * (steepest(panels, log_density, rule) + 1.0 / self.problem.kernel.bandwidth)
         noise: FloatArray = _NOISE * (of_terms + of_places)
         return noise
 
     def accept(self, panels: Panels, rule: PanelRule, error: FloatArray) -> None:
         """Take the nodes of `panels` into the rule, and note the error that they leave in the mean."""
-        self.nodes.append(panels.at(rule.nodes).ravel())
-        self.weights.append((panels.width[:, np.newaxis] * rule.weights).ravel())
+        self.accepted.append((panels, rule))
         self.error += float(panels.width @ error)
 
-    def rule(self) -> tuple[Rule, float]:
+    def rule(self) -> ExactRule:
         """Return the accepted nodes in ascending order with their weights, and the error's estimate."""
-        nodes, weights = np.concatenate(self.nodes), np.concatenate(self.weights)
-        order = np.argsort(nodes)
-        total = float(weights.sum())
-        return Rule(nodes[order], weights[order] / total), self.error / total
+        width = self.problem.interval.width
+        return ExactRule(_joined(self.accepted), self.error / width, panels=tuple(self.accepted))
+
+
+def steepest(panels: Panels, values: FloatArray, rule: PanelRule) -> FloatArray:
+    """Return the largest slope, shape (M,), of functions with these values at the nodes of the panels, shape (M, n)."""
+    apart = 0.5 * np.diff(rule.nodes) * panels.width[:, np.newaxis]
+    slopes: FloatArray = np.max(np.abs(np.diff(values)) / apart, axis=1)
+    return slopes
+
+
+def _joined(parts: Sequence[tuple[Panels, PanelRule]]) -> Rule:
+    """Return one rule of all panels."""
+    nodes = np.concatenate([panels.at(rule.nodes).ravel() for panels, rule in parts])
+    weights = np.concatenate([(panels.width[:, np.newaxis] * rule.weights).ravel() for panels, rule in parts])
+    order = np.argsort(nodes)
+    return Rule(nodes[order], weights[order] / weights.sum())
 
 
 def _log_probe(problem: Problem) -> FloatArray:

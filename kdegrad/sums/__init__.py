@@ -11,7 +11,7 @@ from typing import Final
 
 from kdegrad.arrays import FloatArray
 from kdegrad.kernel import Kernel
-from kdegrad.sums.base import Density, KernelSums, Shares
+from kdegrad.sums.base import Density, KernelSums, Shares, weighted
 from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.pairs import log_kernel_sum
 from kdegrad.sums.shares import DenseDensity
@@ -55,4 +55,4 @@ def _spread(points: FloatArray, nodes: FloatArray) -> float:
     return max(float(points.max()), float(nodes.max())) - min(float(points.min()), float(nodes.min()))
 
 
-__all__ = ["DenseDensity", "DenseSums", "Density", "KernelSums", "Shares", "log_kernel_sum", "make_sums"]
+__all__ = ["DenseDensity", "DenseSums", "Density", "KernelSums", "Shares", "log_kernel_sum", "make_sums", "weighted"]

@@ -1,0 +1,146 @@
+"""What the edges of `uniform`, where p jumps, add to the gradients of the exact integral, and how far that is known.
+
+An edge at e that moves outward by δ changes L by -δ log(p_in/p_out)/(b-a), so that
+
+    ∂L/∂x_i   = [log(p_in/p_out) at x_i - h minus the same at x_i + h]/(b-a)
+    ∂L/∂log h = the smooth part - h Σ_edges log(p_in/p_out)/(b-a)
+
+each only for e inside (a, b). Where edges coincide L has a kink, and the mean of its one-sided derivatives is given:
+with s the jump of what moves, log((p_out + s)/p_out) outward and log(p_in/(p_in - s)) inward.
+
+Edges that are nearer to each other than a few roundings count as one. Which of them comes first decides how much of
+the others is beside an edge, from nothing (p = base) to all (p + s = total), and its logarithm is between
+
+    -log(1 - s/total)    and    log(1 + s/base);
+
+and whether one that near to an end of the target is inside decides between the second of these and 0.
+"""
+
+from __future__ import annotations
+
+import math
+
+import numpy as np
+
+from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.exact.kinks import smallest_gap
+from kdegrad.kernel import make_kernel
+from kdegrad.mixture import log_mixture, log_share
+from kdegrad.problem import Problem
+from kdegrad.quadrature import Rule
+from kdegrad.sums import make_sums
+
+_BEGIN, _END = 0, 1  # the two edges of a kernel
+
+
+class Jumps:
+    """The edges of `uniform` at the cuts between the nodes of its rule, which has one node between edge and edge.
+
+    Cut c lies between the nodes c - 1 and c; the first and the last are the target's ends, and nothing passes there.
+
+    Parameters
+    ----------
+    problem, edge
+        The points, and the |d| at which their kernel ends.
+    rule, log_p
+        The rule ``exact`` and log p̃ (B,) at its nodes.
+    """
+
+    def __init__(self, problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> None:
+        (low, high), gap = problem.reduced_interval, smallest_gap(problem)
+        self.log_jump = problem.log_weights + log_share(problem) + problem.kernel.log_density(np.zeros(1))
+        places = [problem.domain.unrolled(problem.angles + way * edge, low - gap) for way in (-1.0, 1.0)]
+        self.cuts: list[IntArray] = [np.searchsorted(rule.nodes, place) for place in places]
+        self.inside = np.ones(rule.bins + 1, dtype=bool)
+        self.inside[[0, -1]] = False
+        beyond = np.array([-np.inf])  # not known, and not asked for
+        sides = np.concatenate([beyond, log_p]), np.concatenate([log_p, beyond])
+        self.log_out, self.log_in = sides, sides[::-1]  # where kernels begin, and where they end
+        self.counts = np.zeros((2, rule.bins + 1))  # of the edges at a cut, of either kind
+        self.log_sums = np.full((2, rule.bins + 1), -np.inf)  # of their jumps
+        self.parts: list[BoolArray] = []  # the points with an edge in the target or at an end of it
+        lowest, highest = np.full(rule.bins + 1, np.inf), np.full(rule.bins + 1, -np.inf)
+        for which, place in enumerate(places):
+            near_an_end = np.minimum(np.abs(place - low), np.abs(place - high)) <= gap
+            part = (self.inside[self.cuts[which]] | near_an_end) & (self.log_jump > -np.inf)
+            cut = self.cuts[which][part]
+            self.parts.append(part)
+            self.counts[which] += np.bincount(cut, minlength=rule.bins + 1)
+            np.logaddexp.at(self.log_sums[which], cut, self.log_jump[part])
+            np.minimum.at(lowest, cut, place[part])
+            np.maximum.at(highest, cut, place[part])
+        self.shared = self.counts.sum(axis=0) > 1.0
+        self.log_base = np.full(rule.bins + 1, -np.inf)  # of p where it is on both sides of a cut: see `_log_cover`
+        met = np.flatnonzero(self.shared | (~self.inside & (highest > -np.inf)))
+        if len(met):
+            self.log_base[met] = _log_cover(problem, edge - 0.5 * gap, 0.5 * (lowest[met] + highest[met]))
+
+    def terms(self) -> tuple[FloatArray, float]:
+        """Return (b-a) times what is added to ∂L/∂x_i, shape (N,), and (b-a)/h times what is added to ∂L/∂log h."""
+        begins, ends = (self._ratios(which) for which in (_BEGIN, _END))
+        together = sum(float(self._ratios_together(which).sum()) for which in (_BEGIN, _END))
+        return begins - ends, -together
+
+    def doubts(self, rounding: float) -> tuple[FloatArray, float]:
+        """Return how far these may be off where log p̃ is known to `rounding`.
+
+        A rounding of the logarithms moves log((p_out + s)/p_out) by s/p_in of it, which is at most that number itself.
+        """
+        log_sum = np.logaddexp(*self.log_sums)
+
+        def doubt(ratio: FloatArray, log_jump: FloatArray, cut: IntArray) -> FloatArray:
+            of_rounding = log_jump + math.log(2.0 * rounding)
+            log_others = np.logaddexp(_log_difference(log_sum[cut], log_jump), of_rounding)
+            widest = np.logaddexp(0.0, log_jump - self.log_base[cut])
+            narrowest = np.logaddexp(0.0, log_jump - np.logaddexp(self.log_base[cut], log_others))
+            of_order = np.fmax(widest - ratio, ratio - narrowest)  # fmax: both may be infinite
+            of_order = np.where(self.shared[cut], of_order, 0.0)
+            return np.where(self.inside[cut], of_order + 2.0 * rounding * ratio, widest)
+
+        angles, together = np.zeros(len(self.log_jump)), 0.0
+        for which, part in enumerate(self.parts):
+            angles[part] += doubt(self._ratios(which)[part], self.log_jump[part], self.cuts[which][part])
+            met = np.flatnonzero(self.counts[which])
+            together += float(doubt(self._ratios_together(which)[met], self.log_sums[which][met], met).sum())
+        return angles, together
+
+    def _ratios(self, which: int) -> FloatArray:
+        """Return log(p_in/p_out) at one edge of each point, 0 where that is not inside the target."""
+        cut = self.cuts[which]
+        others = np.where(self.counts[which][cut] > 1, self.log_sums[which][cut], -np.inf)
+        return self._mean_ratio(which, cut, self.log_jump, _log_difference(others, self.log_jump))
+
+    def _ratios_together(self, which: int) -> FloatArray:
+        """Return log(p_in/p_out) at each cut for all kernels that begin there, or end, and move together."""
+        cut = np.arange(len(self.inside))
+        return self._mean_ratio(which, cut, self.log_sums[which], np.full(len(cut), -np.inf))
+
+    def _mean_ratio(self, which: int, cut: IntArray, log_jump: FloatArray, log_others: FloatArray) -> FloatArray:
+        """Return log((p_out + s)/p_out), and the mean of this and log(p_in/(p_in - s)) where edges meet.
+
+        p_in - s is the base and the `log_others` that begin, or end, at the same cut.
+        """
+        log_out = np.where(self.inside[cut], self.log_out[which][cut], np.inf)
+        outward = np.logaddexp(0.0, log_jump - log_out)
+        inward = np.logaddexp(0.0, log_jump - np.logaddexp(self.log_base[cut], log_others))
+        return np.where(self.shared[cut] & self.inside[cut], 0.5 * (outward + inward), outward)
+
+
+def _log_cover(problem: Problem, reach: float, places: FloatArray) -> FloatArray:
+    """Return log p̃ at `places` of the points that are nearer than `reach`, but with the kernel as high as it is.
+
+    A difference of p and of what begins or ends would have lost a part that is far smaller.
+    """
+    settings, log_cover = problem.settings, np.full(len(places), -np.inf)
+    if reach > 0.0:
+        kernel = make_kernel(settings.kernel, reach, problem.domain, settings.df)
+        sums = make_sums(settings.sums, kernel, problem.angles, places).at_nodes(problem.log_weights)
+        log_cover = sums + kernel.log_norm - problem.kernel.log_norm
+    return log_mixture(problem, log_cover)
+
+
+def _log_difference(log_a: FloatArray, log_b: FloatArray) -> FloatArray:
+    """Return log(a - b), -inf where that is not positive."""
+    with np.errstate(divide="ignore", invalid="ignore"):
+        difference = log_a + np.log1p(-np.exp(np.minimum(log_b - log_a, 0.0)))
+    return np.where(log_a > log_b, difference, -np.inf)
