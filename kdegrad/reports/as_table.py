@@ -55,6 +55,10 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     if "gradient_log_bandwidth" in record.facts:
         slope = five_digits(record.facts["gradient_log_bandwidth"])
         yield from paragraph(look, f"gradient of log h   {slope}")
+    if (error := record.facts["gradient_error"]) is not None:
+        of = {"logits": "logits", "angles": "angles", "log_bandwidth": "log h"}
+        parts = ", ".join(f"{of[name]} {value:.1g}" for name, value in error.items() if value is not None)
+        yield from paragraph(look, f"the gradients, to about: {parts}", "dim")
     count = len(evaluation.weights)
     top = ROWS_SHOWN if record.top is None and count > ROWS_SHOWN else record.top
     values = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -84,11 +84,12 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
 
     With `top` only so many points, those of largest absolute gradient, the largest first.
     """
-    gradients = evaluation.require_gradients()
+    gradients, error = evaluation.require_gradients(), evaluation.gradient_error
     size = np.abs(gradients.logits)
     facts = _loss_facts(evaluation) | {
         "sum": float(gradients.logits.sum()),
         "norms": {"l1": float(size.sum()), "l2": euclidean_norm(gradients.logits), "max": float(size.max())},
+        "gradient_error": None if error is None else asdict(error),
     }
     if gradients.log_bandwidth is not None:
         facts["gradient_log_bandwidth"] = gradients.log_bandwidth
