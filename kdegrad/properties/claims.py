@@ -129,7 +129,7 @@ class EqualDistance(Property):
         own, companion = np.split(answer.logits, 2)
         yield Comparison("∂L/∂z of the mirror image", companion, np.exp(-drop) * own, allowed)
         rate, companion_rate = np.split(answer.per_weight, 2)
-        yield rates_compared("∂L/∂z / S of the mirror image", companion_rate, rate, allowed)
+        yield rates_compared("∂L/∂z / S of the mirror image", companion_rate, rate, mirrored)
 
 
 @final

@@ -19,9 +19,10 @@ from kdegrad.properties.reference import EPSILON, reference_of
 ROUNDINGS: Final = 512.0
 
 
-def rates_compared(what: str, got: FloatArray, want: FloatArray, roundoff: float) -> Comparison:
+def rates_compared(what: str, got: FloatArray, want: FloatArray, problem: Problem) -> Comparison:
     """Return the comparison of ∂L/∂z_i / S_i by arctan: what is huge counts by its digits, what overflowed as π/2."""
-    return Comparison(what, np.arctan(got), np.arctan(want), roundoff)
+    allowed = roundoff(problem) + ROUNDINGS * EPSILON * reference_of(problem).rate_condition
+    return Comparison(what, np.arctan(got), np.arctan(want), allowed)
 
 
 def roundoff(*problems: Problem, log_c: float = 0.0, slopes: bool = False) -> float:

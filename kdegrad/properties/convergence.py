@@ -15,7 +15,7 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Property, Unmet
 from kdegrad.properties.comparisons import ROUNDINGS, roundoff
 from kdegrad.properties.geometry import over_target
-from kdegrad.properties.reference import EPSILON, log_densities, target_condition
+from kdegrad.properties.reference import EPSILON, log_densities, log_density_slopes, target_condition
 from kdegrad.properties.reference_kernels import LEGENDRE, formula_of
 
 _BINS: Final = (16, 128, 1024)
@@ -25,6 +25,7 @@ _STEP: Final = 1e-3  # applies to a logit, to an angle in bandwidths and to a lo
 MOST_HALVINGS: Final = 40
 _MOST_PANELS: Final = 3_000  # open at once; steep places need some 10 at a time
 _SMALL: Final = 1e-3  # fraction of the target: a panel narrower than this may be off by as much as one that wide
+_COARSEST: Final = 1e-3  # fraction of a bin that a coordinate may be rounded by
 _UNEVEN: Final = 0.41421356  # where a panel is split: halves would end where points at equal distances take turns
 _SAMPLED: Final = 1.1  # a variation seen at 20 nodes a panel misses a little between them
 
@@ -47,22 +48,27 @@ class Quadrature(Property):
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
-        fine = integrate(problem)
         width = problem.interval.width
+        if target_condition(problem) * max(_BINS) > _COARSEST / EPSILON:
+            raise Unmet(f"a target {width!r} wide is too narrow for coordinates near {problem.interval.low!r}")
+        fine = integrate(problem)
+        if not math.isfinite(fine.loss):
+            raise Unmet("the integral is beyond the range of float64")
         for bins in _BINS:
             binned = problem.replace(rule="midpoint", bins=bins)
             bin_width, allowed = width / bins, roundoff(binned)
             order_2, order_1 = bin_width**2 * fine.slope_variation / 8.0, bin_width * fine.variation / 2.0
-            limit = order_1 if problem.kernel.name == "uniform" else order_2
+            limit = order_1 if problem.kernel.name == "uniform" else min(order_1, order_2)
             yield Comparison(f"the loss by {bins} bins", ask(binned).loss, fine.loss, allowed, _SAMPLED * limit / width)
         if case.exact:
             yield Comparison("the exact loss", ask(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
         if problem.settings.rule == "gauss":
             # Σ_m w_m P_k(u_m), with the nodes brought to [-1, 1], is the mean of Legendre's P_k: 1 for k = 0, else 0.
             # A node that is a rounding off moves P_k by up to k(k+1)/2 of it.
-            rule, (low, high) = problem.rule, problem.interval
+            rule = problem.rule
             most = min(2 * rule.bins - 1, _HIGHEST_MOMENT)
-            moments = rule.weights @ np.polynomial.legendre.legvander((2.0 * rule.nodes - low - high) / width, most)
+            places = 2.0 * formula_of(problem).difference(rule.nodes, np.asarray(problem.interval.centre)) / width
+            moments = rule.weights @ np.polynomial.legendre.legvander(places, most)
             allowed = ROUNDINGS * EPSILON * (1.0 + target_condition(problem)) * (1.0 + 0.5 * most * (most + 1))
             yield Comparison("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
 
@@ -77,7 +83,8 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
     h, formula = problem.settings.bandwidth, formula_of(problem)
     length = min(h, problem.interval.width)
     if formula.is_compact:
-        edges = np.concatenate([problem.angles - h, problem.angles + h, problem.interval])
+        angles = formula.reduced(problem.angles)
+        edges = np.concatenate([angles - h, angles + h, problem.reduced_interval])
         edges = np.sort(edges if formula.period is None else np.mod(edges, formula.period))
         if np.diff(edges, append=edges[0] + 2.0 * formula.half_period).min() < 4.0 * _STEP * h:
             return  # where edges meet, or one an end of the target, L may have no derivative, or change it in a step
@@ -102,7 +109,7 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
 
 
 class Integral(NamedTuple):
-    """L = -1/(b-a) ∫ log p, and the total variation of log p and of its derivative over [a, b]."""
+    """L = -1/(b-a) ∫ log p, and the total variation of log p and of its derivative over [a, b]; infinite if unknown."""
 
     loss: float
     variation: float
@@ -137,8 +144,13 @@ def integrate(problem: Problem) -> Integral:
     order = np.argsort(low)[:, np.newaxis]
     low, high = low[order], high[order]
     inside = np.concatenate([[-1.0 + 1e-9], LEGENDRE[0], [1.0 - 1e-9]])  # and the ends of each panel
-    values, slopes = log_densities(problem, (0.5 * (high + low) + 0.5 * (high - low) * inside).ravel())
-    return Integral(-total / width, float(np.abs(np.diff(values)).sum()), float(np.abs(np.diff(slopes)).sum()))
+    places = (0.5 * (high + low) + 0.5 * (high - low) * inside).ravel()
+    values, slopes = log_densities(problem, places), log_density_slopes(problem, places)
+    rises, turns = np.abs(np.diff(values)), np.abs(np.diff(slopes))
+    steepest = np.maximum(np.abs(slopes[1:]), np.abs(slopes[:-1]))
+    # log p may fall at an edge by 10⁴ within a rounding of its place: then no sampled slope shows it
+    is_resolved = bool((rises <= 2.0 * steepest * np.diff(places) + allowed).all())
+    return Integral(-total / width, float(rises.sum()), float(turns.sum()) if is_resolved else math.inf)
 
 
 def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:
@@ -147,11 +159,12 @@ def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:
     They end at the kinks of p, and in ever larger steps from the points, one a bandwidth at most: a narrow bump hides
     from a panel.
     """
-    low, high = problem.interval
+    low, high = problem.reduced_interval
     h, formula = problem.settings.bandwidth, formula_of(problem)
+    angles = formula.reduced(problem.angles)
 
     def around(distances: ArrayLike) -> FloatArray:
-        places = np.add.outer(problem.angles, np.concatenate([np.negative(distances), distances])).ravel()
+        places = np.add.outer(angles, np.concatenate([np.negative(distances), distances])).ravel()
         return np.asarray(places if formula.period is None else low + np.mod(places - low, formula.period))
 
     steps = h * 8.0 ** np.arange(math.ceil(math.log(max((high - low) / h, 1.0), 8.0)))
@@ -170,7 +183,7 @@ def _panel_integrals(problem: Problem, low: FloatArray, high: FloatArray) -> Flo
     nodes, weights = LEGENDRE
     half = 0.5 * (high - low)[:, np.newaxis]
     t = 0.5 * (high + low)[:, np.newaxis] + half * nodes
-    values, _ = log_densities(problem, t.ravel())
+    values = log_densities(problem, t.ravel())
     if np.isneginf(values).any():
         raise Unmet("the density is 0 somewhere in the target: the integral is infinite")
     return np.asarray((values.reshape(t.shape) * (half * weights)).sum(axis=1))

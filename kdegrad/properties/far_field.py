@@ -9,14 +9,16 @@ from typing import Final, NamedTuple, final
 import numpy as np
 
 from kdegrad.arrays import FloatArray
+from kdegrad.logs import log_or_minus_infinity
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
 from kdegrad.properties.comparisons import roundoff
 from kdegrad.properties.evaluators import reference
 from kdegrad.properties.geometry import beyond_edge, outward, over_target
-from kdegrad.properties.reference import EPSILON, softmax
+from kdegrad.properties.reference import EPSILON, log_background, softmax
 from kdegrad.properties.reference_kernels import COMPACT, EXPONENTIAL_TAILS, HEAVY_TAILS, formula_of
 
+_LEAST: Final = 1e-290  # a smaller gradient has lost digits to underflow
 _SETTLED: Final = 60.0  # bandwidths after which e^-u is far below ε: logistic and sigmoid are exponentials there
 
 
@@ -115,14 +117,15 @@ def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
 def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     """Compare the largest gradient with its bound, in units of the bound: no more than 1 is allowed."""
     settings = problem.settings
-    factor = (1.0 - settings.background) * settings.scale / settings.background * problem.interval.width
+    log_factor = math.log1p(-settings.background) + math.log(settings.scale) - log_background(problem)
     for u in (0.0, 3.0, 30.0):
         away = outward(problem, u * settings.bandwidth)
         nearest = float(_node_distances(away).min())
-        bound = factor * math.exp(formula_of(problem).log_density_at(nearest, settings.bandwidth))
-        largest = float(np.abs(ask(away).logits).max())
-        within = largest / bound if bound > 0.0 else (0.0 if largest == 0.0 else math.inf)
-        excess = np.maximum(1.0, within)  # max() would drop a NaN
+        log_bound = log_factor + formula_of(problem).log_density_at(nearest, settings.bandwidth)
+        largest = np.abs(ask(away).logits).max()
+        with np.errstate(over="ignore", invalid="ignore"):  # of 0 over 0 too
+            within = np.exp(log_or_minus_infinity(largest) - log_bound)
+        excess = 1.0 if largest < _LEAST else np.maximum(1.0, within)  # max() would drop a NaN
         yield Comparison("max |∂L/∂z| over its bound", excess, 1.0, roundoff(away), where=f"D = {u:g} h")
 
 

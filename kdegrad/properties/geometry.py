@@ -46,11 +46,17 @@ def beyond_edge(problem: Problem) -> FloatArray:
 
 
 def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **changes: Any) -> Problem:
-    """Return the problem with every place x (angles, the target's ends, the single node) at factor·x + shift."""
+    """Return the problem with every place x (angles, the target's ends, the single node) at factor·x + shift.
+
+    Raise `Unmet` where the ends of the target round to one.
+    """
     at, target = problem.at, problem.target
+    ends = None if target is None else sorted(factor * end + shift for end in target)
+    if ends and ends[0] == ends[1]:
+        raise Unmet(f"the target is too narrow for coordinates near {ends[0]!r}: its ends round to one")
     moved = {
         "angles": factor * problem.angles + shift,
         "at": None if at is None else factor * at + shift,
-        "target": None if target is None else tuple(sorted(factor * end + shift for end in target)),
+        "target": ends,
     }
     return problem.replace(**{**moved, **changes})

@@ -15,7 +15,7 @@ from kdegrad.properties.comparisons import rates_compared, require_clear_jumps, 
 from kdegrad.properties.convergence import integral_slopes
 from kdegrad.properties.evaluators import reference
 from kdegrad.properties.geometry import mapped
-from kdegrad.properties.reference import derivative, target_condition
+from kdegrad.properties.reference import derivative, log_background, target_condition
 
 _MOST_NODES: Final = 4096  # that are looked at one by one
 _MOST_COORDINATES: Final = 16  # that are differentiated one by one
@@ -50,10 +50,9 @@ class ZeroSum(Property):
         answer, plain = ask(problem), reference(problem)
         yield Comparison("Σ ∂L/∂z", answer.logits.sum(), 0.0, allowed)
         yield Comparison("Σ S", answer.weights.sum(), 1.0, allowed)
-        background = problem.settings.background
         shares = np.ones(problem.rule.bins)
-        if background > 0.0:
-            shares -= background / problem.interval.width * np.exp(-plain.log_density)
+        if problem.settings.background > 0.0:
+            shares -= np.exp(log_background(problem) - plain.log_density)
         yield Comparison("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, allowed)
         sums, means = [], np.zeros((2, len(problem.angles)))
         by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)
@@ -230,7 +229,7 @@ class SumsAgree(Property):
             yield Comparison(f"the loss {by}", answer.loss, plain.loss, allowed)
             yield Comparison(f"R {by}", answer.responsibilities, plain.responsibilities, allowed)
             yield Comparison(f"∂L/∂z {by}", answer.logits, plain.logits, allowed)
-            yield rates_compared(f"∂L/∂z / S {by}", answer.per_weight, plain.per_weight, allowed)
+            yield rates_compared(f"∂L/∂z / S {by}", answer.per_weight, plain.per_weight, problem)
             yield Comparison(f"h ∂L/∂x {by}", answer.angles, plain.angles, slopes_allowed)
             yield Comparison(f"∂L/∂log h {by}", answer.log_bandwidth, plain.log_bandwidth, slopes_allowed)
             loss, gradient = loss_and_grad(problem.angles, problem.logits, **problem.options)

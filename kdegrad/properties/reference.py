@@ -18,7 +18,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer
-from kdegrad.properties.reference_kernels import Complexes, formula_of
+from kdegrad.properties.reference_kernels import Numbers, formula_of
 
 EPSILON: Final = float(np.finfo(np.float64).eps)
 _STEP: Final = 1e-30  # complex step, relative to h: its square is lost, so that derivatives have no truncation
@@ -34,6 +34,9 @@ class Reference:
     answer: Answer  # its gradients mean nothing where `uncovered` is not 0
     uncovered: int  # at how many nodes the density is 0
     condition: float  # A: rounding moves log p̃ by some εA
+    rate_condition: (
+        float  # rounding moves arctan(∂L/∂z_i / S_i) by some ε times this, as a point of little weight shows
+    )
     steepness: float  # how much larger than responsibilities the terms of the slopes are
     bend: float  # what a rounded coordinate moves the slopes by
     kink_clearance: float  # the least relative distance of a pair from a kink or jump of K, in units of |t| + |x| + h
@@ -49,7 +52,7 @@ def softmax(logits: FloatArray) -> FloatArray:
 def reference_of(problem: Problem) -> Reference:
     """Return the answer of the plain formulas about `problem`, with its sensitivity to rounding."""
     nodes, node_weights = problem.rule.nodes, problem.rule.weights
-    log_weights: FloatArray = _log_softmax(problem.logits + 0j).real.astype(np.float64)
+    log_weights: FloatArray = _log_softmax(problem.logits)
     log_density = np.empty(len(nodes))
     total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))
     bandwidth_slope = 0.0
@@ -63,7 +66,7 @@ def reference_of(problem: Problem) -> Reference:
         slopes += w @ pairs.slopes
         bandwidth_slope -= float(w @ pairs.bandwidth_slopes.sum(axis=1))
         sensitivities.append(pairs.sensitivity())
-    condition, steepness, bend, clearance = zip(*sensitivities, strict=True)
+    condition, rate_condition, steepness, bend, clearance = zip(*sensitivities, strict=True)
     uncovered = int(np.isneginf(log_density).sum())
     weights = np.exp(log_weights)
     all_shares = 1.0 if problem.settings.background == 0.0 else total.sum()
@@ -77,7 +80,9 @@ def reference_of(problem: Problem) -> Reference:
         angles=slopes,
         log_bandwidth=bandwidth_slope,
     )
-    return Reference(answer, uncovered, max(condition), max(steepness), max(bend), min(clearance))
+    return Reference(
+        *(answer, uncovered, max(condition), max(rate_condition), max(steepness), max(bend), min(clearance))
+    )
 
 
 def target_condition(problem: Problem) -> float:
@@ -99,29 +104,37 @@ def derivative(problem: Problem, logits: FloatArray, angles: FloatArray, log_ban
     return loss.imag / _STEP
 
 
-def log_densities(problem: Problem, places: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return log p̃ and its derivative at any places, each of shape (M,)."""
-    h, log_weights = problem.settings.bandwidth, _log_softmax(problem.logits + 0j)
-    values, slopes = np.empty(len(places)), np.empty(len(places))
+def log_densities(problem: Problem, places: FloatArray) -> FloatArray:
+    """Return log p̃ at any places, shape (M,)."""
+    log_weights, values = _log_softmax(problem.logits), np.empty(len(places))
+    for block, d in _blocks(problem, places):
+        log_k = formula_of(problem).log_density(d, problem.settings.bandwidth)
+        values[block] = _log_mixture(problem, log_weights + log_k).real
+    return values
+
+
+def log_density_slopes(problem: Problem, places: FloatArray) -> FloatArray:
+    """Return ∂ log p̃/∂x at any places, shape (M,)."""
+    h, log_weights, slopes = problem.settings.bandwidth, _log_softmax(problem.logits), np.empty(len(places))
     for block, d in _blocks(problem, places):
         log_k = formula_of(problem).log_density(d + 1j * _STEP * h, h)
-        log_p = _log_mixture(problem, log_weights + log_k)
-        values[block], slopes[block] = log_p.real, log_p.imag / (_STEP * h)
-    return values, slopes
+        slopes[block] = _log_mixture(problem, log_weights + log_k).imag / (_STEP * h)
+    return slopes
 
 
 class _Pairs:
     """The pairs (t_m, x_j) of some nodes with all points: each array has shape (nodes, points)."""
 
-    def __init__(self, problem: Problem, log_weights: FloatArray, nodes: FloatArray, d: Complexes) -> None:
+    def __init__(self, problem: Problem, log_weights: FloatArray, nodes: FloatArray, d: FloatArray) -> None:
         h = problem.settings.bandwidth
         self.problem, self.formula, self.h = problem, formula_of(problem), h
-        self.d, self.log_weights = d.real, log_weights
+        self.d, self.log_weights = d, log_weights
         self.sizes = (np.abs(nodes)[:, np.newaxis] + np.abs(problem.angles)) / h
         by_distance = self.formula.log_density(d + 1j * _STEP * h, h)
         by_bandwidth = self.formula.log_density(d, h * (1.0 + 1j * _STEP))
-        self.log_k = by_distance.real
-        self.log_density = _log_mixture(problem, log_weights + self.log_k + 0j).real
+        # at the very edge by_distance is log of a step, for the slope there; K is 0
+        self.log_k = np.where(self.formula.is_reached(d, h), by_distance.real, -np.inf)
+        self.log_density = _log_mixture(problem, log_weights + self.log_k)
         covered = np.where(np.isneginf(self.log_density), 0.0, self.log_density)  # an uncovered node has no shares
         log_factor = math.log1p(-problem.settings.background) + math.log(problem.settings.scale)
         per_density = log_factor - covered[:, np.newaxis]
@@ -131,15 +144,18 @@ class _Pairs:
             self.ratios = np.exp(self.log_k + per_density)
         self.slopes = np.exp(self.log_shares + by_distance).imag / _STEP  # r h k', also where K = 0
         self.bandwidth_slopes = np.exp(self.log_shares + by_bandwidth).imag / _STEP
-        self.log_slopes = np.where(self.shares > 0.0, by_distance.imag / _STEP, 0.0)  # h k'
+        self.log_slopes = np.where(np.isneginf(self.log_k), 0.0, by_distance.imag / _STEP)  # h k'
 
-    def sensitivity(self) -> tuple[float, float, float, float]:
-        """Return condition, steepness, bend and clearance at the node where each is worst."""
+    def sensitivity(self) -> tuple[float, float, float, float, float]:
+        """Return condition, rate condition, steepness, bend and clearance at the node where each is worst."""
         # Σ_j r_j A_j with A_j = |log S_j| + |log K| + |k'| (|t| + |x_j|), over the pairs with K > 0
-        changes = np.abs(self.log_weights) + np.abs(self.log_k) + np.abs(self.log_slopes) * self.sizes
+        of_kernel = np.abs(np.where(np.isneginf(self.log_k), 0.0, self.log_k)) + np.abs(self.log_slopes) * self.sizes
+        changes = np.abs(self.log_weights) + of_kernel
         condition = (self.shares * np.where(self.shares > 0.0, changes, 0.0)).sum(axis=1)
+        # |log K| + |k'| (|t| + |x_j|) times the derivative of arctan at r_j/S_j, from above
+        rate_condition = float((np.minimum(self.ratios, 1.0 / np.maximum(self.ratios, 1.0)) * of_kernel).max())
         if self.problem.settings.background > 0.0:  # its share of p̃ times its own
-            log_flat = _log_background(self.problem)
+            log_flat = log_background(self.problem)
             condition += np.exp(log_flat - self.log_density) * (abs(log_flat) + target_condition(self.problem))
         # Σ_j r_j |h k'| and Σ_j r_j |∂k/∂log h|
         steepness = (float(np.abs(s).sum(axis=1).max()) for s in (self.slopes, self.bandwidth_slopes))
@@ -152,23 +168,23 @@ class _Pairs:
         bend = float((bends * self.sizes).sum(axis=1).max())
         kinks = self.formula.kinks(self.h)
         gaps = (float((np.abs(np.abs(self.d) - kink) / self.h / (1.0 + self.sizes)).min()) for kink in kinks)
-        return float(condition.max()), max(steepness), bend, min(gaps, default=math.inf)
+        return float(condition.max()), rate_condition, max(steepness), bend, min(gaps, default=math.inf)
 
 
-def _blocks(problem: Problem, nodes: FloatArray) -> Iterator[tuple[slice, Complexes]]:
-    """Yield rows of nodes with their displacements t_m ⊖ x_j of complex type, shape (rows, N)."""
+def _blocks(problem: Problem, nodes: FloatArray) -> Iterator[tuple[slice, FloatArray]]:
+    """Yield rows of nodes with their displacements t_m ⊖ x_j, shape (rows, N)."""
     formula = formula_of(problem)
     rows = max(1, _BLOCK_PAIRS // len(problem.angles))
     for top in range(0, len(nodes), rows):
         block = slice(top, top + rows)
-        yield block, formula.difference(nodes[block, np.newaxis], problem.angles) + 0j
+        yield block, formula.difference(nodes[block, np.newaxis], problem.angles)
 
 
-def _log_softmax(logits: Complexes) -> Complexes:
+def _log_softmax(logits: Numbers) -> Numbers:
     return np.asarray(logits - _log_sum(logits[np.newaxis])[0])
 
 
-def _log_sum(logs: Complexes) -> Complexes:
+def _log_sum(logs: Numbers) -> Numbers:
     """Return log Σ_j exp(l_j) along the rows, -inf for a row of -inf."""
     peak = logs.real.max(axis=1)
     shift = np.where(np.isfinite(peak), peak, 0.0)
@@ -177,15 +193,15 @@ def _log_sum(logs: Complexes) -> Complexes:
         return np.where(np.isneginf(peak), -np.inf, np.log(sums) + shift)
 
 
-def _log_background(problem: Problem) -> float:
-    """Return log(E/(b-a)); a background comes with a target."""
-    return math.log(problem.settings.background / problem.interval.width)
+def log_background(problem: Problem) -> float:
+    """Return log(E/(b-a)), of which the quotient may underflow; a background comes with a target."""
+    return math.log(problem.settings.background) - math.log(problem.interval.width)
 
 
-def _log_mixture(problem: Problem, log_terms: Complexes) -> Complexes:
+def _log_mixture(problem: Problem, log_terms: Numbers) -> Numbers:
     """Return log p̃ = log((1-E) C Σ_j S_j K_h + E/(b-a)) from the logs of the sum's terms, shape (nodes, N)."""
     background = problem.settings.background
     model = _log_sum(log_terms) + math.log1p(-background) + math.log(problem.settings.scale)
     if background == 0.0:
         return model
-    return _log_sum(np.stack([model, np.full_like(model, _log_background(problem))], axis=1))
+    return _log_sum(np.stack([model, np.full_like(model, log_background(problem))], axis=1))

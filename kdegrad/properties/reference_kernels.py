@@ -1,7 +1,8 @@
 """Every kernel a second time: its formula written plainly, sharing nothing with `kdegrad.kernel`.
 
-All take complex arguments, so that any derivative is an imaginary part: f'(x) = Im f(x + iε)/ε, with no difference
-formed and hence to round-off. Distances keep their sign convention: the derivative at a kink is the mean of its sides.
+All take real and complex arguments, so that any derivative is an imaginary part: f'(x) = Im f(x + iε)/ε, with no
+difference formed and hence to round-off. Distances keep their sign convention: the derivative at a kink is the mean of
+its sides.
 """
 
 from __future__ import annotations
@@ -15,10 +16,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.arrays import FloatArray
+from kdegrad.arrays import BoolArray, FloatArray
 from kdegrad.problem import Problem
 
-Complexes = NDArray[np.complexfloating[Any, Any]]
+Numbers = NDArray[Any]  # real, or complex with a step
 
 _SQUARE_OF_A_STEP: Final = 1e-40  # what a complex division leaves where 0 is meant; a rounded 1 - |u| is 1e-17 or 0
 LEGENDRE: Final = np.polynomial.legendre.leggauss(20)
@@ -34,12 +35,12 @@ def _student_log_peak(df: float) -> float:
     return -math.log(math.sqrt(df) * step * (1.0 + 2.0 * float(terms.sum())))
 
 
-def _log1p(x: Complexes) -> Any:
+def _log1p(x: Numbers) -> Any:
     """Return log(1 + x) to round-off also for a small x; NumPy's own for complex numbers adds 1 first."""
     return 0.5 * np.log1p(x.real * (2.0 + x.real) + x.imag**2) + 1j * np.arctan2(x.imag, 1.0 + x.real)
 
 
-UNBOUNDED: Final[Mapping[str, Callable[[Complexes, float], Any]]] = {  # log K(u) for Re u ≥ 0; the second argument is ν
+UNBOUNDED: Final[Mapping[str, Callable[[Numbers, float], Any]]] = {  # log K(u) for Re u ≥ 0; the second argument is ν
     "gaussian": lambda u, _: -0.5 * u * u - 0.5 * math.log(2.0 * math.pi),
     "laplace": lambda u, _: -u - math.log(2.0),
     "logistic": lambda u, _: -u - 2.0 * np.log(1.0 + np.exp(-u)),
@@ -47,9 +48,7 @@ UNBOUNDED: Final[Mapping[str, Callable[[Complexes, float], Any]]] = {  # log K(u
     "cauchy": lambda u, _: -np.log(1.0 + u * u) - math.log(math.pi),
     "student-t": lambda u, df: -0.5 * (df + 1.0) * _log1p(u * u / df) + _student_log_peak(df),
 }
-COMPACT: Final[
-    Mapping[str, Callable[[Complexes], Any]]
-] = {  # K as a function of the remainder s = 1 - |u|, 0 ≤ Re s ≤ 1
+COMPACT: Final[Mapping[str, Callable[[Numbers], Any]]] = {  # K as a function of the remainder s = 1 - |u|, 0 ≤ Re s ≤ 1
     "epanechnikov": lambda s: 3.0 / 4.0 * (s * (2.0 - s)),
     "biweight": lambda s: 15.0 / 16.0 * (s * (2.0 - s)) ** 2,
     "triweight": lambda s: 35.0 / 32.0 * (s * (2.0 - s)) ** 3,
@@ -92,12 +91,29 @@ class Formula:
         return at_0 + at_edge + at_antipode
 
     def difference(self, x: FloatArray, y: FloatArray) -> FloatArray:
-        """Return x ⊖ y: x - y, less the whole turns that bring it into [-P/2, P/2)."""
-        d = x - y
-        return d if self.period is None else d - self.period * np.floor(d / self.period + 0.5)
+        """Return x ⊖ y: x - y, less the whole turns that bring it into [-P/2, P/2].
 
-    def log_density(self, d: Complexes, h: complex) -> Complexes:
-        """Return log K_h(d) for displacements d of complex type, -inf where K is 0."""
+        Each place is first brought into [-P/2, P/2] by itself, which is exact: so d is as good for places many turns
+        away, and its sign, which says on which side of a kink a pair is, is that of the exact difference.
+        """
+        d = self.reduced(x) - self.reduced(y)
+        return np.asarray(d if self.period is None else d - self.period * np.rint(d / self.period))
+
+    def reduced(self, x: FloatArray) -> FloatArray:
+        """Return x less whole turns, in [-P/2, P/2]: fmod is exact, and so is it to take off the rest of a turn."""
+        if self.period is None:
+            return x
+        rest = np.fmod(x, self.period)
+        return np.asarray(rest - self.period * np.rint(rest / self.period))
+
+    def is_reached(self, d: FloatArray, h: float) -> BoolArray | bool:
+        """Return whether K_h(d) > 0."""
+        if not self.is_compact:
+            return True
+        return np.asarray(np.abs(d) <= h if self.name == "uniform" else np.abs(d) < h)
+
+    def log_density(self, d: Numbers, h: complex) -> Numbers:
+        """Return log K_h(d), -inf where K is 0."""
         size = np.abs(d.real)
         distance = np.where(size < self.half_period, d * np.sign(d.real), size)
         if self.period is not None and self.name in NATIVE:
@@ -107,9 +123,9 @@ class Formula:
 
     def log_density_at(self, distance: float, h: float) -> float:
         """Return log K_h at one real distance."""
-        return float(self.log_density(np.array([distance], dtype=np.complex128), h)[0].real)
+        return float(self.log_density(np.array([distance]), h)[0].real)
 
-    def _log_line(self, u: Complexes, remainder: Complexes, h: complex) -> Complexes:
+    def _log_line(self, u: Numbers, remainder: Numbers, h: complex) -> Numbers:
         """Return log K(u), where u and the remainder 1 - u are both given, each formed with one rounding."""
         if not self.is_compact:
             return np.asarray(UNBOUNDED[self.name](u, self.df))
@@ -120,6 +136,7 @@ class Formula:
         with np.errstate(divide="ignore"):
             return np.where(inside > 0.0, np.log(shape), -np.inf)
 
+    @lru_cache(maxsize=64)  # noqa: B019 a formula is a few numbers
     def _mass(self, v: complex) -> complex:
         """Return ∫_{-v}^{v} K(u) du: Gauss panels to Re v, and the edge's 2 K(v) Im v beyond it."""
         real = complex(v).real
@@ -147,15 +164,24 @@ def graded_panels(top: float, unit: float) -> tuple[FloatArray, FloatArray]:
     return (middle + half * points).ravel(), (half * weights).ravel()
 
 
-def _von_mises(d: Complexes, h: complex, period: float) -> Any:
-    """Return the log of exp(-2κ sin²(θ/2)), normalised by Gauss panels over half the circle."""
+def _von_mises(d: Numbers, h: complex, period: float) -> Any:
+    """Return the log of exp(-2κ sin²(θ/2)), normalised."""
+    return _von_mises_shape(d, h, period) - _log_von_mises_mass(h, period)
+
+
+def _von_mises_shape(d: Numbers, h: complex, period: float) -> Any:
+    chord = np.sin(math.pi * d / period) * (period / math.pi) / h
+    return -0.5 * chord * chord
+
+
+@lru_cache(maxsize=64)
+def _log_von_mises_mass(h: complex, period: float) -> Any:
+    """Return log ∫ exp(-2κ sin²(θ/2)) over the circle, by Gauss panels over half of it."""
     nodes, weights = graded_panels(0.5 * period, min(complex(h).real, period))
-    chords = [np.sin(math.pi * x / period) * (period / math.pi) / h for x in (d, nodes + 0j)]
-    log_shape, log_shape_at_nodes = (-0.5 * chord * chord for chord in chords)
-    return log_shape - np.log(2.0 * (weights @ np.exp(log_shape_at_nodes)))
+    return np.log(2.0 * (weights @ np.exp(_von_mises_shape(nodes, h, period))))
 
 
-def _wrapped_gaussian(d: Complexes, h: complex, period: float) -> Any:
+def _wrapped_gaussian(d: Numbers, h: complex, period: float) -> Any:
     """Return log Σ_n exp(-(d + nP)²/(2h²))/(h√(2π)); from h = P on by Poisson's (1 + 2 Σ q^(n²) cos nθ)/P."""
     theta = 2.0 * math.pi * d / period
     s = 2.0 * math.pi * h / period
@@ -163,21 +189,19 @@ def _wrapped_gaussian(d: Complexes, h: complex, period: float) -> Any:
         waves = [2.0 * np.exp(-0.5 * (n * s) ** 2) * np.cos(n * theta) for n in (1, 2)]
         return np.log(1.0 + waves[0] + waves[1]) - math.log(period)
     turns = math.ceil(10.0 * complex(h).real / period) + 1
-    others = np.zeros_like(d)
-    for n in range(1, turns + 1):
-        for turn in (n * period, -n * period):
-            others += np.exp(-turn * (2.0 * d + turn) / (2.0 * h * h))
+    images = (sign * n * period for n in range(1, turns + 1) for sign in (1.0, -1.0))
+    others = sum(np.exp(-turn * (2.0 * d + turn) / (2.0 * h * h)) for turn in images)
     return -0.5 * (d / h) ** 2 + np.log(1.0 + others) - np.log(h * math.sqrt(2.0 * math.pi))
 
 
-def _wrapped_laplace(d: Complexes, h: complex, period: float) -> Any:
+def _wrapped_laplace(d: Numbers, h: complex, period: float) -> Any:
     """Return log of cosh((P/2 - |d|)/h)/(2h sinh(P/(2h)))."""
     v, w = 0.5 * period / h, (0.5 * period - d) / h
     log_ratio = np.log(1.0 + np.exp(-2.0 * w)) - np.log(-np.expm1(-2.0 * v))  # log of cosh w/e^w over sinh v/e^v
     return -d / h + log_ratio - np.log(2.0 * h)
 
 
-def _wrapped_cauchy(d: Complexes, h: complex, period: float) -> Any:
+def _wrapped_cauchy(d: Numbers, h: complex, period: float) -> Any:
     """Return log of t/(P (t² + sin²(θ/2)/cosh²(γ/2))), t = tanh(γ/2): sinh γ/(P (cosh γ - cos θ)) in half angles."""
     half = math.pi * h / period
     t = np.tanh(half)
@@ -185,7 +209,7 @@ def _wrapped_cauchy(d: Complexes, h: complex, period: float) -> Any:
     return np.log(t) - np.log(t * t + (np.sin(math.pi * d / period) * decay) ** 2) - math.log(period)
 
 
-NATIVE: Final[Mapping[str, Callable[[Complexes, complex, float], Any]]] = {
+NATIVE: Final[Mapping[str, Callable[[Numbers, complex, float], Any]]] = {
     "von-mises": _von_mises,
     "wrapped-gaussian": _wrapped_gaussian,
     "wrapped-laplace": _wrapped_laplace,
