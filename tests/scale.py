@@ -174,7 +174,8 @@ def accuracy(found: dict[str, Evaluation]) -> dict[tuple[str, str], float]:
             truths[nodes] = truth(evaluation.problem, evaluation.rule)
         true = truths[nodes]
         compared = against(evaluation, true)
-        compared["logits alone"] = alone(evaluation, true)
+        if scheme != "auto" and evaluation.problem.rule_name != "exact":  # whose nodes would be sought once more
+            compared["logits alone"] = alone(evaluation, true)
         near = max(compared.values()) > NEAR or BITS < 63
         if near and not true.either and pairs <= PAIRS_IN_DIGITS:
             true = in_digits(evaluation, true)
