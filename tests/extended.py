@@ -400,28 +400,28 @@ def truth(problem: Problem, rule: Rule) -> Truth:
         d = displacement(t, x, period)
         farthest = max(farthest, d.size.max())
         v = k(d.size)
-        log_least = log_most = v.log
-        if edge is not None:
-            near = (np.abs(d.size - edge) <= d.rounding) & ~d.exact
-            if near.any():
-                either = True
-                log_least = np.where(near, Real(-np.inf), v.log)
-                log_most = np.where(near, k(np.minimum(np.abs(d.size - 2 * d.rounding), edge)).log, v.log)
         logs = log_s + log_share
-        top = np.maximum((logs + log_most).max(axis=1, keepdims=True), log_floor)
-        top = np.where(top > -np.inf, top, 0)
-        floor = np.exp(log_floor - top)
-        own, own_least, own_most = (np.exp(logs + each - top) for each in (v.log, log_least, log_most))
-        p, p_least, p_most = (each.sum(axis=1, keepdims=True) + floor for each in (own, own_least, own_most))
-        loss = loss - (w * (np.log(p) + top)).sum()
-        lowest = lowest - (w * (np.log(p_most) + top)).sum()
-        highest = highest - (w * (np.log(p_least) + top)).sum()
-        r = own / p
+        log_p = _log_sum(logs + v.log, log_floor)
+        r = np.exp(logs + v.log - log_p)
+        loss = loss - (w * log_p).sum()
         shares += (w * r).sum(axis=0)
-        # A pair within rounding of an edge has own_least = 0, any other own_most = own_least.
-        least += (w * own_least / p_most).sum(axis=0)
-        most += (w * np.where(own_most == 0, 0, own_most / (p_least + own_most - own_least))).sum(axis=0)
-        log_pull = np.log(w) + log_share - top - np.log(p)  # log of (1-E) C w/p
+        near = np.zeros(t.shape, dtype=bool)
+        if edge is not None:
+            near = (np.abs(d.size - edge) <= d.rounding) & ~d.exact & (log_s > -np.inf)
+        if near.any():  # the pairs near an edge may be outside of it, or as far inside
+            either = True
+            inside = logs + np.where(near, k(np.minimum(np.abs(d.size - 2 * d.rounding), edge)).log, v.log)
+            log_least = _log_sum(np.where(near, -np.inf, inside), log_floor)
+            log_most = _log_sum(inside, log_floor)
+            lowest, highest = lowest - (w * log_most).sum(), highest - (w * log_least).sum()
+            least += (w * np.where(near, 0, np.exp(inside - log_most))).sum(axis=0)
+            others = np.exp(log_least - inside)
+            most += (w / np.where(near, 1 + others, others)).sum(axis=0)
+        else:
+            lowest, highest = lowest - (w * log_p).sum(), highest - (w * log_p).sum()
+            least += (w * r).sum(axis=0)
+            most += (w * r).sum(axis=0)
+        log_pull = np.log(w) + log_share - log_p  # log of (1-E) C w/p
         ratios += np.exp(log_pull + v.log).sum(axis=0)
 
         log_own_pull = log_pull + log_s
@@ -444,7 +444,7 @@ def truth(problem: Problem, rule: Rule) -> Truth:
         log_slope = np.abs(sign * v.slope) * np.exp(v.size - v.log)
         size = finite_log_s + np.abs(v.log) + log_slope * d.rounding / (ROUNDINGS * EPS)
         size = np.where(v.log > -np.inf, size, 0)
-        largest = max(largest, np.where(own > 0, r * size, 0).sum(axis=1).max())
+        largest = max(largest, np.where(r > 0, r * size, 0).sum(axis=1).max())
         sizes = np.maximum(sizes, size.max(axis=0))
 
     s = np.exp(log_s)
@@ -475,6 +475,13 @@ def truth(problem: Problem, rule: Rule) -> Truth:
         relative=relative,
         farthest=farthest,
     )
+
+
+def _log_sum(logs: RealArray, log_floor: Real) -> RealArray:
+    """Return log(Σ_j exp(logs_mj) + exp(log_floor)), shape (M, 1)."""
+    top = np.maximum(logs.max(axis=1, keepdims=True), log_floor)
+    top = np.where(top > -np.inf, top, 0)
+    return np.log(np.exp(logs - top).sum(axis=1, keepdims=True) + np.exp(log_floor - top)) + top
 
 
 def _change(before: RealArray, after: RealArray) -> RealArray:

@@ -130,7 +130,7 @@ def agreement(first: Evaluation, other: Evaluation, truth: Truth) -> dict[str, f
     return {
         "sides, loss": _largest(abs(first.loss - other.loss) / truth.loss_bound / 2),
         "sides, logits": _largest(np.abs(one.logits - two.logits) / truth.logit_bounds / 2),
-        "sides, angles": _largest(np.abs(one.angles - two.angles) / bounds / 2),
+        "sides, angles": _largest(_error(one.angles, two.angles) / bounds / 2),
     }
 
 

@@ -43,7 +43,7 @@ KERNELS += [(kernel, True) for kernel in problems.ON_CIRCLE.values()]
 SCHEMES = ("dense", "fast", "auto")
 SIZES = [1, *[2, 3, 5, 7, 11, 20] * 5, 60, 60, 300, 300, 1000]
 BINS = [1, 2, 5, 9, 14, 40, 2, 5, 9, 14, 40, 360]
-UNITS = [1.0, 1.0, math.pi / 180.0, 1.0 / 360.0, 7.3 / 360.0, 1e-30, 1e30, 1e-44]
+UNITS = [1.0, 1.0, 1.0, math.pi / 180.0, 1.0 / 360.0, 7.3 / 360.0, 1e-30, 1e30, 1e-44]
 TURNS = [0.0, 0.0, 0.0, 1.0, 1.0, 1e5, 1e17]
 MOST_PAIRS = 400_000  # that are compared at all
 PAIRS_IN_DIGITS = 2_000
@@ -59,9 +59,11 @@ def a_problem(pick: Pick[Any], seed: int, tame: bool = False) -> Problem:
     """
     rng = np.random.default_rng(seed)
     kernel, circular = pick(KERNELS)
-    count, bins, unit = pick(SIZES), pick(BINS), pick(UNITS[: 5 if tame else None])
-    period = 360.0 * unit
+    count, bins, unit = pick(SIZES), pick(BINS), pick(UNITS[: 6 if tame else None])
+    grid = 0.0 if tame else pick([0.0, 0.0, math.ldexp(1.0, math.frexp(unit)[1] - 10)])
+    period = _on_grid(360.0 * unit, grid)
     low, width = pick([-30.0, 0.0, 350.0, -179.3]) * unit, pick([60.0, 360.0, 20.0, 1.0, 1e-3]) * unit
+    low, width = _on_grid(low, grid), max(_on_grid(width, grid), grid)
     if circular and not tame:
         low += pick([0.0, 0.0, 0.0, 1.0, -3.0, 1e5]) * period
     bandwidth = pick(
@@ -73,6 +75,7 @@ def a_problem(pick: Pick[Any], seed: int, tame: bool = False) -> Problem:
             lambda: period / (2.0 * math.pi) * 10.0 ** rng.uniform(-7.5, 1.5),  # κ up to 10¹⁵
         ][: 1 if tame else None]
     )()
+    bandwidth = max(_on_grid(bandwidth, grid), grid)
     options: dict[str, Any] = {
         "target": (low, low + width),
         "bandwidth": bandwidth,
@@ -82,7 +85,7 @@ def a_problem(pick: Pick[Any], seed: int, tame: bool = False) -> Problem:
         "scale": pick([1.0, 1.0, 3.0, 1e300, 1e-300]),
         **kernel,
         **({"period": period} if circular else {}),
-        **pick([{}, {}, {"at": low}, {"at": low + rng.uniform(-0.2, 1.2) * width}]),
+        **pick([{}, {}, {"at": low}, {"at": _on_grid(low + rng.uniform(-0.2, 1.2) * width, grid)}]),
     }
     nodes = low + width * rng.random(9)
     if "at" in options or options["rule"] != "exact":
@@ -101,12 +104,13 @@ def a_problem(pick: Pick[Any], seed: int, tame: bool = False) -> Problem:
             lambda: 10.0 * unit * rng.standard_cauchy(count),
             lambda: _within_ulps(near, pick([0, 1, 4]), rng),
             lambda: _within_ulps(near + sides * bandwidth, pick([0, 1, 4]), rng),  # edges
-            lambda: _within_ulps(near + 180.0 * unit, pick([0, 1, 4]), rng),  # antipodes
+            lambda: _within_ulps(near + 0.5 * period, pick([0, 1, 4]), rng),  # antipodes
             lambda: near + bandwidth * sides * rng.choice([0.1, 0.5, 1.0, 30.0], count),
             lambda: near + 10.0 ** rng.uniform(3.0, 12.0) * bandwidth * sides + bandwidth * rng.normal(size=count),
             lambda: nodes[0] + sides * 10.0 ** rng.integers(-3, 13) * pick([unit, bandwidth]),  # one distance
         ][: 8 if tame else None]
     )()
+    angles = _on_grid(angles, grid)
     if circular and not tame:
         turned = angles + pick(TURNS) * period * rng.integers(-3, 4, count)
         angles = np.where(rng.random(count) < pick([0.3, 1.0]), turned, angles)
@@ -116,6 +120,11 @@ def a_problem(pick: Pick[Any], seed: int, tame: bool = False) -> Problem:
     logits += pick([0.0, 0.0, 1.0, -1.0]) * np.clip(angles / bandwidth, -1e4, 1e4)
     logits[1:][rng.random(count - 1) < pick([0.0, 0.0, 0.5, 0.99])] = -np.inf
     return Problem(angles, logits, **options)
+
+
+def _on_grid(x: Any, grid: float) -> Any:
+    """Return the nearest multiple of a power of two; differences of such numbers are exact."""
+    return np.rint(x / grid) * grid if grid else x
 
 
 def _within_ulps(x: np.ndarray, most: int, rng: np.random.Generator) -> np.ndarray:
@@ -204,7 +213,7 @@ def look(seed: int, properties: bool = False) -> Outcome:
         try:
             problem = by_seed(seed)
         except KdegradError as error:
-            outcome.kind = f"refused: {error}"
+            outcome.kind, outcome.wrong = "refused", str(error)
             return outcome
         domain = "line" if problem.settings.circumference is None else "circle"
         student = f" ν={problem.settings.df:g}" if problem.kernel.name == "student-t" else ""
