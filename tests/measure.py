@@ -59,17 +59,18 @@ def against(found: Evaluation, truth: Truth) -> dict[str, float]:
     numbers = (gradients.logits, gradients.per_weight, gradients.angles, np.array(gradients.log_bandwidth))
     if found.loss == np.inf and truth.highest_loss == np.inf:
         return {"loss": 0.0 if all(np.isnan(each).all() for each in numbers) else np.inf}
-    loss = _beyond(found.loss, truth.lowest_loss, truth.highest_loss) / truth.loss_bound
-    errors = _beyond(gradients.logits, truth.lowest_logits, truth.highest_logits)
-    ratios = {"loss": loss, "logits": errors / truth.logit_bounds}
+    loss = _beyond(found.loss, truth.lowest_loss, truth.highest_loss)
+    logits = _beyond(gradients.logits, truth.lowest_logits, truth.highest_logits)
+    ratios = {"loss": _ratio(loss, truth.loss_bound), "logits": _ratio(logits, truth.logit_bounds)}
     edges = found.problem.rule_name == "exact" and found.problem.kernel.name in oracle.COMPACT
     if not truth.either:
-        ratios["per weight"] = _error(gradients.per_weight, truth.per_weight) / truth.per_weight_bounds
+        ratios["per weight"] = _ratio(_error(gradients.per_weight, truth.per_weight), truth.per_weight_bounds)
         if not edges:  # which add terms that are not sums over nodes
             bounds = angle_bounds(found, truth) + truth.sides
-            ratios["angles"] = _error(gradients.angles, truth.angles) / bounds
-            ratios["bandwidth"] = _error(gradients.log_bandwidth, truth.log_bandwidth) / truth.bandwidth_bound
-    return {name: _largest(ratio) for name, ratio in ratios.items()}
+            ratios["angles"] = _ratio(_error(gradients.angles, truth.angles), bounds)
+            slope = _error(gradients.log_bandwidth, truth.log_bandwidth)
+            ratios["bandwidth"] = _ratio(slope, truth.bandwidth_bound)
+    return ratios
 
 
 @np.errstate(all="ignore")
@@ -79,7 +80,7 @@ def alone(found: Evaluation, truth: Truth) -> float:
     loss, logits = loss_and_grad(problem.angles, problem.logits, **problem.options)
     if loss != found.loss or np.isnan(logits).any():
         return 0.0 if loss == found.loss == np.inf else np.inf
-    error = _largest(_beyond(logits, truth.lowest_logits, truth.highest_logits) / truth.logit_bounds)
+    error = _ratio(_beyond(logits, truth.lowest_logits, truth.highest_logits), truth.logit_bounds)
     return max(error, abs(float(logits.sum())) / ROUNDED)
 
 
@@ -114,7 +115,7 @@ def rules(found: Evaluation) -> dict[str, float]:
     if found.rule.bins <= MOST_BINS and (found.diagnostics.sums == "dense" or not background.any()):
         sums = np.array([shares.sum() for shares, _ in responsibilities_by_bin(found)])
         errors["sum at a node"] = np.abs(sums - (1.0 - background)).max()
-    return {name: _largest(error / ROUNDED) for name, error in errors.items()}
+    return {name: _ratio(np.asarray(error), Real(ROUNDED)) for name, error in errors.items()}
 
 
 @np.errstate(all="ignore")
@@ -128,9 +129,9 @@ def agreement(first: Evaluation, other: Evaluation, truth: Truth) -> dict[str, f
     one, two = first.require_gradients(), other.require_gradients()
     bounds = np.maximum(angle_bounds(first, truth), angle_bounds(other, truth))
     return {
-        "sides, loss": _largest(abs(first.loss - other.loss) / truth.loss_bound / 2),
-        "sides, logits": _largest(np.abs(one.logits - two.logits) / truth.logit_bounds / 2),
-        "sides, angles": _largest(_error(one.angles, two.angles) / bounds / 2),
+        "sides, loss": _ratio(_error(first.loss, Real(other.loss)), 2 * truth.loss_bound),
+        "sides, logits": _ratio(_error(one.logits, two.logits), 2 * truth.logit_bounds),
+        "sides, angles": _ratio(_error(one.angles, two.angles), 2 * bounds),
     }
 
 
@@ -174,9 +175,10 @@ def _error(found: np.ndarray | float, true: RealArray) -> RealArray:
     return np.where((np.abs(found) > BEYOND) & (np.abs(true) > BEYOND), 0, np.abs(found - true))
 
 
-def _largest(ratio: RealArray | float) -> float:
-    """Return the largest ratio; inf for one that is not a number."""
-    return float(np.where(np.isnan(ratio), np.inf, ratio).max())
+def _ratio(error: RealArray, bound: RealArray) -> float:
+    """Return the largest ratio: inf for an error that is not a number, 0 where nothing is promised."""
+    ratio = np.where(np.isnan(error), np.inf, np.where(np.isinf(bound), 0, error / bound))
+    return float(ratio.max())
 
 
 def _real(numbers: Iterable[mpf]) -> RealArray:
