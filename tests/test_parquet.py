@@ -123,10 +123,14 @@ def unsound(path: Path, column: str, **columns: object) -> Path:
     if column == "time":
         columns[column] = pyarrow.array([10**9, 0], pyarrow.int32()).view(pyarrow.time32("ms"))
         return parquet(path, **columns)
-    columns[column] = [Decimal("1.2"), Decimal("3.4")] if column == "decimal" else ["naïve", "b"]
-    old, new = ((12).to_bytes(4, "little"), b"\xff\xff\xff\x7f") if column == "decimal" else ("ï".encode(), b"\xff\xff")
-    how = {"compression": "none", "use_dictionary": False, "store_decimal_as_integer": True}
-    pyarrow.parquet.write_table(pyarrow.table(columns), path, write_statistics=False, **how)
+    if column == "decimal":
+        columns[column] = pyarrow.array([Decimal("0.7")] * 2, pyarrow.decimal128(18, 1))
+        old, new = (7).to_bytes(8, "big") * 2, (2**63 - 1).to_bytes(8, "big") * 2
+    else:
+        columns[column] = ["naïve", "b"]
+        old, new = "ï".encode(), b"\xff\xff"
+    table = pyarrow.table(columns)
+    pyarrow.parquet.write_table(table, path, compression="none", use_dictionary=False, write_statistics=False)
     data = path.read_bytes()
     assert data.count(old) == 1
     path.write_bytes(data.replace(old, new))
