@@ -30,6 +30,17 @@ def nearest(name: str, known: Iterable[str]) -> str:
     return f"; did you mean {' or '.join(shown(by_lower[c]) for c in close)}?" if close else ""
 
 
+def one_edit_apart(one: str, other: str) -> bool:
+    """Return whether at most one letter is wrong, missing or too many, or two neighbours are swapped."""
+    if abs(len(one) - len(other)) > 1:
+        return False
+    while one and other and one[0] == other[0]:
+        one, other = one[1:], other[1:]
+    while one and other and one[-1] == other[-1]:
+        one, other = one[:-1], other[:-1]
+    return max(len(one), len(other)) <= 1 or (len(one) == 2 and one == other[::-1])
+
+
 def enumerated(names: Iterable[str], most: int = 12) -> str:
     """Return the names quoted and separated by commas; beyond `most`, only how many more there are."""
     quoted = [shown(name) for name in names]

@@ -142,10 +142,11 @@ def table(data: bytes, mark: str | None = None) -> list[Point] | None:
         return None
     if "\0" in text:
         return None
-    readings = [_records(text, mark) for mark in ([mark] if mark else [",", ";", "\t"])]
+    before = mark or ",;\t|"  # rows of these alone are blank
+    readings = [_records(text, mark, before) for mark in ([mark] if mark else list(",;\t|"))]
     for rows in sorted(filter(None, readings), key=lambda rows: -len(rows[0])):
         names = _roles([_bare(name) for name in rows[0]])
-        if "angle" in names and not re.search(r"[\r\n]", "".join(names)):
+        if "angle" in names:
             return _points(names, rows[1:])
     return None
 
@@ -160,14 +161,15 @@ def _roles(names: list[str]) -> list[str]:
     return names
 
 
-def _records(text: str, mark: str) -> list[list[str]]:
+def _records(text: str, mark: str, before: str) -> list[list[str]]:
     """Return the cells of each record; nothing if one of them is malformed."""
     end, blank = r"(?:\r\n|\r|\n|\Z)", " " if mark == "\t" else " \t"
+    mark = re.escape(mark)
     cell = rf'(?:"(?:[^"]|"")*"|[^"\r\n{mark}][^\r\n{mark}]*|)'
-    nothing, record = re.compile(rf"[{blank}]*(?:#[^\r\n]*)?{end}"), re.compile(rf"({cell}(?:{mark}{cell})*){end}")
+    record = re.compile(rf"({cell}(?:{mark}{cell})*){end}")
     rows, at = [], 0
     while at < len(text):
-        found = nothing.match(text, at)
+        found = re.compile(rf"(?:[{blank}]*#[^\r\n]*|[ \t{mark if rows else before}]*){end}").match(text, at)
         if found is None:
             found = record.match(text, at)
             if found is None:

@@ -470,7 +470,7 @@ def test_a_file_that_changes_once_it_is_open(
     done = kdegrad("loss", path, "--target", "0", "90", "--format", "json")
     if change == "grows":
         assert (done.code, done.out) == (2, "")
-        assert f"{path}:10003: column 'logit': '' is not a number" in done.err
+        assert f"{path}:10003: column 'logit': '' is a missing value" in done.err
     else:
         assert done.code == 0
         assert done.json["problem"]["points"] == {"shrinks": 7, "vanishes": 10_000}[change]

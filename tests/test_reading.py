@@ -9,14 +9,17 @@
 
 from __future__ import annotations
 
+import bz2
 import csv
+import gzip
 import io
+import lzma
 import math
 import os
 import re
 import subprocess
 import sys
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -27,9 +30,10 @@ from hypothesis import strategies as st
 
 from kdegrad import grammar
 from kdegrad.errors import InputError, KdegradError, SettingError
-from kdegrad.reading import Source, delimited, load
+from kdegrad.reading import Source, delimited, files, load
 from kdegrad.reading import read as read_with
-from kdegrad.reading.points import plain_numbers
+from kdegrad.reading.files import Block
+from kdegrad.reading.points import bare, numbers_of, plain_numbers
 from kdegrad.settings import ReadingOptions
 from tests.malformed import FUZZ
 
@@ -102,6 +106,13 @@ TWO_POINTS = {
     "other-order": "logit,angle\n0.4,-75\n-0.2,50\n",
     "extra-columns": "id,angle,note,logit\n1,-75,nan,0.4\n2,50,,-0.2\n",
     "extra-numbers": "id,angle,logit\n1,-75,0.4\n2,50,-0.2\n",
+    "bars": "angle|logit\n-75|0.4\n50|-0.2\n",
+    "other-capitals": "Angle,LOGIT\n-75,0.4\n50,-0.2\n",
+    "told-as-for-a-spreadsheet": "sep=;\nangle;logit;a,b,c\n-75;0.4;1\n50;-0.2;2\n",
+    "told-in-quotes": '"sep=\t"\r\nangle\tlogit\r\n-75\t0.4\r\n50\t-0.2\r\n',
+    "line-end-in-a-name": 'angle,"place\r\n(where)",logit\n-75,a,0.4\n50,b,-0.2\n',
+    "line-end-in-the-name-of-a-role": '"angle\n","\nlogit"\n-75,0.4\n50,-0.2\n',
+    "rows-of-delimiters": ",\n angle,logit\n,\n-75,0.4\n , \n50,-0.2\n,\n",
     "empty-names-of-extra-columns": "angle,logit,,\n-75,0.4,,\n50,-0.2,,\n",
     "a-mark-in-another-column": '"angle","logit","a;b;c"\n-75,0.4,1\n50,-0.2,2\n',
 }
@@ -150,6 +161,173 @@ def test_labels_are_unchanged(write: Write) -> None:
 def test_a_delimiter_may_be_given(write: Write, delimiter: str) -> None:
     path = write("swarm.csv", f"angle{delimiter}logit\n1{delimiter}2\n")
     assert_points(read(path, delimiter=delimiter), [1.0], [2.0])
+
+
+ALIGNED = {
+    "numbers": "angle  logit\n  -75    0.4\n   50   -0.2\n",
+    "tabs": "\tangle logit\t\n-75\t\t0.4 \n\t 50 \t -0.2\t\t\n",
+    "comments": "# aligned\n angle logit\n -75 0.4\n   # none\n  50 -0.2\n  \n",
+    "quoted": 'angle  "the place"  logit\n -75  "a ""b"" c"  "0.4"\n 50 5\'11" -0.2\n',
+}
+
+
+@pytest.mark.parametrize("text", ALIGNED.values(), ids=ALIGNED.keys())
+def test_aligned_columns(write: Write, text: str) -> None:
+    for end in ("\n", "\r\n", "\r"):
+        path = write("swarm.csv", text.replace("\n", end))
+        assert_points(read(path, delimiter="whitespace"), [-75.0, 50.0], [0.4, -0.2])
+
+
+def test_labels_in_aligned_columns_are_unchanged(write: Write) -> None:
+    path = write("swarm.csv", 'angle label\n1  " a \t b"\n2 white\n')
+    assert_points(read(path, delimiter="WHITESPACE"), [1.0, 2.0], None, [" a \t b", "white"])
+
+
+def test_aligned_columns_that_are_refused(write: Write) -> None:
+    path = write("swarm.csv", 'angle label\n1  "two\nlines"\n')
+    assert "swarm.csv:2: a quote opens and is not closed, '\"two': " in refusal(path, delimiter="whitespace")
+    path = write("swarm.csv", "angle label\n1  two words\n")
+    assert "3 cells in '1 two words', separated by whitespace" in refusal(path, delimiter="whitespace")
+
+
+DECIMAL_COMMAS = {
+    "semicolons": "angle;logit\n-75,0;0,4\n5e1;-,2\n",
+    "tabs": "angle\tlogit\n-75,\t0,4\n+50\t-2,0E-1\n",
+    "commas-in-quotes": 'angle;logit\n"-75,0";"0,4"\n50;-0,2\n',
+    "rows": "angle;logit\n-75,0;0,4\n# a comment, alone\n50;-0,2\n",
+    "a-comma-in-another-name": '"angle";"logit";"a,b,c,d"\n-75;0,4;1\n50;-0,2;2\n',
+}
+
+
+@pytest.mark.parametrize("text", DECIMAL_COMMAS.values(), ids=DECIMAL_COMMAS.keys())
+def test_decimal_commas(write: Write, text: str) -> None:
+    assert_points(read(write("swarm.csv", text), decimal=","), [-75.0, 50.0], [0.4, -0.2])
+
+
+def test_decimal_commas_are_converted_as_a_whole_too() -> None:
+    assert rows_parsed(DECIMAL_COMMAS["semicolons"].encode(), decimal=",") == 0
+    assert rows_parsed(DECIMAL_COMMAS["rows"].encode(), decimal=",") == 2
+    assert rows_parsed(ALIGNED["tabs"].encode(), delimiter="whitespace") == 0
+
+
+def test_a_comma_is_not_found_as_the_delimiter_where_it_is_the_decimal_mark(write: Write) -> None:
+    path = write("swarm.csv", "angle,b,c;logit\n1;2\n")
+    assert "columns found: 'angle,b,c', 'logit'" in refusal(path, decimal=",")
+
+
+@pytest.mark.parametrize(
+    ("text", "options", "name", "part"),
+    [
+        ("angle\n1\n", {"decimal": ",", "delimiter": ","}, "decimal", "cannot also be the delimiter"),
+        ("angle\n1\n", {"decimal": ";"}, "decimal", "choose '.', ','"),
+        ("angle\n1\n", {"missing": "drop"}, "missing", "unknown 'drop': choose error, skip"),
+        ("angle\n1\n", {"no_weights": True, "weight_column": "w"}, "no-weights", "contradicts the column of weights"),
+        ("angle\n1\n", {"delimiter": 5}, "delimiter", "5 is not text"),
+    ],
+)
+def test_options_that_cannot_be_used(write: Write, text: str, options: dict[str, object], name: str, part: str) -> None:
+    with pytest.raises(SettingError) as caught:
+        read(write("swarm.csv", text), **options)
+    assert caught.value.name == name
+    assert part in str(caught.value)
+
+
+def test_a_spreadsheet_s_delimiter_that_cannot_be_used(write: Write) -> None:
+    path = write("swarm.csv", "sep=,\nangle;logit\n1;2\n")
+    assert "swarm.csv:1: sep=,: a decimal comma cannot also be" in refusal(path, decimal=",")
+    assert_points(read(path, delimiter=";"), [1.0], [2.0])
+    assert "swarm.csv:1: sep=e: 'e' occurs inside cells" in refusal(write("swarm.csv", "sep=e\nangle\n1\n"))
+
+
+MISSING = ["", " ", "nan", "NaN", "-nan", "NA", "n/a", "N/A", "#N/A", "null", "NULL"]
+
+
+@pytest.mark.parametrize("column", ["angle", "logit", "weight"])
+@pytest.mark.parametrize("cell", MISSING)
+def test_a_missing_value(write: Write, cell: str, column: str) -> None:
+    other = "logit" if column == "angle" else "angle"
+    path = write("swarm.csv", f'{other},{column},label\n1,{cell},a\n2,3,b\n4,5,c\n6,"{cell}",d\n')
+    lines = refusal(path).splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{path}:2", f"{path}:5"]
+    assert all("is a missing value: " in line and "--missing skip" in line for line in lines)
+    source = read(path, missing="skip")
+    values = {other: [2.0, 4.0], column: [3.0, 5.0]}
+    logits = logs(*values["weight"]) if column == "weight" else values["logit"]
+    assert_points(source, values["angle"], logits, ["b", "c"])
+    assert source.notes == ("has 2 of 4 rows with a missing value: they are left out",)
+
+
+def test_a_missing_value_in_other_columns_is_none(write: Write) -> None:
+    path = write("swarm.csv", "angle,b,label\n1,NA,\n")
+    assert_points(read(path, missing="skip"), [1.0], None, [""])
+
+
+def test_a_row_that_is_left_out_may_not_hide_a_fault(write: Write) -> None:
+    path = write("swarm.csv", "angle,logit\nNA,x\n1,NA\n1,\n1,inf\n2,3\n")
+    assert [line.split(": ")[2] for line in refusal(path, missing="skip").splitlines()] == [
+        "'x' is not a number (write digits, with a point or an exponent",
+        "'inf' is not a number (it is infinite",
+    ]
+
+
+def test_rows_that_are_all_left_out(write: Write) -> None:
+    assert "a value is missing in all of the 2 rows: no points are left" in refusal(
+        write("swarm.csv", "angle\nNA\nnull\n"), missing="skip"
+    )
+
+
+def test_no_weights(write: Write) -> None:
+    path = write("birds.csv", "angle,weight\n1,20.5\n2,n/a\n")
+    source = read(path, no_weights=True)
+    assert_points(source, [1.0, 2.0], None)
+    assert source.notes == ("has neither logits nor weights: all points weigh the same",)
+    path = write("birds.csv", "angle,weight,logit\n1,20.5,3\n")
+    assert "or give --no-weights" in refusal(path)
+    assert_points(read(path, no_weights=True), [1.0], [3.0])
+    source = read(write("birds.csv", "angle,logit\n1,3\n"), no_weights=True)
+    assert source.notes == ("has no column 'weight': --no-weights has no effect",)
+
+
+def test_a_column_that_differs_by_capitals_alone_is_taken_with_a_note(write: Write) -> None:
+    source = read(write("swarm.csv", "Angle,WEIGHT,Label\n1,1,a\n"))
+    assert_points(source, [1.0], [0.0], ["a"])
+    assert source.notes == (
+        "has no column 'angle': 'Angle' is taken for the angles",
+        "has no column 'weight': 'WEIGHT' is taken for the weights",
+        "has no column 'label': 'Label' is taken for the labels",
+    )
+    # only where nothing else matches
+    assert_points(read(write("swarm.csv", "Angle,angle,logit,Weight,weIGHT\n1,2,3,4,5\n")), [2.0], [3.0])
+    assert "both logits (column 'LOGIT') and weights (column 'Weight')" in refusal(
+        write("swarm.csv", "angle,LOGIT,Weight\n1,2,3\n")
+    )
+    assert "no column 'Theta'" in refusal(write("swarm.csv", "angle,theta\n1,2\n"), angle_column="Theta")
+
+
+@pytest.mark.parametrize(
+    ("text", "count"),
+    [
+        ("angle,label\n1,a\n#1,10\n #N/A,2\n# a note, with a comma\n", 3),
+        ('angle,label\n#1\n# one\n1,a\n#1,2,3\n#1,"2\n', 0),
+        ("# angle,label\nangle,label\n1,a\n", 0),
+        ("angle\n1\n# note\n#2\n#N/A\n#\n", 3),
+        ('angle,label\n"#1",a\n1,a\n', None),
+    ],
+)
+def test_comments_that_look_like_rows_are_counted(write: Write, text: str, count: int | None) -> None:
+    path = write("swarm.csv", text)
+    if count is None:  # in quotes it is no comment
+        assert "swarm.csv:2: column 'angle': '#1' is not a number" in refusal(path)
+        return
+    said = [note for note in read(path).notes if "#" in note]
+    assert said == (
+        [
+            f"has lines that begin with '#' and have as many cells as the header ({count} of them): they are left out "
+            "as comments; to keep such a row, quote its first cell"
+        ]
+        if count
+        else []
+    )
 
 
 @pytest.mark.parametrize("delimiter", ["tab", "\\t", "\t", "TAB"])
@@ -254,6 +432,53 @@ def test_a_logit_that_is_not_a_logit(write: Write, cell: str) -> None:
     )
 
 
+READ_TWICE = {
+    # cell: (the remedy, with the option, where a comma is the decimal mark)
+    "1,5": ("a decimal comma? write 1.5, or give --decimal ,", None),
+    "-2,000": ("thousands? write -2000; a decimal comma? write -2.000, or give --decimal ,", None),
+    "1,234,567": ("thousands? write 1234567)", "write digits"),
+    "1,234.5": ("thousands? write 1234.5)", "write digits"),
+    "0,500": ("(a decimal comma? write 0.500", None),
+    "1.5": (None, "a decimal point? write 1,5, or give --decimal ."),
+    "2.000": (None, "thousands? write 2000; a decimal point? write 2,000, or give --decimal ."),
+    "1.234,5": ("write digits, with a point or an exponent: 12, -0.5", "thousands? write 1234,5)"),
+    "x": ("with a point or an exponent: 12, -0.5", "with a comma or an exponent: 12, -0,5"),
+    "\u22125": ("'\u2212' is U+2212, not the minus of ASCII: write '-5'", "'\u2212' is U+2212"),
+    "5e\u20133": ("'\u2013' is U+2013, not the minus of ASCII: write '5e-3'", "U+2013"),
+}
+
+
+@pytest.mark.parametrize("cell", READ_TWICE)
+def test_what_a_cell_may_have_meant(write: Write, cell: str) -> None:
+    path = write("swarm.csv", f"angle;b\n{cell};2\n")
+    for decimal, remedy in zip((None, ","), READ_TWICE[cell], strict=True):
+        if remedy is None:
+            assert read(path, decimal=decimal).angles.size == 1
+        else:
+            assert f"column 'angle': '{cell}' is not a number (" in (message := refusal(path, decimal=decimal))
+            assert remedy in message
+
+
+@pytest.mark.parametrize(
+    ("header", "offered"),
+    [
+        ("age,RANGE,triangle,ankles_", "'ankles_'"),  # one letter is wrong; of the others two
+        ("wind_direction,speed", "'wind_direction'"),
+        ("windDirection,DirectionOfFlight,Yaw", "'windDirection' or 'DirectionOfFlight' or 'Yaw'"),
+        ("AZIMUTH (deg),a", "'AZIMUTH (deg)'"),
+        ("bearing2,heading,phi,theta", "'bearing2' or 'heading' or 'phi'"),
+        ("angles,Angel,angl,anglle", "'angles' or 'Angel' or 'angl'"),
+        ("angle_deg,x", "'angle_deg'"),
+        ("a,agent,single,tangle_up,philosophy", "'tangle_up'"),
+        ("a,b", None),
+    ],
+)
+def test_columns_that_are_offered_for_the_angles(write: Write, header: str, offered: str | None) -> None:
+    message = refusal(write("swarm.csv", f"{header}\n"))
+    assert (f"; did you mean {offered}?)" if offered else "did you mean") in message or offered is None
+    assert ("did you mean" in message) == (offered is not None)
+
+
 REFUSED_TABLES = {
     "empty": ("", ["swarm.csv: is empty", "header"]),
     "only-comments": ("# angle\n\n", ["swarm.csv: is empty"]),
@@ -265,7 +490,8 @@ REFUSED_TABLES = {
         ["swarm.csv:1: no column 'angle'", "'angel', 'logit'", "did you mean 'angel'?", "--angle-column"],
     ),
     "other-case-twice": ("Angle,ANGLE\n1,2\n", ["no column 'angle'", "did you mean"]),
-    "other-delimiter": ("angle|logit\n1|2\n", ["no column 'angle'", "'angle|logit'", "--delimiter"]),
+    "other-delimiter": ("angle:logit\n1:2\n", ["no column 'angle'", "'angle:logit'", "--delimiter"]),
+    "aligned-columns": ("angle  logit\n1  2\n", ["no column 'angle'", "or --delimiter whitespace"]),
     "column-twice": ("angle,b, angle\n1,2,3\n", ["swarm.csv:1: the column 'angle' appears twice"]),
     "other-column-twice": ("angle,b,b\n1,2,3\n", ["swarm.csv:1: the column 'b' appears twice"]),
     "too-few-cells": (
@@ -274,21 +500,27 @@ REFUSED_TABLES = {
     ),
     "too-many-cells": ("angle,logit\n1,2\n3,4,5\n", ["swarm.csv:3: 3 cells in '3,4,5'", "2 columns", "quote"]),
     "ragged-rows-that-even-out": ("angle,logit\n1\n2,3,4\n", ["swarm.csv:2: 1 cell", "swarm.csv:3: 3 cells"]),
-    "comma-at-the-end": ("angle,logit\n1,2,\n3,4,\n", ["swarm.csv:2: 3 cells", "swarm.csv:3: 3 cells"]),
+    "comma-at-the-end": ("angle,logit\n1,2,\n3,4,\n", ["swarm.csv:2: 3 cells", "remove the ',' at the end of the row"]),
     "decimal-comma": ("angle;logit\n1,5;2\n", ["swarm.csv:2: column 'angle': '1,5'", "decimal comma", "1.5"]),
     "quote-not-closed": ('angle,label\n1,a\n2,"b\n3,c\n', ["swarm.csv:3: a quote", "close it"]),
-    "quote-not-closed-in-header": ('angle,"label\n1,a\n', ["swarm.csv:1: a quote", "not closed"]),
+    "quote-not-closed-in-header": (
+        'angle,"label\n1,a\n',
+        ["swarm.csv:1: in the header, a quote", "not closed, '\"label': "],
+    ),
     "text-behind-a-quote": ('angle,label\n1,"a"b\n', ["swarm.csv:2: text behind the closing quote"]),
     # Readers of CSV differ about the space: some take it for text of the label. It is refused.
     "space-behind-a-quote": (
         'angle,label\n1,"a" \n',
         ["swarm.csv:2: text behind the closing quote", "not even a space"],
     ),
-    "space-behind-a-quote-in-header": ('"angle" ,logit\n1,2\n', ["swarm.csv:1: a quote in the header", "text behind"]),
-    "long-name": ("a" * 200_000 + "\n1\n", ["swarm.csv:1: ", "a name has more than 131072 characters"]),
+    "space-behind-a-quote-in-header": (
+        '"angle" ,logit\n1,2\n',
+        ["swarm.csv:1: in the header, text behind", "'\"angle\" ,logit'"],
+    ),
+    "long-name": ("a" * 200_000 + "\n1\n", ["swarm.csv:1: in the header, a cell has more than 131072 characters"]),
     "huge-cell": (
         'angle,label\n1,"' + "a\n" * 200_000 + '"\n',
-        ["swarm.csv:2: a cell of more than", "close its quote"],
+        ["swarm.csv:2: a cell has more than", "close its quote"],
     ),
     "logit-and-weight": (
         "angle,logit,weight\n1,2,3\n",
@@ -307,7 +539,18 @@ REFUSED_TABLES = {
         'angle,label\n"1\n2",a\n',
         ["swarm.csv:2: column 'angle': '1\\n2' is not a number"],
     ),
-    "a-tab-in-a-tab-table": ("angle\tlogit\n1\t2\n\t\n", ["swarm.csv:3: column 'angle': ''", "column 'logit': ''"]),
+    "a-tab-in-a-tab-table": (
+        "angle\tb\tlogit\n1\t2\t3\n\t\t1\n",
+        ["swarm.csv:3: column 'angle': '' is a missing value"],
+    ),
+    "comma-at-the-end-of-the-header": (
+        "angle,logit,\n1,2\n",
+        ["2 cells in '1,2'", "remove the ',' at the end of the header, or add one at the end of each row"],
+    ),
+    "blank-before-a-quote": (
+        'angle,label\n1, "a, b"\n',
+        ["3 cells", "remove the blank before the quote: a quote counts only directly behind the ','"],
+    ),
     "name-of-a-column": ("angle\x1b[31m\n1\n", ["'angle\\x1b[31m'"]),
 }
 
@@ -327,6 +570,13 @@ REFUSED_BYTES = {
         "angle,label\r\n1,a\r\n2,é\r\n".encode("latin-1"),
         [":3:", "0xE9", "byte 21", "save the file as UTF-8"],
     ),
+    "parquet": (b"PAR1\x15\0\xff", ["is Parquet", "--input-format parquet"]),
+    "spreadsheet": (b"PK\3\4\x14\0", ["is a zip archive, or a spreadsheet", "unpack it", "CSV UTF-8"]),
+    "old-spreadsheet": (b"\xd0\xcf\x11\xe0\xa1\0", ["spreadsheet of the old kind", "CSV UTF-8"]),
+    "gzip": (gzip.compress(b"angle\n1\n"), ["compressed by gzip", "gunzip"]),
+    "bzip2": (bz2.compress(b"angle\n1\n"), ["compressed by bzip2"]),
+    "xz": (lzma.compress(b"angle\n1\n"), ["compressed by xz"]),
+    "zstd": (b"\x28\xb5\x2f\xfd\x04\0", ["compressed by zstd"]),
     "nul": (b"angle,label\n1,a\n2,b\0\n" + b"3,c\n" * 9, [":3:", "NUL"]),
 }
 
@@ -567,6 +817,44 @@ def test_a_table_beside_the_problem(write: Write, tmp_path: Path, monkeypatch: p
     assert read("problem.yaml", delimiter=";").name == "problem.yaml"
 
 
+def test_how_a_table_beside_the_problem_is_read(write: Write) -> None:
+    write("swarm.csv", "angle;weight;logit\n1,5;7;0\nNA;8;0\n2;9;-1\n")
+    text = "points: swarm.csv\ndecimal: ','\nmissing: skip\nno-weights: true\n"
+    path = write("problem.yaml", text)
+    assert_points(read(path), [1.5, 2.0], [0.0, -1.0])
+    assert_points(read(path, weight_column="weight"), [1.5, 2.0], logs(7.0, 9.0))  # a flag wins
+    assert "'NA' is a missing value" in refusal(path, missing="error")
+    assert "'1,5' is not a number" in refusal(path, decimal=".")
+    path = write("problem.yaml", "points: swarm.csv\ndecimal: ','\nmissing: skip\nweight-column: weight\n")
+    assert_points(read(path, no_weights=True), [1.5, 2.0], [0.0, -1.0])
+    write("swarm.csv", "angle   logit\n 1    2\n")
+    assert_points(read(write("problem.yaml", "points: swarm.csv\ndelimiter: whitespace\n")), [1.0], [2.0])
+
+
+@pytest.mark.parametrize(
+    ("text", "part"),
+    [
+        ("decimal: ','\ndelimiter: ','\n", ":2:10: decimal: a comma cannot also be the delimiter"),
+        ("weight-column: w\nno-weights: true\n", ":3:13: no-weights: contradicts the column of weights"),
+        ("missing: drop\n", ":2:10: missing: unknown 'drop': choose error, skip"),
+        ("no-weights: 1\n", ":2:13: no-weights: '1' is neither true nor false"),
+        ("decimal: x\n", ":2:10: decimal: unknown 'x'"),
+    ],
+)
+def test_options_of_reading_that_a_problem_cannot_have(write: Write, text: str, part: str) -> None:
+    write("swarm.csv", "angle\n1\n")
+    assert f"problem.yaml{part}" in refusal(write("problem.yaml", "points: swarm.csv\n" + text))
+
+
+def test_missing_values_in_yaml(write: Write) -> None:
+    text = "points: [{angle: 1, logit: 2, label: a}, {angle: .nan, logit: 0}, {angle: 3}, {angle: ~, logit: 1}]\n"
+    path = write("problem.yaml", text + "missing: skip")
+    source = read(path)
+    assert_points(source, [1.0], [2.0], ["a"])
+    assert source.notes == ("has 3 of 4 rows with a missing value: they are left out",)
+    assert refusal(path, missing="error").count("--missing skip") == 2
+
+
 def test_a_tab_table_beside_the_problem(write: Write) -> None:
     write("swarm.tsv", "angle\ta,b,c\n1\t2\n")
     assert_points(read(write("problem.yaml", "points: swarm.tsv")), [1.0], None)
@@ -679,6 +967,10 @@ REFUSED_PROBLEMS = {
         POINTS + "delimiter: ','\n",
         ["problem.yaml:2:12: delimiter: the points are in this file"],
     ),
+    "decimal-without-table": (
+        POINTS + "decimal: ','\n",
+        ["problem.yaml:2:10: decimal: the points are in this file"],
+    ),
     "column-null": ("points: a.csv\nangle-column:\n", ["problem.yaml:2:14: angle-column: is empty"]),
     "column-without-list": ("angle-column: theta\n" + POINTS, ["problem.yaml:2:9: no column 'theta'", "'angle'"]),
     "bracket": ("points: [{angle: 1}\nbins: 3\n", ["problem.yaml:2:1: not valid YAML"]),
@@ -732,10 +1024,11 @@ def test_a_fault_in_the_table_names_the_table(write: Write) -> None:
     assert refusal(write("problem.yaml", "points: swarm.csv")).startswith(f"{table}:2: column 'angle': 'x'")
 
 
-def test_a_delimiter_for_points_inside_the_yaml(write: Write) -> None:
+@pytest.mark.parametrize("option", ["delimiter", "decimal"])
+def test_an_option_of_tables_for_points_inside_the_yaml(write: Write, option: str) -> None:
     with pytest.raises(SettingError, match="not in a table") as caught:
-        read(write("problem.yaml", POINTS), delimiter=",")
-    assert caught.value.name == "delimiter"
+        read(write("problem.yaml", POINTS), **{option: ","})
+    assert caught.value.name == option
 
 
 @pytest.mark.parametrize("text", [*FORMS_OF_POINTS.values(), PROBLEM])
@@ -838,6 +1131,23 @@ def test_the_fast_reader_of_numbers_rounds_as_float_does(numbers: list[str]) -> 
     assert list(map(repr, values.tolist())) == list(map(repr, map(float, numbers)))
 
 
+@FUZZ
+@given(st.lists(CELL, min_size=1, max_size=6), st.booleans(), st.sampled_from([".", ","]))
+@example(["1", "x"], False, ".")
+@example(
+    ["-inf", "-.INF", '"2"', "\xa03\x1c", "1e400", "-1e400", "1,5", "1.5", "inf", "", "1_0", "\n1", "1\n2"], True, "."
+)
+@example(["-1e400", "1,5", "1.5", " ,5", "x,"], True, ",")
+def test_a_column_of_text_is_read_as_the_grammar_reads_each_cell(cells: list[str], logit: bool, decimal: str) -> None:
+    def one(cell: str) -> float:
+        try:
+            return grammar.number(bare(cell), minus_infinity=logit, decimal=decimal)
+        except ValueError:
+            return math.nan
+
+    assert list(map(repr, numbers_of(cells, logit, decimal).tolist())) == [repr(one(cell)) for cell in cells]
+
+
 def test_the_fast_reader_of_numbers_refuses_ragged_rows() -> None:
     cells = [f"{i / 7!r},{-i}" for i in range(100)]
     values = plain_numbers("\n".join(cells).encode(), b",\n")
@@ -847,12 +1157,17 @@ def test_the_fast_reader_of_numbers_refuses_ragged_rows() -> None:
         assert plain_numbers("\n".join([*cells, *odd]).encode(), b",\n") is None
 
 
+def read_table(data: bytes, **options: object) -> Source:
+    """Read a table, as one block."""
+    return delimited.read_table([Block(1, data)], "swarm.csv", ReadingOptions(**options), None)  # type: ignore[arg-type]
+
+
 def both_readers(data: bytes) -> tuple[object, object]:
     """Return what becomes of a table, and of the same with a comment at its end, which must be read row by row."""
 
     def outcome(table: bytes) -> object:
         try:
-            source = delimited.read_table(table, "swarm.csv", ReadingOptions(), None)
+            source = read_table(table)
         except KdegradError as error:
             return str(error)
         return source.angles.tolist(), None if source.logits is None else source.logits.tolist(), source.labels
@@ -881,20 +1196,54 @@ def test_the_two_readers_agree_on_the_tables_above(text: str) -> None:
     assert fast == strict
 
 
-def rows_parsed(data: bytes) -> int:
+def outcome_in_pieces(data: bytes, size: int) -> object:
+    """Return what becomes of a table that is read `size` bytes at a time."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(files, "SIZE", size)
+        patch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(data)))
+        try:
+            source = read("-")
+        except KdegradError as error:
+            return str(error)
+    return source.angles.tolist(), source.logits is None or source.logits.tolist(), source.labels, source.notes
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 8, 21])
+@pytest.mark.parametrize("text", [*TWO_POINTS.values(), *(text for text, _ in REFUSED_TABLES.values())])
+def test_where_a_table_is_cut_into_blocks_does_not_matter(text: str, size: int) -> None:
+    body = text if len(text) < 1000 else text[:1000]
+    assert outcome_in_pieces(body.encode(), size) == outcome_in_pieces(body.encode(), 10**6)
+
+
+@FUZZ
+@given(
+    st.lists(st.sampled_from(["1", "2,", ",", '"', '""', "\n", "\r\n", "\r", "#", " ", "é", "x", "1,2\n"]), max_size=30)
+)
+def test_where_any_table_is_cut_into_blocks_does_not_matter(pieces: list[str]) -> None:
+    data = "".join(["angle,label\n", *pieces]).encode()
+    assert outcome_in_pieces(data, 4) == outcome_in_pieces(data, 10**6)
+
+
+def test_a_fault_far_down_has_its_line(write: Write) -> None:
+    size = files.SIZE // 8
+    path = write("swarm.csv", "angle,label\r\n" + "1,abc\r\n" * size + '2,"\n\r\n"\r\n' + "3,\r\n" * size + "x,\r\n")
+    assert refusal(path).startswith(f"{path}:{2 * size + 5}: column 'angle': 'x'")
+
+
+def rows_parsed(data: bytes, **options: object) -> int:
     """Return how many rows of a table the csv module parses one by one, those of the header not counted."""
     rows = 0
 
     def counting(lines: Iterable[str], **options: Any) -> Iterator[list[str]]:
         nonlocal rows
         for row in parse(lines, **options):
-            rows += not isinstance(lines, list)  # a header is a list of one line
+            rows += isinstance(lines, Generator)  # of the lines of a block; a header is sought in the text itself
             yield row
 
     parse = csv.reader
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(csv, "reader", counting)
-        delimited.read_table(data, "swarm.csv", ReadingOptions(), None)
+        read_table(data, **options)
     return rows
 
 

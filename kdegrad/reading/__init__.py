@@ -1,8 +1,8 @@
 """Files → points and settings; every message about a faulty file is made in this package.
 
-    path → files.contents → delimited.read_table (CSV, TSV) or document.read_document (YAML) → Source
+    path → files.blocks → delimited.read_table (CSV, TSV) or document.read_document (YAML) → Source
 
-- `files`: a path or standard input → bytes that are UTF-8 text;
+- `files`: a path or standard input → blocks of lines that are UTF-8 text;
 - `delimited`: such bytes → cells by column, or directly numbers where the file is plain;
 - `tree`: such bytes → the tree of a YAML document, with the place of each node;
 - `document`: that tree → settings, and points that are written in it or in a table that it names;
@@ -61,12 +61,11 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
             if option is not None:
                 raise SettingError(what, f"{name} is Parquet, which is not text: remove it")
         return parquet.read_parquet(path, name, options)
-    data = files.contents(path)
     if chosen in ("yaml", "yml"):
         from kdegrad.reading import document  # imports yaml, which a table does not need
 
-        return document.read_document(data, name, os.path.dirname(path), options)
-    return delimited.read_table(data, name, options, delimited.DELIMITER_OF_FORMAT[chosen])
+        return document.read_document(files.contents(path), name, os.path.dirname(path), options)
+    return delimited.read_table(files.blocks(path), name, options, delimited.DELIMITER_OF_FORMAT[chosen])
 
 
 def load(

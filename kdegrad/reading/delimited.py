@@ -1,8 +1,8 @@
-"""CSV and TSV bytes → cells by column, or directly numbers where the file is plain.
+"""CSV and TSV → points: a table is read in blocks of lines.
 
-There are two readers. `_plain_points` converts a table that contains only numbers as a whole; at the first peculiarity
-it gives up, without a message. `_points_by_row` reads any table, row by row, and makes all messages. A test binds the
-first to the second.
+There are two readers of a block. `_plain_points` converts one that contains only numbers as a whole; at the first
+peculiarity it gives up, without a message. `_points_by_row` reads any block, row by row, and makes all messages. A test
+binds the first to the second.
 """
 
 from __future__ import annotations
@@ -10,177 +10,301 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
+from itertools import chain
 from typing import Final
 
 import numpy as np
 
+from kdegrad import grammar
 from kdegrad.errors import InputError
-from kdegrad.grammar import reads_as_number, unguarded
-from kdegrad.reading.points import Collector, Faults, Source, bare, place, plain_numbers
+from kdegrad.grammar import WHITESPACE, is_missing, reads_as_number, unguarded
+from kdegrad.reading.files import Block
+from kdegrad.reading.points import SWAPPED, Collector, Faults, Source, bare, place, plain_numbers
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import enumerated, shown
 
 DELIMITER_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
 
-_DELIMITERS: Final = (",", ";", "\t")  # tried when none is given; the first wins a tie
+_DELIMITERS: Final = ",;\t|"  # tried when none is given; the first wins a tie
+_BLANKS: Final = " \t\r\n"
+_EXCEL: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # a first line by which spreadsheets tell the delimiter
+_QUOTED_OR_BLANKS: Final = re.compile(r'(?<![^ \t])"(?:[^"]|"")*"?|[ \t]+')
+_BLANKS_OF_BYTES: Final = re.compile(rb"[ \t]+")
 
 
-def read_table(data: bytes, name: str, options: ReadingOptions, usual: str | None) -> Source:
-    """Return the points of the table `name`, whose `data` are UTF-8; `usual` is the delimiter of such files, if any.
+def read_table(blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None) -> Source:
+    """Return the points of the table `name`; `usual` is the delimiter of such files, None: its header tells.
 
     Raises
     ------
     InputError
         With a line for each fault: the line, the column's name, the value and the remedy.
     """
-    # Lines may end in \n, \r\n or \r; no end is changed, since one may be text inside a quoted cell.
-    lines = enumerate(io.TextIOWrapper(io.BytesIO(data), encoding="utf-8", newline=""), start=1)
-    options = replace(options, decimal=options.decimal or ".")
-    header = _read_header(lines, name, options, options.delimiter or usual)
-    hint = ""
-    if re.search(r":\s|:$", header.names[0]):
-        hint = ", or give --input-format yaml"
-    elif len(header.names) == 1:
-        hint = ", or give the character between the columns with --delimiter"
+    options = replace(options, decimal=options.decimal or ".", delimiter=options.delimiter or usual)
+    blocks = iter(blocks)
+    header = _read_header(blocks, name, options)
     faults = Faults(name)
-    points = Collector(header.names, options, faults, place(name, header.line), hint)
-    if not _plain_points(data[header.end :], header, points, options):
-        _points_by_row(lines, name, header, points, faults)
-    return points.source()
+    points = Collector(header.names, options, faults, place(name, header.line), header.hint)
+    blocks = chain([header.body], blocks)
+    table = _Table(header, points, faults, blocks, options)
+    for block in blocks:
+        if not table.take_plain(block):
+            table.take_by_row(block)
+    if not points.count:
+        faults.stop_if_any()
+        raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
+    notes = table.notes()
+    source = points.source()
+    return replace(source, notes=(*source.notes, *notes))
 
 
 @dataclass(frozen=True)
 class _Header:
-    """The header of a table: its line, the offset behind it, the names of the columns, what separates them."""
+    """The header of a table: its line, the names of the columns, what separates them, the lines behind it."""
 
     line: int
-    end: int
     names: list[str]
     delimiter: str
+    body: Block
+
+    @property
+    def hint(self) -> str:
+        """What may be wrong if it does not have the columns that are wanted."""
+        if re.search(r":\s|:$", self.names[0]):
+            return ", or give --input-format yaml"
+        if len(self.names) > 1:
+            return ""
+        if len(self.names[0].split()) > 1:
+            return ", or give the character between the columns with --delimiter, or --delimiter whitespace"
+        return ", or give the character between the columns with --delimiter"
 
 
-def _read_header(
-    lines: Iterator[tuple[int, str]], name: str, options: ReadingOptions, delimiter: str | None
-) -> _Header:
-    """Return the header of a table, its first line that is neither blank nor a comment; the body remains in `lines`."""
-    end = 0
-    for number, line in lines:
-        end += len(line.encode())
-        text = line.strip(" \t\r\n")
-        if text and text[0] != "#":
-            here = place(name, number)
-            break
-    else:
-        raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
-    splits: dict[str, list[str]] = {mark: [] for mark in (_DELIMITERS if delimiter is None else (delimiter,))}
-    for mark in splits:
-        with suppress(csv.Error):  # it would cut through a quoted cell
-            splits[mark] = [bare(cell) for cell in next(csv.reader([line], delimiter=mark, strict=True))]
-    angle = options.angle_column or "angle"
+def _read_header(blocks: Iterator[Block], name: str, options: ReadingOptions) -> _Header:
+    """Return the header of a table, its first record that is neither blank nor a comment."""
+    delimiter = options.delimiter
+    for block in blocks:
+        lines = io.StringIO(block.data.decode(), newline="")  # lines may end in \n, \r\n or \r
+        for number, line in enumerate(lines, start=block.line):
+            text = line.strip(_BLANKS)
+            if number == 1 and (excel := _EXCEL.fullmatch(text)):
+                delimiter = delimiter or _told_by_excel(excel[1], place(name, 1), options)
+            elif text.strip(_empty(delimiter or _DELIMITERS)) and text[0] != "#":
+                rest = line + lines.read()
+                # Where a quoted name goes on in the next block, the quotes so far are an odd number.
+                while rest.count('"') % 2 and len(rest) < 2 * csv.field_size_limit() and (more := next(blocks, None)):
+                    rest += more.data.decode()
+                marks = [delimiter] if delimiter else [mark for mark in _DELIMITERS if mark != options.decimal]
+                return _best_header(rest, number, marks, name, options.angle_column or "angle")
+    raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
 
-    def suits(names: list[str]) -> tuple[bool, bool, int]:
-        return angle in names, angle in (name.lower() for name in names), len(names)
 
-    mark = max(splits, key=lambda mark: suits(splits[mark]))
-    names = splits[mark]
-    if len(names) < 2 and not all(splits.values()):
+def _told_by_excel(mark: str, here: str, options: ReadingOptions) -> str:
+    """Return the delimiter that a first line ``sep=;`` names."""
+    try:
+        delimiter = grammar.delimiter(mark)
+    except ValueError as error:
+        raise InputError(f"{here}: sep={mark}: {error}") from None
+    if delimiter == options.decimal:
+        raise InputError(f"{here}: sep={mark}: a decimal comma cannot also be the delimiter: give --delimiter")
+    return delimiter
+
+
+def _best_header(text: str, line: int, marks: Sequence[str], name: str, angle: str) -> _Header:
+    """Return the header that `text` begins with, by the delimiter that makes the most of it."""
+    here, faults = place(name, line), []
+    headers = []
+    for mark in marks:
+        lines = io.StringIO(text, newline="")
+        try:
+            names = [bare(cell) for cell in next(_parsed(lines, mark))]
+        except csv.Error as error:  # it would cut through a quoted cell
+            faults.append(f"{here}: in the header, {_quoting(error, text, mark)}")
+            continue
+        read = text[: lines.tell()]
+        ends = read.count("\n") + read.count("\r") - read.count("\r\n")
+        headers.append(_Header(line, names, mark, Block(line + ends, text[len(read) :].encode())))
+    best = max(
+        headers,
+        key=lambda header: (
+            angle in header.names,
+            angle in (name.lower() for name in header.names),
+            len(header.names),
+        ),
+        default=None,
+    )
+    if best is None or (faults and len(best.names) < 2):
+        raise InputError(faults[0])
+    if all(reads_as_number(column, minus_infinity=True) for column in best.names):
+        first = text.splitlines()[0].strip()
         raise InputError(
-            f"{here}: a quote in the header is not closed or has text behind it, or a name has more than "
-            f"{csv.field_size_limit()} characters: correct it"
-        )
-    if all(reads_as_number(column, minus_infinity=True) for column in names):
-        raise InputError(
-            f"{here}: numbers ({shown(line.strip())}) in place of the header: write the names of the columns above "
+            f"{here}: numbers ({shown(first)}) in place of the header: write the names of the columns above "
             "them, such as angle,logit (without a '#')"
         )
-    return _Header(number, end, names, mark)
+    return best
 
 
-def _plain_points(body: bytes, header: _Header, points: Collector, options: ReadingOptions) -> bool:
-    """Take the points of a table that contains only numbers; return False if it must be read row by row."""
-    if "label" in points.roles or not header.delimiter.isascii() or header.delimiter == " ":
-        return False
-    if b"\r" in body:
-        body = body.replace(b"\r\n", b"\n")
-    width = len(header.names)
-    row = header.delimiter.encode() * (width - 1) + b"\n"
-    numbers = plain_numbers(body.rstrip(b"\n"), row, options.decimal)
-    if numbers is None:
-        return False
-    rows = numbers.reshape(-1, width)
-    cells = {role: np.ascontiguousarray(rows[:, header.names.index(name)]) for role, name in points.roles.items()}
-    if "weight" in cells and cells["weight"].min() < 0.0:
-        return False
-    points.take(cells, lambda *_: ())
-    return True
+def _parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
+    """Yield the cells of each record of the `lines`; csv.Error for a fault of its quotes."""
+    if delimiter != WHITESPACE:
+        yield from csv.reader(lines, delimiter=delimiter, strict=True)
+        return
+    for line in lines:  # a quoted cell ends in its line here
+        tabbed = _QUOTED_OR_BLANKS.sub(lambda found: found[0] if found[0][0] == '"' else "\t", line.strip(_BLANKS))
+        yield from csv.reader([tabbed], delimiter="\t", strict=True)
 
 
-def _points_by_row(
-    lines: Iterator[tuple[int, str]], name: str, header: _Header, points: Collector, faults: Faults
-) -> None:
-    """Take the points of any table, and all faults of its rows and cells."""
-    texts: dict[str, list[str]] = {role: [] for role in points.roles}
-    wanted = [(header.names.index(column), texts[role].append) for role, column in points.roles.items()]
-    begins: list[int] = []  # the line of each row
-    for line, row in _records(lines, header, faults):
-        if len(row) == len(header.names):
-            begins.append(line)
-            for index, append in wanted:
-                append(row[index])
-        else:
-            faults.add((line,), partial(_ragged, row, header))
-    if not begins:
-        faults.stop_if_any()
-        raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
-    if "label" in texts:
-        texts["label"] = [unguarded(cell) for cell in texts["label"]]
-    points.take(texts, lambda _, row: (begins[row],))
+def _quoting(error: csv.Error, text: str, delimiter: str) -> str:
+    """Return what is wrong with the quotes of the record that `text` begins with."""
+    if "field limit" in str(error):
+        return f"a cell has more than {csv.field_size_limit()} characters: close its quote, or shorten it"
+    mark = r"[ \t]+" if delimiter == WHITESPACE else re.escape(delimiter)
+    inner = r"\s" if delimiter == WHITESPACE else rf"{mark}\r\n"
+    sound = re.compile(rf'(?:(?:"(?:[^"]|"")*+"(?!")|(?!")[^{inner}]*+){mark})*+').match(text)
+    cell = shown(text[sound.end() if sound else 0 :].splitlines()[0])
+    if "expected after" in str(error):
+        return (
+            f"text behind the closing quote of a cell, {cell}: leave nothing behind it, not even a space, and write a "
+            "quote inside a cell twice"
+        )
+    return f"a quote opens and is not closed, {cell}: close it, or remove it"
 
 
-def _records(lines: Iterator[tuple[int, str]], header: _Header, faults: Faults) -> Iterator[tuple[int, list[str]]]:
-    """Yield the line in which each record begins, and its cells; a fault of its quotes ends the table.
+class _Table:
+    """A table whose rows are taken block by block.
 
-    Lines are counted as an editor counts them. Blank lines and comments are skipped between records only: inside a
-    quoted cell they are text.
+    Parameters
+    ----------
+    blocks
+        What follows the block that is taken: a quoted cell may go on there.
     """
-    blanks = " \t\r\n".replace(header.delimiter, "")  # a line of delimiters is a row of empty cells
-    begun: list[int] = []  # the line of the record that is not complete, if there is one
 
-    def physical_lines() -> Iterator[str]:
-        for line, text in lines:
-            if not begun:
-                stripped = text.strip(blanks)
-                if not stripped or stripped[0] == "#":
-                    continue
-                begun.append(line)
-            yield text
+    def __init__(
+        self, header: _Header, points: Collector, faults: Faults, blocks: Iterator[Block], options: ReadingOptions
+    ) -> None:
+        self.header, self.points, self.faults, self.blocks = header, points, faults, blocks
+        self.decimal = options.decimal
+        self.comments = 0  # that may have been meant as rows
+        self.width = len(header.names)
+        self.columns = {role: header.names.index(column) for role, column in points.roles.items()}
 
-    try:
-        for row in csv.reader(physical_lines(), delimiter=header.delimiter, strict=True):
-            yield begun.pop(), row
-    except csv.Error as error:
-        if "expected after" in str(error):
-            fault = (
-                "text behind the closing quote of a cell: leave nothing behind it, not even a space, and write a quote "
-                "inside a cell twice"
-            )
-        elif "field limit" in str(error):
-            fault = (
-                f"a cell of more than {csv.field_size_limit()} characters begins here: close its quote, or shorten it"
-            )
-        else:
-            fault = "a quote opens here and is not closed: close it, or remove it"
-        faults.add((begun[0],), fault)
+    def take_plain(self, block: Block) -> bool:
+        """Take the rows of a block that contains only numbers; return False if it must be read row by row."""
+        mark, body = self.header.delimiter, block.data
+        if "label" in self.columns or not mark.isascii() or mark == " ":
+            return False
+        if self.decimal == ",":
+            body = body.translate(SWAPPED)
+        if b"\r" in body:
+            body = body.replace(b"\r\n", b"\n")
+        if mark == WHITESPACE:
+            body = _BLANKS_OF_BYTES.sub(b"\t", body).replace(b"\t\n", b"\n").replace(b"\n\t", b"\n").strip(b"\t")
+            mark = "\t"
+        numbers = plain_numbers(body.strip(b"\n"), mark.encode() * (self.width - 1) + b"\n")
+        if numbers is None:
+            return False
+        rows = numbers.reshape(-1, self.width)
+        cells = {role: np.ascontiguousarray(rows[:, column]) for role, column in self.columns.items()}
+        if "weight" in cells and cells["weight"].min() < 0.0:
+            return False
+        self.points.take(cells, lambda *_: ())
+        return True
+
+    def take_by_row(self, block: Block) -> None:
+        """Take the rows of any block, and all faults of its rows and cells."""
+        texts: dict[str, list[str]] = {role: [] for role in self.columns}
+        wanted = [(column, texts[role].append) for role, column in self.columns.items()]
+        begins: list[int] = []  # the line of each row
+        for line, row in self._records(block):
+            if len(row) == self.width:
+                begins.append(line)
+                for column, append in wanted:
+                    append(row[column])
+            else:
+                self.faults.add((line,), partial(_ragged, row, self.header))
+        if "label" in texts:
+            texts["label"] = [unguarded(cell) for cell in texts["label"]]
+        self.points.take(texts, lambda _, row: (begins[row],))
+
+    def _records(self, block: Block) -> Iterator[tuple[int, list[str]]]:
+        """Yield the line in which each record begins, and its cells; a fault of its quotes ends the table.
+
+        Lines are counted as an editor counts them. Blank lines, which may contain delimiters, and comments are skipped
+        between records only: inside a quoted cell they are text.
+        """
+        mark = self.header.delimiter
+        before = _BLANKS.replace(mark, "")  # a tab may be an empty first cell
+        empty = _empty(mark)
+        begun: list[tuple[int, str]] = []  # the line and the text of the record that is not complete, if there is one
+
+        def physical_lines() -> Iterator[str]:
+            for now in chain([block], self.blocks):
+                for line, text in enumerate(io.StringIO(now.data.decode(), newline=""), start=now.line):
+                    if not begun:
+                        if not text.strip(empty):
+                            continue
+                        if text.lstrip(before)[0] == "#":
+                            self.comments += self._is_row(text)
+                            continue
+                        begun.append((line, text))
+                    yield text
+                if not begun:
+                    return
+
+        try:
+            for row in _parsed(physical_lines(), mark):
+                yield begun.pop()[0], row
+        except csv.Error as error:
+            line, text = begun[0]
+            self.faults.add((line,), _quoting(error, text, mark))
+            for _ in self.blocks:  # what follows cannot be told apart; but it must be text
+                pass
+
+    def _is_row(self, comment: str) -> bool:
+        """Return whether a comment may have been meant as a row: it has as many cells as the header."""
+        with suppress(csv.Error):
+            cells = next(_parsed(iter([comment.strip()]), self.header.delimiter))
+            return len(cells) == self.width and (self.width > 1 or _is_value(cells[0][1:]))
+        return False
+
+    def notes(self) -> list[str]:
+        """Return what the user should know about the rows."""
+        if not self.comments:
+            return []
+        return [
+            f"has lines that begin with '#' and have as many cells as the header ({self.comments} of them): they are "
+            "left out as comments; to keep such a row, quote its first cell"
+        ]
+
+
+def _empty(delimiters: str) -> str:
+    """Return the characters of a line that counts as blank."""
+    return _BLANKS if delimiters == WHITESPACE else _BLANKS + delimiters
+
+
+def _is_value(text: str) -> bool:
+    return is_missing(text) or reads_as_number(text)
 
 
 def _ragged(row: Sequence[str], header: _Header) -> str:
     """Return the message for a row that is longer or shorter than the header."""
-    text = header.delimiter.join(row)
-    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'} in {shown(text)}, separated by {shown(header.delimiter)}"
+    mark = header.delimiter
+    is_space = mark == WHITESPACE
+    text = (" " if is_space else mark).join(row)
+    separator = WHITESPACE if is_space else shown(mark)
+    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'} in {shown(text)}, separated by {separator}"
     columns = f"{len(header.names)} column{'' if len(header.names) == 1 else 's'} ({enumerated(header.names)})"
-    remedy = "quote a cell that contains the delimiter" if len(row) > len(header.names) else "add the missing cells"
+    if len(row) < len(header.names):
+        remedy = "add the missing cells"
+        if not header.names[-1] and len(row) == len(header.names) - 1:
+            remedy = f"remove the {separator} at the end of the header, or add one at the end of each row"
+    elif not row[-1].strip() and len(row) == len(header.names) + 1:
+        remedy = f"remove the {separator} at the end of the row, or add one at the end of the header"
+    elif any(re.match(r'\s+"', cell) for cell in row):
+        remedy = f"remove the blank before the quote: a quote counts only directly behind the {separator}"
+    else:
+        remedy = "quote a cell that contains the delimiter"
     return f"{cells}, but the header has {columns}: {remedy}"

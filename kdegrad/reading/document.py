@@ -174,11 +174,11 @@ def _points_of_file(node: Scalar, name: str, folder: str, options: ReadingOption
         raise InputError(f"{here}: {shown(node.text)} is not a table that can be read: write {_POINTS_FORMATS}")
     path = os.path.join(folder, node.text)
     try:
-        data = files.contents(path)
+        blocks = files.blocks(path)
     except InputError as error:
         raise InputError(f"{here}: {error}") from None
     usual = delimited.DELIMITER_OF_FORMAT[suffix]
-    return replace(delimited.read_table(data, files.display_name(path), options, usual), table=path)
+    return replace(delimited.read_table(blocks, files.display_name(path), options, usual), table=path)
 
 
 class _Missing(NamedTuple):

@@ -1,12 +1,15 @@
-"""A path or standard input → bytes that are UTF-8 text without byte order mark and NULs."""
+"""A path or standard input → lines of UTF-8 text, as bytes, without byte order mark and NULs; block by block."""
 
 from __future__ import annotations
 
 import codecs
 import os
 import sys
+from collections.abc import Iterable, Iterator
+from contextlib import nullcontext
+from itertools import chain
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from kdegrad.errors import InputError
 from kdegrad.text import nearest, shown
@@ -14,6 +17,17 @@ from kdegrad.text import nearest, shown
 # The little-endian mark of UTF-32 begins with that of UTF-16.
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _WIDE_REMEDY: Final = "save it as UTF-8 (iconv -f UTF-16 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)"
+# What a file begins with that is no text, and what to do with it.
+_MAGIC: Final = {
+    b"PAR1\x15": "Parquet (by its first bytes): name it .parquet, or give --input-format parquet",
+    b"PK\3\4": "a zip archive, or a spreadsheet such as .xlsx or .ods: unpack it, or export the sheet as CSV UTF-8",
+    b"\xd0\xcf\x11\xe0": "a spreadsheet of the old kind (.xls), or a like document: export the sheet as CSV UTF-8",
+    b"\x1f\x8b": "compressed by gzip: unpack it (gunzip, or gunzip -c FILE | kdegrad ... -)",
+    b"BZh91AY&SY": "compressed by bzip2: unpack it (bunzip2)",
+    b"\xfd7zXZ": "compressed by xz: unpack it (unxz)",
+    b"\x28\xb5\x2f\xfd": "compressed by zstd: unpack it (unzstd)",
+}
+SIZE: Final = 1 << 20  # bytes that are read, checked and converted at once; more than that a file needs no memory
 
 
 def display_name(path: str) -> str:
@@ -28,16 +42,53 @@ def suffix(path: str) -> str:
     return os.path.splitext(path)[1][1:].lower()
 
 
+class Block(NamedTuple):
+    """Whole lines of a file, and the number of the first of them."""
+
+    line: int
+    data: bytes
+
+
 def raw(path: str) -> bytes:
     """Return the bytes of a file unchanged; InputError if it does not exist or cannot be read."""
+    return b"".join(_pieces(path))
+
+
+def contents(path: str) -> bytes:
+    """Return the bytes of a file of text, without byte order mark; InputError as for `blocks`."""
+    return b"".join(block.data for block in blocks(path))
+
+
+def blocks(path: str) -> Iterator[Block]:
+    """Return the lines of a file of text in blocks of about `SIZE` bytes, without byte order mark.
+
+    Raises
+    ------
+    InputError
+        At once for a file that cannot be read, or whose first bytes are not those of a text; by the iterator for a NUL
+        character, and for bytes that are not UTF-8.
+    """
+    pieces = _pieces(path)
+    first, name = next(pieces, b""), display_name(path)
+    if first.startswith(_WIDE_MARKS):
+        raise InputError(f"{name}: is UTF-16 or UTF-32 text (by its byte order mark): {_WIDE_REMEDY}")
+    if b"\0" in first and 4 * first[:1000].count(b"\0") >= len(first[:1000]):
+        raise InputError(f"{name}: looks like UTF-16 text (every other byte is NUL): {_WIDE_REMEDY}")
+    for begin, what in _MAGIC.items():
+        if first.startswith(begin):
+            raise InputError(f"{name}: is {what}")
+    return _blocks(chain([first], pieces), name)
+
+
+def _pieces(path: str) -> Iterator[bytes]:
+    """Yield the bytes of a file in pieces of at most `SIZE`."""
     name = display_name(path)
     if path == "-" and sys.stdin is None:
         raise InputError(f"{name}: is closed: name a file")
     try:
-        if path == "-":
-            return sys.stdin.buffer.read()
-        with open(path, "rb") as file:
-            return file.read()
+        with nullcontext(sys.stdin.buffer) if path == "-" else open(path, "rb") as file:
+            while piece := file.read(SIZE):
+                yield piece
     except FileNotFoundError:
         raise InputError(absent(path)) from None
     except IsADirectoryError:
@@ -50,25 +101,38 @@ def raw(path: str) -> bytes:
         raise InputError(f"{name}: is not a possible file name: it contains a NUL character") from None
 
 
-def contents(path: str) -> bytes:
-    """Return the bytes of a file of text, without byte order mark; InputError also if it is not UTF-8 or has a NUL."""
-    data, name = raw(path), display_name(path)
-    if data.startswith(_WIDE_MARKS):
-        raise InputError(f"{name}: is UTF-16 or UTF-32 text (by its byte order mark): {_WIDE_REMEDY}")
-    nul = data.find(b"\0")
-    if nul >= 0:
-        if 4 * data[:1000].count(b"\0") >= len(data[:1000]):
-            raise InputError(f"{name}: looks like UTF-16 text (every other byte is NUL): {_WIDE_REMEDY}")
-        where = f"{name}:{_line_of(data, nul)}"
-        raise InputError(f"{where}: a NUL character (byte {nul + 1} of the file): not a text file, or a damaged one")
-    if not data.isascii():
-        try:
-            data.decode("utf-8")
-        except UnicodeDecodeError as error:
-            where = f"{name}:{_line_of(data, error.start)}"
-            byte = f"0x{data[error.start]:02X} (byte {error.start + 1} of the file)"
-            raise InputError(f"{where}: the byte {byte} is not UTF-8: save the file as UTF-8") from None
-    return data.removeprefix(codecs.BOM_UTF8)
+def _blocks(pieces: Iterable[bytes], name: str) -> Iterator[Block]:
+    """Yield blocks of whole lines once it is known that they are text."""
+    line, offset = 1, 0
+    for data in _whole_lines(pieces):
+        where = f"{name}:{line}"
+        if not data.isascii():
+            try:
+                data.decode("utf-8")
+            except UnicodeDecodeError as error:
+                where = f"{name}:{line + _line_ends(data[: error.start])}"
+                byte = f"0x{data[error.start]:02X} (byte {offset + error.start + 1} of the file)"
+                raise InputError(f"{where}: the byte {byte} is not UTF-8: save the file as UTF-8") from None
+        nul = data.find(b"\0")
+        if nul >= 0:
+            where = f"{name}:{line + _line_ends(data[:nul])}"
+            byte = f"byte {offset + nul + 1} of the file"
+            raise InputError(f"{where}: a NUL character ({byte}): not a text file, or a damaged one")
+        yield Block(line, data if offset else data.removeprefix(codecs.BOM_UTF8))
+        line, offset = line + _line_ends(data), offset + len(data)
+
+
+def _whole_lines(pieces: Iterable[bytes]) -> Iterator[bytes]:
+    """Yield what `pieces` are together, cut behind ends of lines alone."""
+    begun: list[bytes] = []
+    for piece in pieces:
+        end = 1 + max(piece.rfind(b"\n"), piece.rfind(b"\r", 0, -1))  # a \r at the end may be half of an end
+        if end:
+            yield b"".join([*begun, piece[:end]])
+            begun = []
+        begun.append(piece[end:])
+    if last := b"".join(begun):
+        yield last
 
 
 def absent(path: str) -> str:
@@ -89,7 +153,6 @@ def absent(path: str) -> str:
     return f"{name}: its folder {shown(str(missing))} does not exist (the nearest that does: {shown(str(folder))})"
 
 
-def _line_of(data: bytes, offset: int) -> int:
-    """Return the number of the line with the byte at `offset`, counted as an editor counts lines."""
-    head = data[:offset]
-    return 1 + head.count(b"\n") + head.count(b"\r") - head.count(b"\r\n")
+def _line_ends(data: bytes) -> int:
+    """Return how many lines end in `data`, counted as an editor counts them."""
+    return data.count(b"\n") + data.count(b"\r") - data.count(b"\r\n")

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import io
+import math
+import re
 from bisect import insort
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, field
 from functools import partial
 from itertools import compress
@@ -18,13 +18,15 @@ from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
 from kdegrad.grammar import NUMBER_CHARACTERS, is_missing, number
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import enumerated, nearest, shown
+from kdegrad.text import enumerated, nearest, one_edit_apart, shown
 from kdegrad.weights import logits_of
 
 ROLES: Final = ("angle", "logit", "weight", "label")
+SWAPPED: Final = bytes.maketrans(b".,", b",.")  # a decimal comma becomes a point, and a point no number
 
+_ANGLES: Final = ("azimuth", "bearing", "heading", "direction", "theta", "phi", "yaw")
 _PLAIN: Final = NUMBER_CHARACTERS.encode() + b" "
-_SWAPPED: Final = bytes.maketrans(b".,", b",.")
+_NO_NUMBER: Final = re.compile(rb'[^\s\x1c-\x1f"infINF\x80-\xff]')  # besides those of numbers: never in one
 
 
 def named(options: ReadingOptions) -> dict[str, str]:
@@ -73,7 +75,8 @@ def chosen_columns(
             notes.append(f"has no column {shown(role)}: {shown(alike[0])} is taken for the {role}s")
     missing = [
         f"{place}: no column {shown(column)} for the {role}s (columns found: {enumerated(found)}"
-        f"{nearest(column, found)}): name the right one with --{role}-column{hint}"
+        f"{nearest(column, found) if role in given else _likely_angles(found)}): name the right one with "
+        f"--{role}-column{hint}"
         for role, column in names.items()
         if column not in found and (role == "angle" or role in given)
     ]
@@ -84,7 +87,7 @@ def chosen_columns(
             raise InputError(
                 f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
                 f"{shown(chosen['weight'])}): name the one to use with --logit-column or --weight-column"
-                ", or give --no-weights"
+                f"{'' if 'weight' in given else ', or give --no-weights'}"
             )
         del chosen["weight" if "logit" in given else "logit"]
     if options.no_weights and not any(column.lower() == "weight" for column in found):
@@ -152,6 +155,16 @@ def place(name: str, *where: int) -> str:
     return ":".join([name, *map(str, where)])
 
 
+def _likely_angles(found: Sequence[str]) -> str:
+    """Return ``; did you mean 'azimuth'?`` for the columns that have a word for an angle in their names."""
+    likely = []
+    for column in found:
+        words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", column)  # of windDirection, wind_direction, DIRECTION
+        if any(word in _ANGLES or one_edit_apart(word.removesuffix("s"), "angle") for word in map(str.lower, words)):
+            likely.append(shown(column))
+    return f"; did you mean {' or '.join(likely[:3])}?" if likely else ""
+
+
 Cells = FloatArray | Sequence[str]  # of one column
 
 
@@ -212,7 +225,7 @@ class Collector:
     def _checked(self, role: str, cells: Cells, where: Callable[[int], tuple[int, ...]]) -> FloatArray:
         """Return the numbers of a block of a column; NaN, or a number of no use, in place of those that are faults."""
         texts = None if isinstance(cells, np.ndarray) else cells
-        numbers = cells if isinstance(cells, np.ndarray) else self._from_text(role, cells)
+        numbers = cells if isinstance(cells, np.ndarray) else numbers_of(cells, role == "logit", self._options.decimal)
         wrong = ~np.isfinite(numbers)
         if role == "logit":
             wrong &= numbers != -np.inf
@@ -228,17 +241,6 @@ class Collector:
         for row in rows[: InputError.SHOWN]:
             self._faults.add(where(row), partial(self._fault, role, text(row)))
         self._faults.total += len(rows[InputError.SHOWN :])
-        return numbers
-
-    def _from_text(self, role: str, cells: Sequence[str]) -> FloatArray:
-        """Return the numbers of cells, NaN for those that are not."""
-        numbers = plain_numbers("\n".join(cells).encode("utf-8", "replace"), b"\n", self._options.decimal)
-        if numbers is not None and numbers.size == len(cells):
-            return numbers
-        numbers = np.full(len(cells), np.nan)
-        for row, cell in enumerate(cells):
-            with suppress(ValueError):
-                numbers[row] = number(bare(cell), minus_infinity=role == "logit", decimal=self._options.decimal)
         return numbers
 
     def _fault(self, role: str, cell: str) -> str:
@@ -267,7 +269,8 @@ class Collector:
         if "weight" in values:
             logits = logits_of(values["weight"])
         if logits is None:
-            likely = [c for c in self._found if c.strip().lower().removesuffix("s") in ("logit", "weight")]
+            names = ("logit",) if self._options.no_weights else ("logit", "weight")
+            likely = [column for column in self._found if column.lower().removesuffix("s") in names]
             meant = "".join(f" (is column {shown(column)} either?)" for column in likely[:1])
             notes.append(f"has neither logits nor weights{meant}: all points weigh the same")
         elif not np.isfinite(logits).any():
@@ -282,7 +285,32 @@ def bare(text: str) -> str:
     return stripped[1:-1] if len(stripped) > 1 and stripped[0] == stripped[-1] == '"' else stripped
 
 
-def plain_numbers(cells: bytes, row: bytes, decimal: str | None = None) -> FloatArray | None:
+def numbers_of(cells: Sequence[str], minus_infinity: bool, decimal: str | None) -> FloatArray:
+    """Return what `kdegrad.grammar.number` makes of each of many cells, NaN where it refuses one."""
+    joined = "\n".join(cells).encode("utf-8", "replace")
+    if decimal == ",":
+        joined = joined.translate(SWAPPED)
+    plain = plain_numbers(joined, b"\n")
+    if plain is not None and plain.size == len(cells):
+        return plain
+    numbers = np.full(len(cells), np.nan)
+    texts = joined.split(b"\n")
+    others = joined.translate(None, _PLAIN).split(b"\n")  # what each contains besides the characters of numbers
+    if len(texts) != len(cells):  # a cell contains an end of line
+        texts = others = [b" "] * len(cells)
+    for row, (text, other) in enumerate(zip(texts, others, strict=True)):
+        try:
+            if not other:
+                value = float(text)
+                numbers[row] = value if math.isfinite(value) else np.nan
+            elif not _NO_NUMBER.search(other):
+                numbers[row] = number(bare(cells[row]), minus_infinity=minus_infinity, decimal=decimal)
+        except ValueError:
+            pass
+    return numbers
+
+
+def plain_numbers(cells: bytes, row: bytes) -> FloatArray | None:
     """Return the numbers of many cells at once, or None if the cells must be read one by one.
 
     A returned number is what `kdegrad.grammar.number` returns for its cell; no cell is accepted that the grammar
@@ -294,20 +322,15 @@ def plain_numbers(cells: bytes, row: bytes, decimal: str | None = None) -> Float
         Rows of cells, without a line end after the last.
     row
         The separators of one row: two commas and a line end for rows of three cells.
-    decimal
-        The decimal mark, if it is not a point.
     """
-    if decimal == ",":
-        cells = cells.translate(_SWAPPED)
-    # np.loadtxt converts as `float` does, but accepts more than the grammar (nan, inf, blank lines). So it is given
-    # only the characters of numbers, with the separators that the rows must have.
+    # `float` accepts more than the grammar (nan, inf, 1_0). So it is given only the characters of numbers, with the
+    # separators that the rows must have.
     separators = cells.translate(None, _PLAIN) + b"\n"
     rows = len(separators) // len(row)
     if separators != row * rows or not cells.strip():
         return None
-    delimiter = row[:1].decode("ascii") if len(row) > 1 else ","
     try:
-        numbers = np.loadtxt(io.StringIO(cells.decode("ascii")), delimiter=delimiter, comments=None, ndmin=2)
+        numbers = np.array(cells.replace(b"\n", row[:1]).split(row[:1]), dtype=np.float64)
     except ValueError:
         return None
-    return numbers.ravel() if numbers.shape == (rows, len(row)) and np.isfinite(numbers).all() else None
+    return numbers if np.isfinite(numbers).all() else None
