@@ -52,15 +52,25 @@ RANGE = mpf(10) ** int(np.log10(np.finfo(Real).max))
 
 
 class Values(NamedTuple):
-    """A kernel at distances |d|: log K_h, and ∂K_h/∂|d| and ∂K_h/∂log h as factors of exp(size)."""
+    """A kernel at distances |d|: log K_h, and ∂K_h/∂|d| and ∂K_h/∂log h as factors of exp(size).
+
+    Those of a compact kernel are also given as from the inside of its edge, without the jump there.
+    """
 
     log: RealArray
     size: RealArray
     slope: RealArray
     spread: RealArray
+    inner_slope: RealArray
+    inner_spread: RealArray
 
 
 Kernel = Callable[[RealArray], Values]
+
+
+def smooth(log: RealArray, size: RealArray, slope: RealArray, spread: RealArray) -> Values:
+    """Return the values of a kernel without an edge."""
+    return Values(log, size, slope, spread, slope, spread)
 
 
 def real(x: mpf) -> Real:
@@ -101,14 +111,15 @@ def _of_line_shape(name: str, bandwidth: float, period: float | None, df: float)
 
         def compact(a: RealArray) -> Values:
             inner = np.minimum(a, h)
-            k, slope = shape(inner / h, (h - inner) / h)
+            u = inner / h
+            k, slope = shape(u, (h - inner) / h)
+            inner_slope, inner_spread = slope / h, -(k + u * slope) - log_c_slope * k
             half = np.where(a < h, Real(1), np.where(a == h, Real(0.5), Real(0)))  # the mean of both sides at the edge
             k = np.where(a <= h, k, Real(0))
-            size = np.full_like(a, -log_hc)
             with np.errstate(divide="ignore"):
                 log = np.log(k) - log_hc
-            spread = -(k + inner / h * half * slope) - log_c_slope * k
-            return Values(log, size, half * slope / h, spread)
+            spread = -(k + u * half * slope) - log_c_slope * k
+            return Values(log, np.full_like(a, -log_hc), half * inner_slope, spread, inner_slope, inner_spread)
 
         return compact
 
@@ -117,7 +128,7 @@ def _of_line_shape(name: str, bandwidth: float, period: float | None, df: float)
     def unbounded(a: RealArray) -> Values:
         u = a / h
         log, g = log_shape(u) - log_hc, log_slope(u)
-        return Values(log, log, g / h, -(1 + u * g) - log_c_slope)
+        return smooth(log, log, g / h, -(1 + u * g) - log_c_slope)
 
     return unbounded
 
@@ -189,7 +200,7 @@ def _von_mises(bandwidth: float, period: float) -> Kernel:
         sine = np.sin(half_angle)
         log = -2 * kappa * sine * sine - log_norm
         slope = -kappa * np.sin(2 * half_angle) * 2 * PI / circumference
-        return Values(log, log, slope, 4 * kappa * sine * sine - lag)
+        return smooth(log, log, slope, 4 * kappa * sine * sine - lag)
 
     return values
 
@@ -207,7 +218,7 @@ def _wrapped_gaussian(bandwidth: float, period: float) -> Kernel:
             first += share * (a + n * p) / h
             second += share * ((a + n * p) / h) ** 2
         log = -((a / h) ** 2) / 2 + np.log(total) - log_norm
-        return Values(log, log, -first / total / h, second / total - 1)
+        return smooth(log, log, -first / total / h, second / total - 1)
 
     def by_cosines(a: RealArray) -> Values:
         turn = 2 * PI / p
@@ -220,7 +231,7 @@ def _wrapped_gaussian(bandwidth: float, period: float) -> Kernel:
             slope -= size * n * turn * np.sin(n * turn * a)
             spread -= size * step * step * np.cos(n * turn * a) if size > 0 else 0
         log = np.log(value) - np.log(p)
-        return Values(log, np.full_like(a, -np.log(p)), slope, spread)
+        return smooth(log, np.full_like(a, -np.log(p)), slope, spread)
 
     return by_turns if 4 * bandwidth <= period else by_cosines
 
@@ -238,7 +249,7 @@ def _wrapped_laplace(bandwidth: float, period: float) -> Kernel:
         # ∂log/∂log h = -1 - w/2 tanh(w/2) + y/2 coth(y/2), with both large terms reduced by w/2 and y/2
         tanh = np.tanh(w / 2)
         rest = w / 2 * (2 * np.exp(-w) / (1 + np.exp(-w)))
-        return Values(log, log, -tanh / h, -1 + a / h + rest + coth_term)
+        return smooth(log, log, -tanh / h, -1 + a / h + rest + coth_term)
 
     return values
 
@@ -256,7 +267,7 @@ def _wrapped_cauchy(bandwidth: float, period: float) -> Kernel:
         below = (t * cosine) ** 2 + sine * sine
         log = np.log(t / p) - np.log(below)
         slope = -2 * PI / p * rest * sine * cosine / below
-        return Values(log, log, slope, gamma * rest / (2 * t) * (sine - t * cosine) * (sine + t * cosine) / below)
+        return smooth(log, log, slope, gamma * rest / (2 * t) * (sine - t * cosine) * (sine + t * cosine) / below)
 
     return values
 
@@ -416,7 +427,7 @@ def truth(problem: Problem, rule: Rule) -> Truth:
             lowest, highest = lowest - (w * log_most).sum(), highest - (w * log_least).sum()
             least += (w * np.where(near, 0, np.exp(inside - log_most))).sum(axis=0)
             others = np.exp(log_least - inside)
-            most += (w / np.where(near, 1 + others, others)).sum(axis=0)
+            most += np.where(inside > -np.inf, w / np.where(near, 1 + others, others), 0).sum(axis=0)
         else:
             lowest, highest = lowest - (w * log_p).sum(), highest - (w * log_p).sum()
             least += (w * r).sum(axis=0)
@@ -427,19 +438,22 @@ def truth(problem: Problem, rule: Rule) -> Truth:
         log_own_pull = log_pull + log_s
         sign = np.where(2 * d.size >= Real(period), 0, d.sign) if folded else d.sign
         slopes, spreads = (scaled(log_own_pull + v.size, factor) for factor in (v.slope, v.spread))
-        angles += (sign * slopes).sum(axis=0)
-        steepness += np.abs(sign * slopes).sum(axis=0)
+        signed = np.where(sign == 0, 0, sign * slopes)
+        angles += signed.sum(axis=0)
+        steepness += np.abs(signed).sum(axis=0)
         spread += spreads.sum(axis=0)
         terms += (w * r + np.abs(d.size * slopes) + np.abs(spreads)).sum(axis=0)
+        inner_slopes = scaled(log_own_pull + v.size, v.inner_slope)
+        inner_spreads = scaled(log_own_pull + v.size, v.inner_spread)
         for other in (k(d.size + d.rounding), k(np.abs(d.size - d.rounding))):
-            change += _change(slopes, scaled(log_own_pull + other.size, other.slope))
-            spread_change += _change(spreads, scaled(log_own_pull + other.size, other.spread))
+            change += _change(inner_slopes, scaled(log_own_pull + other.size, other.inner_slope))
+            spread_change += _change(inner_spreads, scaled(log_own_pull + other.size, other.inner_spread))
         jumping = np.zeros(t.shape, dtype=bool)
         if kinked:
             jumping |= d.size <= d.rounding
         if folded:
             jumping |= 2 * d.size >= Real(period) - 2 * d.rounding
-        sides += (2 * np.abs(slopes) * (jumping & ~d.exact)).sum(axis=0)
+        sides += np.where(jumping & ~d.exact, 2 * np.abs(slopes), 0).sum(axis=0)
 
         log_slope = np.abs(sign * v.slope) * np.exp(v.size - v.log)
         size = finite_log_s + np.abs(v.log) + log_slope * d.rounding / (ROUNDINGS * EPS)
