@@ -88,6 +88,67 @@ def test_files_that_could_need_much_time_or_memory(tmp_path: Path, name: str) ->
     assert done.megabytes < MEGABYTES
 
 
+READ = """
+import re, sys, time
+from kdegrad.errors import InputError
+from kdegrad.reading import read
+from kdegrad.settings import ReadingOptions
+peak = lambda: int(re.search(r"VmHWM:\\s+(\\d+)", open("/proc/self/status").read())[1]) / 1024
+before, start = peak(), time.process_time()
+try:
+    read(sys.argv[1], ReadingOptions())
+except InputError as error:
+    print(error.total, end=" ")
+print(time.process_time() - start, peak() - before)
+"""
+
+
+def reading(path: Path) -> list[float]:
+    """Return the seconds and the MB that reading a file takes, behind the number of its faults if it is refused."""
+    done = subprocess.run([sys.executable, "-c", READ, str(path)], capture_output=True, text=True, check=True)
+    return [float(number) for number in done.stdout.split()]
+
+
+ROWS = 1000  # different ones of a large table
+LARGE = {
+    "numbers": ("angle,logit", "{angle!r},{logit!r}", ""),
+    "a-comment": ("angle,logit", "{angle!r},{logit!r}", "# the end"),
+    "an-unused-text": ("angle,place,logit", "{angle!r},Malm\u00f6,{logit!r}", ""),
+    "decimal-points-and-quotes": ("angle,logit", '"{angle!r}",{logit!r}', ""),
+}
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="asks Linux for the peak of memory")
+@pytest.mark.parametrize("name", LARGE)
+def test_memory_is_that_of_the_points(tmp_path: Path, name: str) -> None:
+    """16 bytes a point, twice when the blocks are joined, and a few MB for the block that is read."""
+    header, row, end = LARGE[name]
+    random, path, times = np.random.default_rng(0), tmp_path / "large.csv", 600
+    rows = "".join(row.format(angle=a, logit=z) + "\n" for a, z in random.normal(size=(ROWS, 2)).tolist())
+    path.write_text(header + "\n" + rows * times + end, encoding="utf-8")
+    _, megabytes = reading(path)
+    assert megabytes < 2 * 16e-6 * ROWS * times + 40
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="as above")
+@pytest.mark.parametrize(
+    ("row", "faults"),
+    [("{angle!r}x,{logit!r}x", 2), ("{angle!r},{logit!r},", 1), ("NA,{logit!r}", 1)],
+)
+def test_a_refusal_takes_at_most_twice_as_long(tmp_path: Path, row: str, faults: int) -> None:
+    """Of many faults only the first are put in words: the bound has a margin for a busy machine."""
+    random, times = np.random.default_rng(0), 100
+    seconds = {}
+    for name, form in (("good", "{angle!r},{logit!r}"), ("bad", row)):
+        rows = "".join(form.format(angle=a, logit=z) + "\n" for a, z in random.normal(size=(ROWS, 2)).tolist())
+        path = tmp_path / f"{name}.csv"
+        path.write_text("angle,logit\n" + rows * times)
+        took = [reading(path) for _ in range(3)]
+        seconds[name] = min(numbers[-2] for numbers in took)
+    assert took[0][0] == faults * ROWS * times
+    assert seconds["bad"] < 3.0 * seconds["good"]
+
+
 @pytest.mark.parametrize(
     ("name", "data"),
     [

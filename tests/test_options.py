@@ -20,6 +20,7 @@ from kdegrad.settings import (
     GradientOptions,
     Group,
     Range,
+    ReadingOptions,
     Settings,
     SweepOptions,
     TargetOptions,
@@ -105,10 +106,19 @@ def test_a_problem_keeps_every_option_that_it_is_given() -> None:
 
 
 def test_load_takes_the_settings_and_none_is_the_file_s() -> None:
-    hints, of_table = get_type_hints(kg.load, localns={"Problem": kg.Problem}), HINTS
+    hints, of_table = get_type_hints(kg.load, localns={"Problem": kg.Problem}), HINTS | get_type_hints(ReadingOptions)
     assert [(name, hints[name], given.default) for name, given in keywords(kg.load).items()] == [
-        (row.name, of_table[row.name] | None, None) for row in PROBLEM
+        (row.name, of_table[row.name] | None, None) for row in (*PROBLEM, *ReadingOptions.rows)
     ]
+
+
+def test_load_reads_as_it_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "swarm.txt"
+    path.write_text("theta  weight\n 1,5   20\n NA    30\n 2,5   40\n")
+    told = {"input_format": "csv", "delimiter": "whitespace", "decimal": ",", "angle_column": "theta"}
+    problem = kg.load(path, target=(0, 1), missing="skip", no_weights=True, **told)
+    assert problem.angles.tolist() == [1.5, 2.5]
+    assert problem.logits.tolist() == [0.0, 0.0]
 
 
 @pytest.mark.parametrize(

@@ -84,6 +84,15 @@ def load(
     period: float | None = None,
     unit: str | None = None,
     sums: str | None = None,
+    angle_column: str | None = None,
+    logit_column: str | None = None,
+    weight_column: str | None = None,
+    label_column: str | None = None,
+    no_weights: bool | None = None,
+    missing: str | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    input_format: str | None = None,
 ) -> Problem:
     """Return the problem that a file describes.
 
@@ -93,6 +102,16 @@ def load(
         As for `read`.
     target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
         The options, see `kdegrad.Settings`; those that are given override the file's.
+    angle_column, logit_column, weight_column, label_column
+        The names of columns, if they are not ``angle``, ``logit``, ``weight`` and ``label``.
+    no_weights
+        Whether a column named ``weight`` is ignored, since it holds no weights.
+    missing
+        ``"skip"`` leaves out the rows that lack a value; ``"error"``, the default, refuses them.
+    delimiter, decimal
+        What separates the cells of a table, a character or ``"whitespace"``; its decimal mark, ``"."`` or ``","``.
+    input_format
+        One of csv, tsv, yaml and parquet, if the suffix of the file's name does not say it.
 
     Raises
     ------
@@ -100,7 +119,8 @@ def load(
         As for `read`, and for settings out of range, with ``file:line:column`` if the file gave them.
     """
     given = {name: value for name, value in locals().items() if name != "path" and value is not None}
-    return problem_of(read(path), given)
+    options = {row.name: given.pop(row.name) for row in ReadingOptions.rows if row.name in given}
+    return problem_of(read(path, ReadingOptions(**options)), given)
 
 
 def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
