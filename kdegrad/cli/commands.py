@@ -343,8 +343,8 @@ def _warn_of_rounding(input_rounding: float) -> None:
 
     if input_rounding > NOTICEABLE:
         say(
-            f"warning: so far out, the rounding of the angles as float64 alone may change a responsibility by a factor "
-            f"of 1 ± {input_rounding:.2g}: the gradients are those of the angles exactly as given"
+            "warning: the rounding of the angles to float64 alone may change a responsibility by a factor of "
+            f"exp(±{input_rounding:.2g}); the gradients are those of the angles exactly as given"
         )
 
 
