@@ -56,6 +56,18 @@ def test_von_mises_keeps_its_shares_at_any_concentration(kappa: float, sums: str
     np.testing.assert_allclose(found.responsibilities, softmax(logits), rtol=SHARE)
 
 
+def test_von_mises_at_the_antipode_of_a_narrow_target() -> None:
+    """κ = 3·10²¹: log K is flat there, but has a spacing of 10⁶. L = 2κ sin²(θ/2) + log(P e^-κ I0(κ)) at 50 digits."""
+    options = {"kernel": "von-mises", "bandwidth": 1e-9, "period": 360, "bins": 40}
+    with mp.workdps(50):
+        kappa = 1 / (2 * mp.pi * mpf(1e-9) / 360) ** 2
+        nodes = Problem([530.0], target=(350, 350.001), **options).rule.nodes
+        peaks = [2 * kappa * mp.sin(mp.pi * (mpf(float(t)) - 530) / 360) ** 2 for t in nodes]
+        expected = float(mp.fsum(peaks) / 40 + mp.log(360) - mp.log(2 * mp.pi * kappa) / 2)
+    for sums in SCHEMES:
+        assert kg.loss([530.0], target=(350, 350.001), sums=sums, **options) == pytest.approx(expected, rel=1e-14)
+
+
 @pytest.mark.parametrize("sums", SCHEMES)
 @pytest.mark.parametrize("place", [-3e4, 1e9, 1.7e18])
 @pytest.mark.parametrize("kernel", ["gaussian", "laplace", "cauchy"])

@@ -62,6 +62,7 @@ _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-l
 TABLE_PAIRS: Final = 65_536  # pairs of cells looked at together
 PROXY_PAIRS: Final = 16_384  # pairs of proxies summed together: as in `pairs.py`
 
+_DEEPEST: Final = 1e12  # -log K of a far pair: beyond it rounding of log K alone could be a fall
 # Against the ends of float64.
 _MARGIN: Final = 1e-12  # by which the extent of a pair is widened, against the rounding of its ends
 _NARROWEST: Final = 1e-300  # width of a cell
@@ -396,13 +397,14 @@ class Pairs:
         self.log_most, log_least = self.kernel.log_shape(nearest), self.kernel.log_shape(farthest)
 
         most, least = self.log_most + log_mass, (log_least + log_mass).max(axis=1, keepdims=True)
-        kept = (most > -np.inf) & (most >= least - (NEGLIGIBLE + np.log(len(log_mass))))
+        slack = NEGLIGIBLE + np.log(len(log_mass)) + _MARGIN * np.abs(least)  # the last against rounding of log K
+        kept = (most > -np.inf) & (most >= least - slack)
         widest = np.maximum(
             np.where(targets.interpolated, targets.halves, 0.0)[rows, np.newaxis],
             np.where(sources.interpolated, sources.halves, 0.0),
         )
         with np.errstate(invalid="ignore"):  # -inf - -inf, out of reach
-            smooth = self.log_most - log_least <= MOST_FALL
+            smooth = (self.log_most - log_least <= MOST_FALL) & (self.log_most > -_DEEPEST)
         smooth &= widest <= sums.half_widths(nearest + widest, farthest)
         for kink in self.kernel.kinks:
             smooth &= (nearest > kink) | (farthest < kink)
