@@ -274,7 +274,7 @@ def test_an_output_that_standard_input_comes_from_is_an_input(old: Path) -> None
 # --- signals ---------------------------------------------------------------------------------------------------------
 
 LONG = {
-    "reading": ("kdegrad.reading.files.raw", ["loss", "-", "--target", "0", "9"]),
+    "reading": ("kdegrad.reading.files.blocks", ["loss", "-", "--target", "0", "9"]),
     "loss": ("kdegrad.objective.evaluate", ["loss", TWO_SIDED, "--bins", "10000000", "--sums", "dense"]),
     "grad": ("kdegrad.objective.evaluate", ["grad", TWO_SIDED, "--bins", "10000000", "--sums", "dense"]),
     "writing": ("kdegrad.reports.render", [*PER_BIN, "--bins", "1000000"]),
@@ -489,7 +489,7 @@ def many(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize(
     ("stage", "command"),
     [
-        ("kdegrad.reading.files.raw", "loss"),
+        ("kdegrad.reading.files.blocks", "loss"),
         ("kdegrad.reading.delimited.read_table", "loss"),
         ("kdegrad.objective.evaluate", "loss"),
         ("kdegrad.objective.evaluate", "grad"),

@@ -51,15 +51,14 @@ def read_table(blocks: Iterable[Block], name: str, options: ReadingOptions, usua
     points = Collector(header.names, options, faults, place(name, header.line), header.hint)
     blocks = chain([header.body], blocks)
     table = _Table(header, points, faults, blocks, options)
-    for block in blocks:
+    for block in blocks:  # `take_by_row` takes further ones where a quoted cell goes on
         if not table.take_plain(block):
             table.take_by_row(block)
     if not points.count:
         faults.stop_if_any()
         raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
-    notes = table.notes()
     source = points.source()
-    return replace(source, notes=(*source.notes, *notes))
+    return replace(source, notes=(*source.notes, *table.notes()))
 
 
 @dataclass(frozen=True)
@@ -164,7 +163,7 @@ def _quoting(error: csv.Error, text: str, delimiter: str) -> str:
     mark = r"[ \t]+" if delimiter == WHITESPACE else re.escape(delimiter)
     inner = r"\s" if delimiter == WHITESPACE else rf"{mark}\r\n"
     sound = re.compile(rf'(?:(?:"(?:[^"]|"")*+"(?!")|(?!")[^{inner}]*+){mark})*+').match(text)
-    cell = shown(text[sound.end() if sound else 0 :].splitlines()[0])
+    cell = shown(text[sound.end() if sound else 0 :].split("\n")[0].strip("\r"))
     if "expected after" in str(error):
         return (
             f"text behind the closing quote of a cell, {cell}: leave nothing behind it, not even a space, and write a "
