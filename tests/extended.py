@@ -418,7 +418,7 @@ def truth(problem: Problem, rule: Rule) -> Truth:
         shares += (w * r).sum(axis=0)
         near = np.zeros(t.shape, dtype=bool)
         if edge is not None:
-            near = (np.abs(d.size - edge) <= d.rounding) & ~d.exact & (log_s > -np.inf)
+            near = (np.abs(d.size - edge) <= d.rounding) & ~d.exact
         if near.any():  # the pairs near an edge may be outside of it, or as far inside
             either = True
             inside = logs + np.where(near, k(np.minimum(np.abs(d.size - 2 * d.rounding), edge)).log, v.log)
