@@ -16,6 +16,7 @@ from mpmath import mp, mpf
 
 import kdegrad as kg
 from kdegrad import Problem, evaluate
+from kdegrad.domain import Circle
 from kdegrad.objective import responsibilities_by_bin
 from tests import problems
 from tests.oracle import COMPACT
@@ -179,6 +180,33 @@ def test_a_target_many_turns_away_keeps_its_width() -> None:
     assert far.rule.nodes.tolist() == near.rule.nodes.tolist()
     assert far.options["target"] == (1e17, 1e17 + 96)
     assert evaluate(far).loss == evaluate(near).loss
+
+
+@pytest.mark.parametrize(
+    ("target", "reduced"),
+    [
+        ((350, 370), (350, 370)),  # about a turn from 0, as people write it: stays
+        ((-365, -355), (-365, -355)),
+        ((710, 730), (350, 370)),
+        ((-730, -710), (-10, 10)),
+        ((361, 371), (1, 11)),
+    ],
+)
+def test_the_nodes_of_a_target_more_than_a_turn_away(
+    target: tuple[float, float], reduced: tuple[float, float]
+) -> None:
+    nodes = Problem([0.0], target=target, bins=5, circular=True).rule.nodes
+    width = (reduced[1] - reduced[0]) / 5
+    assert nodes.tolist() == [reduced[0] + (m + 0.5) * width for m in range(5)]
+
+
+@pytest.mark.parametrize("turns", [-3, -1, 0, 1, 2, 2**40])
+def test_reduction_is_exact(turns: int) -> None:
+    circle = Circle(360.0)
+    places = np.array([-179.5, -2.0**-10 if abs(turns) < 2**40 else -1.0, 0.0, 100.25, 179.75])
+    assert circle.reduced(places + 360.0 * turns).tolist() == places.tolist()
+    assert circle.unrolled(places + 360.0 * turns, -180.0).tolist() == places.tolist()
+    assert circle.unrolled(places + 360.0 * turns, 180.0).tolist() == (places + 360.0).tolist()
 
 
 def test_a_masked_point_turns_away_does_not_round_its_cell() -> None:
