@@ -8,6 +8,7 @@ from typing import Any, NamedTuple
 
 from kdegrad.errors import SettingError
 from kdegrad.settings import is_real
+from kdegrad.text import angle_texts
 
 
 class Interval(NamedTuple):
@@ -52,18 +53,19 @@ def checked_interval(target: Any, period: float | None) -> Interval:
         raise SettingError("target", f"{target!r} is not an interval: give two numbers, low and high")
     interval = Interval(low, high)
     if math.isinf(low) or math.isinf(high):
-        raise SettingError("target", f"[{low:g}, {high:g}] is not finite: give two finite angles")
+        raise SettingError("target", f"[{low!r}, {high!r}] is not finite: give two finite angles")
     if math.isinf(interval.width):
-        raise SettingError("target", f"[{low:g}, {high:g}] is wider than the range of float64: make it narrower")
+        raise SettingError("target", f"[{low!r}, {high!r}] is wider than the range of float64: make it narrower")
+    ends = angle_texts(interval)
     if low >= high:
         raise SettingError(
             "target",
-            f"low {low:g} is not below high {high:g}: give low < high (across the wrap of a circle: 350 370)",
+            f"low {ends[0]} is not below high {ends[1]}: give low < high (across the wrap of a circle: 350 370)",
         )
     roundings = 2.0 * math.ulp(max(abs(low), abs(high)))  # 512.2 - 152.2 exceeds 360 by one
     if period is not None and interval.width > period + roundings:
         raise SettingError(
             "target",
-            f"[{low:g}, {high:g}] is {interval.width:g} wide, wider than the circle ({period:g}): make it narrower",
+            f"[{', '.join(ends)}] is {interval.width:g} wide, wider than the circle ({period:g}): make it narrower",
         )
     return interval

@@ -4,8 +4,13 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
+from typing import Final
 
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters by Unicode, printed as blanks
+
+_FEWEST: Final = 6  # significant digits of a place
+_PLAIN: Final = 9  # significant digits that are shown in full
+_ALL: Final = 17  # significant digits that tell any two float64 apart
 
 
 def shown(text: str, longest: int = 60) -> str:
@@ -51,3 +56,20 @@ def enumerated(names: Iterable[str], most: int = 12) -> str:
 def five_digits(value: float) -> str:
     """Return a computed number to five significant digits (inputs are shown to six)."""
     return f"{value:.5g}"
+
+
+def angle_texts(values: Iterable[float]) -> list[str]:
+    """Return angles, nodes or ends of a target with the digits that tell them apart: 2460310.5, never 2.46031e+06.
+
+    They stand as they are if nine significant digits are enough for that. Longer ones are rounded to as few digits, six
+    at least, as keep different places different.
+    """
+    given = [float(value) for value in values]
+    whole = max((len(str(int(abs(value)))) for value in given if abs(value) < 1e15), default=0)
+    if all(float(f"{value:.{_PLAIN}g}") == value for value in given):
+        return [f"{value:.{_PLAIN}g}" for value in given]
+    for digits in range(max(_FEWEST, whole), _ALL):
+        texts = [f"{value:.{digits}g}" for value in given]
+        if len(set(texts)) == len(set(given)):
+            return texts
+    return [f"{value:.{_ALL}g}" for value in given]

@@ -1,4 +1,4 @@
-"""Pins down the fast writer of numbers: its text reads back to the same float64, and has the layout of `repr`."""
+"""Pins down how numbers become text: the fast writer, which reads back to the same float64, and angles for people."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from kdegrad.reports import as_csv, decimals
 from kdegrad.reports.records import Table
+from kdegrad.text import angle_texts
 
 
 def csv_of(*columns: np.ndarray) -> str:
@@ -70,3 +71,28 @@ def test_a_piece_that_fails_fails_the_table(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(decimals, "rows", fail)
     with pytest.raises(MemoryError):
         csv_of(np.zeros(100_000))
+
+
+@pytest.mark.parametrize(
+    ("values", "texts"),
+    [
+        ([2460310.5], ["2460310.5"]),
+        ([2460310.0, 2460312.25], ["2460310", "2460312.25"]),
+        ([-30.0, 1e-7, 123456789.0], ["-30", "1e-07", "123456789"]),
+        ([0.1 + 0.2], ["0.3"]),
+        ([math.pi, -math.pi / 2], ["3.14159", "-1.5708"]),
+        ([2460310.123456789], ["2460310"]),
+        ([1.0 + 2.0**-52, 1.0], ["1.0000000000000002", "1"]),
+        ([-8.7e17, 1e300], ["-8.7e+17", "1e+300"]),
+        ([], []),
+    ],
+)
+def test_angles_for_people(values: list[float], texts: list[str]) -> None:
+    assert angle_texts(values) == texts
+
+
+@given(st.lists(st.floats(allow_nan=False, allow_infinity=False), min_size=1, max_size=8))
+def test_different_angles_are_told_apart(values: list[float]) -> None:
+    texts = angle_texts(values)
+    assert len(set(texts)) == len(set(values))
+    assert all(abs(float(text) - value) <= 5.1e-6 * abs(value) for text, value in zip(texts, values, strict=True))

@@ -18,6 +18,7 @@ from kdegrad.figures import style
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, log_ticks, short
 from kdegrad.problem import Problem
 from kdegrad.sweeps import Sweep, SweepStep, series
+from kdegrad.text import angle_texts
 
 PATHS, NAMED_PATHS = 60, 12
 WIDTH_STEP = 0.1  # points
@@ -152,7 +153,7 @@ def _paths(axes: Axes, done: Descent) -> None:
     axes.plot([], [], color=PUSHED, label="weight shrank")
     axes.set_ylabel(f"angle ({problem.settings.unit})\nwidth: weight" if angles_move else "weight S")
     if len(kept) <= NAMED_PATHS:
-        names = problem.labels or [f"{angle:g}" for angle in problem.angles]
+        names = problem.labels or angle_texts(problem.angles)
         _name_paths(axes, float(steps[-1]), paths[-1, kept], [short(names[point]) for point in kept])
     if not angles_move:
         axes.set_ylim(bottom=0.0)

@@ -17,6 +17,7 @@ from matplotlib.patheffects import withStroke
 from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, short
 from kdegrad.objective import Evaluation, responsibilities_by_bin
+from kdegrad.text import angle_texts
 from kdegrad.view import curve, positions, span
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
@@ -60,7 +61,7 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
     axes.set_xlabel(f"bin ({problem.settings.unit})" + _some(len(nodes), evaluation.rule.bins))
     axes.set_ylabel("point, by angle" + _some(len(points), len(order)))
     named = points if len(points) <= NAMED_POINTS else points[_spread(len(points), 10)]
-    names = [f"{problem.angles[point]:g}" for point in named]
+    names = angle_texts(problem.angles[named])
     if problem.labels is not None:
         names = [f"{short(problem.labels[point])}  {name}" for point, name in zip(named, names, strict=True)]
     axes.set_yticks(np.flatnonzero(np.isin(points, named)), names)
@@ -113,9 +114,10 @@ def panels(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
     for axes in (above, below):
         if problem.target is not None:
             low, high = problem.target
-            axes.axvspan(low, high, color=BAND, zorder=0, label=f"target [{low:g}, {high:g}]", linewidth=0)
+            name = f"target [{', '.join(angle_texts(problem.target))}]"
+            axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
         if problem.at is not None:
-            name = f"the bin at {problem.at:g}"
+            name = f"the bin at {angle_texts([problem.at])[0]}"
             axes.axvline(problem.at, color=FAINT, linewidth=0.8, label=name)
     above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
     above.plot(places, density, color=INK, label="model's density p")

@@ -21,7 +21,7 @@ from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import sketch
 from kdegrad.reports.tables import Column, bars, columns_of, fitted, paragraph, printed, words
-from kdegrad.text import five_digits
+from kdegrad.text import angle_texts, five_digits
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -211,8 +211,7 @@ def _described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str
     points, bins = facts["points"], facts["bins"]
     parts = [f"{points} point{'' if points == 1 else 's'}"]
     if facts["target"] is not None:
-        low, high = facts["target"]
-        parts.append(f"target [{low:g}, {high:g}]")
+        parts.append(f"target [{', '.join(angle_texts(facts['target']))}]")
     kernel = [kernels or facts["kernel"]]
     if swept != "bandwidth":
         kernel.append(f"h={facts['bandwidth']:g}")
@@ -220,7 +219,7 @@ def _described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str
         kernel.append(f"df={facts['df']:g}")
     parts.append(" ".join(kernel))
     if facts["rule"] == "at" and swept != "bins":
-        parts.append(f"at {facts['at']:g}")
+        parts.append(f"at {angle_texts([facts['at']])[0]}")
     elif swept != "bins":
         parts.append(f"{bins} {BIN_NOUNS[facts['rule']]}{'' if bins == 1 else 's'}")
     domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"

@@ -20,6 +20,7 @@ from kdegrad.objective import Evaluation, nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import PROBLEM
+from kdegrad.text import angle_texts
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
@@ -178,7 +179,7 @@ def not_finite(evaluation: Evaluation) -> str:
             f"a number is outside the range of float64 (|log K_h| or a gradient), with {kernel.name} at "
             f"bandwidth {kernel.bandwidth:g}: bring bandwidth, angles and target closer in size"
         )
-    first = ", ".join(f"{node:.6g}" for node in nodes[:5]) + (", ..." if len(nodes) > 5 else "")
+    first = ", ".join(angle_texts(nodes[:5])) + (", ..." if len(nodes) > 5 else "")
     return (
         f"the density is 0 at {len(nodes)} of {evaluation.rule.bins} nodes ({first}), so the loss is infinite "
         "and the gradient undefined: widen the bandwidth, use a kernel without an edge, or add a --background"

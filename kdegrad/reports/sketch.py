@@ -25,6 +25,7 @@ from kdegrad.objective import Evaluation
 from kdegrad.output import Look
 from kdegrad.problem import Problem
 from kdegrad.reports.tables import PULLED, PUSHED, ROUNDING, printed
+from kdegrad.text import angle_texts
 from kdegrad.view import curve, positions, span, target_parts
 
 GUTTER: Final = 13
@@ -118,8 +119,7 @@ def _ticks(problem: Problem, cells: _Cells) -> list[str]:
     on_line = problem.settings.circumference is None
     numbers += [float(problem.angles.min()), float(problem.angles.max())] if on_line else [cells.low, cells.high]
     line = [" "] * cells.count
-    for value in numbers:
-        text = f"{value:.6g}"
+    for value, text in zip(numbers, angle_texts(numbers), strict=True):
         start = min(max(int(cells.of(value)) - len(text) // 2, 0), cells.count - len(text))
         stop = start + len(text)
         if not "".join(line[max(start - 1, 0) : stop + 1]).strip():

@@ -17,12 +17,13 @@ from rich.text import Text
 
 from kdegrad.arrays import FloatArray
 from kdegrad.output import Look
-from kdegrad.text import five_digits, safe_text
+from kdegrad.text import angle_texts, five_digits, safe_text
 
 ROUNDING = 1e-12  # fraction of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
 _NARROWEST = 6  # letters in a column that is folded
-SIX_DIGITS = ("angle", "angle_at_end", "logit", "node", "value")
+SIX_DIGITS = ("logit", "value")
+PLACES = ("angle", "angle_at_end", "node")
 PULLED, PUSHED = "bright_blue", "dark_orange"  # not red and green, which many cannot tell apart
 
 ASCII_WORDS = {
@@ -49,9 +50,12 @@ class Column:
 def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[str, int]]) -> list[Column]:
     """Return a column for each name in `shown` that has values, with the title and `dispensable` given there.
 
-    Inputs are shown to six digits, results to five; a loss that is None is infinite. Labels come first, with control
-    characters escaped.
+    Places are shown with the digits that tell them apart, other inputs to six digits, results to five; a loss that is
+    None is infinite. Labels come first, with control characters escaped.
     """
+
+    def cells(name: str) -> list[str]:
+        return angle_texts(values[name]) if name in PLACES else [cell(name, value) for value in values[name]]
 
     def cell(name: str, value: float | int | None) -> str:
         if value is None:
@@ -63,9 +67,7 @@ def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[st
     labels = [Text(safe_text(label)) for label in values.get("label", ())]
     named = [Column("label", labels, right=False, widest=20)] if labels else []
     return named + [
-        Column(title, [cell(name, value) for value in values[name]], dispensable)
-        for name, (title, dispensable) in shown.items()
-        if name in values
+        Column(title, cells(name), dispensable) for name, (title, dispensable) in shown.items() if name in values
     ]
 
 
