@@ -54,6 +54,7 @@ class Answer:
     per_weight: FloatArray  # ∂L/∂z_i / S_i, also of a point of weight 0; infinite where it overflows
     angles: FloatArray  # h ∂L/∂x_i
     log_bandwidth: float  # ∂L/∂log h
+    error: float | None = None  # an estimate of the error of a loss that is an integral
 
 
 Evaluator = Callable[[Problem], Answer]

@@ -61,7 +61,12 @@ class Quadrature(Property):
             limit = order_1 if problem.kernel.name == "uniform" else min(order_1, order_2)
             yield Comparison(f"the loss by {bins} bins", ask(binned).loss, fine.loss, allowed, _SAMPLED * limit / width)
         if case.exact:
-            yield Comparison("the exact loss", ask(problem.replace(rule="exact")).loss, fine.loss, roundoff(problem))
+            exact = ask(problem.replace(rule="exact"))
+            yield Comparison("the exact loss", exact.loss, fine.loss, roundoff(problem))
+            if exact.error is not None:
+                least = EPSILON * abs(exact.loss)  # one rounding of the loss
+                what = "the estimated error of the exact loss, up to one rounding of it"
+                yield Comparison(what, min(exact.error, least), least, 0.5 * least)
         if problem.settings.rule == "gauss":
             # Σ_m w_m P_k(u_m), with the nodes brought to [-1, 1], is the mean of Legendre's P_k: 1 for k = 0, else 0.
             # A node that is a rounding off moves P_k by up to k(k+1)/2 of it.

@@ -46,6 +46,7 @@ def production(problem: Problem) -> Answer:
         per_weight=gradients.per_weight,
         angles=problem.settings.bandwidth * gradients.angles,
         log_bandwidth=gradients.log_bandwidth,
+        error=e.diagnostics.quadrature_error,
     )
 
 

@@ -291,6 +291,20 @@ def test_gradients_of_the_exact_rule_are_checked(kernel: str, spoilt: str, monke
     assert failed(run(["derivative"], **options)) == {"derivative"}
 
 
+@pytest.mark.parametrize("kernel", ["uniform", "laplace"])
+def test_an_estimate_of_the_exact_loss_that_is_always_0_is_seen(kernel: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    def lying(problem: Problem, wrt: Any = ("logits",)) -> Evaluation:
+        e = evaluate(problem, wrt)
+        if problem.settings.rule != "exact":
+            return e
+        return replace(e, diagnostics=replace(e.diagnostics, quadrature_error=0.0))
+
+    options = {"kernel": kernel, "bandwidth": 77.0, "rule": "exact"}
+    assert failed(run(["quadrature"], **options)) == set()
+    monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", lying)
+    assert failed(run(["quadrature"], **options)) == {"quadrature"}
+
+
 def test_cells_are_checked_though_no_small_problem_uses_them(monkeypatch: pytest.MonkeyPatch) -> None:
     """310 points make cells of more points than proxies; by themselves they are summed pair by pair."""
     angles = np.random.default_rng(0).normal(size=310)
