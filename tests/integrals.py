@@ -38,6 +38,56 @@ COMBINATIONS = [(kind.name, False) for kind in KERNELS if "line" in kind.domains
 COMBINATIONS += [(kind.name, True) for kind in KERNELS]
 SITUATIONS = ("among", "broad", "far", "narrow", "background", "wrap", "unequal")  # 30 × 7 = 210 problems
 HARD = ("at the ends", "far from 0")  # where rounding shows: 30 × 2 = 60 problems
+NAMED: dict[str, dict[str, Any]] = {  # where it decides
+    "an edge beside the end": {
+        "angles": [-999999.74],
+        "logits": [0.0],
+        "target": (-1e6, -999999.0),
+        "kernel": "epanechnikov",
+        "bandwidth": 0.74,
+        "background": 1e-6,
+    },
+    "a smooth edge beside the end": {
+        "angles": [999.96, 1001.35, 1001.05],
+        "logits": [-12.5, 6.1, 9.1],
+        "target": (1000.0, 1001.0),
+        "kernel": "biweight",
+        "bandwidth": 0.05,
+        "background": 1e-12,
+    },
+    "a kink beside the end": {
+        "angles": [-1000000.0000000747, -999819.6500449774],
+        "logits": [3.51, 0.92],
+        "target": (-1e6, -999980.0),
+        "kernel": "triangular",
+        "bandwidth": 160.34995502395452,
+        "background": 1e-12,
+    },
+    "shares of rounded distances": {
+        "angles": [-1000000.7644755102, -999998.4839403831],
+        "logits": [0.08, 0.03],
+        "target": (-1e6, -999996.7),
+        "kernel": "triangular",
+        "bandwidth": 0.22478873697507185,
+        "background": 1e-12,
+    },
+    "a smooth edge that is steep": {
+        "angles": [-999996.3596957304, -999996.3596959955],
+        "logits": [-2.97, 48.98],
+        "target": (-1e6, -999996.7),
+        "kernel": "biweight",
+        "bandwidth": 0.3403040113891121,
+        "background": 1e-6,
+    },
+    "nodes that are rounded": {
+        "angles": [-999998.4741782536],
+        "logits": [0.0],
+        "target": (-1e6, -999996.7),
+        "kernel": "tricube",
+        "bandwidth": 1.5258257430709388,
+        "background": 1e-12,
+    },
+}
 
 
 def drawn(name: str, circular: bool, situation: str) -> dict[str, Any]:
@@ -98,6 +148,11 @@ def all_problems(situations: tuple[str, ...] = SITUATIONS) -> dict[str, dict[str
         for name, circular in COMBINATIONS
         for situation in situations
     }
+
+
+def hard_problems() -> dict[str, dict[str, Any]]:
+    """Return the keywords of the problems where rounding shows."""
+    return all_problems(HARD) | {label: {**options, "rule": "exact"} for label, options in NAMED.items()}
 
 
 def integrals(problem: Problem) -> dict[str, Any]:
@@ -295,7 +350,7 @@ def as_text(truth: dict[str, Any]) -> dict[str, Any]:
 def main() -> None:
     """Write integrals.json."""
     store = {}
-    for label, options in all_problems(SITUATIONS + HARD).items():
+    for label, options in (all_problems() | hard_problems()).items():
         problem = Problem(**options)
         store[label] = as_text(integrals(problem))
         print(label, len(problem.angles), store[label]["loss"], file=sys.stderr, flush=True)

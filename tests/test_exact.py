@@ -1,7 +1,8 @@
 """Pins down that the rule `exact` gives the integrals, and that its error estimate is reliable.
 
-It is compared with 270 problems that mpmath integrated (`tests.integrals`: every kernel, line and circle, nine
-situations), with closed forms, with Richardson differences of the exact loss, and with laws that need no quadrature.
+It is compared with 276 problems that mpmath integrated (`tests.integrals`: every kernel, line and circle, nine
+situations, and named ones), with closed forms, with Richardson differences of the exact loss, and with laws that need
+no quadrature.
 """
 
 import json
@@ -16,7 +17,7 @@ from mpmath import mp
 import kdegrad as kg
 from kdegrad import Problem
 from kdegrad.objective import exact_loss
-from tests.integrals import HARD, SITUATIONS, STORE, all_problems, as_text, drawn, integrals
+from tests.integrals import STORE, all_problems, as_text, drawn, hard_problems, integrals
 from tests.oracle import softmax
 
 WRT = ("logits", "angles", "bandwidth")
@@ -32,13 +33,13 @@ STEEP_SLOPE = 1e-9  # relative: jumps of log p of 60 are differences of logarith
 BY_NODES = 1e-12  # relative, of a gradient by 40 Gauss nodes
 
 LABELS = list(all_problems())
-HARD_LABELS = list(all_problems(HARD))
+HARD_LABELS = list(hard_problems())
 STORED = json.loads(STORE.read_text())
 
 
 @cache
 def evaluated(label):
-    return kg.evaluate(Problem(**all_problems(SITUATIONS + HARD)[label]), wrt=WRT)
+    return kg.evaluate(Problem(**(all_problems() | hard_problems())[label]), wrt=WRT)
 
 
 def numbers(label, key):

@@ -376,6 +376,20 @@ def test_rounding_is_not_taken_for_a_kink():
         assert kg.evaluate(problem, wrt=()).loss == pytest.approx(near, abs=1e-7)
 
 
+def test_the_rounding_of_a_light_point_is_not_taken_for_a_feature():
+    """Between two edges p is flat, and K/p of a light point steep and known to 10⁻¹¹: 11,000 nodes would not help."""
+    problem = Problem(
+        [10.000117001370677, 10.000729920745115],
+        [-210.0, 0.0],
+        target=(-10, 10),
+        bandwidth=1.7544437954013758,
+        kernel="triangular",
+        background=1e-12,
+        rule="exact",
+    )
+    assert nodes_of(problem).bins < 3000
+
+
 def test_points_a_million_bandwidths_away():
     problem = Problem([-1e6, 1e6 + 3.0, 1e6 + 5.0], target=(-2, 2), bandwidth=1.0, kernel="gaussian", rule="exact")
     assert nodes_of(problem).bins < 1000

@@ -9,11 +9,12 @@ rounding of a coordinate, where no node can be. There the rise of log p is known
 
 and what the nodes miss of it belongs to the one ∂K_i/p that is steep, that of the point whose edge it is.
 
-An edge is known to a rounding δ of its coordinate. Where ∂K jumps there by Δ, that puts S_i ∂K_i/p in doubt by
+An edge is known to a rounding δ of its coordinate. That puts ∫ S_i ∂K_i/p dx in doubt by
 
-    δ S_i Δ/(p_out (b-a)),
+    log(1 + S_i K(h - δ)/p_out)/(b-a),
 
-but where the rise of log p is known by the rounding of the two log p alone.
+but where the rise of log p is known by the rounding of the two log p alone. An edge that is as near to an end of the
+target as places that count as one may be inside or not.
 """
 
 from __future__ import annotations
@@ -28,7 +29,6 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.exact.jumps import Jumps
 from kdegrad.exact.kinks import breakpoints, rounding_unit, smallest_gap
 from kdegrad.exact.refinement import MOST_NODES
-from kdegrad.logs import log_or_minus_infinity
 from kdegrad.mixture import density_slope, log_density, log_share
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
@@ -122,21 +122,22 @@ def _steep_doubts(problem: Problem, edge: float, rule: Rule, rounding: float) ->
     pieces = _pieces(problem, rule)
     rises = list(_steep_rises(problem, edge, pieces)) if pieces.halved.any() else []
     known = np.zeros(rule.bins, dtype=bool)
-    log, factor = problem.kernel.slope(np.array([edge]))  # half of the inner slope
-    log_jump = float(log_or_minus_infinity(2.0 * np.abs(factor))[0] + log[0]) - problem.kernel.log_norm
-    log_jumps = problem.log_weights + log_share(problem) + log_jump + np.log(rounding_unit(problem))
+    log_own = problem.log_weights + log_share(problem)
+    log_k = problem.kernel.log_density(edge - np.array([rounding_unit(problem), gap]))
     angles = np.zeros(len(problem.angles))
     for side in (-1, 1):
         places = problem.domain.unrolled(problem.angles + side * edge, low - gap)
-        near = (places >= low - gap) & (places <= high + gap) & (log_jumps > -np.inf)
+        at_an_end = np.minimum(np.abs(places - low), np.abs(places - high)) <= gap
+        near = ((places > low) & (places < high) | at_an_end) & (log_own > -np.inf)
         for rise in rises:
             if rise.side == side:
-                near &= ~rise.own
+                near &= ~rise.own | at_an_end
                 angles[rise.own] += 2.0 * rounding / width
                 known |= (pieces.of_node == rise.piece) & ((rule.nodes > pieces.middles[rise.piece]) == (side > 0))
         if near.any():
+            log_beside = log_own[near] + np.where(at_an_end[near], log_k[1], log_k[0])
             log_out = log_density(problem, np.clip(places[near], low, high))
-            angles[near] += np.exp(log_jumps[near] - log_out) / width
+            angles[near] += np.logaddexp(0.0, log_beside - log_out) / width
     return EdgeTerms(angles, edge * float(angles.sum())), known
 
 
