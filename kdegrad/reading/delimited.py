@@ -147,13 +147,15 @@ def _best_header(text: str, line: int, marks: Sequence[str], name: str, angle: s
 
 
 def _parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
-    """Yield the cells of each record of the `lines`; csv.Error for a fault of its quotes."""
+    """Return the cells of each record of the `lines`; its iterator raises csv.Error for a fault of the quotes."""
     if delimiter != WHITESPACE:
-        yield from csv.reader(lines, delimiter=delimiter, strict=True)
-        return
-    for line in lines:  # a quoted cell ends in its line here
-        tabbed = _QUOTED_OR_BLANKS.sub(lambda found: found[0] if found[0][0] == '"' else "\t", line.strip(_BLANKS))
-        yield from csv.reader([tabbed], delimiter="\t", strict=True)
+        return csv.reader(lines, delimiter=delimiter, strict=True)
+
+    def tabbed(line: str) -> str:
+        return _QUOTED_OR_BLANKS.sub(lambda found: found[0] if found[0][0] == '"' else "\t", line.strip(_BLANKS))
+
+    # a quoted cell ends in its line here
+    return chain.from_iterable(csv.reader([tabbed(line)], delimiter="\t", strict=True) for line in lines)
 
 
 def _quoting(error: csv.Error, text: str, delimiter: str) -> str:
@@ -231,22 +233,18 @@ class _Table:
     def _records(self, block: Block) -> Iterator[tuple[int, list[str]]]:
         """Yield the line in which each record begins, and its cells; a fault of its quotes ends the table.
 
-        Lines are counted as an editor counts them. Blank lines, which may contain delimiters, and comments are skipped
-        between records only: inside a quoted cell they are text.
+        Lines are counted as an editor counts them. Blank lines and comments are skipped between records only: inside a
+        quoted cell they are text.
         """
         mark = self.header.delimiter
-        before = _BLANKS.replace(mark, "")  # a tab may be an empty first cell
-        empty = _empty(mark)
+        skipped = _empty(mark) + "#"  # what they may begin with
         begun: list[tuple[int, str]] = []  # the line and the text of the record that is not complete, if there is one
 
         def physical_lines() -> Iterator[str]:
             for now in chain([block], self.blocks):
                 for line, text in enumerate(io.StringIO(now.data.decode(), newline=""), start=now.line):
                     if not begun:
-                        if not text.strip(empty):
-                            continue
-                        if text.lstrip(before)[0] == "#":
-                            self.comments += self._is_row(text)
+                        if text[0] in skipped and self._is_skipped(text):
                             continue
                         begun.append((line, text))
                     yield text
@@ -261,6 +259,17 @@ class _Table:
             self.faults.add((line,), _quoting(error, text, mark))
             for _ in self.blocks:  # what follows cannot be told apart; but it must be text
                 pass
+
+    def _is_skipped(self, text: str) -> bool:
+        """Return whether a line is blank, but for delimiters, or a comment."""
+        mark = self.header.delimiter
+        if not text.strip(_empty(mark)):
+            return True
+        before = _BLANKS.replace(mark, "")  # a tab may be an empty first cell
+        if text.lstrip(before)[0] != "#":
+            return False
+        self.comments += self._is_row(text)
+        return True
 
     def _is_row(self, comment: str) -> bool:
         """Return whether a comment may have been meant as a row: it has as many cells as the header."""
