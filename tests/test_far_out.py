@@ -192,9 +192,7 @@ def test_a_target_many_turns_away_keeps_its_width() -> None:
         ((361, 371), (1, 11)),
     ],
 )
-def test_the_nodes_of_a_target_more_than_a_turn_away(
-    target: tuple[float, float], reduced: tuple[float, float]
-) -> None:
+def test_the_nodes_of_a_target_more_than_a_turn_away(target: tuple[float, float], reduced: tuple[float, float]) -> None:
     nodes = Problem([0.0], target=target, bins=5, circular=True).rule.nodes
     width = (reduced[1] - reduced[0]) / 5
     assert nodes.tolist() == [reduced[0] + (m + 0.5) * width for m in range(5)]
@@ -203,7 +201,7 @@ def test_the_nodes_of_a_target_more_than_a_turn_away(
 @pytest.mark.parametrize("turns", [-3, -1, 0, 1, 2, 2**40])
 def test_reduction_is_exact(turns: int) -> None:
     circle = Circle(360.0)
-    places = np.array([-179.5, -2.0**-10 if abs(turns) < 2**40 else -1.0, 0.0, 100.25, 179.75])
+    places = np.array([-179.5, -(2.0**-10) if abs(turns) < 2**40 else -1.0, 0.0, 100.25, 179.75])
     assert circle.reduced(places + 360.0 * turns).tolist() == places.tolist()
     assert circle.unrolled(places + 360.0 * turns, -180.0).tolist() == places.tolist()
     assert circle.unrolled(places + 360.0 * turns, 180.0).tolist() == (places + 360.0).tolist()

@@ -212,7 +212,10 @@ def test_decimal_commas_are_converted_as_a_whole_too() -> None:
 
 def test_a_comma_is_not_found_as_the_delimiter_where_it_is_the_decimal_mark(write: Write) -> None:
     path = write("swarm.csv", "angle,b,c;logit\n1;2\n")
-    assert "columns found: 'angle,b,c', 'logit'" in refusal(path, decimal=",")
+    assert "columns found: 'angle,b,c', 'logit')" in refusal(path, decimal=",")
+    path = write("swarm.csv", "angle,logit\n1,2\n")
+    assert "columns found: 'angle,logit'): " in (message := refusal(path, decimal=","))
+    assert message.endswith("or leave out --decimal , since with it a comma does not separate columns")
 
 
 @pytest.mark.parametrize(
@@ -310,7 +313,7 @@ def test_a_column_that_differs_by_capitals_alone_is_taken_with_a_note(write: Wri
         ("angle,label\n1,a\n#1,10\n #N/A,2\n# a note, with a comma\n", 3),
         ('angle,label\n#1\n# one\n1,a\n#1,2,3\n#1,"2\n', 0),
         ("# angle,label\nangle,label\n1,a\n", 0),
-        ("angle\n1\n# note\n#2\n#N/A\n#\n", 3),
+        ("angle\n1\n# note\n#2\n# N/A\n#\n", 2),
         ('angle,label\n"#1",a\n1,a\n', None),
     ],
 )
@@ -482,6 +485,7 @@ def test_columns_that_are_offered_for_the_angles(write: Write, header: str, offe
 REFUSED_TABLES = {
     "empty": ("", ["swarm.csv: is empty", "header"]),
     "only-comments": ("# angle\n\n", ["swarm.csv: is empty"]),
+    "header-and-comments": ("angle,logit\n#1,2\n", ["no points (comments that look like some: 1)"]),
     "header-only": ("\nangle,logit\n\n", ["swarm.csv:2: a header but no points"]),
     "no-header": ("1,2\n3,4\n", ["swarm.csv:1: numbers ('1,2')", "header", "angle,logit"]),
     "header-in-a-comment": ("# angle,logit\n1,2\n", ["swarm.csv:2: numbers ('1,2')", "without a '#'"]),

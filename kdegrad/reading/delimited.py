@@ -56,7 +56,10 @@ def read_table(blocks: Iterable[Block], name: str, options: ReadingOptions, usua
             table.take_by_row(block)
     if not points.count:
         faults.stop_if_any()
-        raise InputError(f"{place(name, header.line)}: a header but no points: write a line for each point below it")
+        comments = f" (comments that look like some: {table.comments})" if table.comments else ""
+        raise InputError(
+            f"{place(name, header.line)}: a header but no points{comments}: write a line for each point below it"
+        )
     source = points.source()
     return replace(source, notes=(*source.notes, *table.notes()))
 
@@ -69,6 +72,7 @@ class _Header:
     names: list[str]
     delimiter: str
     body: Block
+    comma_is_decimal: bool
 
     @property
     def hint(self) -> str:
@@ -77,6 +81,8 @@ class _Header:
             return ", or give --input-format yaml"
         if len(self.names) > 1:
             return ""
+        if self.comma_is_decimal and "," in self.names[0]:
+            return ", or leave out --decimal , since with it a comma does not separate columns"
         if len(self.names[0].split()) > 1:
             return ", or give the character between the columns with --delimiter, or --delimiter whitespace"
         return ", or give the character between the columns with --delimiter"
@@ -97,7 +103,7 @@ def _read_header(blocks: Iterator[Block], name: str, options: ReadingOptions) ->
                 while rest.count('"') % 2 and len(rest) < 2 * csv.field_size_limit() and (more := next(blocks, None)):
                     rest += more.data.decode()
                 marks = [delimiter] if delimiter else [mark for mark in _DELIMITERS if mark != options.decimal]
-                return _best_header(rest, number, marks, name, options.angle_column or "angle")
+                return _best_header(rest, number, marks, name, options)
     raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
 
 
@@ -112,10 +118,10 @@ def _told_by_excel(mark: str, here: str, options: ReadingOptions) -> str:
     return delimiter
 
 
-def _best_header(text: str, line: int, marks: Sequence[str], name: str, angle: str) -> _Header:
+def _best_header(text: str, line: int, marks: Sequence[str], name: str, options: ReadingOptions) -> _Header:
     """Return the header that `text` begins with, by the delimiter that makes the most of it."""
-    here, faults = place(name, line), []
-    headers = []
+    here, angle = place(name, line), options.angle_column or "angle"
+    faults, headers = [], []
     for mark in marks:
         lines = io.StringIO(text, newline="")
         try:
@@ -125,7 +131,8 @@ def _best_header(text: str, line: int, marks: Sequence[str], name: str, angle: s
             continue
         read = text[: lines.tell()]
         ends = read.count("\n") + read.count("\r") - read.count("\r\n")
-        headers.append(_Header(line, names, mark, Block(line + ends, text[len(read) :].encode())))
+        body = Block(line + ends, text[len(read) :].encode())
+        headers.append(_Header(line, names, mark, body, options.decimal == ","))
     best = max(
         headers,
         key=lambda header: (
@@ -275,7 +282,7 @@ class _Table:
         """Return whether a comment may have been meant as a row: it has as many cells as the header."""
         with suppress(csv.Error):
             cells = next(_parsed(iter([comment.strip()]), self.header.delimiter))
-            return len(cells) == self.width and (self.width > 1 or _is_value(cells[0][1:]))
+            return len(cells) == self.width and (self.width > 1 or _is_value(cells[0].lstrip("# ")))
         return False
 
     def notes(self) -> list[str]:
@@ -294,7 +301,7 @@ def _empty(delimiters: str) -> str:
 
 
 def _is_value(text: str) -> bool:
-    return is_missing(text) or reads_as_number(text)
+    return text != "" and (is_missing(text) or reads_as_number(text))
 
 
 def _ragged(row: Sequence[str], header: _Header) -> str:

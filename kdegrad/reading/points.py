@@ -160,6 +160,8 @@ def _likely_angles(found: Sequence[str]) -> str:
     likely = []
     for column in found:
         words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", column)  # of windDirection, wind_direction, DIRECTION
+        if re.search(r"[,;|\t]", column):  # several names, which are not separated as was thought
+            continue
         if any(word in _ANGLES or one_edit_apart(word.removesuffix("s"), "angle") for word in map(str.lower, words)):
             likely.append(shown(column))
     return f"; did you mean {' or '.join(likely[:3])}?" if likely else ""
