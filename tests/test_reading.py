@@ -273,6 +273,13 @@ def test_a_row_that_is_left_out_may_not_hide_a_fault(write: Write) -> None:
     ]
 
 
+def test_a_masked_point_is_not_missing_and_a_wrong_weight_not_either(write: Write) -> None:
+    path = write("swarm.csv", "angle,logit\n1,-inf\n2,NA\n3,0\n")
+    assert_points(read(path, missing="skip"), [1.0, 3.0], [-math.inf, 0.0])
+    path = write("swarm.csv", "angle,weight\n1,-1\n2,NA\n3,1\n")
+    assert "swarm.csv:2: column 'weight': '-1' is negative" in refusal(path, missing="skip")
+
+
 def test_rows_that_are_all_left_out(write: Write) -> None:
     assert "a value is missing in all of the 2 rows: no points are left" in refusal(
         write("swarm.csv", "angle\nNA\nnull\n"), missing="skip"
