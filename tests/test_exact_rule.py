@@ -162,6 +162,23 @@ def test_the_ends_of_steps_are_not_rounded(name):
     assert abs(evaluation.loss - truth.loss) <= min(evaluation.diagnostics.quadrature_error, LOSS + 8.0 * EPS * size)
 
 
+def test_edges_are_found_after_whole_turns_are_taken_off():
+    """69.6 + 3.4 is rounded ten turns away from where it is needed: it is an end of the target, or beside it."""
+    problem = Problem(
+        [69.60000000000001, 85.0, 68.3, 95.80000000000001, 61.6, 90.0, 92.3],
+        target=(73.0, 76.65),
+        kernel="uniform",
+        bandwidth=3.4,
+        background=0.1,
+        period=7.3,
+        rule="exact",
+    )
+    evaluation, truth = kg.evaluate(problem, wrt=WRT), steps(problem)
+    assert largest_error(evaluation.gradients.angles, truth.angles) <= evaluation.gradient_error.angles
+    log_bandwidth = np.array([evaluation.gradients.log_bandwidth])
+    assert largest_error(log_bandwidth, [truth.log_bandwidth]) <= evaluation.gradient_error.log_bandwidth
+
+
 def drawn_steps(seed: int) -> dict[str, Any]:
     """Return the keywords of a problem: edges anywhere, on a grid of decimals, or together but for roundings."""
     rng = np.random.default_rng(seed)

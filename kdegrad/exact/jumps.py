@@ -49,7 +49,10 @@ class Jumps:
     def __init__(self, problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> None:
         (low, high), gap = problem.reduced_interval, smallest_gap(problem)
         self.log_jump = problem.log_weights + log_share(problem) + problem.kernel.log_density(np.zeros(1))
-        places = [problem.domain.unrolled(problem.angles + way * edge, low - gap) for way in (-1.0, 1.0)]
+        places = [
+            problem.domain.unrolled(problem.domain.reduced(problem.angles) + way * edge, low - gap)
+            for way in (-1.0, 1.0)
+        ]
         self.cuts: list[IntArray] = [np.searchsorted(rule.nodes, place) for place in places]
         self.inside = np.ones(rule.bins + 1, dtype=bool)
         self.inside[[0, -1]] = False
@@ -59,7 +62,6 @@ class Jumps:
         self.counts = np.zeros((2, rule.bins + 1))  # of the edges at a cut, of either kind
         self.log_sums = np.full((2, rule.bins + 1), -np.inf)  # of their jumps
         self.parts: list[BoolArray] = []  # the points with an edge in the target or at an end of it
-        lowest, highest = np.full(rule.bins + 1, np.inf), np.full(rule.bins + 1, -np.inf)
         for which, place in enumerate(places):
             near_an_end = np.minimum(np.abs(place - low), np.abs(place - high)) <= gap
             part = (self.inside[self.cuts[which]] | near_an_end) & (self.log_jump > -np.inf)
@@ -67,12 +69,15 @@ class Jumps:
             self.parts.append(part)
             self.counts[which] += np.bincount(cut, minlength=rule.bins + 1)
             np.logaddexp.at(self.log_sums[which], cut, self.log_jump[part])
-            np.minimum.at(lowest, cut, place[part])
-            np.maximum.at(highest, cut, place[part])
-        self.shared = self.counts.sum(axis=0) > 1.0
-        self.log_base = np.full(rule.bins + 1, -np.inf)  # of p where it is on both sides of a cut: see `_log_cover`
-        met = np.flatnonzero(self.shared | (~self.inside & (highest > -np.inf)))
-        if len(met):
+        edges = self.counts.sum(axis=0)
+        self.shared = edges > 1.0
+        self.log_base = np.full(rule.bins + 1, -np.inf)  # of what is on both sides of a cut, where that matters
+        met = self.shared | (~self.inside & (edges > 0.0))
+        if met.any():
+            lowest, highest = np.full(rule.bins + 1, np.inf), np.full(rule.bins + 1, -np.inf)
+            for part, cut, place in zip(self.parts, self.cuts, places, strict=True):
+                np.minimum.at(lowest, cut[part], place[part])
+                np.maximum.at(highest, cut[part], place[part])
             self.log_base[met] = _log_cover(problem, edge - 0.5 * gap, 0.5 * (lowest[met] + highest[met]))
 
     def terms(self) -> tuple[FloatArray, float]:
@@ -95,7 +100,8 @@ class Jumps:
             narrowest = np.logaddexp(0.0, log_jump - np.logaddexp(self.log_base[cut], log_others))
             of_order = np.fmax(widest - ratio, ratio - narrowest)  # fmax: both may be infinite
             of_order = np.where(self.shared[cut], of_order, 0.0)
-            return np.where(self.inside[cut], of_order + 2.0 * rounding * ratio, widest)
+            inside = of_order + 2.0 * rounding * (ratio + of_order)
+            return np.where(self.inside[cut], inside, (1.0 + 2.0 * rounding) * widest)
 
         angles, together = np.zeros(len(self.log_jump)), 0.0
         for which, part in enumerate(self.parts):
@@ -106,7 +112,9 @@ class Jumps:
 
     def _ratios(self, which: int) -> FloatArray:
         """Return log(p_in/p_out) at one edge of each point, 0 where that is not inside the target."""
-        cut = self.cuts[which]
+        cut, nothing = self.cuts[which], np.full(len(self.log_jump), -np.inf)
+        if not self.shared.any():
+            return self._mean_ratio(which, cut, self.log_jump, nothing)
         others = np.where(self.counts[which][cut] > 1, self.log_sums[which][cut], -np.inf)
         return self._mean_ratio(which, cut, self.log_jump, _log_difference(others, self.log_jump))
 
@@ -122,6 +130,8 @@ class Jumps:
         """
         log_out = np.where(self.inside[cut], self.log_out[which][cut], np.inf)
         outward = np.logaddexp(0.0, log_jump - log_out)
+        if not self.shared.any():
+            return outward
         inward = np.logaddexp(0.0, log_jump - np.logaddexp(self.log_base[cut], log_others))
         return np.where(self.shared[cut] & self.inside[cut], 0.5 * (outward + inward), outward)
 

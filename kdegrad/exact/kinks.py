@@ -40,7 +40,10 @@ def breakpoints(problem: Problem) -> FloatArray:
     kernel = problem.kernel
     places = [_inside(problem, problem.angles) if kernel.kinked else _starting_points(problem)]
     if kernel.edge is not None:
-        places += [_inside(problem, problem.angles - kernel.edge), _inside(problem, problem.angles + kernel.edge)]
+        places += [
+            _inside(problem, problem.domain.reduced(problem.angles) - kernel.edge),
+            _inside(problem, problem.domain.reduced(problem.angles) + kernel.edge),
+        ]
     if kernel.antipode is not None:
         places.append(_visible_antipodes(problem, kernel.antipode))
     gap = smallest_gap(problem)
@@ -70,7 +73,7 @@ def _starting_points(problem: Problem) -> FloatArray:
 
 def _visible_antipodes(problem: Problem, antipode: float) -> FloatArray:
     """Return the antipodes in the target at which K_h(P/2) is not negligible beside p."""
-    places = _inside(problem, problem.angles + antipode)
+    places = _inside(problem, problem.domain.reduced(problem.angles) + antipode)
     if not len(places):
         return places
     log_kink = float(problem.kernel.log_density(np.array([antipode]))[0])
