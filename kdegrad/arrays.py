@@ -1,8 +1,9 @@
-"""The arrays that kdegrad computes with: their types, and how what a caller gives becomes one."""
+"""The arrays that kdegrad computes with: their types, how what a caller gives becomes one, and norms, totals and runs."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Iterator
 from typing import Any, Final
 
 import numpy as np
@@ -88,3 +89,14 @@ def running_total(terms: ComplexArray) -> ComplexArray:
     np.cumsum(terms[:, whole:], axis=1, out=totals[:, whole:])
     totals[:, whole:] += totals[:, whole - 1 : whole]
     return totals
+
+
+def runs(marked: BoolArray) -> Iterator[tuple[int, slice]]:
+    """Yield for each row the runs of marked columns."""
+    rows, columns = marked.shape
+    padded = np.zeros((rows, columns + 2), dtype=np.int8)
+    padded[:, 1:-1] = marked
+    edges = np.diff(padded)
+    begins, ends = np.nonzero(edges == 1), np.nonzero(edges == -1)
+    for row, begin, end in zip(begins[0].tolist(), begins[1].tolist(), ends[1].tolist(), strict=True):
+        yield row, slice(begin, end)

@@ -288,3 +288,37 @@ def test_a_slope_of_zero_beside_a_pull_that_overflows_is_zero() -> None:
     )
     found = evaluate(problem, ("angles", "bandwidth")).require_gradients()
     assert (found.angles[0], found.log_bandwidth) == (0.0, 0.0)
+
+
+def test_a_slope_at_an_edge_where_the_kernel_itself_is_negligible() -> None:
+    """Node 3 is one bandwidth from the light point: K is 0 there beside a pull of 10⁹, and K' is not."""
+    problem = Problem(
+        [0.3141592653589793, 0.10471975511965978],
+        [47.0, -21.0],
+        target=(0.0, 0.3490658503988659),
+        kernel="cosine",
+        bandwidth=0.13962634015954636,
+        bins=5,
+        background=1e-9,
+    )
+    for sums in SCHEMES:
+        found = evaluate(problem.replace(sums=sums), ("angles",)).require_gradients()
+        assert found.angles[1] == pytest.approx(-4.6735032694436581582e-30, rel=1e-12)  # 50 digits
+
+
+@pytest.mark.parametrize("place", [1e9, 1.7e18])
+@pytest.mark.parametrize("count", [4, 5_000])
+def test_the_strongest_point_is_found_where_log_k_hides_the_weights(place: float, count: int) -> None:
+    """Log K = -10³⁶ has a spacing of 10²⁰: among identical points log S alone decides, in each block of them."""
+    logits = np.linspace(-1e4, 1.0, count)
+    for order in (slice(None), slice(None, None, -1)):
+        found = evaluate(Problem(np.full(count, place), logits[order], target=(-3, 3), kernel="gaussian", bins=2))
+        expected = np.exp(logits - 1.0)
+        np.testing.assert_allclose(found.responsibilities[order], expected / expected.sum(), rtol=SHARE, atol=1e-300)
+        assert abs(found.responsibilities.sum() - 1.0) <= SHARE
+
+
+def test_logits_that_hide_log_k_decide() -> None:
+    """Beside logits of ±10³⁰⁰ no digit of log K is left: the heaviest has everything."""
+    found = evaluate(Problem([3.0, -2e5, 7.0], [-1e300, 1e300, 1e299], at=0.0, kernel="gaussian"))
+    assert found.responsibilities.tolist() == [0.0, 1.0, 0.0]

@@ -34,7 +34,7 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import FloatArray, IntArray, runs
 from kdegrad.domain import Domain
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity, scaled_sum
@@ -355,9 +355,10 @@ class ChebyshevSums(KernelSums):
         near: Scaled | None = None
         step = max(1, TABLE_PAIRS // len(sources.starts))
         for start in range(0, len(targets.starts), step):
-            pairs = Pairs(self, targets, sources, slice(start, start + step), weights.log_mass)
+            rows = slice(start, start + step)
+            pairs = Pairs(self, targets, sources, rows, weights.log_mass, of_slopes=derivative is not None)
             pairs.add_far(weights, derivative, far)
-            for cell, run in _runs(pairs.near):
+            for cell, run in runs(pairs.near):
                 if near is None:
                     near = Scaled(np.full(len(targets.order), -np.inf), np.zeros(len(targets.order)))
                 here, there = targets.members(slice(start + cell, start + cell + 1)), sources.members(run)
@@ -386,7 +387,15 @@ class Pairs:
         Which pairs go through the proxies, and which point by point, (rows, C); the others are negligible.
     """
 
-    def __init__(self, sums: ChebyshevSums, targets: Cells, sources: Cells, rows: slice, log_mass: FloatArray) -> None:
+    def __init__(
+        self,
+        sums: ChebyshevSums,
+        targets: Cells,
+        sources: Cells,
+        rows: slice,
+        log_mass: FloatArray,
+        of_slopes: bool = False,
+    ) -> None:
         self.kernel, self.targets, self.sources, self.rows = sums.kernel, targets, sources, rows
         self.d = self.kernel.domain.difference(targets.centres[rows, np.newaxis], sources.centres)
         distance = np.abs(self.d)
@@ -399,6 +408,9 @@ class Pairs:
         most, least = self.log_most + log_mass, (log_least + log_mass).max(axis=1, keepdims=True)
         slack = NEGLIGIBLE + np.log(len(log_mass)) + _MARGIN * np.abs(least)  # the last against rounding of log K
         kept = (most > -np.inf) & (most >= least - slack)
+        edge = self.kernel.edge
+        if of_slopes and edge is not None:  # where K is negligible, its slope need not be
+            kept |= (nearest <= edge) & (farthest >= edge) & (log_mass > -np.inf)
         widest = np.maximum(
             np.where(targets.interpolated, targets.halves, 0.0)[rows, np.newaxis],
             np.where(sources.interpolated, sources.halves, 0.0),
@@ -437,14 +449,3 @@ class Pairs:
             added *= np.exp(sizes[a, b] - largest[a])
             firsts = np.flatnonzero(np.diff(a, prepend=-1))
             sums.factor[self.rows.start + a[firsts]] += np.add.reduceat(added, firsts, axis=1).T
-
-
-def _runs(marked: BoolArray) -> Iterator[tuple[int, slice]]:
-    """Yield for each row the runs of marked columns."""
-    rows, columns = marked.shape
-    padded = np.zeros((rows, columns + 2), dtype=np.int8)
-    padded[:, 1:-1] = marked
-    edges = np.diff(padded)
-    begins, ends = np.nonzero(edges == 1), np.nonzero(edges == -1)
-    for row, begin, end in zip(begins[0].tolist(), begins[1].tolist(), ends[1].tolist(), strict=True):
-        yield row, slice(begin, end)
