@@ -464,8 +464,8 @@ def truth(problem: Problem, rule: Rule) -> Truth:
     s = np.exp(log_s)
     relative = np.expm1(LEAST + ROUNDINGS * EPS * (largest + sizes))
     total, total_least, total_most = shares.sum(), least.sum(), most.sum()
-    if settings.background == 0.0:
-        total_least = total_most = total
+    if settings.background == 0.0:  # a gradient is S_i - R_i wherever the edges are
+        total_least = total_most = Real(1)
     per_weight = total - ratios
     return Truth(
         loss=loss,
