@@ -1,4 +1,4 @@
-"""The arrays that kdegrad computes with: their types, how what a caller gives becomes one, and norms, totals and runs."""
+"""The arrays that kdegrad computes with: their types, how what a caller gives becomes one, norms and runs."""
 
 from __future__ import annotations
 

@@ -355,9 +355,8 @@ class ChebyshevSums(KernelSums):
         near: Scaled | None = None
         step = max(1, TABLE_PAIRS // len(sources.starts))
         for start in range(0, len(targets.starts), step):
-            rows = slice(start, start + step)
-            pairs = Pairs(self, targets, sources, rows, weights.log_mass, of_slopes=derivative is not None)
-            pairs.add_far(weights, derivative, far)
+            pairs = Pairs(self, targets, sources, slice(start, start + step), weights.log_mass, derivative)
+            pairs.add_far(weights, far)
             for cell, run in runs(pairs.near):
                 if near is None:
                     near = Scaled(np.full(len(targets.order), -np.inf), np.zeros(len(targets.order)))
@@ -394,9 +393,10 @@ class Pairs:
         sources: Cells,
         rows: slice,
         log_mass: FloatArray,
-        of_slopes: bool = False,
+        derivative: Derivative | None = None,
     ) -> None:
-        self.kernel, self.targets, self.sources, self.rows = sums.kernel, targets, sources, rows
+        self.kernel, self.derivative = sums.kernel, derivative
+        self.targets, self.sources, self.rows = targets, sources, rows
         self.d = self.kernel.domain.difference(targets.centres[rows, np.newaxis], sources.centres)
         distance = np.abs(self.d)
         extent = targets.halves[rows, np.newaxis] + sources.halves
@@ -408,8 +408,7 @@ class Pairs:
         most, least = self.log_most + log_mass, (log_least + log_mass).max(axis=1, keepdims=True)
         slack = NEGLIGIBLE + np.log(len(log_mass)) + _MARGIN * np.abs(least)  # the last against rounding of log K
         kept = (most > -np.inf) & (most >= least - slack)
-        edge = self.kernel.edge
-        if of_slopes and edge is not None:  # where K is negligible, its slope need not be
+        if derivative is not None and (edge := self.kernel.edge) is not None:  # K may be negligible, its slope not
             kept |= (nearest <= edge) & (farthest >= edge) & (log_mass > -np.inf)
         widest = np.maximum(
             np.where(targets.interpolated, targets.halves, 0.0)[rows, np.newaxis],
@@ -422,7 +421,7 @@ class Pairs:
             smooth &= (nearest > kink) | (farthest < kink)
         self.far, self.near = kept & smooth, kept & ~smooth
 
-    def add_far(self, weights: Anterpolated, derivative: Derivative | None, sums: Scaled) -> None:
+    def add_far(self, weights: Anterpolated, sums: Scaled) -> None:
         """Add the far pairs at their targets' proxies: `sums` holds logarithms (C,) and factors (C, P).
 
         A row is in units of its largest term: the source cell's scale times K(d_min).
@@ -439,7 +438,7 @@ class Pairs:
             a, b = i[start : start + step], j[start : start + step]
             # (P of the target, P of the source, pairs): the longest axis last, which is the one that NumPy runs along
             d = (self.d[a, b] + target_offsets.take(a, axis=1))[:, np.newaxis] - source_offsets.take(b, axis=1)
-            log, factor = (self.kernel.log_shape(d), None) if derivative is None else derivative(d)
+            log, factor = (self.kernel.log_shape(d), None) if self.derivative is None else self.derivative(d)
             log -= self.log_most[a, b]
             values = np.exp(log, out=log)
             if factor is not None:
