@@ -155,7 +155,11 @@ def integrate(problem: Problem) -> Integral:
     steepest = np.maximum(np.abs(slopes[1:]), np.abs(slopes[:-1]))
     # log p may fall at an edge by 10⁴ within a rounding of its place: then no sampled slope shows it
     is_resolved = bool((rises <= 2.0 * steepest * np.diff(places) + allowed).all())
-    return Integral(-total / width, float(rises.sum()), float(turns.sum()) if is_resolved else math.inf)
+    return Integral(
+        -total / width,
+        float(rises.sum()),
+        float(turns.sum()) if is_resolved and np.isfinite(slopes).all() else math.inf,
+    )
 
 
 def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:

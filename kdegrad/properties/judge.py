@@ -127,7 +127,7 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
         return replace(skip, reason=theory.reason)
     judged = _judge_holding if theory == "holds" else _judge_breaking
     try:
-        with np.errstate(over="ignore"):  # a tolerance that overflows skips the check; a value that does is compared
+        with np.errstate(over="ignore", invalid="ignore"):  # an infinite tolerance skips the check, a NaN fails it
             _require_measurable(problem)
             is_as_expected, reason, worst = judged(property_, case, tolerance)
     except Unmet as unmet:

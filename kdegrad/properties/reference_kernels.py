@@ -57,6 +57,7 @@ COMPACT: Final[Mapping[str, Callable[[Numbers], Any]]] = {  # K as a function of
     "cosine": lambda s: math.pi / 4.0 * np.sin(0.5 * math.pi * s),
     "uniform": lambda s: 0.5 + 0.0 * s,
 }
+_AT_EDGE: Final = {"uniform": 1.0, "biweight": 0.0, "triweight": 0.0, "tricube": 0.0}  # the last three end flat
 HEAVY_TAILS: Final[Mapping[str, Callable[[float], float]]] = {  # df → ν, where K falls as |u|^-(ν+1)
     "cauchy": lambda _: 1.0,
     "student-t": lambda df: df,
@@ -129,7 +130,7 @@ class Formula:
         """Return log K(u), where u and the remainder 1 - u are both given, each formed with one rounding."""
         if not self.is_compact:
             return np.asarray(UNBOUNDED[self.name](u, self.df))
-        at_edge = 1.0 if self.name == "uniform" else 0.5
+        at_edge = _AT_EDGE.get(self.name, 0.5)  # of the inner slope half
         is_edge = np.abs(remainder.real) < _SQUARE_OF_A_STEP
         inside = np.where(is_edge, at_edge, remainder.real > 0.0)
         shape = inside * COMPACT[self.name](np.where(inside > 0.0, remainder, 1.0))
