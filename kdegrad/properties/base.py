@@ -145,7 +145,8 @@ class Comparison:
 
     def _differences(self) -> FloatArray:
         with np.errstate(invalid="ignore"):
-            return np.atleast_1d(np.abs(np.subtract(self.got, self.want)))
+            differences = np.abs(np.subtract(self.got, self.want))
+        return np.atleast_1d(np.where(np.equal(self.got, self.want), 0.0, differences))  # both may have overflowed
 
 
 @final

@@ -19,6 +19,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.kernel import BY_NAME
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case
+from kdegrad.properties.features import features_of
 from kdegrad.settings import Settings
 
 _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random problem takes over from the user's
@@ -109,8 +110,8 @@ KINDS: Final = {
     "far side, one side": Kind(lambda scene: np.abs(_far_side(scene))),
 }
 ON_LINE: Final = (
-    *("both sides", "one side", "some inside", "background", "far", "twins", "skewed logits", "background, one side"),
-    *("masks", "equal distances", "Gauss rule", "single point", "one bin"),
+    *("both sides", "one side", "Gauss rule", "skewed logits", "background", "far", "twins", "some inside"),
+    *("background, one side", "masks", "equal distances", "single point", "one bin"),
 )
 ON_CIRCLE: Final = (
     *("both sides", "all round", "one side", "far side", "background", "far", "far side, one side", "twins"),
@@ -130,11 +131,19 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
     return Case(name, problem, seed, 0, exact)
 
 
-def random_cases(like: Settings, count: int, seed: int) -> Iterator[Case]:
-    """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed."""
+def random_cases(like: Settings, count: int, seed: int, several: bool = False) -> Iterator[Case]:
+    """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed.
+
+    Those with a feature come first: in a run over several kernels all of them, each with its own kernel.
+    """
+    features = features_of(BY_NAME[like.kernel.lower()].name, several)
     domains = BY_NAME[like.kernel.lower()].domains
     kinds = {"line": cycle(ON_LINE), "circle": cycle(ON_CIRCLE)}
     for index in range(1, count + 1):
+        if index <= len(features):
+            feature, kernel = features[index - 1]
+            yield feature.case(like, kernel, seed, index)
+            continue
         domain = "circle" if "line" not in domains or index % 3 == 2 else "line"
         kind = next(kinds[domain])
         rng = np.random.default_rng((seed, index, 0))

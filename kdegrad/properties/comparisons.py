@@ -17,12 +17,25 @@ from kdegrad.properties.reference import EPSILON, reference_of
 # The multiple of ε(1 + max|z| + |log c| + A) that a `holds` may be off by. Dense sums need some 5 of them; a fast sum
 # may err by 1e-12 + 8εA, which this covers at the A ≈ 10 and more of real problems.
 ROUNDINGS: Final = 512.0
+_LEAST: Final = 1e-290  # what is not far above has lost digits to underflow
 
 
 def rates_compared(what: str, got: FloatArray, want: FloatArray, problem: Problem) -> Comparison:
     """Return the comparison of ∂L/∂z_i / S_i by arctan: what is huge counts by its digits, what overflowed as π/2."""
     allowed = roundoff(problem) + ROUNDINGS * EPSILON * reference_of(problem).rate_condition
     return Comparison(what, np.arctan(got), np.arctan(want), allowed)
+
+
+def shares_compared(what: str, got: FloatArray, want: FloatArray, problem: Problem) -> Comparison:
+    """Return the comparison of R_i or ∂L/∂z_i for each point by itself: what is small counts by its digits.
+
+    They may be off by `ROUNDINGS`·ε max(S_i, R_i) (1 + max|z| + |log c| + A + A_i), in units of which they are shown.
+    """
+    plain = reference_of(problem)
+    units = np.maximum(plain.answer.weights, plain.answer.responsibilities)
+    units *= roundoff(problem) / (ROUNDINGS * EPSILON) + plain.point_conditions
+    units += _LEAST
+    return Comparison(f"{what} in units of max(S, R)", got / units, want / units, ROUNDINGS * EPSILON)
 
 
 def roundoff(*problems: Problem, log_c: float = 0.0, slopes: bool = False) -> float:

@@ -22,7 +22,7 @@ _BINS: Final = (16, 128, 1024)
 MOST_POINTS: Final = 2_000
 _HIGHEST_MOMENT: Final = 40
 _STEP: Final = 1e-3  # applies to a logit, to an angle in bandwidths and to a log bandwidth
-MOST_HALVINGS: Final = 40
+MOST_HALVINGS: Final = 64
 _MOST_PANELS: Final = 3_000  # open at once; steep places need some 10 at a time
 _SMALL: Final = 1e-3  # fraction of the target: a panel narrower than this may be off by as much as one that wide
 _COARSEST: Final = 1e-3  # fraction of a bin that a coordinate may be rounded by
@@ -104,7 +104,7 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
 
     def loss(step: float, z: ArrayLike, x: ArrayLike, log_h: float) -> float:
         logits, angles = problem.logits + np.multiply(step, z), problem.angles + np.multiply(length * step, x)
-        return integrate(problem.replace(logits=logits, angles=angles, bandwidth=h * math.exp(step * log_h))).loss
+        return integral(problem.replace(logits=logits, angles=angles, bandwidth=h * math.exp(step * log_h)))[0]
 
     with suppress(Unmet):
         for what, slope, way in changes:
@@ -121,8 +121,8 @@ class Integral(NamedTuple):
     slope_variation: float
 
 
-def integrate(problem: Problem) -> Integral:
-    """Return the integral by Gauss panels that are split at the kinks of p and then until they agree.
+def integral(problem: Problem) -> tuple[float, FloatArray, FloatArray]:
+    """Return L and the low and high ends of Gauss panels that are split at the kinks of p and then until they agree.
 
     Raise `Unmet` for too many points; where the density is 0 in [a, b], or so near to it that no panels settle.
     """
@@ -132,22 +132,29 @@ def integrate(problem: Problem) -> Integral:
     settled: list[FloatArray] = []
     total, allowed = 0.0, roundoff(problem) / 8.0
     low, high = _first_panels(problem)
+    whole = _panel_integrals(problem, low, high)
     for _ in range(MOST_HALVINGS):
         middle = low + _UNEVEN * (high - low)
-        whole = _panel_integrals(problem, low, high)
-        parts = _panel_integrals(problem, low, middle) + _panel_integrals(problem, middle, high)
-        agreed = np.abs(whole - parts) <= allowed * np.maximum(high - low, _SMALL * width)
-        total += float(parts[agreed].sum())
+        first, second = _panel_integrals(problem, low, middle), _panel_integrals(problem, middle, high)
+        agreed = np.abs(whole - (first + second)) <= allowed * np.maximum(high - low, _SMALL * width)
+        total += float((first + second)[agreed].sum())
         settled += [np.stack([low, middle])[:, agreed], np.stack([middle, high])[:, agreed]]
         low, middle, high = low[~agreed], middle[~agreed], high[~agreed]
         low, high = np.concatenate([low, middle]), np.concatenate([middle, high])
+        whole = np.concatenate([first[~agreed], second[~agreed]])
         if not low.size or low.size > 2 * _MOST_PANELS:
             break
     if low.size:
         raise Unmet("the density is so close to 0 in the target that the integral does not converge")
     low, high = np.concatenate(settled, axis=1)
-    order = np.argsort(low)[:, np.newaxis]
-    low, high = low[order], high[order]
+    order = np.argsort(low)
+    return -total / width, low[order], high[order]
+
+
+def integrate(problem: Problem) -> Integral:
+    """Return the integral and the variations between nodes of its panels; raise `Unmet` as `integral` does."""
+    loss, low, high = integral(problem)
+    low, high, allowed = low[:, np.newaxis], high[:, np.newaxis], roundoff(problem)
     inside = np.concatenate([[-1.0 + 1e-9], LEGENDRE[0], [1.0 - 1e-9]])  # and the ends of each panel
     places = (0.5 * (high + low) + 0.5 * (high - low) * inside).ravel()
     values, slopes = log_densities(problem, places), log_density_slopes(problem, places)
@@ -156,7 +163,7 @@ def integrate(problem: Problem) -> Integral:
     # log p may fall at an edge by 10⁴ within a rounding of its place: then no sampled slope shows it
     is_resolved = bool((rises <= 2.0 * steepest * np.diff(places) + allowed).all())
     return Integral(
-        -total / width,
+        loss,
         float(rises.sum()),
         float(turns.sum()) if is_resolved and np.isfinite(slopes).all() else math.inf,
     )
@@ -165,8 +172,8 @@ def integrate(problem: Problem) -> Integral:
 def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:
     """Return the low and high ends of the panels to begin with.
 
-    They end at the kinks of p, and in ever larger steps from the points, one a bandwidth at most: a narrow bump hides
-    from a panel.
+    They end at the kinks of p, at points and in ever larger steps from them, one a bandwidth at most: a narrow bump
+    hides from a panel.
     """
     low, high = problem.reduced_interval
     h, formula = problem.settings.bandwidth, formula_of(problem)
@@ -177,12 +184,12 @@ def _first_panels(problem: Problem) -> tuple[FloatArray, FloatArray]:
         return np.asarray(places if formula.period is None else low + np.mod(places - low, formula.period))
 
     steps = h * 8.0 ** np.arange(math.ceil(math.log(max((high - low) / h, 1.0), 8.0)))
-    flanks = around(steps)
+    flanks = around(np.append(0.0, steps))
     flanks = np.sort(flanks[(flanks > low) & (flanks < high)])
     flanks = flanks[np.unique(np.floor((flanks - low) / h), return_index=True)[1]]
     if len(flanks) > _MOST_PANELS:
         raise Unmet(f"a target {(high - low) / h:.1e} bandwidths wide: too many bumps to integrate directly")
-    kinks = around(np.array([0.0, *formula.kinks(h)]))
+    kinks = around(formula.kinks(h))
     edges = np.unique(np.clip(np.concatenate([kinks, flanks, [low, high]]), low, high))
     return edges[:-1], edges[1:]
 

@@ -9,14 +9,31 @@ from typing import Final, final
 
 import numpy as np
 
+from kdegrad.arrays import FloatArray, euclidean_norm
+from kdegrad.descent import descend
 from kdegrad.objective import evaluate, loss_and_grad, responsibilities_by_bin
-from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped
-from kdegrad.properties.comparisons import rates_compared, require_clear_jumps, roundoff, same
+from kdegrad.problem import Problem
+from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Expectation, Property, Skipped
+from kdegrad.properties.comparisons import (
+    ROUNDINGS,
+    rates_compared,
+    require_clear_jumps,
+    roundoff,
+    same,
+    shares_compared,
+)
 from kdegrad.properties.convergence import integral_slopes
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import mapped
+from kdegrad.properties.geometry import mapped, offsets
 from kdegrad.properties.reference import derivative, log_background, target_condition
+from kdegrad.properties.reference_kernels import formula_of
+from kdegrad.sweeps import sweep
 
+_BETWEEN_SCHEMES: Final = 1e-13  # what the interpolation of a fast scheme may move log p̃ by
+_SCHEME_ROUNDINGS: Final = 8.0  # and what rounding may, in ε(1 + max|z| + |log c| + A)
+_SUM_ROUNDOFF: Final = 1e-12  # of sums of shares, whatever log p is
+_FAR: Final = 1e12  # bandwidths
+_LARGEST_KAPPA: Final = 1e15
 _MOST_NODES: Final = 4096  # that are looked at one by one
 _MOST_COORDINATES: Final = 16  # that are differentiated one by one
 
@@ -36,35 +53,68 @@ class LogitOffset(Property):
 
 @final
 class ZeroSum(Property):
-    """Σ_i r_i(x) is the points' share of p̃(x), 1 - E/((b-a) p̃); and Σ_i (S_i Σ_j R_j - R_i) = Σ_j R_j - Σ_i R_i = 0."""
+    """Σ_i r_i(x) is the points' share of p̃(x), 1 - E/((b-a) p̃); and Σ_i (S_i Σ_j R_j - R_i) = Σ_j R_j - Σ_i R_i = 0.
+
+    Shares are ratios, so that their sums stay 1 however far away the points are and however small p is.
+    """
 
     id = "zero-sum"
     family = "ground"
     statement = (
         "Σ_i ∂L/∂z_i = 0, and Σ_i r_i(x) = 1 at every node (with a background: 1 - E/((b-a) p̃(x))); Σ_m w_m r_i(t_m) "
-        "= R_i"
+        "= R_i; the sums to 1e-12 at any distance, 10¹² bandwidths away too"
     )
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, allowed = case.problem, roundoff(case.problem)
-        answer, plain = ask(problem), reference(problem)
-        yield Comparison("Σ ∂L/∂z", answer.logits.sum(), 0.0, allowed)
-        yield Comparison("Σ S", answer.weights.sum(), 1.0, allowed)
+        plain = reference(problem)
         shares = np.ones(problem.rule.bins)
         if problem.settings.background > 0.0:
             shares -= np.exp(log_background(problem) - plain.log_density)
-        yield Comparison("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, allowed)
-        sums, means = [], np.zeros((2, len(problem.angles)))
+        yield from _sums(problem, ask, shares, allowed)
+        means = np.zeros((2, len(problem.angles)))
         by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)
         for w, of_bin in islice(by_bin, _MOST_NODES):
-            sums.append([numbers.sum() for numbers in of_bin])
             means += w * np.array(of_bin)
-        r_sums, gradient_sums = np.array(sums).T
-        yield Comparison("Σ r", r_sums, shares[:_MOST_NODES], allowed, where="the nodes")
-        yield Comparison("Σ ∂L/∂z", gradient_sums, np.zeros(len(gradient_sums)), allowed, where="the nodes")
         if problem.rule.bins <= _MOST_NODES:
             yield Comparison("the mean of r over the nodes", means[0], plain.responsibilities, allowed)
             yield Comparison("the mean of ∂L/∂z over the nodes", means[1], plain.logits, allowed)
+        if not formula_of(problem).is_compact:
+            far = _far_away(problem)
+            for sums in ("dense", "fast"):
+                where = f"10¹² bandwidths, by {sums} sums"
+                yield from _sums(far.replace(sums=sums), ask, np.ones(far.rule.bins), _SUM_ROUNDOFF, where)
+
+
+def _sums(
+    problem: Problem, ask: Evaluator, shares: FloatArray, allowed: float, where: str = ""
+) -> Iterator[Comparison]:
+    """Yield that the sums over all points are 0 or 1, or with a background the `shares` (B,) to within `allowed`."""
+    answer = ask(problem)
+    of_shares = _SUM_ROUNDOFF if problem.settings.background == 0.0 else allowed
+    yield Comparison("Σ ∂L/∂z", answer.logits.sum(), 0.0, _SUM_ROUNDOFF, where=where)
+    yield Comparison("Σ S", answer.weights.sum(), 1.0, _SUM_ROUNDOFF, where=where)
+    yield Comparison("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, of_shares, where=where)
+    by_bin = islice(responsibilities_by_bin(evaluate(problem)), _MOST_NODES)
+    sums = np.array([[numbers.sum() for numbers in of_bin] for of_bin in by_bin])
+    nodes = f"the nodes, {where}" if where else "the nodes"
+    yield Comparison("Σ r", sums[:, 0], shares[:_MOST_NODES], of_shares, where=nodes)
+    yield Comparison("Σ ∂L/∂z", sums[:, 1], np.zeros(len(sums)), _SUM_ROUNDOFF, where=nodes)
+
+
+def _far_away(problem: Problem) -> Problem:
+    """Return the problem without its background, its points 10¹² bandwidths farther away.
+
+    On a circle the bandwidth is that much less than P instead; for von Mises it is 10^-7.5 radians: κ = 10¹⁵.
+    """
+    period = problem.settings.circumference
+    if period is None:
+        away = _FAR * problem.settings.bandwidth
+        seen = offsets(problem)
+        return problem.replace(background=0.0, angles=problem.angles + np.copysign(away, seen))
+    is_native = problem.kernel.name == "von-mises"
+    narrow = period / (2.0 * math.pi) / math.sqrt(_LARGEST_KAPPA) if is_native else period / _FAR
+    return problem.replace(background=0.0, bandwidth=narrow)
 
 
 @final
@@ -210,28 +260,55 @@ class Rotation(Property):
 
 @final
 class SumsAgree(Property):
-    """Every scheme computes Σ_j S_j K_h(t_m ⊖ x_j) over all pairs, which the reference writes out."""
+    """Every scheme computes Σ_j S_j K_h(t_m ⊖ x_j) over all pairs, which the reference writes out.
+
+    The schemes agree with each other more closely than with it: they have the weights and the kernel in common.
+    """
 
     id = "sums-agree"
     family = "ground"
     statement = (
         "The sums in use agree with a plain dense one, and so does the other scheme, dense or fast: log p̃ at the "
-        "nodes, L, R and all gradients"
+        "nodes, L, R and all gradients, of light points too; so do sweep and descend"
     )
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         plain = reference(case.problem)
         allowed, slopes_allowed = roundoff(case.problem), roundoff(case.problem, slopes=True)
+        answers = []
         for sums in ("dense", "fast"):  # one of them is in use
             problem, by = case.problem.replace(sums=sums), f"by {sums} sums"
-            answer = ask(problem)
+            answers.append(answer := ask(problem))
             yield Comparison(f"log p̃ {by}", answer.log_density, plain.log_density, allowed, where="the nodes")
             yield Comparison(f"the loss {by}", answer.loss, plain.loss, allowed)
             yield Comparison(f"R {by}", answer.responsibilities, plain.responsibilities, allowed)
             yield Comparison(f"∂L/∂z {by}", answer.logits, plain.logits, allowed)
+            yield shares_compared(f"R {by}", answer.responsibilities, plain.responsibilities, case.problem)
+            yield shares_compared(f"∂L/∂z {by}", answer.logits, plain.logits, case.problem)
             yield rates_compared(f"∂L/∂z / S {by}", answer.per_weight, plain.per_weight, problem)
             yield Comparison(f"h ∂L/∂x {by}", answer.angles, plain.angles, slopes_allowed)
             yield Comparison(f"∂L/∂log h {by}", answer.log_bandwidth, plain.log_bandwidth, slopes_allowed)
             loss, gradient = loss_and_grad(problem.angles, problem.logits, **problem.options)
             yield Comparison(f"the loss of loss_and_grad {by}", loss, plain.loss, allowed)
             yield Comparison(f"the gradient of loss_and_grad {by}", gradient, plain.logits, allowed)
+        dense, fast = answers
+        between = _BETWEEN_SCHEMES + allowed * (_SCHEME_ROUNDINGS / ROUNDINGS)
+        yield Comparison("log p̃ by fast sums and by dense ones", fast.log_density, dense.log_density, between)
+        yield from _in_families(case.problem, plain, allowed)
+
+
+def _in_families(problem: Problem, plain: Answer, allowed: float) -> Iterator[Comparison]:
+    """Yield that `sweep` and `descend` have the same loss and gradient."""
+    (step,) = sweep(problem, "bandwidth", [problem.settings.bandwidth]).steps
+    size = np.abs(plain.logits)
+    norms = [float(size.sum()), euclidean_norm(plain.logits), float(size.max())]
+    yield Comparison("the loss of sweep", math.nan if step.loss is None else step.loss, plain.loss, allowed)
+    found = [math.nan if norm is None else norm for norm in (step.l1, step.l2, step.max)]
+    yield Comparison(
+        "the norms of ∂L/∂z of sweep", found, norms, 2.0 * allowed
+    )  # ∂L/∂z_i is off by max(S_i, R_i) of it
+    done, free = descend(problem, steps=1, tolerance=0.0), np.isfinite(problem.logits)
+    yield Comparison("the loss of descend", done.start.loss, plain.loss, allowed)
+    if not done.diverged:
+        moved = (done.end.problem.logits[free], problem.logits[free] - plain.logits[free])
+        yield Comparison("the logits after a step of descend", *moved, allowed)

@@ -65,7 +65,8 @@ def verify(
     ----------
     problem
         Its points are the case ``input``; its kernel, bandwidth, df, circle and sums are those of the random problems.
-        Several problems by the names of their cases: the first one's are. None: random problems only, by default.
+        Several problems by the names of their cases: the first one's are, and if their kernels differ, random problems
+        that show a feature of some kernel have that one. None: random problems only, by default.
     cases
         How many random problems.
     seed
@@ -92,7 +93,8 @@ def verify(
     given = {"input": problem} if isinstance(problem, Problem) else problem or {}
     like = next((p.settings for p in given.values()), Settings())
     drawn = [input_case(p, options.seed, name) for name, p in given.items()]
-    drawn += random_cases(like, options.cases, options.seed)
+    is_mixed = len({p.kernel.name for p in given.values()}) > 1
+    drawn += random_cases(like, options.cases, options.seed, is_mixed)
     verdicts: list[Verdict] = []
     for case in drawn:
         for property_ in properties:

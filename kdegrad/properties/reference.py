@@ -39,6 +39,7 @@ class Reference:
     )
     steepness: float  # how much larger than responsibilities the terms of the slopes are
     bend: float  # what a rounded coordinate moves the slopes by
+    point_conditions: FloatArray  # A_i, the largest over the nodes, shape (N,)
     kink_clearance: float  # the least relative distance of a pair from a kink or jump of K, in units of |t| + |x| + h
 
 
@@ -55,7 +56,7 @@ def reference_of(problem: Problem) -> Reference:
     log_weights: FloatArray = _log_softmax(problem.logits)
     log_density = np.empty(len(nodes))
     total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))
-    bandwidth_slope = 0.0
+    conditions, bandwidth_slope = np.zeros(len(problem.angles)), 0.0
     sensitivities = []
     for block, d in _blocks(problem, nodes):
         pairs = _Pairs(problem, log_weights, nodes[block], d)
@@ -65,6 +66,7 @@ def reference_of(problem: Problem) -> Reference:
         ratios += w @ pairs.ratios
         slopes += w @ pairs.slopes
         bandwidth_slope -= float(w @ pairs.bandwidth_slopes.sum(axis=1))
+        np.maximum(conditions, pairs.changes.max(axis=0), out=conditions)
         sensitivities.append(pairs.sensitivity())
     condition, rate_condition, steepness, bend, clearance = zip(*sensitivities, strict=True)
     uncovered = int(np.isneginf(log_density).sum())
@@ -81,7 +83,8 @@ def reference_of(problem: Problem) -> Reference:
         log_bandwidth=bandwidth_slope,
     )
     return Reference(
-        *(answer, uncovered, max(condition), max(rate_condition), max(steepness), max(bend), min(clearance))
+        *(answer, uncovered, max(condition), max(rate_condition), max(steepness), max(bend)),
+        *(conditions, min(clearance)),
     )
 
 
@@ -97,8 +100,10 @@ def derivative(problem: Problem, logits: FloatArray, angles: FloatArray, log_ban
     log_weights = _log_softmax(problem.logits + step * masked)
     h = problem.settings.bandwidth
     loss = 0j
+    moved = step * h * angles if angles.any() else 0.0  # real numbers where no step is taken: they are faster
+    width = h * (1.0 + step * log_bandwidth) if log_bandwidth else h
     for block, d in _blocks(problem, problem.rule.nodes):
-        log_k = formula_of(problem).log_density(d - step * angles * h, h * (1.0 + step * log_bandwidth))
+        log_k = formula_of(problem).log_density(d - moved, width)
         log_p = _log_mixture(problem, log_weights + log_k)
         loss -= complex(problem.rule.weights[block] @ log_p)
     return loss.imag / _STEP
@@ -130,6 +135,8 @@ class _Pairs:
         self.problem, self.formula, self.h = problem, formula_of(problem), h
         self.d, self.log_weights = d, log_weights
         self.sizes = (np.abs(nodes)[:, np.newaxis] + np.abs(problem.angles)) / h
+        if problem.at is None and problem.interval != problem.reduced_interval:  # nodes lack the turns of the target
+            self.sizes += max(map(abs, problem.interval)) / h
         by_distance = self.formula.log_density(d + 1j * _STEP * h, h)
         by_bandwidth = self.formula.log_density(d, h * (1.0 + 1j * _STEP))
         # at the very edge by_distance is log of a step, for the slope there; K is 0
@@ -146,14 +153,18 @@ class _Pairs:
         self.bandwidth_slopes = np.exp(self.log_shares + by_bandwidth).imag / _STEP
         self.log_slopes = np.where(np.isneginf(self.log_k), 0.0, by_distance.imag / _STEP)  # h k'
 
+        # A_j = |log S_j| + |log K| + |k'| (|t| + |x_j|), where K > 0
+        log_k = np.where(np.isneginf(self.log_k), 0.0, self.log_k)
+        self.kernel_changes = np.abs(log_k) + np.abs(self.log_slopes) * self.sizes
+        self.changes = np.where(np.isneginf(log_weights), 0.0, np.abs(log_weights)) + self.kernel_changes
+
     def sensitivity(self) -> tuple[float, float, float, float, float]:
         """Return condition, rate condition, steepness, bend and clearance at the node where each is worst."""
-        # Σ_j r_j A_j with A_j = |log S_j| + |log K| + |k'| (|t| + |x_j|), over the pairs with K > 0
-        of_kernel = np.abs(np.where(np.isneginf(self.log_k), 0.0, self.log_k)) + np.abs(self.log_slopes) * self.sizes
-        changes = np.abs(self.log_weights) + of_kernel
-        condition = (self.shares * np.where(self.shares > 0.0, changes, 0.0)).sum(axis=1)
+        condition = (self.shares * np.where(self.shares > 0.0, self.changes, 0.0)).sum(axis=1)  # Σ_j r_j A_j
         # |log K| + |k'| (|t| + |x_j|) times the derivative of arctan at r_j/S_j, from above
-        rate_condition = float((np.minimum(self.ratios, 1.0 / np.maximum(self.ratios, 1.0)) * of_kernel).max())
+        rate_condition = float(
+            (np.minimum(self.ratios, 1.0 / np.maximum(self.ratios, 1.0)) * self.kernel_changes).max()
+        )
         if self.problem.settings.background > 0.0:  # its share of p̃ times its own
             log_flat = log_background(self.problem)
             condition += np.exp(log_flat - self.log_density) * (abs(log_flat) + target_condition(self.problem))

@@ -115,21 +115,23 @@ class Formula:
 
     def log_density(self, d: Numbers, h: complex) -> Numbers:
         """Return log K_h(d), -inf where K is 0."""
-        size = np.abs(d.real)
-        distance = np.where(size < self.half_period, d * np.sign(d.real), size)
+        distance: Numbers = np.abs(d.real)
+        if np.iscomplexobj(d):
+            distance = np.where(distance < self.half_period, d * np.sign(d.real), distance)
         if self.period is not None and self.name in NATIVE:
             return np.asarray(NATIVE[self.name](distance, h, self.period))
-        log_k = self._log_line(distance / h, (h - distance) / h, h) - np.log(h)
+        log_k = self._log_line(distance, h) - np.log(h)
         return np.asarray(log_k if self.period is None else log_k - np.log(self._mass(0.5 * self.period / h)))
 
     def log_density_at(self, distance: float, h: float) -> float:
         """Return log K_h at one real distance."""
         return float(self.log_density(np.array([distance]), h)[0].real)
 
-    def _log_line(self, u: Numbers, remainder: Numbers, h: complex) -> Numbers:
-        """Return log K(u), where u and the remainder 1 - u are both given, each formed with one rounding."""
+    def _log_line(self, distance: Numbers, h: complex) -> Numbers:
+        """Return log K(u) for u = d/h; u and the remainder 1 - u are each formed with one rounding."""
         if not self.is_compact:
-            return np.asarray(UNBOUNDED[self.name](u, self.df))
+            return np.asarray(UNBOUNDED[self.name](distance / h, self.df))
+        remainder = (h - distance) / h
         at_edge = _AT_EDGE.get(self.name, 0.5)  # of the inner slope half
         is_edge = np.abs(remainder.real) < _SQUARE_OF_A_STEP
         inside = np.where(is_edge, at_edge, remainder.real > 0.0)
@@ -143,8 +145,7 @@ class Formula:
         real = complex(v).real
         unit = min(1.0, math.sqrt(self.df)) if self.name == "student-t" else 1.0
         u, weights = graded_panels(min(real, 1.0) if self.is_compact else real, unit)
-        log_k = self._log_line(u + 0j, 1.0 - u + 0j, 1.0)
-        edge = self._log_line(np.array([real + 0j]), np.array([1.0 - real + 0j]), 1.0)
+        log_k, edge = self._log_line(u, 1.0), self._log_line(np.array([real]), 1.0)
         return complex(2.0 * (weights @ np.exp(log_k)) + 2.0 * np.exp(edge[0]) * (v - real))
 
 

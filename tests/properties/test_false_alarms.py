@@ -13,6 +13,7 @@ import pytest
 
 from kdegrad import Problem
 from kdegrad.properties import verify
+from kdegrad.properties.base import Comparison
 from kdegrad.properties.cases import input_case
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import Formula
@@ -77,6 +78,12 @@ def test_where_rounding_decides_the_check_says_so() -> None:
     assert "its ends round to one" in verdict.reason
     (verdict,) = verify(HARD["one bin, and the same"], cases=0, only=["sums-agree"])
     assert (verdict.verdict, verdict.reason) == ("skip", "the density is 0 at 1 of 1 nodes: no gradient is defined")
+
+
+def test_two_numbers_that_overflowed_agree_if_their_signs_do() -> None:
+    assert Comparison("h ∂L/∂x", [math.inf, 1.0], [math.inf, 1.0], 1e-13).excess == 0.0
+    assert Comparison("h ∂L/∂x", [math.inf, 1.0], [-math.inf, 1.0], 1e-13).excess == math.inf
+    assert Comparison("h ∂L/∂x", [math.nan, 1.0], [math.nan, 1.0], 1e-13).excess == math.inf
 
 
 def test_the_reference_takes_whole_turns_off_exactly() -> None:
