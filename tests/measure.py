@@ -126,6 +126,8 @@ def agreement(first: Evaluation, other: Evaluation, truth: Truth) -> dict[str, f
     """
     if not (np.isfinite(first.loss) and np.isfinite(other.loss)):
         return {"sides, loss": 0.0 if first.loss == other.loss else np.inf}
+    if truth.loss == np.inf:  # but for a pair within rounding of its edge: its size is anything, and so are the bounds
+        return {}
     one, two = first.require_gradients(), other.require_gradients()
     bounds = np.maximum(angle_bounds(first, truth), angle_bounds(other, truth))
     return {
