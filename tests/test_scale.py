@@ -172,6 +172,12 @@ def test_an_exact_kink_has_the_mean_slope(options):
     assert against(replace(found, gradients=moved), true)["angles"] > 1e6
 
 
+@pytest.mark.parametrize("kernel", ["laplace", "triangular"])
+def test_the_smallest_displacement_has_a_side(kernel):
+    """A point 1e-323 above the node: ∂L/∂x = 1/h, as at any small distance, though d/h is 0 in float64."""
+    assert pair([1e-323], kernel=kernel, bandwidth=4.0).gradients.angles == pytest.approx(0.25, rel=1e-12)
+
+
 def test_a_seed_makes_the_same_problem_again():
     one, other = look(11), look(11)
     assert one == other

@@ -209,7 +209,8 @@ class PowerKernel(CompactKernel):
     @final
     def inner_slope(self, d: FloatArray) -> FloatArray:
         u = d / self.bandwidth
-        slope = -self.m * self.n / self.bandwidth * (np.sign(u) if self.m == 1 else u)
+        side = np.sign(d) if self.m == 1 else u  # of d, as u may underflow to 0
+        slope = -self.m * self.n / self.bandwidth * side
         for _ in range(self.m - 2):
             slope *= np.abs(u)
         return slope if self.n == 1 else slope * self.base(d) ** (self.n - 1)
