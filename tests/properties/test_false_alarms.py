@@ -58,6 +58,10 @@ HARD: dict[str, Problem] = {
         [-50.0, 60.0], [-1e308, 1e308], target=(-30.0, 30.0), bandwidth=9.0, scale=1e300
     ),
     "whole turns from a node": Problem(15.0 + 360.0 * np.arange(-3, 4), target=(0.0, 90.0), bins=3, **WRAPPED),
+    "a density of 0 at one place": Problem(
+        [-0.45, 1.55], target=(-0.45, 1.55), kernel="triweight", bandwidth=1.0, bins=60, circular=True, rule="exact"
+    ),
+    "slopes that overflow": Problem([-1e-4, 2e-4], target=(0.0, 1e-4), bandwidth=1e-44, background=0.3, scale=1e300),
     "many turns away": Problem([-8.7e17, 40.0], target=(0.0, 90.0), kernel="von-mises", **WRAPPED),
 }
 
