@@ -56,8 +56,8 @@ def checked_interval(target: Any, period: float | None) -> Interval:
         raise SettingError("target", f"[{low!r}, {high!r}] is not finite: give two finite angles")
     if math.isinf(interval.width):
         raise SettingError("target", f"[{low!r}, {high!r}] is wider than the range of float64: make it narrower")
-    ends = angle_texts(interval)
     if low >= high:
+        ends = angle_texts(interval)
         raise SettingError(
             "target",
             f"low {ends[0]} is not below high {ends[1]}: give low < high (across the wrap of a circle: 350 370)",
@@ -66,6 +66,7 @@ def checked_interval(target: Any, period: float | None) -> Interval:
     if period is not None and interval.width > period + roundings:
         raise SettingError(
             "target",
-            f"[{', '.join(ends)}] is {interval.width:g} wide, wider than the circle ({period:g}): make it narrower",
+            f"[{', '.join(angle_texts(interval))}] is {interval.width:g} wide, wider than the circle ({period:g}): "
+            "make it narrower",
         )
     return interval

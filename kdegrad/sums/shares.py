@@ -31,14 +31,15 @@ def density_of(sums: KernelSums, logits: FloatArray) -> Density:
     """Return the density by some sums, and by all pairs at the nodes where |log p| is large; logits of shape (N,)."""
     log_weights = log_softmax(logits)
     log_density = sums.at_nodes(log_weights)
-    is_far = (np.abs(log_density) > _MOST_LOG) & (log_density > -np.inf)
+    is_far = np.abs(log_density) > _MOST_LOG
+    is_far &= log_density > -np.inf
     if not is_far.any():
-        return PairedDensity(sums, log_weights, log_density, is_far, None)
+        return PairedDensity(sums, log_weights, log_density)
     far = DenseDensity(sums.kernel, sums.points, sums.nodes[is_far], log_weights)
     if is_far.all():
         return far
     log_density[is_far] = far.log
-    return PairedDensity(sums, log_weights, log_density, is_far, far)
+    return PairedDensity(sums, log_weights, log_density, (is_far, far))
 
 
 @final
@@ -47,10 +48,8 @@ class PairedDensity(Density):
 
     Attributes
     ----------
-    is_far
-        At which nodes |log p| is large, (B,).
     far
-        The density there; None if there is none.
+        At which nodes |log p| is large, (B,), and the density there; None if that is nowhere.
     """
 
     def __init__(
@@ -58,10 +57,9 @@ class PairedDensity(Density):
         sums: KernelSums,
         log_weights: FloatArray,
         log_density: FloatArray,
-        is_far: BoolArray,
-        far: DenseDensity | None,
+        far: tuple[BoolArray, DenseDensity] | None = None,
     ) -> None:
-        self.sums, self.log_weights, self.log, self.is_far, self.far = sums, log_weights, log_density, is_far, far
+        self.sums, self.log_weights, self.log, self.far = sums, log_weights, log_density, far
 
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
         log_ratios = self.sums.at_points(self._near(log_pulls))
@@ -69,8 +67,8 @@ class PairedDensity(Density):
         with np.errstate(over="ignore"):
             found = Shares(np.exp(log_shares, out=log_shares), np.exp(log_ratios, out=log_ratios))
         if self.far is not None:
-            far = self.far.shares(node_shares[self.is_far], log_pulls[self.is_far])
-            for total, more in zip(found, far, strict=True):
+            is_far, density = self.far
+            for total, more in zip(found, density.shares(node_shares[is_far], log_pulls[is_far]), strict=True):
                 total += more
         return found
 
@@ -80,17 +78,19 @@ class PairedDensity(Density):
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         slopes = weighted(self.log_weights, self.sums.slope_at_points(self._near(log_pulls)))
         if self.far is not None:
-            slopes += self.far.slopes(node_shares[self.is_far], log_pulls[self.is_far])
+            is_far, density = self.far
+            slopes += density.slopes(node_shares[is_far], log_pulls[is_far])
         return slopes
 
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
         slope = float(weighted(self.log_weights, self.sums.bandwidth_slope_at_points(self._near(log_pulls))).sum())
         if self.far is not None:
-            slope += self.far.bandwidth_slope(node_shares[self.is_far], log_pulls[self.is_far])
+            is_far, density = self.far
+            slope += density.bandwidth_slope(node_shares[is_far], log_pulls[is_far])
         return slope
 
     def _near(self, log_pulls: FloatArray) -> FloatArray:
-        return log_pulls if self.far is None else np.where(self.is_far, -np.inf, log_pulls)
+        return log_pulls if self.far is None else np.where(self.far[0], -np.inf, log_pulls)
 
 
 @final
