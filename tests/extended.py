@@ -421,7 +421,7 @@ def truth(problem: Problem, rule: Rule) -> Truth:
             near = (np.abs(d.size - edge) <= d.rounding) & ~d.exact
         if near.any():  # the pairs near an edge may be outside of it, or as far inside
             either = True
-            inside = logs + np.where(near, k(np.minimum(np.abs(d.size - 2 * d.rounding), edge)).log, v.log)
+            inside = logs + np.where(near, k(np.clip(d.size - 2 * d.rounding, 0, edge)).log, v.log)
             log_least = _log_sum(np.where(near, -np.inf, inside), log_floor)
             log_most = _log_sum(inside, log_floor)
             lowest, highest = lowest - (w * log_most).sum(), highest - (w * log_least).sum()
