@@ -33,6 +33,7 @@ _BETWEEN_SCHEMES: Final = 1e-13  # what the interpolation of a fast scheme may m
 _SCHEME_ROUNDINGS: Final = 8.0  # and what rounding may, in ε(1 + max|z| + |log c| + A)
 _SUM_ROUNDOFF: Final = 1e-12  # of sums of shares, whatever log p is
 _FAR: Final = 1e12  # bandwidths
+_FAR_BINS: Final = 64  # are enough there
 _LARGEST_KAPPA: Final = 1e15
 _MOST_NODES: Final = 4096  # that are looked at one by one
 _MOST_COORDINATES: Final = 16  # that are differentiated one by one
@@ -71,34 +72,39 @@ class ZeroSum(Property):
         shares = np.ones(problem.rule.bins)
         if problem.settings.background > 0.0:
             shares -= np.exp(log_background(problem) - plain.log_density)
-        yield from _sums(problem, ask, shares, allowed)
+        yield from _sums(problem, ask, float(problem.rule.weights @ shares), allowed)
         means = np.zeros((2, len(problem.angles)))
-        by_bin = zip(problem.rule.weights, responsibilities_by_bin(evaluate(problem)), strict=True)
-        for w, of_bin in islice(by_bin, _MOST_NODES):
-            means += w * np.array(of_bin)
+        yield from _sums_at_nodes(problem, shares[:_MOST_NODES], allowed, means)
         if problem.rule.bins <= _MOST_NODES:
             yield Comparison("the mean of r over the nodes", means[0], plain.responsibilities, allowed)
             yield Comparison("the mean of ∂L/∂z over the nodes", means[1], plain.logits, allowed)
         if not formula_of(problem).is_compact:
-            far = _far_away(problem)
+            far, where = _far_away(problem), "10¹² bandwidths"
             for sums in ("dense", "fast"):
-                where = f"10¹² bandwidths, by {sums} sums"
-                yield from _sums(far.replace(sums=sums), ask, np.ones(far.rule.bins), _SUM_ROUNDOFF, where)
+                yield from _sums(far.replace(sums=sums), ask, 1.0, _SUM_ROUNDOFF, f"{where}, by {sums} sums")
+            yield from _sums_at_nodes(far, np.ones(far.rule.bins), _SUM_ROUNDOFF, np.zeros_like(means), where)
 
 
-def _sums(
-    problem: Problem, ask: Evaluator, shares: FloatArray, allowed: float, where: str = ""
-) -> Iterator[Comparison]:
-    """Yield that the sums over all points are 0 or 1, or with a background the `shares` (B,) to within `allowed`."""
+def _sums(problem: Problem, ask: Evaluator, share: float, allowed: float, where: str = "") -> Iterator[Comparison]:
+    """Yield that the sums over all points are 0 or 1, or with a background Σ R the `share` to within `allowed`."""
     answer = ask(problem)
     of_shares = _SUM_ROUNDOFF if problem.settings.background == 0.0 else allowed
     yield Comparison("Σ ∂L/∂z", answer.logits.sum(), 0.0, _SUM_ROUNDOFF, where=where)
     yield Comparison("Σ S", answer.weights.sum(), 1.0, _SUM_ROUNDOFF, where=where)
-    yield Comparison("Σ R", answer.responsibilities.sum(), problem.rule.weights @ shares, of_shares, where=where)
-    by_bin = islice(responsibilities_by_bin(evaluate(problem)), _MOST_NODES)
-    sums = np.array([[numbers.sum() for numbers in of_bin] for of_bin in by_bin])
-    nodes = f"the nodes, {where}" if where else "the nodes"
-    yield Comparison("Σ r", sums[:, 0], shares[:_MOST_NODES], of_shares, where=nodes)
+    yield Comparison("Σ R", answer.responsibilities.sum(), share, of_shares, where=where)
+
+
+def _sums_at_nodes(
+    problem: Problem, shares: FloatArray, allowed: float, means: FloatArray, where: str = ""
+) -> Iterator[Comparison]:
+    """Yield the same of r_i and ∂L/∂z_i at the first nodes, of which `means` (2, N) take the part of the rule."""
+    sums, nodes = np.empty((len(shares), 2)), f"the nodes, {where}" if where else "the nodes"
+    for m, of_bin in enumerate(islice(responsibilities_by_bin(evaluate(problem)), len(shares))):
+        sums[m] = [numbers.sum() for numbers in of_bin]
+        for mean, numbers in zip(means, of_bin, strict=True):
+            mean += problem.rule.weights[m] * numbers
+    of_shares = _SUM_ROUNDOFF if problem.settings.background == 0.0 else allowed
+    yield Comparison("Σ r", sums[:, 0], shares, of_shares, where=nodes)
     yield Comparison("Σ ∂L/∂z", sums[:, 1], np.zeros(len(sums)), _SUM_ROUNDOFF, where=nodes)
 
 
@@ -107,14 +113,15 @@ def _far_away(problem: Problem) -> Problem:
 
     On a circle the bandwidth is that much less than P instead; for von Mises it is 10^-7.5 radians: κ = 10¹⁵.
     """
+    problem = problem.replace(background=0.0, bins=min(problem.settings.bins, _FAR_BINS))
     period = problem.settings.circumference
     if period is None:
         away = _FAR * problem.settings.bandwidth
         seen = offsets(problem)
-        return problem.replace(background=0.0, angles=problem.angles + np.copysign(away, seen))
+        return problem.replace(angles=problem.angles + np.copysign(away, seen))
     is_native = problem.kernel.name == "von-mises"
     narrow = period / (2.0 * math.pi) / math.sqrt(_LARGEST_KAPPA) if is_native else period / _FAR
-    return problem.replace(background=0.0, bandwidth=narrow)
+    return problem.replace(bandwidth=narrow)
 
 
 @final
