@@ -178,8 +178,8 @@ def _error(found: np.ndarray | float, true: RealArray) -> RealArray:
 
 
 def _ratio(error: RealArray, bound: RealArray) -> float:
-    """Return the largest ratio: inf for an error that is not a number, 0 where nothing is promised."""
-    ratio = np.where(np.isnan(error), np.inf, np.where(np.isinf(bound), 0, error / bound))
+    """Return the largest ratio: inf for an error that is not a number, 0 where terms are beyond float64's range."""
+    ratio = np.where(bound > BEYOND, 0, np.where(np.isnan(error), np.inf, error / bound))
     return float(ratio.max())
 
 
