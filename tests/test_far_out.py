@@ -19,6 +19,7 @@ from kdegrad import Problem, evaluate
 from kdegrad.domain import Circle
 from kdegrad.objective import responsibilities_by_bin
 from tests import problems
+from tests.measure import measure
 from tests.oracle import COMPACT
 
 SHARE = 1e-12  # relative
@@ -322,3 +323,44 @@ def test_logits_that_hide_log_k_decide() -> None:
     """Beside logits of ±10³⁰⁰ no digit of log K is left: the heaviest has everything."""
     found = evaluate(Problem([3.0, -2e5, 7.0], [-1e300, 1e300, 1e299], at=0.0, kernel="gaussian"))
     assert found.responsibilities.tolist() == [0.0, 1.0, 0.0]
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "logistic", "student-t", "triweight"])
+@pytest.mark.parametrize("background", [0.0, 1e-300, 0.3])
+@pytest.mark.parametrize("sums", SCHEMES)
+def test_near_and_far_nodes_together(kernel: str, background: float, sums: str) -> None:
+    """From the first node, among the points, to the last log p falls beyond -10³; the bounds are those of 50 digits."""
+    rng = np.random.default_rng(11)
+    angles, logits = rng.normal(size=11), rng.normal(size=11)
+    logits[3], logits[5] = -math.inf, -600.0
+    options = {"bandwidth": {"logistic": 0.02, "triweight": 120.0}.get(kernel, 1.0), "df": 2_000.0}
+    if kernel in COMPACT:  # log K is never far there: log S is
+        logits[:10] -= 2e3
+        angles[10] = -119.9
+    problem = Problem(
+        angles, logits, target=(-5.0, 95.0), bins=10, kernel=kernel, background=background, sums=sums, **options
+    )
+    log_density = evaluate(problem.replace(background=0.0)).diagnostics.log_density
+    assert (np.abs(log_density) > 1e3).any()
+    assert (np.abs(log_density) < 1e3).any()
+    ratios = measure(problem)
+    assert max(ratios.values()) <= 1.0, ratios
+    loss, gradient = kg.loss_and_grad(problem.angles, problem.logits, **problem.options)
+    found = evaluate(problem)
+    assert loss == found.loss
+    np.testing.assert_allclose(gradient, found.require_gradients().logits, rtol=SHARE, atol=1e-15)
+
+
+@pytest.mark.parametrize("sums", SCHEMES)
+def test_the_slopes_of_one_far_point(sums: str) -> None:
+    """Of one gaussian point ∂L/∂x = (x - mean t)/h² and ∂L/∂log h = 1 - mean d²/h²; dyadic numbers, so exactly."""
+    problem = Problem([2.0**20], target=(-8, 8), bins=4, kernel="gaussian", bandwidth=0.5, sums=sums)
+    found = evaluate(problem, ("logits", "angles", "bandwidth")).require_gradients()
+    distances = 2.0**20 - problem.rule.nodes
+    assert found.angles[0] == pytest.approx(4.0 * 2.0**20, rel=1e-15)
+    assert found.log_bandwidth == pytest.approx(1.0 - 4.0 * float((distances**2).mean()), rel=1e-15)
+    loss, gradient = kg.loss_and_grad(problem.angles, problem.logits, **problem.options)
+    assert loss == pytest.approx(
+        2.0 * float((distances**2).mean()) + math.log(0.5 * math.sqrt(2.0 * math.pi)), rel=1e-15
+    )
+    assert gradient.tolist() == [0.0]

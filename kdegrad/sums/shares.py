@@ -150,8 +150,8 @@ class DenseDensity(Density):
         return log + log_or_minus_infinity(total)
 
     def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> tuple[FloatArray, Strongest]:
-        """Return log(q_m/Σ_j exp D_j), and what D is relative to; log(q/p) and 0 where that says enough."""
-        says_enough = (np.abs(log_pulls) <= _MOST_LOG) | (node_shares < _FAINT)
-        reference = Strongest(*(np.where(says_enough, 0.0, finite(part)) for part in self.strongest))
-        pulls = np.where(says_enough, log_pulls - self.kernel.log_norm, log_ratio(node_shares, reference.log_rest))
+        """Return log(q_m/Σ_j exp D_j), and what D is relative to; log(q/p) and 0 where q and p are all but 0."""
+        is_faint = node_shares < _FAINT
+        reference = Strongest(*(np.where(is_faint, 0.0, finite(part)) for part in self.strongest))
+        pulls = np.where(is_faint, log_pulls - self.kernel.log_norm, log_ratio(node_shares, reference.log_rest))
         return pulls, reference
