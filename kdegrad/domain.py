@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
-from typing import ClassVar, final
+from typing import ClassVar, Final, final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
+
+_FINE: Final = 2.0**-40  # rounding of a coordinate in an interval, in units of its width
 
 
 class Domain(ABC):
@@ -36,7 +38,10 @@ class Domain(ABC):
 
     @abstractmethod
     def reduced_interval(self, low: float, high: float) -> tuple[float, float]:
-        """Return the ends of an interval without the whole turns by which it is off; the width stays as it is."""
+        """Return the ends of an interval, on a circle without whole turns where they leave few digits to its places.
+
+        The width stays as it is.
+        """
 
 
 @final
@@ -99,7 +104,7 @@ class Circle(Domain):
         return start + np.mod(self.reduced(x) - start, self.period)
 
     def reduced_interval(self, low: float, high: float) -> tuple[float, float]:
-        if abs(0.5 * low + 0.5 * high) <= self.period:  # 350 to 370 stay, for people
+        if math.ulp(max(abs(low), abs(high))) <= _FINE * (high - low):  # the nodes stand where the target is given
             return low, high
         from fractions import Fraction  # imported here because few targets need it
 

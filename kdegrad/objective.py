@@ -257,10 +257,12 @@ def nodes_of(problem: Problem) -> Rule:
 def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray, FloatArray]]:
     """Yield for each node t_m the responsibilities r_i(t_m) and S_i Σ_j r_j - r_i, each of shape (N,)."""
     problem, rule = evaluation.problem, evaluation.rule
-    density = DenseDensity(problem.kernel, problem.angles, rule.nodes, problem.log_weights)
+    with np.errstate(over="ignore"):  # as in `evaluate`
+        density = DenseDensity(problem.kernel, problem.angles, rule.nodes, problem.log_weights)
     shares = _node_shares(problem, rule, density, log_mixture(problem, density.log)) / rule.weights
     for node, share in enumerate(shares):
-        responsibilities = share * density.responsibilities(node)
+        with np.errstate(over="ignore"):  # as in `evaluate`
+            responsibilities = share * density.responsibilities(node)
         yield responsibilities, _logit_gradient(problem, evaluation.weights, responsibilities)
 
 

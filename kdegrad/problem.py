@@ -119,7 +119,7 @@ class Problem:
 
     @property
     def reduced_interval(self) -> Interval:
-        """The target's interval where its nodes are formed: on a circle without the whole turns by which it is off."""
+        """The target's interval where its nodes are formed: see `Domain.reduced_interval`."""
         return Interval(*self.domain.reduced_interval(*self.interval))
 
     @property

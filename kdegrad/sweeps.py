@@ -263,7 +263,7 @@ def measure(evaluation: Evaluation, value: Value) -> SweepStep:
     )
 
 
-@np.errstate(invalid="ignore")  # where no point reaches a node, it neither pulls nor pushes: -inf - -inf is neither
+@np.errstate(over="ignore", invalid="ignore")  # where no point reaches a node, it neither pulls nor pushes: -inf - -inf
 def only_pushed_down(evaluation: Evaluation) -> float:
     """Return the share of weight of the points that no bin pulls up and at least one pushes down.
 

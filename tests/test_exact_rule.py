@@ -15,6 +15,7 @@ from kdegrad import Problem
 from kdegrad.exact.kinks import breakpoints, rounding_unit, smallest_gap
 from kdegrad.exact.refinement import panel_rule
 from kdegrad.objective import exact_loss, nodes_of
+from kdegrad.reports.records import not_finite
 from tests.integrals import drawn, integrals, steps
 from tests.oracle import softmax
 
@@ -458,3 +459,13 @@ def test_a_target_a_few_roundings_wide():
     problem = Problem([0.0], target=(1.0, 1.0 + 8.0 * EPS), kernel="laplace", rule="exact")
     assert kg.evaluate(problem).loss == pytest.approx(math.log(2.0) + 1.0, abs=1e-14)
     assert nodes_of(problem).bins == 1
+
+
+@pytest.mark.parametrize("kernel", ["uniform", "triangular", "epanechnikov"])
+def test_edges_that_meet_over_nothing_are_named(kernel: str) -> None:
+    """The supports [-1, 1] and [1, 3] touch at 1: the loss is finite, and a gap as wide as any makes it infinite."""
+    problem = kg.Problem([0.0, 2.0], target=(-0.5, 2.5), kernel=kernel, rule="exact")
+    found = kg.evaluate(problem, ("logits", "angles"))
+    assert np.isfinite(found.loss)
+    assert not found.is_finite
+    assert "edges of" in not_finite(found)

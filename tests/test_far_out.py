@@ -186,17 +186,36 @@ def test_a_target_many_turns_away_keeps_its_width() -> None:
 @pytest.mark.parametrize(
     ("target", "reduced"),
     [
-        ((350, 370), (350, 370)),  # about a turn from 0, as people write it: stays
-        ((-365, -355), (-365, -355)),
-        ((710, 730), (350, 370)),
-        ((-730, -710), (-10, 10)),
-        ((361, 371), (1, 11)),
+        ((350, 370), (350, 370)),  # where people write it
+        ((730, 750), (730, 750)),
+        ((-3610, -3590), (-3610, -3590)),
+        ((360 * 2**30 + 350, 360 * 2**30 + 370), (350, 370)),
+        ((-360 * 2**40 - 10, -360 * 2**40 + 10), (-10, 10)),
     ],
 )
-def test_the_nodes_of_a_target_more_than_a_turn_away(target: tuple[float, float], reduced: tuple[float, float]) -> None:
+def test_the_nodes_stand_where_the_target_is_given_if_there_are_digits_for_them(
+    target: tuple[float, float], reduced: tuple[float, float]
+) -> None:
     nodes = Problem([0.0], target=target, bins=5, circular=True).rule.nodes
     width = (reduced[1] - reduced[0]) / 5
     assert nodes.tolist() == [reduced[0] + (m + 0.5) * width for m in range(5)]
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "wrapped-laplace"])
+@pytest.mark.parametrize("sums", SCHEMES)
+@pytest.mark.parametrize("ulps", [-2, -1, 0, 1, 2])
+def test_the_displacement_decides_on_the_side_at_half_a_turn(kernel: str, sums: str, ulps: int) -> None:
+    """Points beside a node at 180, where coordinates go from 180 to -180, as beside the same node at 20."""
+    for node in (180.0, 20.0):
+        angles = [node + ulps * math.ulp(node), node - 120.0]
+        problem = Problem(angles, at=node, kernel=kernel, bandwidth=1.4e-6, circular=True, sums=sums)
+        slope = evaluate(problem, ("angles",)).require_gradients().angles[0] * 1.4e-6
+        if node == 20.0 or ulps <= 0:
+            assert slope == pytest.approx(np.sign(ulps), abs=1e-7)
+        else:  # 180 + 3e-14 is -180 + 3e-14, and 360 - 3e-14 may be rounded to 360
+            assert min(abs(slope), abs(slope - 1.0)) <= 1e-7
+            other = evaluate(problem.replace(sums="dense"), ("angles",)).require_gradients().angles[0] * 1.4e-6
+            assert slope == pytest.approx(other, abs=1e-7)
 
 
 @pytest.mark.parametrize("turns", [-3, -1, 0, 1, 2, 2**40])

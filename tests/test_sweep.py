@@ -198,3 +198,11 @@ def test_unknown_kernels_and_logarithms_of_zero_are_refused() -> None:
     with pytest.raises(kg.SettingError, match="no logarithm"):
         spaced("distance", 0, 10, 3, log=True)
     assert "distance" in OVER
+
+
+@pytest.mark.parametrize("options", [{"kernel": "gaussian"}, {"kernel": "cauchy", "bandwidth": 1e-307}])
+def test_distances_beyond_the_range_of_float64_raise_no_warning(options: dict) -> None:
+    """Warnings are errors in the tests: log K overflows to -inf there, which is what it is."""
+    problem = kg.Problem([1e160, 0.0], target=(-30, 30), bins=3, background=0.1, **options)
+    assert kg.sweep(problem, "scale", [1.0, 2.0]).is_finite
+    assert [one.shape for one, _ in responsibilities_by_bin(kg.evaluate(problem))] == [(2,)] * 3

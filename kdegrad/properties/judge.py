@@ -199,4 +199,4 @@ def _require_measurable(problem: Problem) -> None:
         raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of float64 on such lengths")
     plain = reference_of(problem)
     if plain.uncovered == 0 and not plain.answer.responsibilities.any():  # the background is all there is at the nodes
-        raise Unmet("no point reaches a node: all gradients are 0")
+        raise Unmet("no point has a share in the mixture at the nodes of the bins: all gradients are 0")

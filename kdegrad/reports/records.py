@@ -174,6 +174,11 @@ def not_finite(evaluation: Evaluation) -> str:
     """Return a sentence that says where the density is 0, or what overflowed, and what to do about it."""
     nodes = evaluation.diagnostics.uncovered
     kernel = evaluation.problem.kernel
+    if not len(nodes) and evaluation.problem.rule_name == "exact" and kernel.tail == "compact":
+        return (
+            f"edges of {kernel.name} meet in the target where nothing else covers the place: to move one of them apart "
+            "makes the integral infinite, and so is a gradient; change the bandwidth, or add a --background"
+        )
     if not len(nodes) or kernel.tail != "compact":
         return (
             f"a number is outside the range of float64 (|log K_h| or a gradient), with {kernel.name} at "

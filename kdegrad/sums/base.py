@@ -48,7 +48,7 @@ class Density(ABC):
 
     @abstractmethod
     def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        """Return S_i - R_i, shape (N,), without the ratios."""
+        """Return S_i - R_i, shape (N,)."""
 
     @abstractmethod
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:

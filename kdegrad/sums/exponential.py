@@ -59,8 +59,12 @@ class ExponentialSums(KernelSums):
         self.reach = kernel.exponential_way  # L: how far a point acts to either side
         self.per_unit = 1.0 / kernel.bandwidth  # 1/h
         self.blocks = 2 if self.reach < self.period else 1  # n/w
-        places, self.index = places_of(kernel.domain.reduced(nodes), self.period, self.reach)  # index: of each node
+        nodes = kernel.domain.reduced(nodes)
+        places, self.index = places_of(nodes, self.period, self.reach)  # index: finds each node among the places
         self.breakpoints = Breakpoints(places)
+        self.coordinates = places  # as the dense sums have them: of a node at P/2, which is the place -P/2
+        if self.period < math.inf and (nodes == 0.5 * self.period).any():
+            self.coordinates = np.where(places == -0.5 * self.period, 0.5 * self.period, places)
         self.count = len(places)  # n
         longest = np.ptp(places) if self.reach == math.inf else self.reach
         self.is_short = longest <= _LONG * kernel.bandwidth  # whether e^(s/h) is a plain float throughout a block
@@ -207,11 +211,11 @@ class ExponentialSums(KernelSums):
             turns, at = np.divmod(cells[close] + step, self.count)
             near = (np.abs(x[close] - positions[at] - turns * turn) <= tolerance) & (on_circle | (turns == 0))
             at, which = at[near], close[near]
-            sign = np.sign(difference(x[which], positions[at]))
+            sign = np.sign(difference(x[which], self.coordinates[at]))
             slope[which] += (sign - side) * np.exp(charges[at] - log[which])
             if on_circle:  # the charge that is L away is in the other side's window
                 at = (at + self.count // self.blocks) % self.count
-                d = difference(x[which], positions[at])
+                d = difference(x[which], self.coordinates[at])
                 wanted = np.sign(d) * (np.abs(d) < self.reach) if self.blocks == 2 else -sign
                 slope[which] += (wanted + side) * np.exp(charges[at] - self.reach * self.per_unit - log[which])
 

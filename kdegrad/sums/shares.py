@@ -1,8 +1,10 @@
-"""The density at the nodes and the shares of the points in it, by sums over pairs: R_i = Σ_m q_m r_i(t_m).
+"""The density at the nodes and the shares of the points in it: R_i = Σ_m q_m r_i(t_m), with r_i = S_i K_h/p.
 
-`PairedDensity` reads one more sum at the points, R_i = S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i), by whatever scheme formed p.
-Where |log p| is large, log(q/p) has lost the digits of q. These nodes go by all pairs, in `DenseDensity`: with * the
-point of the largest log S + log K_h at a node, the responsibilities there are
+q_m is what all points together are given at node m: its weight in the quadrature, less a background's part.
+
+`SummedDensity` works by any scheme: p is one sum, read at the nodes, and R_i = S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i) one
+more, read at the points. Where |log p| is large, log(q/p) has lost the digits of q. These nodes go to `DenseDensity`,
+which takes all pairs: with * the point of the largest log S + log K_h at a node, the responsibilities there are
 
     r_i = exp(D_i - log Σ_j exp D_j),    D_j = (log K_j - log K_*) + (log S_j - log S_*)
 
@@ -24,26 +26,28 @@ from kdegrad.sums.pairs import Strongest, blocked_sum, finite, strongest_sources
 from kdegrad.weights import log_softmax
 
 _MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
-_FAINT: Final = 1e-290  # a node of which the points have no more than this counts for the ratios of light points alone
+_FAINT: Final = (
+    1e-290  # the points' q beside a background, below which a node counts for R_i/S_i of very light points alone
+)
 
 
 def density_of(sums: KernelSums, logits: FloatArray) -> Density:
-    """Return the density by some sums, and by all pairs at the nodes where |log p| is large; logits of shape (N,)."""
+    """Return the density by `sums`, but by all pairs at the nodes where |log p| is large; logits of shape (N,)."""
     log_weights = log_softmax(logits)
     log_density = sums.at_nodes(log_weights)
     is_far = np.abs(log_density) > _MOST_LOG
     is_far &= log_density > -np.inf
     if not is_far.any():
-        return PairedDensity(sums, log_weights, log_density)
+        return SummedDensity(sums, log_weights, log_density)
     far = DenseDensity(sums.kernel, sums.points, sums.nodes[is_far], log_weights)
     if is_far.all():
         return far
     log_density[is_far] = far.log
-    return PairedDensity(sums, log_weights, log_density, (is_far, far))
+    return SummedDensity(sums, log_weights, log_density, (is_far, far))
 
 
 @final
-class PairedDensity(Density):
+class SummedDensity(Density):
     """The density by any scheme of sums, for log S of shape (N,).
 
     Attributes
@@ -144,13 +148,16 @@ class DenseDensity(Density):
     def _log_shares(
         self, node_shares: FloatArray, log_pulls: FloatArray, points: FloatArray, log_weights: FloatArray
     ) -> FloatArray:
-        """Return log R_i, shape (N,), of points (N,) with log S (N,)."""
+        """Return log R_i of some points with log S_i, each of shape (M,)."""
         pulls, reference = self._relative(node_shares, log_pulls)
         log, total = blocked_sum(self.kernel, points, self.nodes, pulls, None, log_weights, reference)
         return log + log_or_minus_infinity(total)
 
     def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> tuple[FloatArray, Strongest]:
-        """Return log(q_m/Σ_j exp D_j), and what D is relative to; log(q/p) and 0 where q and p are all but 0."""
+        """Return log(q_m/Σ_j exp D_j), and the log K_* and log S_* that D is formed with.
+
+        Where q is all but 0 these are log(q/p) and zeros: D is log S + log K_h itself.
+        """
         is_faint = node_shares < _FAINT
         reference = Strongest(*(np.where(is_faint, 0.0, finite(part)) for part in self.strongest))
         pulls = np.where(is_faint, log_pulls - self.kernel.log_norm, log_ratio(node_shares, reference.log_rest))

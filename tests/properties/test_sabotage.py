@@ -44,7 +44,7 @@ from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, Density
 from kdegrad.sums.chebyshev import Cells
 from kdegrad.sums.exponential import ExponentialSums
-from kdegrad.sums.shares import PairedDensity
+from kdegrad.sums.shares import SummedDensity
 from kdegrad.weights import log_softmax
 from tests.problems import SAMPLES
 
@@ -127,7 +127,7 @@ def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> Density:
 TRUE_INNER_SLOPE, TRUE_TURNS, TRUE_JUDGE = PowerKernel.inner_slope, WrappedGaussian.turns, PanelRule.judge
 TRUE_INTERPOLATE = Cells.interpolate
 TRUE_EDGE_TERMS, TRUE_LOG_MIXTURE = kdegrad.exact.edge_terms, kdegrad.objective.log_mixture
-TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ExponentialSums.density, PairedDensity.excess, kdegrad.quadrature.gauss
+TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ExponentialSums.density, SummedDensity.excess, kdegrad.quadrature.gauss
 
 
 def off_by_a_billionth(self: ExponentialSums, log_weights: FloatArray) -> Density:
@@ -295,7 +295,7 @@ SABOTAGES = {
         in_place_of(ExponentialSums, "density", off_by_a_billionth), "sums-agree"
     ),
     "a slip in the way that needs one pass": Sabotage(
-        in_place_of(PairedDensity, "excess", lambda self, node_shares: -TRUE_EXCESS(self, node_shares)), "sums-agree"
+        in_place_of(SummedDensity, "excess", lambda self, node_shares: -TRUE_EXCESS(self, node_shares)), "sums-agree"
     ),
     "Gauss weights all alike": Sabotage(
         in_place_of(

@@ -165,7 +165,9 @@ def test_nothing_passes_because_all_gradients_are_0() -> None:
     points = {"target": TARGET, "kernel": "epanechnikov", "bandwidth": 1.0, "background": 0.1}
     verdicts = verify(Problem([100.0, 150.0], **points), cases=0)  # type: ignore[arg-type]
     assert {v.verdict for v in verdicts} == {"skip"}
-    assert [v.reason for v in verdicts if v.property == "one-hot"] == ["no point reaches a node: all gradients are 0"]
+    assert [v.reason for v in verdicts if v.property == "one-hot"] == [
+        "no point has a share in the mixture at the nodes of the bins: all gradients are 0"
+    ]
     assert not passed(verdicts)
 
 
