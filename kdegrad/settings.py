@@ -253,8 +253,6 @@ class ReadingOptions(Group):
                 object.__setattr__(self, "delimiter", grammar.delimiter(self.delimiter))
             except ValueError as error:
                 raise SettingError("delimiter", str(error)) from None
-        if self.decimal == self.delimiter == ",":
-            raise SettingError("decimal", "a comma cannot also be the delimiter: give another --delimiter, such as ;")
         if self.no_weights and self.weight_column is not None:
             raise SettingError("no-weights", "contradicts the column of weights that is named: leave one out")
 

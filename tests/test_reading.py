@@ -196,6 +196,9 @@ DECIMAL_COMMAS = {
     "commas-in-quotes": 'angle;logit\n"-75,0";"0,4"\n50;-0,2\n',
     "rows": "angle;logit\n-75,0;0,4\n# a comment, alone\n50;-0,2\n",
     "a-comma-in-another-name": '"angle";"logit";"a,b,c,d"\n-75;0,4;1\n50;-0,2;2\n',
+    "commas-between-quotes": '"angle","logit"\n"-75,0","0,4"\n"50","-0,2"\n',
+    "commas-between-some-quotes": '# one\r\n"angle","a ""b"", c","logit"\r\n"-75,0",1,"0,4"\r\n50,2,"-0,2"\r\n',
+    "told-to-be-between-cells": 'sep=,\nangle,logit\n"-75,0","0,4"\n50,"-0,2"\n',
 }
 
 
@@ -215,13 +218,25 @@ def test_a_comma_is_not_found_as_the_delimiter_where_it_is_the_decimal_mark(writ
     assert "columns found: 'angle,b,c', 'logit')" in refusal(path, decimal=",")
     path = write("swarm.csv", "angle,logit\n1,2\n")
     assert "columns found: 'angle,logit'): " in (message := refusal(path, decimal=","))
-    assert message.endswith("or leave out --decimal , since with it a comma does not separate columns")
+    assert message.endswith(
+        "or give --delimiter , too, if numbers with a decimal comma are in quotes, or leave out --decimal ,"
+    )
+
+
+def test_a_decimal_comma_outside_quotes_separates_cells_where_the_comma_is_the_delimiter(write: Write) -> None:
+    path = write("swarm.csv", '"angle","logit"\n"1,5","2"\n1,5,2\n')
+    assert "swarm.csv:3: 3 cells in '1,5,2', separated by ',', but the header has 2" in refusal(path, decimal=",")
+    path = write("swarm.csv", '"angle","logit"\n1.5\n')
+    assert "swarm.csv:2: 1 cell in '1.5'" in refusal(path, decimal=",")
+    path = write("swarm.csv", 'angle,logit\n"1,5",2\n1,5\n')
+    assert_points(read(path, decimal=",", delimiter=","), [1.5, 1.0], [2.0, 5.0])
+    path = write("problem.yaml", "points: swarm.csv\ndecimal: ','\ndelimiter: ','\n")
+    assert_points(read(path), [1.5, 1.0], [2.0, 5.0])
 
 
 @pytest.mark.parametrize(
     ("text", "options", "name", "part"),
     [
-        ("angle\n1\n", {"decimal": ",", "delimiter": ","}, "decimal", "cannot also be the delimiter"),
         ("angle\n1\n", {"decimal": ";"}, "decimal", "choose '.', ','"),
         ("angle\n1\n", {"missing": "drop"}, "missing", "unknown 'drop': choose error, skip"),
         ("angle\n1\n", {"no_weights": True, "weight_column": "w"}, "no-weights", "contradicts the column of weights"),
@@ -235,10 +250,24 @@ def test_options_that_cannot_be_used(write: Write, text: str, options: dict[str,
     assert part in str(caught.value)
 
 
+@pytest.mark.parametrize("line", ["sep=\t", "sep=\t\r", '"sep=\t"', "Sep=tab"])
+def test_a_first_line_may_tell_the_tab(write: Write, line: str) -> None:
+    path = write("swarm.csv", f"{line}\nangle\tlogit;a;b;c\n1\t2\n")
+    if line.endswith("tab"):  # as --delimiter has it, and no spreadsheet
+        assert "columns found: 'Sep=tab'" in refusal(path)
+    else:
+        assert_points(read(path), [1.0], None)
+
+
+def test_a_first_line_wins_over_the_suffix_and_an_option_over_both(write: Write) -> None:
+    path = write("swarm.tsv", "sep=;\nangle;logit\ta\n1;2\n")
+    assert_points(read(path), [1.0], None)
+    assert_points(read(write("problem.yaml", "points: swarm.tsv")), [1.0], None)
+    assert "columns found: 'angle;logit\\ta'" in refusal(path, delimiter="|")
+    assert_points(read(write("swarm.tsv", "sep=;\nangle|b;c\n1|2\n"), delimiter="|"), [1.0], None)
+
+
 def test_a_spreadsheet_s_delimiter_that_cannot_be_used(write: Write) -> None:
-    path = write("swarm.csv", "sep=,\nangle;logit\n1;2\n")
-    assert "swarm.csv:1: sep=,: a decimal comma cannot also be" in refusal(path, decimal=",")
-    assert_points(read(path, delimiter=";"), [1.0], [2.0])
     assert "swarm.csv:1: sep=e: 'e' occurs inside cells" in refusal(write("swarm.csv", "sep=e\nangle\n1\n"))
 
 
@@ -518,6 +547,14 @@ REFUSED_TABLES = {
         'angle,"label\n1,a\n',
         ["swarm.csv:1: in the header, a quote", "not closed, '\"label': "],
     ),
+    "text-behind-a-quote-of-a-later-line": (
+        'angle,label,x\n1,"a\nb","c"d\n',
+        ["swarm.csv:2: text behind the closing quote of a cell, '\"c\"d': "],
+    ),
+    "a-quote-of-a-later-line-not-closed": (
+        'angle,label,x\n1,"a\nb","c\nd',
+        ["swarm.csv:2: a quote opens and is not closed, '\"c': "],
+    ),
     "text-behind-a-quote": ('angle,label\n1,"a"b\n', ["swarm.csv:2: text behind the closing quote"]),
     # Readers of CSV differ about the space: some take it for text of the label. It is refused.
     "space-behind-a-quote": (
@@ -588,11 +625,14 @@ REFUSED_BYTES = {
     "bzip2": (bz2.compress(b"angle\n1\n"), ["compressed by bzip2"]),
     "xz": (lzma.compress(b"angle\n1\n"), ["compressed by xz"]),
     "zstd": (b"\x28\xb5\x2f\xfd\x04\0", ["compressed by zstd"]),
+    "parquet-of-nuls": (b"PAR1\x15" + bytes(2000), ["is Parquet"]),
+    "spreadsheet-of-nuls": (b"PK\3\4" + bytes(2000), ["is a zip archive"]),
+    "old-spreadsheet-of-nuls": (b"\xd0\xcf\x11\xe0" + bytes(2000), ["spreadsheet of the old kind"]),
     "nul": (b"angle,label\n1,a\n2,b\0\n" + b"3,c\n" * 9, [":3:", "NUL"]),
 }
 
 
-@pytest.mark.parametrize("ending", ["csv", "yaml"])
+@pytest.mark.parametrize("ending", ["csv", "tsv", "yaml"])
 @pytest.mark.parametrize(("data", "parts"), REFUSED_BYTES.values(), ids=REFUSED_BYTES.keys())
 def test_refused_bytes(write: Write, ending: str, data: bytes, parts: list[str]) -> None:
     path = write(f"swarm.{ending}", data)
@@ -845,7 +885,6 @@ def test_how_a_table_beside_the_problem_is_read(write: Write) -> None:
 @pytest.mark.parametrize(
     ("text", "part"),
     [
-        ("decimal: ','\ndelimiter: ','\n", ":2:10: decimal: a comma cannot also be the delimiter"),
         ("weight-column: w\nno-weights: true\n", ":3:13: no-weights: contradicts the column of weights"),
         ("missing: drop\n", ":2:10: missing: unknown 'drop': choose error, skip"),
         ("no-weights: 1\n", ":2:13: no-weights: '1' is neither true nor false"),

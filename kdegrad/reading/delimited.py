@@ -2,7 +2,7 @@
 
 There are two readers of a block. `_plain_points` converts one that contains only numbers as a whole; at the first
 peculiarity it gives up, without a message. `_points_by_row` reads any block, row by row, and makes all messages. A test
-binds the first to the second.
+compares the two.
 """
 
 from __future__ import annotations
@@ -31,7 +31,10 @@ DELIMITER_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  
 
 _DELIMITERS: Final = ",;\t|"  # tried when none is given; the first wins a tie
 _BLANKS: Final = " \t\r\n"
-_EXCEL: Final = re.compile(r'"?sep=(.)"?', re.IGNORECASE)  # a first line by which spreadsheets tell the delimiter
+# A first line by which spreadsheets tell the delimiter, which may be a tab.
+_TOLD: Final = re.compile(r'[ \t]*"?sep=(.)"?[ \t]*', re.IGNORECASE)
+# A header whose names are all quoted: the commas between them separate cells.
+_QUOTED_NAMES: Final = re.compile(r'"(?:[^"]|"")*+"(?:,"(?:[^"]|"")*+")+[ \t]*(?:[\r\n]|\Z)')
 _QUOTED_OR_BLANKS: Final = re.compile(r'(?<![^ \t])"(?:[^"]|"")*"?|[ \t]+')
 _BLANKS_OF_BYTES: Final = re.compile(rb"[ \t]+")
 
@@ -39,14 +42,16 @@ _BLANKS_OF_BYTES: Final = re.compile(rb"[ \t]+")
 def read_table(blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None) -> Source:
     """Return the points of the table `name`; `usual` is the delimiter of such files, None: its header tells.
 
+    The delimiter is the one of the options, else that of a first line ``sep=;``, else the usual one.
+
     Raises
     ------
     InputError
         With a line for each fault: the line, the column's name, the value and the remedy.
     """
-    options = replace(options, decimal=options.decimal or ".", delimiter=options.delimiter or usual)
+    options = replace(options, decimal=options.decimal or ".")
     blocks = iter(blocks)
-    header = _read_header(blocks, name, options)
+    header = _read_header(blocks, name, options, usual)
     faults = Faults(name)
     points = Collector(header.names, options, faults, place(name, header.line), header.hint)
     blocks = chain([header.body], blocks)
@@ -81,41 +86,42 @@ class _Header:
             return ", or give --input-format yaml"
         if len(self.names) > 1:
             return ""
-        if self.comma_is_decimal and "," in self.names[0]:
-            return ", or leave out --decimal , since with it a comma does not separate columns"
+        if self.comma_is_decimal and self.delimiter != "," in self.names[0]:
+            return (
+                ", or give --delimiter , too, if numbers with a decimal comma are in quotes, or leave out --decimal ,"
+            )
         if len(self.names[0].split()) > 1:
             return ", or give the character between the columns with --delimiter, or --delimiter whitespace"
         return ", or give the character between the columns with --delimiter"
 
 
-def _read_header(blocks: Iterator[Block], name: str, options: ReadingOptions) -> _Header:
+def _read_header(blocks: Iterator[Block], name: str, options: ReadingOptions, usual: str | None) -> _Header:
     """Return the header of a table, its first record that is neither blank nor a comment."""
     delimiter = options.delimiter
     for block in blocks:
         lines = io.StringIO(block.data.decode(), newline="")  # lines may end in \n, \r\n or \r
         for number, line in enumerate(lines, start=block.line):
             text = line.strip(_BLANKS)
-            if number == 1 and (excel := _EXCEL.fullmatch(text)):
-                delimiter = delimiter or _told_by_excel(excel[1], place(name, 1), options)
-            elif text.strip(_empty(delimiter or _DELIMITERS)) and text[0] != "#":
+            if number == 1 and (told := _TOLD.fullmatch(line.rstrip("\r\n"))):
+                delimiter = delimiter or _told_for_spreadsheets(told[1], place(name, 1))
+            elif text.strip(_empty(delimiter or usual or _DELIMITERS)) and text[0] != "#":
                 rest = line + lines.read()
                 # Where a quoted name goes on in the next block, the quotes so far are an odd number.
                 while rest.count('"') % 2 and len(rest) < 2 * csv.field_size_limit() and (more := next(blocks, None)):
                     rest += more.data.decode()
-                marks = [delimiter] if delimiter else [mark for mark in _DELIMITERS if mark != options.decimal]
+                known = delimiter or usual
+                comma_is_decimal = options.decimal == "," and not _QUOTED_NAMES.match(rest.lstrip(_BLANKS))
+                marks = [known] if known else [mark for mark in _DELIMITERS if mark != "," or not comma_is_decimal]
                 return _best_header(rest, number, marks, name, options)
     raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
 
 
-def _told_by_excel(mark: str, here: str, options: ReadingOptions) -> str:
+def _told_for_spreadsheets(mark: str, here: str) -> str:
     """Return the delimiter that a first line ``sep=;`` names."""
     try:
-        delimiter = grammar.delimiter(mark)
+        return grammar.delimiter(mark)
     except ValueError as error:
         raise InputError(f"{here}: sep={mark}: {error}") from None
-    if delimiter == options.decimal:
-        raise InputError(f"{here}: sep={mark}: a decimal comma cannot also be the delimiter: give --delimiter")
-    return delimiter
 
 
 def _best_header(text: str, line: int, marks: Sequence[str], name: str, options: ReadingOptions) -> _Header:
@@ -137,7 +143,7 @@ def _best_header(text: str, line: int, marks: Sequence[str], name: str, options:
         headers,
         key=lambda header: (
             angle in header.names,
-            angle in (name.lower() for name in header.names),
+            angle in (column.lower() for column in header.names),
             len(header.names),
         ),
         default=None,
@@ -166,7 +172,7 @@ def _parsed(lines: Iterator[str], delimiter: str) -> Iterator[list[str]]:
 
 
 def _quoting(error: csv.Error, text: str, delimiter: str) -> str:
-    """Return what is wrong with the quotes of the record that `text` begins with."""
+    """Return what is wrong with the quotes of the record that `text` begins with, or that a cell is too long."""
     if "field limit" in str(error):
         return f"a cell has more than {csv.field_size_limit()} characters: close its quote, or shorten it"
     mark = r"[ \t]+" if delimiter == WHITESPACE else re.escape(delimiter)
@@ -203,6 +209,8 @@ class _Table:
         """Take the rows of a block that contains only numbers; return False if it must be read row by row."""
         mark, body = self.header.delimiter, block.data
         if "label" in self.columns or not mark.isascii() or mark == " ":
+            return False
+        if self.decimal == mark:  # a comma in quotes is the decimal mark, one between cells the delimiter
             return False
         if self.decimal == ",":
             body = body.translate(SWAPPED)
@@ -245,25 +253,26 @@ class _Table:
         """
         mark = self.header.delimiter
         skipped = _empty(mark) + "#"  # what they may begin with
-        begun: list[tuple[int, str]] = []  # the line and the text of the record that is not complete, if there is one
+        begun: list[tuple[int, str]] = []  # the lines of the record that is not complete, if there is one: number, text
 
         def physical_lines() -> Iterator[str]:
             for now in chain([block], self.blocks):
                 for line, text in enumerate(io.StringIO(now.data.decode(), newline=""), start=now.line):
-                    if not begun:
-                        if text[0] in skipped and self._is_skipped(text):
-                            continue
-                        begun.append((line, text))
+                    if not begun and text[0] in skipped and self._is_skipped(text):
+                        continue
+                    begun.append((line, text))
                     yield text
                 if not begun:
                     return
 
         try:
             for row in _parsed(physical_lines(), mark):
-                yield begun.pop()[0], row
+                line = begun[0][0]
+                begun.clear()
+                yield line, row
         except csv.Error as error:
-            line, text = begun[0]
-            self.faults.add((line,), _quoting(error, text, mark))
+            text = "".join(text for _, text in begun)
+            self.faults.add((begun[0][0],), _quoting(error, text, mark))
             for _ in self.blocks:  # what follows cannot be told apart; but it must be text
                 pass
 

@@ -72,11 +72,11 @@ def blocks(path: str) -> Iterator[Block]:
     first, name = next(pieces, b""), display_name(path)
     if first.startswith(_WIDE_MARKS):
         raise InputError(f"{name}: is UTF-16 or UTF-32 text (by its byte order mark): {_WIDE_REMEDY}")
-    if b"\0" in first and 4 * first[:1000].count(b"\0") >= len(first[:1000]):
-        raise InputError(f"{name}: looks like UTF-16 text (every other byte is NUL): {_WIDE_REMEDY}")
-    for begin, what in _MAGIC.items():
+    for begin, what in _MAGIC.items():  # before NULs are counted, of which such files have many
         if first.startswith(begin):
             raise InputError(f"{name}: is {what}")
+    if b"\0" in first and 4 * first[:1000].count(b"\0") >= len(first[:1000]):
+        raise InputError(f"{name}: looks like UTF-16 text (every other byte is NUL): {_WIDE_REMEDY}")
     return _blocks(chain([first], pieces), name)
 
 
