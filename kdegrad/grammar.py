@@ -59,12 +59,11 @@ def is_missing(text: str) -> bool:
 
 
 def reads_as_number(text: str, *, minus_infinity: bool = False) -> bool:
-    """Return whether `number` accepts `text`."""
-    try:
-        number(text, minus_infinity=minus_infinity)
-    except ValueError:
-        return False
-    return True
+    """Return whether `number` accepts `text`; many are asked for, and no message is made."""
+    stripped = text.strip()
+    if minus_infinity and _MINUS_INFINITY.fullmatch(stripped):
+        return True
+    return _NUMBER.fullmatch(stripped) is not None and math.isfinite(float(stripped))
 
 
 def integer(text: str) -> int:
@@ -123,7 +122,7 @@ def _remedy(stripped: str, decimal: str | None) -> str:
     if bare in ("inf", "infinity"):
         return "it is infinite: write a finite number, or -inf as a logit, which masks its point"
     if bare == "nan":
-        return "a missing value: write a number, or remove its point"
+        return "a missing value: write a number"
     return f"write digits, with a {'comma' if decimal == ',' else 'point'} or an exponent: 12, -0{mark}5, 1e-3"
 
 

@@ -258,7 +258,7 @@ def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, qu
     if content.table is not None:
         output.check_outputs(outputs, content.table)
     for note in () if quiet else content.notes:
-        say(f"note: {content.name} {note}")
+        say(f"note: {content.place_of_points} {note}")
     problem = problem_of(content, given)
     if not quiet and "over" not in flags.values:  # a sweep has several kernels, and says it itself
         _note_unused_df(flags, [problem.kernel.name])

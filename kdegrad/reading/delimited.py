@@ -11,7 +11,6 @@ import csv
 import io
 import re
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass, replace
 from functools import partial
 from itertools import chain
@@ -97,11 +96,12 @@ class _Header:
 
 def _read_header(blocks: Iterator[Block], name: str, options: ReadingOptions, usual: str | None) -> _Header:
     """Return the header of a table, its first record that is neither blank nor a comment."""
-    delimiter = options.delimiter
+    delimiter, is_empty = options.delimiter, True
     for block in blocks:
         lines = io.StringIO(block.data.decode(), newline="")  # lines may end in \n, \r\n or \r
         for number, line in enumerate(lines, start=block.line):
             text = line.strip(_BLANKS)
+            is_empty = is_empty and not text
             if number == 1 and (told := _TOLD.fullmatch(line.rstrip("\r\n"))):
                 delimiter = delimiter or _told_for_spreadsheets(told[1], place(name, 1))
             elif text.strip(_empty(delimiter or usual or _DELIMITERS)) and text[0] != "#":
@@ -113,7 +113,8 @@ def _read_header(blocks: Iterator[Block], name: str, options: ReadingOptions, us
                 comma_is_decimal = options.decimal == "," and not _QUOTED_NAMES.match(rest.lstrip(_BLANKS))
                 marks = [known] if known else [mark for mark in _DELIMITERS if mark != "," or not comma_is_decimal]
                 return _best_header(rest, number, marks, name, options)
-    raise InputError(f"{name}: is empty: write a header such as angle,logit and a line for each point")
+    what = "is empty" if is_empty else "has no header"
+    raise InputError(f"{name}: {what}: write a header such as angle,logit and a line for each point")
 
 
 def _told_for_spreadsheets(mark: str, here: str) -> str:
@@ -289,10 +290,15 @@ class _Table:
 
     def _is_row(self, comment: str) -> bool:
         """Return whether a comment may have been meant as a row: it has as many cells as the header."""
-        with suppress(csv.Error):
-            cells = next(_parsed(iter([comment.strip()]), self.header.delimiter))
-            return len(cells) == self.width and (self.width > 1 or _is_value(cells[0].lstrip("# ")))
-        return False
+        mark, text = self.header.delimiter, comment.strip()
+        if '"' in text:
+            try:
+                cells = next(_parsed(iter([text]), mark))
+            except csv.Error:
+                return False
+        else:  # there may be many, and a csv.reader for each takes long
+            cells = re.split(r"[ \t]+", text) if mark == WHITESPACE else text.split(mark)
+        return len(cells) == self.width and (self.width > 1 or _is_value(cells[0].lstrip("# ")))
 
     def notes(self) -> list[str]:
         """Return what the user should know about the rows."""

@@ -17,6 +17,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import InputError
 from kdegrad.grammar import NUMBER_CHARACTERS, is_missing, number
+from kdegrad.reading.files import display_name
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import enumerated, nearest, one_edit_apart, shown
 from kdegrad.weights import logits_of
@@ -53,7 +54,8 @@ def chosen_columns(
     Raises
     ------
     InputError
-        If two columns have one name, one that must exist does not, or there are both logits and weights.
+        If two columns have one name, one that must exist does not, there are both logits and weights, or a column is to
+        be the angles and one of these.
     """
     given = named(options)
     names = {role: role for role in ROLES} | given
@@ -73,9 +75,12 @@ def chosen_columns(
         if len(alike) == 1:
             names[role] = chosen[role] = alike[0]
             notes.append(f"has no column {shown(role)}: {shown(alike[0])} is taken for the {role}s")
+    # Not those that are several names, since they are not separated as was thought.
+    several = r"[,;|\t{}]" if len(found) > 1 else r"[,;|\t{} ]"
+    likely = [column for column in found if not re.search(several, column)]
     missing = [
         f"{place}: no column {shown(column)} for the {role}s (columns found: {enumerated(found)}"
-        f"{nearest(column, found) if role in given else _likely_angles(found)}): name the right one with "
+        f"{nearest(column, likely) if role in given else _likely_angles(likely)}): name the right one with "
         f"--{role}-column{hint}"
         for role, column in names.items()
         if column not in found and (role == "angle" or role in given)
@@ -84,12 +89,23 @@ def chosen_columns(
         raise InputError(missing)
     if "logit" in chosen and "weight" in chosen:
         if ("logit" in given) == ("weight" in given):
+            remedy = (
+                "leave out --logit-column or --weight-column"
+                if "weight" in given
+                else "name the one to use with --logit-column or --weight-column, or give --no-weights"
+            )
             raise InputError(
                 f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
-                f"{shown(chosen['weight'])}): name the one to use with --logit-column or --weight-column"
-                f"{'' if 'weight' in given else ', or give --no-weights'}"
+                f"{shown(chosen['weight'])}): {remedy}"
             )
         del chosen["weight" if "logit" in given else "logit"]
+    for role in either & chosen.keys():
+        if chosen[role] == chosen["angle"]:
+            remedy = " or ".join(f"--{one}-column" for one in ("angle", role) if one in given)
+            raise InputError(
+                f"{place}: the column {shown(chosen[role])} cannot be both the angles and the {role}s: give another "
+                f"column with {remedy}"
+            )
     if options.no_weights and not any(column.lower() == "weight" for column in found):
         notes.append("has no column 'weight': --no-weights has no effect")
     return chosen, notes
@@ -115,7 +131,7 @@ class Source:
     table
         The file that a YAML problem takes its points from, or None.
     notes
-        What the user should know about the file, each the end of a sentence that begins with its name.
+        What the user should know about the points, each the end of a sentence that begins with `place_of_points`.
     """
 
     name: str
@@ -126,6 +142,11 @@ class Source:
     places: dict[str, str] = field(default_factory=dict)
     table: str | None = None
     notes: tuple[str, ...] = ()
+
+    @property
+    def place_of_points(self) -> str:
+        """The file that the points are written in, for messages: the table that is named, or the file itself."""
+        return self.name if self.table is None else display_name(self.table)
 
 
 class Faults:
@@ -160,8 +181,6 @@ def _likely_angles(found: Sequence[str]) -> str:
     likely = []
     for column in found:
         words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", column)  # of windDirection, wind_direction, DIRECTION
-        if re.search(r"[,;|\t]", column):  # several names, which are not separated as was thought
-            continue
         if any(word in _ANGLES or one_edit_apart(word.removesuffix("s"), "angle") for word in map(str.lower, words)):
             likely.append(shown(column))
     return f"; did you mean {' or '.join(likely[:3])}?" if likely else ""
@@ -263,7 +282,8 @@ class Collector:
         self._faults.stop_if_any()
         name, notes = self._faults.name, self._notes
         if 0 < self._left_out == self.count:
-            raise InputError(f"{name}: a value is missing in all of the {self.count} rows: no points are left")
+            rows = "the only row" if self.count == 1 else f"all of the {self.count} rows"
+            raise InputError(f"{name}: a value is missing in {rows}: no points are left")
         if self._left_out:
             notes.append(f"has {self._left_out} of {self.count} rows with a missing value: they are left out")
         values = {role: np.concatenate(blocks) for role, blocks in self._numbers.items()}

@@ -277,7 +277,8 @@ def counts(checks: Sequence[Verdict]) -> dict[str, int]:
 def summary(checks: Sequence[Verdict]) -> str:
     """Return the counts in a sentence."""
     number = counts(checks)
-    tally = f"{number['passed']} checks passed, {number['failed']} failed, {number['skipped']} skipped"
+    checked = "check" if number["passed"] == 1 else "checks"
+    tally = f"{number['passed']} {checked} passed, {number['failed']} failed, {number['skipped']} skipped"
     return f"{tally}: nothing was checked" if number["skipped"] == len(checks) else tally
 
 
