@@ -48,14 +48,18 @@ def beyond_edge(problem: Problem) -> FloatArray:
 def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **changes: Any) -> Problem:
     """Return the problem with every place x (angles, the target's ends, the single node) at factor·x + shift.
 
-    Raise `Unmet` where the ends of the target round to one.
+    On a circle x is first brought near 0 by whole turns: beside 10¹⁸ a shift would be lost. Raise `Unmet` where the
+    ends of the target round to one.
     """
-    at, target = problem.at, problem.target
-    ends = None if target is None else sorted(factor * end + shift for end in target)
+    reduced = problem.domain.reduced
+    at = None if problem.at is None else float(reduced(np.array([problem.at]))[0])
+    ends = None if problem.target is None else sorted(factor * end + shift for end in problem.reduced_interval)
+    if ends:  # a whole turn stays one, also where its ends were rounded more coarsely
+        ends[1] = min(ends[1], ends[0] + abs(factor) * problem.domain.measure)
     if ends and ends[0] == ends[1]:
         raise Unmet(f"the target is too narrow for coordinates near {ends[0]!r}: its ends round to one")
     moved = {
-        "angles": factor * problem.angles + shift,
+        "angles": factor * reduced(problem.angles) + shift,
         "at": None if at is None else factor * at + shift,
         "target": ends,
     }

@@ -260,7 +260,7 @@ class Rotation(Property):
         rng = case.rng()
         turn = float(rng.uniform(0.0, period))
         whole_turns = rng.integers(-3, 4, len(problem.angles)) * period
-        angles = np.mod(problem.angles + turn, period) + whole_turns
+        angles = np.mod(problem.domain.reduced(problem.angles) + turn, period) + whole_turns
         after = mapped(problem, shift=turn, angles=angles)
         yield from same(ask, problem, after)
 
