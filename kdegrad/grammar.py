@@ -54,7 +54,7 @@ def number(text: str, *, minus_infinity: bool = False, decimal: str | None = Non
 
 
 def is_missing(text: str) -> bool:
-    """Return whether a cell says that there is no value: it is empty, NaN, NA, N/A or null, in any case."""
+    """Return whether a cell says that there is no value: it is empty, NaN, NA, N/A, #N/A or null in any case, or ~."""
     return _MISSING.fullmatch(text.strip()) is not None
 
 

@@ -271,7 +271,7 @@ def test_a_spreadsheet_s_delimiter_that_cannot_be_used(write: Write) -> None:
     assert "swarm.csv:1: sep=e: 'e' occurs inside cells" in refusal(write("swarm.csv", "sep=e\nangle\n1\n"))
 
 
-MISSING = ["", " ", "nan", "NaN", "-nan", "NA", "n/a", "N/A", "#N/A", "null", "NULL"]
+MISSING = ["", " ", "nan", "NaN", "-nan", "NA", "n/a", "N/A", "#N/A", "null", "NULL", "~"]
 
 
 @pytest.mark.parametrize("column", ["angle", "logit", "weight"])
