@@ -120,7 +120,8 @@ def _remedy(stripped: str, decimal: str | None) -> str:
         return "; ".join(readings)
     bare = stripped.lstrip("+-.").lower()
     if bare in ("inf", "infinity"):
-        return "it is infinite: write a finite number, or -inf as a logit, which masks its point"
+        masked = "" if decimal is None else ", or -inf as a logit, which masks its point"  # an option is no logit
+        return f"it is infinite: write a finite number{masked}"
     if bare == "nan":
         return "a missing value: write a number"
     return f"write digits, with a {'comma' if decimal == ',' else 'point'} or an exponent: 12, -0{mark}5, 1e-3"
