@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from kdegrad.errors import SettingError
 from kdegrad.settings import is_real
-from kdegrad.text import angle_texts
+from kdegrad.text import angle_texts, interval_text
 
 
 class Interval(NamedTuple):
@@ -66,7 +66,7 @@ def checked_interval(target: Any, period: float | None) -> Interval:
     if period is not None and interval.width > period + roundings:
         raise SettingError(
             "target",
-            f"[{', '.join(angle_texts(interval))}] is {interval.width:g} wide, wider than the circle ({period:g}): "
+            f"{interval_text(interval)} is {interval.width:g} wide, wider than the circle ({period:g}): "
             "make it narrower",
         )
     return interval

@@ -73,3 +73,8 @@ def angle_texts(values: Iterable[float]) -> list[str]:
         if len(set(texts)) == len(set(given)):
             return texts
     return [f"{value:.{_ALL}g}" for value in given]
+
+
+def interval_text(ends: Iterable[float]) -> str:
+    """Return the two ends of an interval as ``[350, 370]``, with the digits of `angle_texts`."""
+    return f"[{', '.join(angle_texts(ends))}]"

@@ -27,7 +27,7 @@ import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.exact.jumps import Jumps
-from kdegrad.exact.kinks import breakpoints, rounding_unit, smallest_gap
+from kdegrad.exact.kinks import breakpoints, rounding_unit, shifted, smallest_gap
 from kdegrad.exact.refinement import MOST_NODES
 from kdegrad.mixture import density_slope, log_density, log_share
 from kdegrad.problem import Problem
@@ -126,7 +126,7 @@ def _steep_doubts(problem: Problem, edge: float, rule: Rule, rounding: float) ->
     log_k = problem.kernel.log_density(edge - np.array([rounding_unit(problem), gap]))
     angles = np.zeros(len(problem.angles))
     for side in (-1, 1):
-        places = problem.domain.unrolled(problem.domain.reduced(problem.angles) + side * edge, low - gap)
+        places = shifted(problem, side * edge, low - gap)
         at_an_end = np.minimum(np.abs(places - low), np.abs(places - high)) <= gap
         near = ((places > low) & (places < high) | at_an_end) & (log_own > -np.inf)
         for rise in rises:
@@ -173,7 +173,7 @@ def _rises(problem: Problem, rule: Rule, log_p: FloatArray, pieces: _Pieces) -> 
 
 def _cut_of_edges(problem: Problem, cuts: FloatArray, shift: float) -> IntArray:
     """Return for each point the breakpoint at which its edge x_i + `shift` is, -1 for one outside or of no weight."""
-    places = problem.domain.unrolled(problem.domain.reduced(problem.angles) + shift, problem.reduced_interval.low)
+    places = shifted(problem, shift, problem.reduced_interval.low)
     gap = smallest_gap(problem)
     cut = np.minimum(np.searchsorted(cuts, places - gap), len(cuts) - 1)
     met = (np.abs(cuts[cut] - places) <= gap) & (problem.log_weights > -np.inf)

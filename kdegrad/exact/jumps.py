@@ -25,7 +25,7 @@ import math
 import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray
-from kdegrad.exact.kinks import smallest_gap
+from kdegrad.exact.kinks import shifted, smallest_gap
 from kdegrad.kernel import make_kernel
 from kdegrad.mixture import log_mixture, log_share
 from kdegrad.problem import Problem
@@ -67,10 +67,7 @@ class Jumps:
     def __init__(self, problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> None:
         (low, high), gap = problem.reduced_interval, smallest_gap(problem)
         self.log_jump = problem.log_weights + log_share(problem) + problem.kernel.log_density(np.zeros(1))
-        places = [
-            problem.domain.unrolled(problem.domain.reduced(problem.angles) + way * edge, low - gap)
-            for way in (-1.0, 1.0)
-        ]
+        places = [shifted(problem, way * edge, low - gap) for way in (-1.0, 1.0)]
         self.cuts: list[IntArray] = [np.searchsorted(rule.nodes, place) for place in places]
         self.inside = np.ones(rule.bins + 1, dtype=bool)
         self.inside[[0, -1]] = False

@@ -38,12 +38,9 @@ def breakpoints(problem: Problem) -> FloatArray:
     """Return the ascending places from a to b between which p is smooth, a and b among them."""
     low, high = problem.reduced_interval
     kernel = problem.kernel
-    places = [_inside(problem, problem.angles) if kernel.kinked else _starting_points(problem)]
+    places = [_inside(problem, 0.0) if kernel.kinked else _starting_points(problem)]
     if kernel.edge is not None:
-        places += [
-            _inside(problem, problem.domain.reduced(problem.angles) - kernel.edge),
-            _inside(problem, problem.domain.reduced(problem.angles) + kernel.edge),
-        ]
+        places += [_inside(problem, -kernel.edge), _inside(problem, kernel.edge)]
     if kernel.antipode is not None:
         places.append(_visible_antipodes(problem, kernel.antipode))
     gap = smallest_gap(problem)
@@ -53,11 +50,19 @@ def breakpoints(problem: Problem) -> FloatArray:
     return np.concatenate([[low], inner, [high]])
 
 
-def _inside(problem: Problem, places: FloatArray) -> FloatArray:
-    """Return those of `places` that lie in the target, as coordinates in it."""
+def shifted(problem: Problem, shift: float, start: float) -> FloatArray:
+    """Return the coordinates of all x_j + `shift` that are reached first going upward from `start`, shape (N,).
+
+    Whole turns are taken off x_j first: beside many of them the shift would be rounded.
+    """
+    return problem.domain.unrolled(problem.domain.reduced(problem.angles) + shift, start)
+
+
+def _inside(problem: Problem, shift: float) -> FloatArray:
+    """Return those of the places x_j + `shift` that lie in the target, as coordinates in it."""
     low, high = problem.reduced_interval
-    unrolled = problem.domain.unrolled(places, low)
-    return unrolled[(unrolled > low) & (unrolled < high)]
+    places = shifted(problem, shift, low)
+    return places[(places > low) & (places < high)]
 
 
 def _starting_points(problem: Problem) -> FloatArray:
@@ -65,7 +70,7 @@ def _starting_points(problem: Problem) -> FloatArray:
 
     A smooth kernel needs no split, but quadrature nodes must meet a narrow peak to resolve it.
     """
-    inside = np.sort(_inside(problem, problem.angles))
+    inside = np.sort(_inside(problem, 0.0))
     with np.errstate(over="ignore"):
         cells = np.floor((inside - problem.reduced_interval.low) / problem.kernel.bandwidth)
     return inside[np.unique(cells, return_index=True)[1]]
@@ -73,7 +78,7 @@ def _starting_points(problem: Problem) -> FloatArray:
 
 def _visible_antipodes(problem: Problem, antipode: float) -> FloatArray:
     """Return the antipodes in the target at which K_h(P/2) is not negligible beside p."""
-    places = _inside(problem, problem.domain.reduced(problem.angles) + antipode)
+    places = _inside(problem, antipode)
     if not len(places):
         return places
     log_kink = float(problem.kernel.log_density(np.array([antipode]))[0])

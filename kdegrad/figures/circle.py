@@ -14,7 +14,7 @@ from kdegrad.figures.line import ALL, BY_SIGN, STEMS, Groups, separate_lines, ti
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, figure, legend_below
 from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
-from kdegrad.text import angle_texts
+from kdegrad.text import interval_text
 from kdegrad.view import curve
 
 OUTER, EDGE = 0.65, 1.75  # the height of the highest density over the ring, the frame's radius
@@ -35,7 +35,7 @@ def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
     height = OUTER / peak if peak > 0.0 else 0.0
     if problem.target is not None:
         arc = np.linspace(*problem.reduced_interval, 91) * turn
-        name = f"target [{', '.join(angle_texts(problem.target))}]"
+        name = f"target {interval_text(problem.target)}"
         axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=name)
         wanted = np.full_like(arc, 1.0 + height / problem.target.width)
         axes.plot(arc, wanted, color=PULLED, linestyle="--", label="wanted density")

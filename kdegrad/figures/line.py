@@ -17,7 +17,7 @@ from matplotlib.patheffects import withStroke
 from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, short
 from kdegrad.objective import Evaluation, responsibilities_by_bin
-from kdegrad.text import angle_texts
+from kdegrad.text import angle_texts, interval_text
 from kdegrad.view import curve, positions, span
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
@@ -114,7 +114,7 @@ def panels(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
     for axes in (above, below):
         if problem.target is not None:
             low, high = problem.target
-            name = f"target [{', '.join(angle_texts(problem.target))}]"
+            name = f"target {interval_text(problem.target)}"
             axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
         if problem.at is not None:
             name = f"the bin at {angle_texts([problem.at])[0]}"

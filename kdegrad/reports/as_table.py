@@ -21,7 +21,7 @@ from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import sketch
 from kdegrad.reports.tables import Column, bars, columns_of, fitted, paragraph, printed, words
-from kdegrad.text import angle_texts, five_digits
+from kdegrad.text import angle_texts, five_digits, interval_text
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -211,7 +211,7 @@ def _described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str
     points, bins = facts["points"], facts["bins"]
     parts = [f"{points} point{'' if points == 1 else 's'}"]
     if facts["target"] is not None:
-        parts.append(f"target [{', '.join(angle_texts(facts['target']))}]")
+        parts.append(f"target {interval_text(facts['target'])}")
     kernel = [kernels or facts["kernel"]]
     if swept != "bandwidth":
         kernel.append(f"h={facts['bandwidth']:g}")

@@ -20,15 +20,17 @@ import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray
 from kdegrad.kernel import Kernel
-from kdegrad.logs import log_or_minus_infinity, value
+from kdegrad.logs import Scaled, log_or_minus_infinity, value
 from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
-from kdegrad.sums.pairs import Strongest, blocked_sum, finite, strongest_sources
+from kdegrad.sums.pairs import Derivative, Strongest, blocked_sum, finite, strongest_sources
 from kdegrad.weights import log_softmax
 
 _MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
 _FAINT: Final = (
     1e-290  # the points' q beside a background, below which a node counts for R_i/S_i of very light points alone
 )
+
+Relative = tuple[FloatArray, Strongest]  # of the nodes: what `DenseDensity._relative` returns
 
 
 def density_of(sums: KernelSums, logits: FloatArray) -> Density:
@@ -114,30 +116,27 @@ class DenseDensity(Density):
         self.log -= self.kernel.log_norm
 
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
-        log_shares = self._log_shares(node_shares, log_pulls, self.points, self.log_weights)
+        relative = self._relative(node_shares, log_pulls)
+        log_shares = self._log_shares(relative, self.points, self.log_weights)
         with np.errstate(over="ignore", invalid="ignore"):
             ratios = np.exp(log_shares - self.log_weights)
             masked = np.flatnonzero(np.isneginf(self.log_weights))
             if len(masked):  # as if the weight of each were 1
-                logs = self._log_shares(node_shares, log_pulls, self.points[masked], np.zeros(len(masked)))
-                ratios[masked] = np.exp(logs)
+                ratios[masked] = np.exp(self._log_shares(relative, self.points[masked], np.zeros(len(masked))))
         return Shares(np.exp(log_shares, out=log_shares), ratios)
 
     def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        log_shares = self._log_shares(node_shares, log_pulls, self.points, self.log_weights)
+        log_shares = self._log_shares(self._relative(node_shares, log_pulls), self.points, self.log_weights)
         return np.asarray(np.exp(self.log_weights) - np.exp(log_shares))
 
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        pulls, reference = self._relative(node_shares, log_pulls)
-        derivative = self.kernel.slope
-        slopes = blocked_sum(self.kernel, self.points, self.nodes, pulls, derivative, self.log_weights, reference)
+        relative = self._relative(node_shares, log_pulls)
+        slopes = self._sum(relative, self.points, self.log_weights, self.kernel.slope)
         return -value(slopes)  # odd in d: exchanged roles change its sign
 
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
-        pulls, reference = self._relative(node_shares, log_pulls)
-        derivative = self.kernel.bandwidth_slope
-        slopes = blocked_sum(self.kernel, self.points, self.nodes, pulls, derivative, self.log_weights, reference)
-        return float(value(slopes).sum())
+        relative = self._relative(node_shares, log_pulls)
+        return float(value(self._sum(relative, self.points, self.log_weights, self.kernel.bandwidth_slope)).sum())
 
     def responsibilities(self, node: int) -> FloatArray:
         """Return r_i at one node, shape (N,); 0 where p is 0."""
@@ -145,15 +144,19 @@ class DenseDensity(Density):
         log_k = self.kernel.log_shape(self.kernel.domain.difference(self.points, self.nodes[[node]]))
         return np.asarray(np.exp((log_k - log_kernel) + (self.log_weights - log_weight) - log_rest))
 
-    def _log_shares(
-        self, node_shares: FloatArray, log_pulls: FloatArray, points: FloatArray, log_weights: FloatArray
-    ) -> FloatArray:
+    def _log_shares(self, relative: Relative, points: FloatArray, log_weights: FloatArray) -> FloatArray:
         """Return log R_i of some points with log S_i, each of shape (M,)."""
-        pulls, reference = self._relative(node_shares, log_pulls)
-        log, total = blocked_sum(self.kernel, points, self.nodes, pulls, None, log_weights, reference)
+        log, total = self._sum(relative, points, log_weights)
         return log + log_or_minus_infinity(total)
 
-    def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> tuple[FloatArray, Strongest]:
+    def _sum(
+        self, relative: Relative, points: FloatArray, log_weights: FloatArray, derivative: Derivative | None = None
+    ) -> Scaled:
+        """Return S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i), or of a derivative, at some points with log S_i, (M,)."""
+        pulls, reference = relative
+        return blocked_sum(self.kernel, points, self.nodes, pulls, derivative, log_weights, reference)
+
+    def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> Relative:
         """Return log(q_m/Σ_j exp D_j), and the log K_* and log S_* that D is formed with.
 
         Where q is all but 0 these are log(q/p) and zeros: D is log S + log K_h itself.
