@@ -232,3 +232,18 @@ def test_no_text_is_read_as_mathematics(tmp_path: Path) -> None:
     comments = re.findall(r"<!-- (.*?) -->", file.read_text())
     assert comments
     assert not [comment for comment in comments if "$" in comment]
+
+
+def test_ticks_show_the_digits_that_tell_angles_apart() -> None:
+    """Day numbers of 2024: never 0.5 with +2.46031e6 beside the axis, which a reader has to add up."""
+    import matplotlib
+
+    from kdegrad.figures import line
+
+    problem = kg.Problem([2460310.5, 2460311.25], target=(2460310, 2460312))
+    with matplotlib.rc_context(SETTINGS):
+        drawing = line.panels(kg.evaluate(problem), of_gradient=True)
+        drawing.draw_without_rendering()
+        angles = drawing.axes[1].xaxis
+        assert "2460310.5" in [label.get_text() for label in angles.get_ticklabels()]
+        assert angles.get_offset_text().get_text() == ""

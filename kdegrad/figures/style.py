@@ -35,6 +35,8 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
     "axes.edgecolor": FAINT,
     "axes.linewidth": 0.6,
     "axes.labelcolor": INK,
+    "axes.formatter.useoffset": False,  # 2460310.5, not 0.5 beside +2.46031e6
+    "axes.formatter.limits": (-5, 9),
     "axes.titlelocation": "left",
     "text.color": INK,
     "text.parse_math": False,  # labels and file names are data
