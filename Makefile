@@ -14,7 +14,7 @@ help:
 	@echo "make mutants   break the mathematics at 2,500 places and list what no test notices (up to an hour;"
 	@echo "               MUTANTS='--sample 300': 300 of them, in ten minutes)"
 	@echo "make bench     measure speed, as ratios side by side, and write tests/benchmarks/README.md"
-	@echo "make dist      build wheel and sdist into dist/, and try each in a bare environment"
+	@echo "make dist      build wheel and sdist into dist/, and try each in a bare environment; and the hook and the action"
 	@echo "make matrix    test on every Python here, with the lowest and the newest dependencies (needs uv)"
 	@echo "make readme    rewrite the outputs of the README pages"
 	@echo "make gallery   redraw the pictures of the README pages"

@@ -1,7 +1,8 @@
 """The release, tested as a user installs it: ``python -m tests.release dist`` and ``... matrix``, run by make.
 
 `dist` builds wheel and sdist into dist/, checks their metadata and contents, installs each into an empty environment
-outside the checkout and uses it there. `matrix` runs the tests of the outer layers on every Python found, with the
+outside the checkout and uses it there. From a repository of what the sdist holds, pre-commit runs the hook, and the
+action for GitHub installs and checks. `matrix` runs the tests of the outer layers on every Python found, with the
 lowest and the newest versions that pyproject.toml allows, and all tests with the lowest versions on the oldest Python.
 """
 
@@ -18,6 +19,7 @@ import tempfile
 import zipfile
 from pathlib import Path
 
+from tests.action import Action
 from tests.readme import ROOT
 
 DIST = ROOT / "dist"
@@ -32,6 +34,8 @@ WHEEL = [
     "kdegrad/sample_inputs/wind.csv",
 ]
 SDIST = [
+    ".github/actions/verify-props/action.yml",
+    ".pre-commit-hooks.yaml",
     "Makefile",
     "README.md",
     "kdegrad/README.md",
@@ -137,12 +141,56 @@ def check_types(mypy: Path, python: Path, folder: Path) -> None:
     assert 'Unexpected keyword argument "bandwith"' in output, output
 
 
+def commit(folder: Path) -> str:
+    """Commit all files of a folder to a new repository in it, and return the commit."""
+    identity = ("-c", "user.name=kdegrad", "-c", "user.email=kdegrad@example.org")
+    must("git", "-C", folder, "init", "--quiet")
+    must("git", "-C", folder, "add", "--all")
+    must("git", "-C", folder, *identity, "commit", "--quiet", "--message", "All files")
+    return must("git", "-C", folder, "rev-parse", "HEAD").strip()
+
+
+def offered(checkout: Path, tools: Path, work: Path) -> None:
+    """Use the hook and the action from a checkout as another project's CI does: what passes and what fails."""
+    project = work / "project"
+    project.mkdir()
+    for suffix in ("csv", "yaml"):
+        shutil.copy(ROOT / f"sample_inputs/two_sided.{suffix}", project)
+    args = {"passes": "--cases 0", "fails": "--cases 0 --only zero-sum --tolerance 1e-300"}
+    hooks = [
+        {"id": "kdegrad-verify-props", "alias": name, "args": ["two_sided.yaml", *words.split()]}
+        for name, words in args.items()
+    ]
+    config = {"repos": [{"repo": str(checkout), "rev": commit(checkout), "hooks": hooks}]}
+    (project / ".pre-commit-config.yaml").write_text(json.dumps(config))  # JSON is YAML
+    commit(project)
+    must(tools, "-m", "pre_commit", "validate-manifest", checkout / ".pre-commit-hooks.yaml")
+    cache = os.environ | {"PRE_COMMIT_HOME": str(work / "hooks")}
+    for line, code, part in [
+        ("passes --all-files", 0, "Passed"),
+        ("passes --files two_sided.svg", 0, "Skipped"),
+        ("fails --all-files", 1, "zero-sum"),
+    ]:
+        done = run(tools, "-m", "pre_commit", "run", *line.split(), cwd=project, env=cache)
+        if done.returncode != code or part not in done.stdout:
+            sys.exit(f"pre-commit run {line}\n{done.stdout}exit code {done.returncode}, not {code} and {part!r}")
+    action, commands = Action(checkout), environment(work / "ci", "pip").parent
+    done = action.run(action.install, {}, project, commands)
+    if done.returncode:
+        sys.exit(f"the action's installation\n{done.stdout}exit code {done.returncode}")
+    for name, code, part in [("passes", 0, "::notice "), ("fails", 1, "::error title=kdegrad zero-sum::")]:
+        done = action.run(action.check, {"input": "two_sided.yaml", "args": args[name]}, project, commands)
+        if done.returncode != code or part not in done.stdout:
+            sys.exit(f"the action: {args[name]}\n{done.stdout}exit code {done.returncode}, not {code} and {part!r}")
+    print("the hook runs by pre-commit, the action installs and checks")
+
+
 def dist() -> None:
     """Build, check, install and use wheel and sdist; print their sizes."""
     shutil.rmtree(DIST, ignore_errors=True)
     with tempfile.TemporaryDirectory() as name:
         work = Path(name)
-        tools = environment(work / "tools", "build", "twine", "mypy")
+        tools = environment(work / "tools", "build", "twine", "mypy", "pre-commit")
         must(tools, "-m", "build", "--outdir", DIST, ROOT)  # the wheel is built from the sdist
         must(tools, "-m", "build", "--wheel", "--outdir", work, ROOT)
         [wheel], [sdist], [straight] = DIST.glob("*.whl"), DIST.glob("*.tar.gz"), work.glob("*.whl")
@@ -153,6 +201,7 @@ def dist() -> None:
         assert not [file for file in held if re.search(r"tests|gallery|__pycache__", file)], sorted(held)
         with tarfile.open(sdist) as archive:
             packed = {member.name.partition("/")[2] for member in archive}
+            archive.extractall(work / "unpacked", filter="data")
         assert set(SDIST) <= packed, sorted(packed)
         for artifact in (wheel, sdist):
             bare = work / f"bare{artifact.suffix}"
@@ -161,6 +210,8 @@ def dist() -> None:
             check_types(tools, python, work)
             [package] = bare.glob("lib/python*/site-packages/kdegrad")
             print(f"{artifact.name}: {artifact.stat().st_size:,} bytes; {len(SMOKE)} commands, library and types work")
+        [checkout] = (work / "unpacked").iterdir()
+        offered(checkout, tools, work)
         print(f"installed: {size_of(package):,} bytes; with all it depends on {size_of(bare) / 1e6:.0f} MB")
 
 

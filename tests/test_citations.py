@@ -10,7 +10,17 @@ import pytest
 
 from tests.readme import PAGES, ROOT, anchors, title
 
-PLACES = ("kdegrad", "tests", "sample_inputs", ".github", ".ci", "Makefile", "README.md", "pyproject.toml")
+PLACES = (
+    "kdegrad",
+    "tests",
+    "sample_inputs",
+    ".github",
+    ".ci",
+    ".pre-commit-hooks.yaml",
+    "Makefile",
+    "README.md",
+    "pyproject.toml",
+)
 TEXT = {".py", ".md", ".toml", ".txt", ".yml", ".yaml", ".json", ""}
 ELSEWHERE = re.compile(r"\b(?:" + "|".join(("SP" + "EC", "ARCHI" + "TECTURE", "MO" + "VES")) + r")\b")
 PAGE = re.compile(r"(?<![\w/.{}*-])(?:[\w-]+/)*[\w-]+\.md\b(?:#([\w-]+)|,? (?:section )?[\"“]([^\"”\n]+)[\"”])?")
