@@ -24,13 +24,15 @@ MODULES = {
 }
 MAY_RUN_UP = {"_repr_html_"}  # functions whose imports are left out
 MOST_LINES = 450  # of a file: more is more than one subject
-HEAVY = {"typer", "rich", "yaml", "matplotlib", "pyarrow"}
+HEAVY = {"typer", "rich", "yaml", "matplotlib", "pyarrow", "torch", "jax"}
 HOMES = {  # the modules that may load them at all
     "typer": ("kdegrad.cli",),
     "rich": ("kdegrad.cli", "kdegrad.reports"),
     "yaml": ("kdegrad.reading.tree",),
     "matplotlib": ("kdegrad.figures",),
     "pyarrow": ("kdegrad.reading.parquet", "kdegrad.reports.as_parquet"),
+    "torch": ("kdegrad.properties.backends",),
+    "jax": ("kdegrad.properties.backends",),
 }
 
 

@@ -1,0 +1,281 @@
+"""The libraries that a judged loss may compute with: its arrays, the call, and the gradients of what it returns.
+
+torch and jax are imported where their class is made, that is where a user names them.
+"""
+
+from __future__ import annotations
+
+import math
+import warnings
+from abc import ABC, abstractmethod
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, ClassVar, Final, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kdegrad.arrays import FloatArray
+from kdegrad.errors import SettingError
+from kdegrad.properties.user_code import one_line
+from kdegrad.settings import WRT
+from kdegrad.text import enumerated, nearest, shown
+
+
+class LossError(Exception):
+    """What is wrong with a judged loss, in one line that continues its name: "returns None, not one number"."""
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Given:
+    """What a judged loss gave for one problem, in float64; None is a gradient that it does not give."""
+
+    loss: float
+    logits: FloatArray | None = None  # ∂L/∂z_i
+    angles: FloatArray | None = None  # ∂L/∂x_i
+    bandwidth: float | None = None  # ∂L/∂h
+
+
+# What is called takes "angles" and "logits" by these names, and "bandwidth" where it is differentiated.
+Function = Callable[[Mapping[str, Any]], Any]
+
+
+class Backend(ABC):
+    """A library of arrays: how a loss is called with them, and how its gradients are obtained."""
+
+    name: ClassVar[str]
+
+    def __init__(self, dtype: str) -> None:
+        self.dtype = dtype
+
+    @abstractmethod
+    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
+        """Return the loss of `inputs` in new arrays of the dtype, and its gradients with respect to `wrt`.
+
+        Raises
+        ------
+        LossError
+            If what the function returns is not a loss; whatever the function itself raises is passed on.
+        """
+
+    def explained(self, error: BaseException) -> str:
+        """Return the message of an error that the function raised, on one line."""
+        return one_line(error)
+
+    def module_in_dtype(self, module: Any) -> Any:
+        """Return an nn.Module whose parameters and buffers have the dtype; the module itself is left as it is."""
+        return module
+
+
+@final
+class Numpy(Backend):
+    """NumPy has no automatic differentiation: the function returns its gradients beside the loss, or none."""
+
+    name = "numpy"
+
+    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
+        arrays = {name: np.array(value, dtype=self.dtype) for name, value in inputs.items()}
+        # A 0-d array is the bandwidth: without autograd it is the number that it always is.
+        returned = function({name: array if array.ndim else float(array) for name, array in arrays.items()})
+        if not isinstance(returned, tuple):
+            return Given(_number(returned))
+        if len(returned) != 2:
+            raise LossError(f"returns a tuple of {len(returned)}, not (loss, gradient of the logits)")
+        loss, gradients = returned
+        if not wrt:
+            return Given(_number(loss))
+        if not isinstance(gradients, Mapping):
+            gradients = {"logits": gradients}
+        for key in gradients:
+            if key not in WRT:
+                name = key if isinstance(key, str) else repr(key)
+                raise LossError(
+                    f"returns a gradient named {shown(name)}: the names are {enumerated(WRT)}{nearest(name, WRT)}"
+                )
+        shapes = {name: array.shape for name, array in arrays.items()} | {"bandwidth": ()}
+        given = {name: _gradient(name, value, shapes[name]) for name, value in gradients.items() if value is not None}
+        bandwidth = given.get("bandwidth")
+        return Given(
+            _number(loss),
+            given.get("logits"),
+            given.get("angles"),
+            None if bandwidth is None else float(bandwidth),
+        )
+
+
+@final
+class Torch(Backend):
+    """PyTorch: the gradients are those of `torch.autograd.grad`."""
+
+    name = "torch"
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(dtype)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                import torch
+        except ImportError as error:
+            raise _missing("torch", error) from None
+        self._torch = torch
+        self._dtype = getattr(torch, dtype)
+
+    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
+        torch = self._torch
+        before = torch.get_default_dtype()
+        torch.set_default_dtype(self._dtype)
+        try:
+            with torch.enable_grad():  # also where the caller has disabled it
+                tensors = {
+                    name: torch.tensor(value, dtype=self._dtype, requires_grad=name in wrt)
+                    for name, value in inputs.items()
+                }
+                # torch lets nobody write into a leaf, but in training the logits are a network's output and no leaves.
+                loss = function({name: tensor.clone() for name, tensor in tensors.items()})
+                value = self._loss(loss, bool(wrt))
+                if not wrt:
+                    return Given(value)
+                gradients = torch.autograd.grad(loss, [tensors[name] for name in wrt], allow_unused=True)
+        finally:
+            torch.set_default_dtype(before)
+        given = {
+            name: np.zeros_like(inputs[name]) if gradient is None else gradient.detach().cpu().double().numpy()
+            for name, gradient in zip(wrt, gradients, strict=True)
+        }
+        return _autograd(value, given)
+
+    def _loss(self, loss: Any, is_differentiated: bool) -> float:
+        """Return the number that the function returned, which must have a gradient where it `is_differentiated`."""
+        if not isinstance(loss, self._torch.Tensor):
+            if is_differentiated and not isinstance(loss, tuple):
+                _number(loss)  # None or a text is no loss at all
+                raise LossError(
+                    f"returns {_kind(loss)}, which autograd cannot follow: return a tensor (no .item(), float() or "
+                    ".numpy(); --backend numpy is for losses in NumPy)"
+                )
+            return _number(loss)
+        value = _number(loss.detach())
+        if is_differentiated and not loss.requires_grad:
+            raise LossError(
+                "returns a tensor that requires no gradient: it is detached, computed under no_grad or by way of "
+                "NumPy, or does not depend on the inputs"
+            )
+        return value
+
+    def module_in_dtype(self, module: Any) -> Any:
+        import copy
+
+        tensors = [*module.parameters(), *module.buffers()]
+        if all(tensor.dtype == self._dtype for tensor in tensors if tensor.is_floating_point()):
+            return module
+        return copy.deepcopy(module).to(self._dtype)
+
+
+@final
+class Jax(Backend):
+    """JAX: the gradients are those of `jax.value_and_grad`, without jit, which is the loss's own affair."""
+
+    name = "jax"
+
+    def __init__(self, dtype: str) -> None:
+        super().__init__(dtype)
+        try:
+            with warnings.catch_warnings(action="ignore"):
+                import jax
+                import jax.experimental
+        except ImportError as error:
+            raise _missing("jax", error) from None
+        self._jax = jax
+        # `jax.enable_x64` is the context manager of jax 0.8 and later.
+        self._x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
+
+    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
+        jax = self._jax
+        with self._x64(self.dtype == "float64"):
+            arrays = {name: jax.numpy.array(value, dtype=self.dtype) for name, value in inputs.items()}
+            if not wrt:
+                return Given(_number(function(arrays)))
+
+            def loss_of(varied: Mapping[str, Any]) -> Any:
+                returned = function({**arrays, **varied})
+                _require_number(returned)
+                if not isinstance(returned, jax.core.Tracer):
+                    raise LossError(
+                        f"returns {_kind(returned)} that JAX cannot differentiate: it is computed outside of JAX (by "
+                        "float(), .item(), NumPy or math), its gradient is stopped, or it does not depend on the inputs"
+                    )
+                return returned.reshape(())
+
+            loss, gradients = jax.value_and_grad(loss_of)({name: arrays[name] for name in wrt})
+            given = {name: np.array(gradient, dtype=np.float64) for name, gradient in gradients.items()}
+            return _autograd(float(loss), given)
+
+    def explained(self, error: BaseException) -> str:
+        if isinstance(error, self._jax.errors.JAXTypeError | self._jax.errors.JAXIndexError):
+            return (
+                "the loss leaves JAX with an array that is being differentiated: compute with jax.numpy throughout, "
+                "without float(), int(), .item(), np.asarray or functions of NumPy and math, and under jit without if"
+            )
+        return one_line(error)
+
+
+BACKENDS: Final[Mapping[str, type[Backend]]] = {kind.name: kind for kind in (Numpy, Torch, Jax)}
+
+
+def _missing(library: str, error: ImportError) -> SettingError:
+    """Return the error for a backend that cannot be imported."""
+    if isinstance(error, ModuleNotFoundError) and error.name == library:
+        return SettingError("backend", f"{library} is not installed: pip install {library}, where kdegrad is installed")
+    return SettingError("backend", f"{library} cannot be imported: {one_line(error)}")
+
+
+def _kind(value: Any) -> str:
+    """Return what a value is, with its article, for messages."""
+    if value is None:
+        return "None"
+    shape = getattr(value, "shape", None)
+    if isinstance(shape, tuple) and shape:
+        return f"an array of shape {tuple(shape)}"
+    if isinstance(value, tuple | list):
+        return f"a {type(value).__name__} of {len(value)}"
+    name = type(value).__name__ if shape is None else f"{value.dtype}".removeprefix("torch.") + " scalar"
+    return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
+
+
+def _require_number(value: Any) -> None:
+    """Raise `LossError` unless a value is one real number: of Python or NumPy, or in an array of size 1."""
+    is_array = hasattr(value, "dtype") and isinstance(getattr(value, "shape", None), tuple)
+    if is_array:
+        dtype = f"{value.dtype}".removeprefix("torch.")
+        right = math.prod(value.shape) == 1 and dtype.startswith(("float", "int", "uint", "bfloat"))
+        if math.prod(value.shape) == 1 and not right:
+            raise LossError(f"returns a value of dtype {dtype}, not a real number")
+    else:
+        right = isinstance(value, int | float) and not isinstance(value, bool)
+    if not right:
+        raise LossError(f"returns {_kind(value)}, not one number")
+
+
+def _number(value: Any) -> float:
+    """Return a loss as a number; NaN and infinity are numbers here, and the judge decides about them."""
+    _require_number(value)
+    return float(value.reshape(()) if hasattr(value, "reshape") else value)
+
+
+def _gradient(name: str, value: Any, shape: tuple[int, ...]) -> FloatArray:
+    """Return a gradient that a NumPy loss returned, copied, of the shape of what it belongs to."""
+    try:
+        array = np.asarray(value)
+    except ValueError:  # a ragged list
+        array = np.asarray(None)
+    if array.dtype.kind not in "iuf":
+        raise LossError(f"returns a gradient of the {name} that is not an array of real numbers: {_kind(value)}")
+    if array.shape != shape and not (shape == () and array.size == 1):
+        raise LossError(f"returns a gradient of the {name} of shape {array.shape}, not {shape}")
+    return np.array(array.reshape(shape), dtype=np.float64)
+
+
+def _autograd(loss: float, given: Mapping[str, FloatArray]) -> Given:
+    """Return what automatic differentiation gave."""
+    bandwidth = given.get("bandwidth")
+    return Given(loss, given.get("logits"), given.get("angles"), None if bandwidth is None else float(bandwidth))

@@ -1,0 +1,250 @@
+"""A loss of the user's: called with fresh arrays, and shown as lines of Python that can be pasted.
+
+    my_loss(angles, logits, target, **options)
+
+`angles` and `logits` are arrays (N,), `target` is (low, high) or one node, and `options` are those that it names.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+from collections.abc import Mapping
+from functools import cached_property
+from operator import attrgetter
+from typing import Any, Final, final
+
+import numpy as np
+
+from kdegrad.arrays import FloatArray
+from kdegrad.errors import SettingError
+from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError
+from kdegrad.properties.user_code import described, imported, quiet
+from kdegrad.settings import Settings
+
+__all__ = ["OPTIONS", "Given", "Loss", "LossError", "imported"]
+
+OPTIONS: Final = ("kernel", "bandwidth", "bins", "df", "scale", "background", "circular", "period", "unit")
+_ARRAYS: Final = {"numpy": "np.array", "torch": "torch.tensor", "jax": "jnp.array"}
+_IMPORTS: Final = {"numpy": "import numpy as np", "torch": "import torch", "jax": "import jax, jax.numpy as jnp"}
+
+
+@final
+class Loss:
+    """A judged loss; it does not change.
+
+    Parameters
+    ----------
+    function
+        A function, a class that is called without arguments, or an object that can be called.
+    name
+        As it is shown: ``MODULE:NAME``.
+    backend
+        ``numpy``, ``torch`` or ``jax``; None: torch for an nn.Module, else numpy.
+    dtype
+        ``float64`` or ``float32``: of the arrays it is called with.
+    wrt
+        What automatic differentiation is asked for: of ``logits``, ``angles``, ``bandwidth``. A loss in NumPy gives
+        the gradients that it returns.
+    declared
+        The options for `takes_one_node`, where they differ from the defaults.
+
+    Raises
+    ------
+    SettingError
+        If the backend is not installed, or the class cannot be called.
+    """
+
+    def __init__(
+        self,
+        function: Any,
+        *,
+        name: str,
+        backend: str | None = None,
+        dtype: str = "float64",
+        wrt: tuple[str, ...] = ("logits", "angles"),
+        declared: Mapping[str, Any] | None = None,
+    ) -> None:
+        self._given = function
+        self._is_class = isinstance(function, type)
+        if self._is_class:
+            function = _instance(function, name)
+        is_module = _is_module(function)
+        self._backend: Backend = BACKENDS[backend or ("torch" if is_module else "numpy")](dtype)
+        if is_module:
+            function = self._backend.module_in_dtype(function)
+        self._function = function
+        self._is_module = is_module
+        self._accepted = _accepted(function.forward if is_module else function)
+        self._declared = dict(declared or {})
+        self.name = name
+        self.backend = self._backend.name
+        self.dtype = dtype
+        self.wrt = wrt
+
+    def accepts(self, option: str) -> bool:
+        """Return whether the signature names an option, or takes all."""
+        return self._accepted is None or option in self._accepted
+
+    @cached_property
+    def takes_one_node(self) -> bool:
+        """Whether the target may be one number, a single node: it is tried with two points near it."""
+        options = {row.name: row.default for row in Settings.rows if row.name in OPTIONS} | self._declared
+        angles = np.array([0.0, 0.5 * float(options["bandwidth"])])
+        try:
+            self(angles, np.zeros(2), 0.0, options, gradient=False)
+        except LossError:
+            return False
+        return True
+
+    def __call__(
+        self,
+        angles: FloatArray,
+        logits: FloatArray,
+        target: tuple[float, float] | float,
+        options: Mapping[str, Any],
+        *,
+        gradient: bool = True,
+    ) -> Given:
+        """Return the loss and, where `gradient`, its gradients; of the options it passes those that are accepted.
+
+        Raises
+        ------
+        LossError
+            If the function raises, or returns what is not a loss; also if its gradient cannot be obtained.
+        """
+        passed, target = self._passed(options), _plain(target)
+        wrt = tuple(name for name in self.wrt if name != "bandwidth" or name in passed) if gradient else ()
+        inputs: dict[str, Any] = {"angles": angles, "logits": logits}
+        if "bandwidth" in wrt:
+            inputs["bandwidth"] = passed.pop("bandwidth")
+
+        def function(values: Mapping[str, Any]) -> Any:
+            varied = {"bandwidth": values["bandwidth"]} if "bandwidth" in values else {}
+            return self._function(values["angles"], values["logits"], target, **passed, **varied)
+
+        try:
+            with quiet():
+                return self._backend.given(function, inputs, wrt)
+        except (LossError, MemoryError):
+            raise
+        except (Exception, SystemExit) as error:
+            raise LossError(f"raises {described(error, self._function, self._backend.explained(error))}") from error
+
+    def example(
+        self,
+        angles: FloatArray,
+        logits: FloatArray,
+        target: tuple[float, float] | float,
+        options: Mapping[str, Any],
+        right: str,
+    ) -> str:
+        """Return three lines of Python that print the loss, with autograd its gradients too, and what is `right`."""
+        statement, called = self._written()
+        imports = [_IMPORTS[self.backend], *([statement] if statement else [])]
+        if self.dtype == "float64" and self.backend != "numpy":
+            precision = {
+                "torch": "torch.set_default_dtype(torch.float64)",
+                "jax": 'jax.config.update("jax_enable_x64", True)',
+            }
+            imports.append(precision[self.backend])
+        passed = self._passed(options)
+        inputs: dict[str, Any] = {"angles": angles, "logits": logits}
+        if "bandwidth" in self.wrt and "bandwidth" in passed and self.backend != "numpy":
+            inputs["bandwidth"] = passed["bandwidth"]
+        wrt = [name for name in self.wrt if name in inputs]
+        arrays = ", ".join(self._array(name, value, name in wrt) for name, value in inputs.items())
+        keywords = [f"{key}={key if key in inputs else repr(value)}" for key, value in passed.items()]
+        call = f"{called}({', '.join(['angles', 'logits', repr(_plain(target)), *keywords])})"
+        if self.backend == "torch" and wrt:
+            varied = f"[{', '.join(wrt)}]"
+            call = f"loss = {call}; print(loss, torch.autograd.grad(loss, {varied}, allow_unused=True))"
+        elif self.backend == "jax" and wrt:
+            varied = ", ".join(wrt)
+            call = f"print(jax.value_and_grad(lambda {varied}: {call}, {tuple(range(len(wrt)))})({varied}))"
+        else:
+            call = f"print({call})"
+        return "\n".join(["; ".join(imports), f"{', '.join(inputs)} = {arrays}", f"{call}  # right: {right}"])
+
+    def _passed(self, options: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the options that the function is called with."""
+        every = {**options, "reduction": "none"}
+        return {name: _plain(value) for name, value in every.items() if self.accepts(name)}
+
+    def _array(self, name: str, values: Any, is_differentiated: bool) -> str:
+        """Return an array as Python, in the fewest digits that read back to the same numbers of the dtype."""
+        library = {"numpy": "np", "torch": "torch", "jax": "jnp"}[self.backend]
+        numbers = [_digits(value, self.dtype, library) for value in np.atleast_1d(values)]
+        text = f"[{', '.join(numbers)}]" if np.ndim(values) else numbers[0]
+        dtype = ", dtype=np.float32" if self.backend == "numpy" and self.dtype == "float32" else ""
+        leaf = ", requires_grad=True" if self.backend == "torch" and is_differentiated else ""
+        return f"{_ARRAYS[self.backend]}({text}{dtype}{leaf})"
+
+    def _written(self) -> tuple[str, str]:
+        """Return the statement that imports the loss, if there is one, and the expression that is called."""
+        module, _, name = self.name.partition(":")
+        if not name:
+            module = getattr(self._given, "__module__", None) or ""
+            name = getattr(self._given, "__qualname__", None) or ""
+            try:
+                importable = attrgetter(name)(sys.modules[module]) is self._given and module != "__main__"
+            except (AttributeError, KeyError):
+                importable = False
+            if not importable:
+                module = ""
+                name = getattr(self._given, "__name__", type(self._given).__name__)
+                name = name if name.isidentifier() else "my_loss"  # <lambda>
+        statement = f"from {module} import {name.split('.')[0]}" if module else ""
+        called = f"{name}()" if self._is_class else name
+        if self._is_module and self.dtype == "float64":
+            called += ".double()"
+        return statement, called
+
+
+def _is_module(function: Any) -> bool:
+    """Return whether an object is an nn.Module; torch is not imported for that."""
+    torch = sys.modules.get("torch")
+    return torch is not None and isinstance(function, torch.nn.Module)
+
+
+def _instance(kind: Any, name: str) -> Any:
+    """Return an instance of a class that is called without arguments."""
+    try:
+        with quiet():
+            instance = kind()
+    except MemoryError:
+        raise
+    except (Exception, SystemExit) as error:
+        raise SettingError("loss", f"{name}() raises {described(error, kind.__init__)}") from error
+    if not callable(instance):
+        raise SettingError("loss", f"{name} is a class whose instances cannot be called: it has no __call__")
+    return instance
+
+
+def _accepted(function: Any) -> frozenset[str] | None:
+    """Return the names of the keywords that a function takes beside its first three parameters; None is any."""
+    try:
+        parameters = list(inspect.signature(function).parameters.values())
+    except (TypeError, ValueError):  # a builtin
+        return frozenset()
+    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
+        return None
+    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
+    by_name = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
+    return frozenset(by_name) - {parameter.name for parameter in by_place[:3]}
+
+
+def _plain(value: Any) -> Any:
+    """Return numbers of NumPy, alone or in a tuple, as Python's, which leave float32 arrays float32."""
+    if isinstance(value, tuple):
+        return tuple(_plain(item) for item in value)
+    return value.item() if isinstance(value, np.generic) else value
+
+
+def _digits(value: float, dtype: str, library: str) -> str:
+    """Return a number in the fewest digits that read back to it in the dtype."""
+    if not np.isfinite(value):
+        return f"{'-' if value < 0 else ''}{library}.{'nan' if np.isnan(value) else 'inf'}"
+    kind = np.dtype(dtype).type
+    text = str(kind(value))
+    return text if kind(float(text)) == kind(value) else repr(float(value))  # rounded twice, it may be the neighbour

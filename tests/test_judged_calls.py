@@ -1,0 +1,336 @@
+"""Pins down how a loss of the user's is called: what reaches it, what may come back, and each message.
+
+Here the losses are in NumPy; tests/test_frameworks_calls.py has PyTorch and JAX.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+import sys
+import warnings
+from collections.abc import Callable
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+
+from kdegrad.errors import SettingError
+from kdegrad.properties.losses import OPTIONS, Loss, LossError
+
+ANGLES, LOGITS, TARGET = np.array([1.0, 2.0, 4.0]), np.array([0.5, -0.25, 0.0]), (-1.0, 1.0)
+EVERYTHING = {
+    "kernel": "gaussian",
+    "bandwidth": 2.5,
+    "bins": 7,
+    "df": 3.0,
+    "scale": 1.5,
+    "background": 0.25,
+    "circular": True,
+    "period": 12.0,
+    "unit": "turns",
+}
+
+
+def called(function: Any, *, gradient: bool = True, **options: Any) -> Any:
+    return Loss(function, name="m:f", **options)(ANGLES, LOGITS, TARGET, EVERYTHING, gradient=gradient)
+
+
+def refused(function: Any, **options: Any) -> str:
+    with pytest.raises(LossError) as error:
+        called(function, **options)
+    assert "\n" not in str(error.value)
+    return str(error.value)
+
+
+# What reaches the loss.
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+def test_arrays_target_and_all_options_reach_a_loss_that_takes_any(dtype: str) -> None:
+    seen: list[Any] = []
+
+    def loss(angles: Any, logits: Any, target: Any, **options: Any) -> float:
+        seen.extend([angles, logits, target, options])
+        return 1.5
+
+    assert called(loss, dtype=dtype).loss == 1.5
+    angles, logits, target, options = seen
+    assert angles.dtype == logits.dtype == np.dtype(dtype)
+    assert angles.tolist() == ANGLES.tolist()
+    assert logits.tolist() == LOGITS.tolist()
+    assert target == TARGET
+    assert options == {**EVERYTHING, "reduction": "none"}
+    assert set(EVERYTHING) == set(OPTIONS)
+
+
+def test_only_what_the_signature_names_is_passed() -> None:
+    def by_name(angles: Any, logits: Any, target: Any, bandwidth: float, *, bins: int = 0) -> float:
+        return 100.0 * bandwidth + bins
+
+    def by_place(unit: Any, scale: Any, period: Any, /, df: float = 0.0) -> float:
+        return df
+
+    def first_three(unit: Any, scale: Any, period: Any, bins: int = 0) -> float:  # the names of options, but arrays
+        assert isinstance(unit, np.ndarray)
+        return bins
+
+    def reduced(angles: Any, logits: Any, target: Any, reduction: str = "mean") -> float:
+        return {"none": 1.0, "mean": 0.0}[reduction]
+
+    assert called(by_name).loss == 257.0
+    assert called(by_place).loss == 3.0
+    assert called(first_three).loss == 7.0
+    assert called(reduced).loss == 1.0
+    loss = Loss(by_name, name="m:f")
+    assert [option for option in OPTIONS if loss.accepts(option)] == ["bandwidth", "bins"]
+    assert called(functools.partial(by_name, bins=3)).loss == 257.0
+
+
+def test_a_function_without_a_signature_takes_no_option() -> None:
+    loss = Loss(min, name="m:f")
+    assert not any(map(loss.accepts, OPTIONS))
+
+
+def test_a_loss_may_write_into_its_arrays() -> None:
+    def loss(angles: Any, logits: Any, target: Any) -> float:
+        logits -= logits.max()
+        angles[:] = 0.0
+        return float(logits.sum())
+
+    angles, logits = ANGLES.copy(), LOGITS.copy()
+    angles.flags.writeable = logits.flags.writeable = False
+    judged = Loss(loss, name="m:f")
+    assert [judged(angles, logits, TARGET, {}).loss for _ in range(2)] == [-1.25, -1.25]
+    assert logits.tolist() == LOGITS.tolist()
+
+
+def test_classes_instances_and_methods_are_called() -> None:
+    class Squared:
+        def __init__(self, factor: float = 2.0) -> None:
+            self.factor = factor
+
+        def __call__(self, angles: Any, logits: Any, target: Any, *, bandwidth: float) -> float:
+            return self.factor * bandwidth
+
+        def method(self, angles: Any, logits: Any, target: Any, *, bins: int) -> float:
+            return self.factor * bins
+
+    assert called(Squared).loss == 5.0
+    assert called(Squared(4.0)).loss == 10.0
+    assert called(Squared().method).loss == 14.0
+    assert not Loss(Squared, name="m:f").accepts("bins")
+
+
+def test_classes_that_cannot_be_called_are_refused() -> None:
+    class Needy:
+        def __init__(self, factor: float) -> None:
+            self.factor = factor
+
+    class Mute:
+        pass
+
+    with pytest.raises(SettingError, match=r"loss: m:f\(\) raises TypeError: .*'factor' \(.*, in __init__\)"):
+        Loss(Needy, name="m:f")
+    with pytest.raises(SettingError, match="m:f is a class whose instances cannot be called"):
+        Loss(Mute, name="m:f")
+
+
+# What comes back.
+
+
+@pytest.mark.parametrize(
+    "returned",
+    [1.5, np.float32(1.5), np.array(1.5), np.array([[1.5]]), np.array(1.5, dtype=np.float16)],
+    ids=lambda returned: f"{type(returned).__name__}{getattr(returned, 'shape', '')}",
+)
+def test_numbers_are_losses(returned: Any) -> None:
+    given = called(lambda angles, logits, target: returned)
+    assert (given.loss, given.logits, given.angles, given.bandwidth) == (1.5, None, None, None)
+    assert type(given.loss) is float
+
+
+def test_nan_and_infinity_are_passed_on() -> None:
+    assert math.isnan(called(lambda angles, logits, target: np.nan).loss)
+    assert called(lambda angles, logits, target: math.inf).loss == math.inf
+    assert called(lambda angles, logits, target: 3).loss == 3.0
+
+
+def test_gradients_are_returned_as_an_array_or_by_name() -> None:
+    buffer = np.array([1, 2, 3], dtype=np.float32)
+    given = called(lambda angles, logits, target: (1.0, buffer))
+    buffer[:] = 0.0  # it is the loss's own
+    assert given.logits is not None
+    assert given.logits.dtype == np.float64
+    assert given.logits.tolist() == [1.0, 2.0, 3.0]
+    assert given.angles is None
+
+    named = {"logits": [1, 2, 3], "angles": np.arange(3.0), "bandwidth": np.array([2.5])}
+    given = called(lambda angles, logits, target: (1.0, named), wrt=("logits",))
+    assert given.logits is not None
+    assert given.angles is not None
+    assert (given.logits.tolist(), given.angles.tolist(), given.bandwidth) == ([1.0, 2.0, 3.0], [0.0, 1.0, 2.0], 2.5)
+
+    given = called(lambda angles, logits, target: (1.0, {"logits": None, "angles": None}))
+    assert (given.logits, given.angles, given.bandwidth) == (None, None, None)
+    given = called(lambda angles, logits, target: (1.0, named), gradient=False)
+    assert (given.loss, given.logits, given.angles, given.bandwidth) == (1.0, None, None, None)
+
+
+def test_without_autograd_the_bandwidth_is_a_number() -> None:
+    def loss(angles: Any, logits: Any, target: Any, bandwidth: float) -> tuple[float, dict[str, Any]]:
+        assert type(bandwidth) is float
+        return bandwidth, {"bandwidth": 1.0}
+
+    given = called(loss, wrt=("logits", "angles", "bandwidth"))
+    assert (given.loss, given.bandwidth) == (2.5, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (None, "returns None, not one number"),
+        ("12", "returns a str, not one number"),
+        (True, "returns a bool, not one number"),
+        (2j, "returns a complex, not one number"),
+        ([1.0, 2.0], "returns a list of 2, not one number"),
+        ({}, "returns a dict, not one number"),
+        (np.array([1.0, 2.0, 3.0]), "returns an array of shape (3,), not one number"),
+        (np.zeros((0, 2)), "returns an array of shape (0, 2), not one number"),
+        (np.complex64(2j), "returns a value of dtype complex64, not a real number"),
+        (np.array(["1"]), "returns a value of dtype <U1, not a real number"),
+        (np.array(None), "returns a value of dtype object, not a real number"),
+        ((1.0,), "returns a tuple of 1, not (loss, gradient of the logits)"),
+        ((1.0, LOGITS, ANGLES), "returns a tuple of 3, not (loss, gradient of the logits)"),
+        ((LOGITS, 1.0), "returns a gradient of the logits of shape (), not (3,)"),
+        ((LOGITS, LOGITS), "returns an array of shape (3,), not one number"),
+        ((1.0, LOGITS[:2]), "returns a gradient of the logits of shape (2,), not (3,)"),
+        ((1.0, 1j * LOGITS), "returns a gradient of the logits that is not an array of real numbers: an array of"),
+        ((1.0, "abc"), "returns a gradient of the logits that is not an array of real numbers: a str"),
+        ((1.0, [[1.0], 2.0, 3.0]), "returns a gradient of the logits that is not an array of real numbers: a list"),
+        ((1.0, {"angles": [1.0]}), "returns a gradient of the angles of shape (1,), not (3,)"),
+        ((1.0, {"bandwidth": LOGITS}), "returns a gradient of the bandwidth of shape (3,), not ()"),
+        (
+            (1.0, {"logit": LOGITS}),
+            "returns a gradient named 'logit': the names are 'logits', 'angles', 'bandwidth'; did you mean 'logits'?",
+        ),
+        ((1.0, {0: LOGITS}), "returns a gradient named '0': the names are"),
+    ],
+    ids=lambda value: value if isinstance(value, str) else "",
+)
+def test_what_is_no_loss_is_named(returned: Any, message: str) -> None:
+    assert refused(lambda angles, logits, target: returned).startswith(message)
+
+
+# What it raises.
+
+
+def test_an_exception_is_told_with_the_users_own_line() -> None:
+    def helper(values: Any) -> Any:
+        return np.linalg.inv(np.zeros((2, 2)))  # raises inside of NumPy
+
+    def loss(angles: Any, logits: Any, target: Any) -> Any:
+        return helper(logits)
+
+    line = helper.__code__.co_firstlineno + 1
+    message = refused(loss)
+    assert message.startswith("raises LinAlgError: Singular matrix (")
+    assert message.endswith(f"test_judged_calls.py, line {line}, in helper)")
+
+
+def test_a_wrong_signature_is_told_with_the_functions_first_line() -> None:
+    def loss(angles: Any, logits: Any, target: Any, sharpness: float) -> float:
+        return 0.0
+
+    message = refused(loss)
+    assert message.startswith("raises TypeError: ")
+    assert "missing 1 required positional argument: 'sharpness' (" in message
+    assert message.endswith(f"line {loss.__code__.co_firstlineno}, in loss)")
+
+
+def test_long_and_unfit_messages_are_shortened_and_escaped() -> None:
+    class Rude(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no text")
+
+    def raising(error: BaseException) -> Callable[..., Any]:
+        def loss(angles: Any, logits: Any, target: Any) -> Any:
+            raise error
+
+        return loss
+
+    assert refused(raising(ValueError("two\nlines\x1b[31m"))).startswith("raises ValueError: two lines\\x1b[31m (")
+    assert len(refused(raising(ValueError("x" * 10_000)))) < 500
+    assert refused(raising(Rude())).startswith("raises Rude (")
+    assert refused(raising(SystemExit(3))).startswith("raises SystemExit: 3 (")
+    assert refused(raising(RecursionError("too deep"))).startswith("raises RecursionError: too deep (")
+
+
+@pytest.mark.parametrize("kind", [KeyboardInterrupt, MemoryError])
+def test_what_is_not_the_losss_fault_passes_through(kind: type[BaseException]) -> None:
+    def loss(angles: Any, logits: Any, target: Any) -> Any:
+        raise kind
+
+    with pytest.raises(kind):
+        called(loss)
+
+
+def test_warnings_are_silenced_and_prints_go_to_standard_error(capsys: pytest.CaptureFixture[str]) -> None:
+    def loss(angles: Any, logits: Any, target: Any) -> Any:
+        print("step 1")
+        warnings.warn("old", DeprecationWarning, stacklevel=1)
+        return np.log(np.zeros(())) + np.exp(1000.0)
+
+    assert math.isnan(called(loss).loss)  # -inf + inf; the tests make errors of warnings
+    streams = capsys.readouterr()
+    assert (streams.out, streams.err) == ("", "step 1\n")
+
+
+# A single node.
+
+
+def test_a_single_node_is_tried_once() -> None:
+    seen = []
+
+    def takes_both(angles: Any, logits: Any, target: Any, bandwidth: float) -> float:
+        seen.append((target, bandwidth, angles.tolist()))
+        return math.nan
+
+    loss = Loss(takes_both, name="m:f", declared={"bandwidth": 4.0})
+    assert seen == []
+    assert loss.takes_one_node
+    assert loss.takes_one_node
+    assert seen == [(0.0, 4.0, [0.0, 2.0])]
+
+
+@pytest.mark.parametrize(
+    "function",
+    [
+        lambda angles, logits, target: target[1] - target[0],
+        lambda angles, logits, target: target + angles,
+        lambda angles, logits, target: None,
+        lambda angles, logits, target, tail: tail,
+    ],
+)
+def test_a_loss_that_fails_on_a_single_node_takes_none(function: Any) -> None:
+    assert not Loss(function, name="m:f").takes_one_node
+
+
+# Backends.
+
+
+@pytest.mark.parametrize("backend", ["torch", "jax"])
+def test_a_backend_that_is_not_installed_is_named(monkeypatch: pytest.MonkeyPatch, backend: str) -> None:
+    monkeypatch.setitem(sys.modules, backend, None)  # as if it were not there
+    with pytest.raises(SettingError) as error:
+        Loss(min, name="m:f", backend=backend)
+    assert error.value.name == "backend"
+    assert backend in error.value.problem
+
+
+def test_the_backend_is_numpy_unless_it_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    loss = Loss(min, name="m:f")
+    assert (loss.name, loss.backend, loss.dtype, loss.wrt) == ("m:f", "numpy", "float64", ("logits", "angles"))
+    monkeypatch.setitem(sys.modules, "torch", SimpleNamespace(nn=SimpleNamespace(Module=int)))
+    assert Loss(min, name="m:f").backend == "numpy"
