@@ -1,0 +1,30 @@
+"""The losses of the catalogue that are written in PyTorch and JAX, which `make test-frameworks` installs.
+
+Without the framework each test is skipped with the reason. `test_losses.py` says what is pinned down.
+"""
+
+from __future__ import annotations
+
+import pytest
+
+from tests.losses import Entry
+from tests.losses.calling import worst_errors
+from tests.test_losses import WRONG, cases
+
+
+@pytest.fixture(autouse=True)
+def _framework(entry: Entry) -> None:
+    pytest.importorskip(entry.backend, reason=f"{entry.backend} is not installed: make test-frameworks")
+
+
+@pytest.mark.parametrize(("entry", "dtype"), cases("torch", right=True) + cases("jax", right=True))
+def test_right_losses_and_their_gradients_are_right(entry: Entry, dtype: str) -> None:
+    assert {name: error for name, error in worst_errors(entry, dtype).items() if error > 1.0} == {}
+
+
+@pytest.mark.parametrize(("entry", "dtype"), cases("torch", right=False) + cases("jax", right=False))
+def test_faulty_losses_are_wrong_somewhere(entry: Entry, dtype: str) -> None:
+    assert max(worst_errors(entry, dtype).values()) > WRONG
+
+
+# --- With the judge: every right loss passes, every faulty one fails on each of `caught_by` --------------------------

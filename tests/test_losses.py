@@ -1,0 +1,64 @@
+"""Pins down that the catalogue of losses is honest: right losses in NumPy are right, faulty ones are wrong somewhere.
+
+The measure is `tests.oracle`, in 50 digits, and not the judge of `verify-props --loss`, which these losses are to test.
+`test_frameworks.py` holds the same for PyTorch and JAX.
+"""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+
+import pytest
+
+from tests.losses import CATALOGUE, Entry
+from tests.losses.calling import worst_errors
+
+WRONG = 10.0  # times what a right loss is allowed: a faulty one exceeds that in some problem
+
+
+def cases(backend: str, *, right: bool) -> list[object]:
+    """Return the right or the faulty losses of a backend, each with the dtypes that it is judged in."""
+    return [
+        pytest.param(entry, dtype, id=f"{entry.name}-{dtype}")
+        for entry in CATALOGUE
+        if entry.backend == backend and entry.is_right == right
+        for dtype in entry.dtypes
+    ]
+
+
+@pytest.mark.parametrize(("entry", "dtype"), cases("numpy", right=True))
+def test_right_losses_and_their_gradients_are_right(entry: Entry, dtype: str) -> None:
+    assert {name: error for name, error in worst_errors(entry, dtype).items() if error > 1.0} == {}
+
+
+@pytest.mark.parametrize(("entry", "dtype"), cases("numpy", right=False))
+def test_faulty_losses_are_wrong_somewhere(entry: Entry, dtype: str) -> None:
+    assert max(worst_errors(entry, dtype).values()) > WRONG
+
+
+def losses_in(file: Path) -> set[str]:
+    """Return the names of the functions, and of the classes with a method, that take angles first."""
+    found = set()
+    for node in ast.parse(file.read_text("utf-8")).body:
+        methods = node.body if isinstance(node, ast.ClassDef) else [node]
+        for method in methods:
+            if isinstance(method, ast.FunctionDef) and "angles" in [a.arg for a in method.args.args[:2]]:
+                found.add(f"tests.losses.{file.stem}:{node.name}")
+    return found
+
+
+def test_the_catalogue_names_every_loss() -> None:
+    files = sorted((Path(__file__).parent / "losses").glob("[fr]*_*.py"))
+    assert len(files) == 6  # right and faulty, in three frameworks
+    written = set().union(*map(losses_in, files))
+    assert {entry.loss for entry in CATALOGUE} - written == {"tests.losses.right_torch:cauchy"}  # a module, not a class
+    assert written - {entry.loss for entry in CATALOGUE} == set()
+
+
+def test_names_are_unique() -> None:
+    names = [entry.name for entry in CATALOGUE]
+    assert sorted(set(names)) == sorted(names)
+
+
+# --- With the judge: every right loss passes, every faulty one fails on each of `caught_by` --------------------------
