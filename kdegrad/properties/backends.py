@@ -187,7 +187,7 @@ class Jax(Backend):
             raise _missing("jax", error) from None
         self._jax = jax
         # `jax.enable_x64` is the context manager of jax 0.8 and later.
-        self._x64 = getattr(jax, "enable_x64", None) or jax.experimental.enable_x64
+        self._x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
     def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
         jax = self._jax
