@@ -4,11 +4,13 @@ PYTHON ?= python3
 BIN := .venv/bin
 SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mises --bandwidth 20 --bins 90
 
-.PHONY: help demo test check coverage mutants bench dist matrix readme gallery clean
+.PHONY: help demo test test-frameworks check coverage mutants bench dist matrix readme gallery clean
 
 help:
 	@echo "make demo      set up .venv and run the main job on a real sample"
 	@echo "make test      set up .venv and run the tests"
+	@echo "make test-frameworks"
+	@echo "               set up .venv-frameworks with PyTorch and JAX (2 GB) and run the tests that need them"
 	@echo "make check     lint, types, the README pages, and verify-props on every sample and kernel"
 	@echo "make coverage  list the lines and branches that no test reaches"
 	@echo "make mutants   break the mathematics at 2,500 places and list what no test notices (up to an hour;"
@@ -31,12 +33,19 @@ fi
 @touch $(1)/stamp
 endef
 
-# A stamp is older than pyproject.toml when its environment is out of date. Only the benchmarks need what they compare with.
+# A stamp is older than pyproject.toml when its environment is out of date. Only the benchmarks need what they compare with,
+# and only the tests of losses in PyTorch and JAX need these.
 .venv/stamp: pyproject.toml
 	$(call install,.venv,--group dev)
 
 .venv-bench/stamp: pyproject.toml
 	$(call install,.venv-bench,--group dev --group bench)
+
+# PyTorch on the CPU is enough. pip takes a CUDA build of several GB on Linux, unless it is told of the small one:
+# PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test-frameworks
+.venv-frameworks/stamp: export UV_TORCH_BACKEND = cpu
+.venv-frameworks/stamp: pyproject.toml
+	$(call install,.venv-frameworks,--group dev --group frameworks)
 
 demo: .venv/stamp
 	$(BIN)/kdegrad loss $(SAMPLE)
@@ -44,6 +53,9 @@ demo: .venv/stamp
 
 test: .venv/stamp
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
+
+test-frameworks: .venv-frameworks/stamp
+	.venv-frameworks/bin/python -m pytest --numprocesses auto tests/test_frameworks.py
 
 check: .venv/stamp
 	$(BIN)/ruff format --check .
@@ -78,5 +90,5 @@ gallery: .venv/stamp
 	$(BIN)/python -m tests.gallery >/dev/null
 
 clean:
-	rm -rf .venv .venv-bench .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
+	rm -rf .venv .venv-bench .venv-frameworks .pytest_cache .mypy_cache .ruff_cache .hypothesis .coverage
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
