@@ -259,6 +259,26 @@ def test_a_module_is_moved_to_the_dtype_and_left_as_it_was(torch: Any, dtype: st
     assert module.factor.dtype == torch.float32
 
 
+def test_the_signature_of_a_compiled_module_is_read(torch: Any) -> None:
+    class Summed(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def forward(self, angles: Any, logits: Any, target: Any, *, bins: int) -> Any:
+            return bins * logits.sum()
+
+    assert called(torch.compile(Summed(), backend="eager")).logits.tolist() == [7.0, 7.0, 7.0]
+
+
+def test_a_module_that_cannot_be_copied_is_told(torch: Any) -> None:
+    class Derived(torch.nn.Module):  # type: ignore[misc, name-defined]
+        def __init__(self) -> None:
+            super().__init__()
+            self.factor = torch.nn.Parameter(torch.ones(3))
+            self.twice = 2.0 * self.factor
+
+    with pytest.raises(SettingError, match="loss: m:f cannot be had in float64: Only Tensors created explicitly by"):
+        Loss(Derived(), name="m:f")
+    Loss(Derived(), name="m:f", dtype="float32")
+
+
 def test_a_module_without_forward_is_told(torch: Any) -> None:
     message = refused(torch.nn.Module)
     assert message.startswith("raises NotImplementedError: Module [Module] is missing the required")

@@ -10,6 +10,7 @@ import math
 import sys
 import warnings
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
@@ -17,7 +18,7 @@ import numpy as np
 import pytest
 
 from kdegrad.errors import SettingError
-from kdegrad.properties.losses import OPTIONS, Loss, LossError
+from kdegrad.properties.losses import OPTIONS, Loss, LossError, imported
 
 ANGLES, LOGITS, TARGET = np.array([1.0, 2.0, 4.0]), np.array([0.5, -0.25, 0.0]), (-1.0, 1.0)
 EVERYTHING = {
@@ -63,6 +64,21 @@ def test_arrays_target_and_all_options_reach_a_loss_that_takes_any(dtype: str) -
     assert target == TARGET
     assert options == {**EVERYTHING, "reduction": "none"}
     assert set(EVERYTHING) == set(OPTIONS)
+
+
+def test_numbers_of_numpy_reach_it_as_pythons() -> None:
+    """A float64 scalar would make float64 of float32 arrays."""
+
+    def loss(angles: Any, logits: Any, target: Any, bandwidth: Any) -> Any:
+        assert [type(number) for number in (*np.atleast_1d(target).tolist(), bandwidth)] == [float] * 2
+        return (angles[0] * bandwidth + (target if isinstance(target, float) else 0.0)).dtype.itemsize
+
+    judged = Loss(loss, name="m:f", dtype="float32")
+    assert judged(ANGLES, LOGITS, np.float64(0.5), {"bandwidth": np.float64(2.0)}).loss == 4.0
+    seen: list[Any] = []
+    judged = Loss(lambda angles, logits, target: seen.extend(target) or 0.0, name="m:f")
+    judged(ANGLES, LOGITS, (np.float64(0.5), np.float64(1.0)), {})
+    assert [type(end) for end in seen] == [float, float]
 
 
 def test_only_what_the_signature_names_is_passed() -> None:
@@ -237,6 +253,16 @@ def test_an_exception_is_told_with_the_users_own_line() -> None:
     message = refused(loss)
     assert message.startswith("raises LinAlgError: Singular matrix (")
     assert message.endswith(f"test_judged_calls.py, line {line}, in helper)")
+
+
+def test_an_installed_loss_is_told_with_its_own_line(folder: Path) -> None:
+    installed = folder / "site-packages" / "theirs.py"
+    installed.parent.mkdir()
+    installed.write_text("import json\n\ndef loss(angles, logits, target):\n    return json.loads('x')\n")
+    sys.path.insert(0, str(installed.parent))
+    loss, name = imported("theirs:loss")
+    with pytest.raises(LossError, match=r"raises JSONDecodeError: .* \(site-packages/theirs.py, line 4, in loss\)"):
+        Loss(loss, name=name)(ANGLES, LOGITS, TARGET, {})
 
 
 def test_a_wrong_signature_is_told_with_the_functions_first_line() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from pathlib import Path
 
@@ -79,6 +80,14 @@ def test_modules_that_are_not_there_are_named(folder: Path) -> None:
             f"importing {text.partition(':')[0]} needs 'not_there_at_all', which is not installed where kdegrad is: "
             "install it (losses.py, line 1)"
         )
+
+
+def test_a_module_written_a_moment_ago_is_found(folder: Path) -> None:
+    not_imported("fresh:f")
+    before = folder.stat()
+    (folder / "fresh.py").write_text("f = min\n")
+    os.utime(folder, ns=(before.st_atime_ns, before.st_mtime_ns))  # as if the clock had not moved
+    assert imported("fresh:f") == (min, "fresh:f")
 
 
 def test_errors_while_importing_are_told_with_file_and_line(folder: Path) -> None:

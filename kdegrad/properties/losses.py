@@ -19,7 +19,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError
-from kdegrad.properties.user_code import described, imported, quiet
+from kdegrad.properties.user_code import described, imported, one_line, quiet
 from kdegrad.settings import Settings
 
 __all__ = ["OPTIONS", "Given", "Loss", "LossError", "imported"]
@@ -72,10 +72,14 @@ class Loss:
         is_module = _is_module(function)
         self._backend: Backend = BACKENDS[backend or ("torch" if is_module else "numpy")](dtype)
         if is_module:
-            function = self._backend.module_in_dtype(function)
+            try:
+                function = self._backend.module_in_dtype(function)
+            except Exception as error:  # a module may hold what cannot be copied
+                raise SettingError("loss", f"{name} cannot be had in {dtype}: {one_line(error)}") from error
         self._function = function
         self._is_module = is_module
-        self._accepted = _accepted(function.forward if is_module else function)
+        plain = getattr(function, "_orig_mod", function)  # `torch.compile` hides the signature of forward
+        self._accepted = _accepted(plain.forward if is_module else function)
         self._declared = dict(declared or {})
         self.name = name
         self.backend = self._backend.name
