@@ -249,6 +249,6 @@ def test_table_at_80_columns_and_wide(capfd) -> None:
     wide = report(checks, Format.table, width=150)
     assert "Reordering the points" in wide
     for text in (narrow, wide):
-        assert "20 checks passed, 0 failed, 0 skipped" in text
+        assert "24 checks passed, 0 failed, 0 skipped" in text
         assert all(i in text for i in IDS)
     assert "1 check passed, 0 failed, 0 skipped" in report(checks[:1], Format.table)

@@ -1,15 +1,15 @@
 """What a property is, the case in which it is checked, what an evaluator answers, what is compared, and the verdict.
 
 A property builds problems from a case, asks an evaluator about each of them and yields comparisons. The judge
-(`judge.py`) passes kdegrad's own path as the evaluator and, for a control, also the plain reference, whose answers to
-the same questions predict how far the statement must break. The theory: kdegrad/properties/README.md.
+(`judge.py`) passes kdegrad's own path or a user's loss as the evaluator and, for a control, also the plain reference,
+whose answers to the same questions predict how far the statement must break. The theory: kdegrad/properties/README.md.
 """
 
 from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, final
 
@@ -19,11 +19,16 @@ from numpy.typing import ArrayLike
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 
-_BLUNT: Final = 1e-3  # fraction of the compared size: a comparison with a wider tolerance shows nothing
-
-Family = Literal["claim", "sharper", "ground"]
+Family = Literal["claim", "sharper", "ground", "training"]
+Quantity = Literal["loss", "logits", "angles", "bandwidth"]
 Expectation = Literal["holds", "breaks"]
 Outcome = Literal["pass", "fail", "skip"]
+SYMBOLS: Final[Mapping[Quantity, str]] = {
+    "loss": "the loss",
+    "logits": "∂L/∂z",
+    "angles": "h ∂L/∂x",
+    "bandwidth": "∂L/∂log h",
+}
 
 
 class Unmet(Exception):
@@ -44,7 +49,7 @@ class Skipped:
 @final
 @dataclass(frozen=True, eq=False)
 class Answer:
-    """What one evaluator says about a problem; what belongs to the points has shape (N,)."""
+    """What one evaluator says about a problem; what belongs to the points has shape (N,), and is NaN if not given."""
 
     loss: float
     log_density: FloatArray  # log p̃ at the nodes, shape (B,)
@@ -57,7 +62,78 @@ class Answer:
     error: float | None = None  # an estimate of the error of a loss that is an integral
 
 
-Evaluator = Callable[[Problem], Answer]
+@final
+@dataclass(frozen=True)
+class Precision:
+    """What the dtype of an evaluator allows to be asked of it.
+
+    Attributes
+    ----------
+    epsilon
+        ε, the distance from 1 to the next number.
+    rounding
+        The multiple of the size of a result that rounding may move it by: dense sums in float64 need some 5 ε, a fast
+        sum may err by 1e-12 + 8εA, which 512 ε covers at the A ≈ 10 and more of real problems.
+    blunt
+        Fraction of the compared size: a comparison with a wider tolerance shows nothing.
+    predicted, shown
+        Tolerances that the reference must predict before a control is asked for, and that the control must be off by.
+    narrow
+        h/gap where a kernel is to be 0 at the next point: (h/gap)^(ν+1) must be small for any ν > 0.
+    least
+        What is not far above has lost digits to underflow.
+    decades
+        How many powers of ten a factor may have.
+    spread
+        The fraction of the usual distance from 0 at which random problems lie: coordinates cost digits.
+    """
+
+    epsilon: float
+    rounding: float
+    blunt: float
+    predicted: float
+    shown: float
+    narrow: float
+    least: float
+    decades: int
+    spread: float
+
+
+PRECISIONS: Final[Mapping[str, Precision]] = {
+    "float64": Precision(2.0**-52, 512.0 * 2.0**-52, 1e-3, 1e4, 1e3, 1e-40, 1e-290, 300, 1.0),
+    "float32": Precision(2.0**-23, 16.0 * 2.0**-23, 5e-2, 100.0, 10.0, 1e-12, 1e-30, 30, 0.1),
+}
+
+
+class Evaluator(ABC):
+    """Something that computes the loss and its gradients: kdegrad, the plain reference, or a user's loss."""
+
+    gives: frozenset[Quantity] = frozenset(("loss", "logits", "angles", "bandwidth"))
+    precision: Precision = PRECISIONS["float64"]
+    is_own: bool = False  # whether it is kdegrad's own path: then it also gives densities and shares, by any scheme
+    loses_cosine: bool = False  # whether κ cos θ may be formed, which loses log κ of its digits
+
+    @abstractmethod
+    def __call__(self, problem: Problem) -> Answer:
+        """Return the answer about a problem whose rule is one of bins.
+
+        Raises
+        ------
+        Unmet
+            Where the density is 0 at a node, or the evaluator cannot be given such a problem.
+        """
+
+    @abstractmethod
+    def loss(self, problem: Problem) -> float:
+        """Return the loss alone; infinite where the density is 0 at a node."""
+
+    def takes(self, option: str) -> bool:
+        """Return whether it can be given another value of the option than the case's; ``at``: a single node."""
+        return True
+
+    def seen(self, problem: Problem) -> Problem:
+        """Return the problem with the numbers that the evaluator sees, rounded to its dtype."""
+        return problem
 
 
 @final
@@ -65,7 +141,7 @@ Evaluator = Callable[[Problem], Answer]
 class Case:
     """One problem on which the properties are checked."""
 
-    name: str  # the index and the kind, as in "3 one side, line"; "input" for the user's own points
+    name: str  # the index and the kind, as in "3 one side, line"; "input" or the file for the user's own points
     problem: Problem  # its rule is one of bins, never "exact"
     seed: int = 0
     index: int = 0
@@ -99,17 +175,19 @@ class Case:
 class Comparison:
     """Two values that a statement calls equal: numbers, or arrays of one shape."""
 
-    what: str
+    of: Quantity  # what they are made of: an evaluator that does not give it is not asked
     got: ArrayLike
     want: ArrayLike
     roundoff: float  # how far rounding may move them apart
     limit: float = 0.0  # how far they may be apart because a limit or an integral is only approached
     where: str = ""  # the distance, node or scale at which they were taken
+    what: str = ""  # what is compared, if it is not the quantity itself
 
     @property
     def title(self) -> str:
         """What is compared, and where."""
-        return f"{self.what} at {self.where}" if self.where else self.what
+        what = self.what or SYMBOLS[self.of]
+        return f"{what} at {self.where}" if self.where else what
 
     @property
     def residual(self) -> float:
@@ -131,10 +209,9 @@ class Comparison:
             return 0.0
         return residual / tolerance if tolerance > 0.0 else math.inf
 
-    @property
-    def is_blunt(self) -> bool:
-        """Whether rounding alone may move the values so far that agreement shows nothing."""
-        return not self.roundoff <= _BLUNT * max(1.0, float(np.max(np.abs(self.want), initial=0.0)))
+    def is_blunt(self, blunt: float) -> bool:
+        """Return whether rounding may move the values by more than this fraction: agreement shows nothing then."""
+        return not self.roundoff <= blunt * max(1.0, float(np.max(np.abs(self.want), initial=0.0)))
 
     def values(self) -> str:
         """Return the two values where they differ most, in full."""
@@ -168,6 +245,10 @@ class Verdict:
         What was compared, with the two values if it failed; why it was skipped.
     reproduce
         Seed, case, kernel, target.
+    meaning
+        Of a judged loss that failed: what is wrong with its numbers, and what that means for training.
+    details, example
+        For its first failure of a property: a table or a remedy; three lines of Python that show it.
     """
 
     property: str
@@ -179,6 +260,9 @@ class Verdict:
     verdict: Outcome = "skip"
     reason: str = ""
     reproduce: str = ""
+    meaning: str = ""
+    details: str = ""
+    example: str = ""
 
 
 class Property(ABC):
@@ -188,6 +272,9 @@ class Property(ABC):
     family: ClassVar[Family]  # the note's own claim, what stands behind one, what must hold anyway
     statement: ClassVar[str]  # one sentence, with the formula
     precondition: ClassVar[str] = "a positive density at every node"  # without which the statement has no meaning
+    meaning: ClassVar[str]  # what it means for training where it fails, in one sentence without a full stop
+    remedy: ClassVar[str] = ""  # what to write instead, where there is one thing to say
+    of_kdegrad: ClassVar[bool] = False  # whether it speaks of kdegrad's own schemes, and of no other loss
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
         """Return what theory says, as far as the kernel (by its full name) and ``line`` or ``circle`` decide it."""

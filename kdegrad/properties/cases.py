@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from typing import Any, Final, final
 
@@ -19,13 +19,16 @@ from kdegrad.arrays import FloatArray
 from kdegrad.kernel import BY_NAME
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case
+from kdegrad.properties.evaluators import Judged
 from kdegrad.properties.features import features_of
+from kdegrad.properties.geometry import offsets
 from kdegrad.settings import Settings
 
 _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random problem takes over from the user's
 _PERIOD_IN_BANDWIDTHS: Final = 30.0  # circumference of the circles that are drawn for a problem on the line
 _WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
 _WIDEST_ON_CIRCLE: Final = 1e9  # the same in units of P: the target must be many roundings wide
+_JUDGED_POINTS: Final = 6  # in each random problem for a judged loss: some libraries compile it for each shape
 _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their bins are cut
 _FEWEST_BINS: Final = 4
 
@@ -148,6 +151,31 @@ def random_cases(like: Settings, count: int, seed: int, several: bool = False) -
         kind = next(kinds[domain])
         rng = np.random.default_rng((seed, index, 0))
         yield Case(f"{index} {kind}, {domain}", _problem(like, domain == "circle", KINDS[kind], rng), seed, index)
+
+
+def judged_cases(like: Settings, count: int, seed: int, ask: Judged) -> Iterator[Case]:
+    """Yield `count` problems for a judged loss, of the domain and the settings of `like`, as the loss sees them.
+
+    Scale and background are drawn where the loss can be told them.
+    """
+    circular = like.circumference is not None
+    kinds = [name for name in (ON_CIRCLE if circular else ON_LINE) if _is_judged(KINDS[name], ask)]
+    for index, name in zip(range(1, count + 1), cycle(kinds), strict=False):
+        drawn = _problem(like, circular, KINDS[name], np.random.default_rng((seed, index, 0)))
+        told = {option: getattr(drawn.settings, option) for option in ("scale", "background") if ask.takes(option)}
+        centre, half = ask.precision.spread * drawn.centre, 0.5 * drawn.interval.width
+        problem = Problem(
+            centre + np.resize(offsets(drawn), _JUDGED_POINTS),
+            np.resize(drawn.logits, _JUDGED_POINTS),
+            target=(centre - half, centre + half),
+            **{**asdict(like), "rule": "midpoint", **told},
+        )
+        yield Case(f"{index} {name}, {'circle' if circular else 'line'}", ask.case_of(problem), seed, index)
+
+
+def _is_judged(kind: Kind, ask: Judged) -> bool:
+    """Return whether a judged loss can be given such problems: their bins and rule are not those that are declared."""
+    return not kind.options.keys() & {"bins", "rule"} and (ask.takes("background") or not kind.has_background)
 
 
 def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generator) -> Problem:

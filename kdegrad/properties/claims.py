@@ -17,7 +17,7 @@ from kdegrad.properties.geometry import offsets, outward
 from kdegrad.properties.reference import reference_of, softmax
 from kdegrad.properties.reference_kernels import formula_of
 
-_SCALES: Final = (1e-300, 1e-3, 1e3, 1e300)
+_SMALL_DECADES: Final = 3
 _MOST_LABELS: Final = 4
 _MOST_NODES: Final = 64  # applies to rules whose nodes are evaluated one by one
 
@@ -26,8 +26,8 @@ _MOST_NODES: Final = 64  # applies to rules whose nodes are evaluated one by one
 class OneHot(Property):
     """Where K is 1 for the points M at a label and 0 for the rest, p = Σ_M S and r_i = S_i/p for i in M, else 0.
 
-    Built twice, with C = 1/K_h(0): by `uniform` of half the smallest gap around a point, where K h = 1/2 exactly; and
-    by the problem's own kernel with h → 0, where K(d)/K(0) → 0.
+    Built twice: by `uniform` of half the smallest gap around a point, where K h = 1/2 exactly; and by the problem's own
+    kernel with h → 0, where K(d)/K(0) → 0. With C = 1/K_h(0) it is 1; where C cannot be set, L is -log K_h(0) more.
     """
 
     id = "one-hot"
@@ -37,8 +37,8 @@ class OneHot(Property):
         "L = -log Σ_M S, ∂L/∂z_i = S_i - S_i/Σ_M S for i in M (S_i - 1 for a single match), S_i otherwise"
     )
     precondition = "distinct angles that can be told apart (the check builds the kernel around each)"
+    meaning = "where the kernel separates the classes, training is not that of softmax cross-entropy"
     _SMALLEST = 1e-15  # S_i of a label: K(d)/K(0) must be small compared with it
-    _NARROW = 1e-40  # h/gap: (h/gap)^(ν+1) is then far below that for any ν > 0
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
@@ -49,15 +49,22 @@ class OneHot(Property):
             matches = distances == 0.0
             gap = float(distances[~matches].min(initial=math.inf))
             gap = gap if math.isfinite(gap) else problem.settings.bandwidth
-            if gap * self._NARROW < 1e-290:
-                raise Unmet(f"two points are {gap!r} apart: no narrower kernel fits a float64")
+            narrow = ask.precision.narrow * gap
+            if narrow < ask.precision.least:
+                raise Unmet(f"two points are {gap!r} apart: no narrower kernel fits the dtype")
             match = float(weights[matches].sum())
-            for kernel, h in (("uniform", 0.5 * gap), (problem.kernel.name, self._NARROW * gap)):
-                narrow = problem.replace(at=float(label), background=0.0, kernel=kernel, bandwidth=h)
-                hot = narrow.replace(scale=math.exp(-formula_of(narrow).log_density_at(0.0, h)))
-                answer, allowed = ask(hot), roundoff(hot)
-                yield Comparison("the loss", answer.loss, -math.log(match), allowed)
-                yield Comparison("∂L/∂z", answer.logits, weights - np.where(matches, weights / match, 0.0), allowed)
+            for kernel, h in (("uniform", 0.5 * gap), (problem.kernel.name, narrow)):
+                if not (ask.takes("kernel") or kernel == problem.kernel.name):
+                    continue
+                hot = problem.replace(at=float(label), background=0.0, kernel=kernel, bandwidth=h)
+                log_peak = formula_of(hot).log_density_at(0.0, h)
+                if ask.takes("scale"):
+                    hot, log_peak = hot.replace(scale=math.exp(-log_peak)), 0.0
+                else:
+                    log_peak += math.log(problem.settings.scale)
+                answer, allowed = ask(hot), roundoff(ask, hot)
+                yield Comparison("loss", answer.loss, -math.log(match) - log_peak, allowed)
+                yield Comparison("logits", answer.logits, weights - np.where(matches, weights / match, 0.0), allowed)
 
 
 @final
@@ -70,32 +77,36 @@ class KernelScale(Property):
         "K → cK leaves ∂L/∂z unchanged and moves L by -log c, for c from 1e-300 to 1e300; also for a c(x) that differs "
         "from node to node (with a background E > 0, L does not move by -log c)"
     )
+    meaning = "how the kernel is normalised changes the gradient: there is more in p than the kernel"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation:
         return "breaks" if background else "holds"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, base = case.problem, ask(case.problem)
-        for scale in _SCALES:
+        decades = ask.precision.decades
+        for power in (-decades, -_SMALL_DECADES, _SMALL_DECADES, decades):
+            scale = 10.0**power
             scaled = problem.replace(scale=scale)
             log_c = math.log(scale) - math.log(problem.settings.scale)
-            answer, allowed = ask(scaled), roundoff(problem, scaled, log_c=log_c)
+            answer, allowed = ask(scaled), roundoff(ask, problem, scaled, log_c=log_c)
             where = f"scale {scale:g}"
-            yield Comparison("the loss", answer.loss, base.loss - log_c, allowed, where=where)
+            yield Comparison("loss", answer.loss, base.loss - log_c, allowed, where=where)
             if problem.settings.background == 0.0:
-                yield Comparison("∂L/∂z", answer.logits, base.logits, allowed, where=where)
+                yield Comparison("logits", answer.logits, base.logits, allowed, where=where)
         whole = problem if problem.rule.bins <= _MOST_NODES else problem.replace(bins=_MOST_NODES)
         if problem.settings.background > 0.0 or reference_of(whole).uncovered:
             return
         # Σ_m w_m of one-node problems, each with a scale of its own
         nodes, weights = whole.rule.nodes, whole.rule.weights
-        logs = case.rng().uniform(-600.0, 600.0, len(nodes))
+        logs = 2.0 * decades * case.rng().uniform(-1.0, 1.0, len(nodes))
         parts = [ask(whole.replace(at=t, scale=math.exp(c))) for t, c in zip(nodes, logs, strict=True)]
         gradient = np.sum([w * part.logits for w, part in zip(weights, parts, strict=True)], axis=0)
         loss = sum(w * (part.loss + c) for w, part, c in zip(weights, parts, logs, strict=True))
-        own, allowed = ask(whole), roundoff(whole, log_c=float(np.abs(logs).max()))
-        yield Comparison("∂L/∂z, c(x) per node", gradient, own.logits, allowed)
-        yield Comparison("the loss, c(x) per node", loss, own.loss + math.log(whole.settings.scale), allowed)
+        own, allowed = ask(whole), roundoff(ask, whole, log_c=float(np.abs(logs).max()))
+        yield Comparison("logits", gradient, own.logits, allowed, what="∂L/∂z, c(x) per node")
+        unscaled = own.loss + math.log(whole.settings.scale)
+        yield Comparison("loss", loss, unscaled, allowed, what="the loss, c(x) per node")
 
 
 @final
@@ -112,6 +123,7 @@ class EqualDistance(Property):
         "near or far"
     )
     precondition = "a positive density at the bin (the check mirrors every point in it)"
+    meaning = "of two points equally far from a bin one learns faster than the other, for its weight"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
@@ -124,12 +136,13 @@ class EqualDistance(Property):
             logits=np.concatenate([problem.logits, problem.logits - drop]),
             labels=None,
         )
-        require_clear_jumps(mirrored)
-        answer, allowed = ask(mirrored), roundoff(mirrored)
+        require_clear_jumps(ask, mirrored)
+        answer, allowed = ask(mirrored), roundoff(ask, mirrored)
         own, companion = np.split(answer.logits, 2)
-        yield Comparison("∂L/∂z of the mirror image", companion, np.exp(-drop) * own, allowed)
+        yield Comparison("logits", companion, np.exp(-drop) * own, allowed, what="∂L/∂z of the mirror image")
         rate, companion_rate = np.split(answer.per_weight, 2)
-        yield rates_compared("∂L/∂z / S of the mirror image", companion_rate, rate, mirrored)
+        seen = slice(None) if ask.is_own else np.split(answer.weights, 2)[1] > ask.precision.least
+        yield rates_compared(ask, companion_rate[seen], rate[seen], mirrored, "∂L/∂z / S of the mirror image")
 
 
 @final
@@ -143,6 +156,9 @@ class EqualDistanceMoved(Property):
         "from 0 to 10⁶ h (circle: d ≤ P/2)"
     )
     precondition = "any points (the check moves them to t ± d, t = 0)"
+    meaning = (
+        "points that are all equally far from the target are moved against each other, or the loss is not that of K"
+    )
     _DISTANCES = (0.0, 0.5, 0.95, 3.0, 30.0, 1e3, 1e6)  # in bandwidths
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
@@ -154,10 +170,10 @@ class EqualDistanceMoved(Property):
             if log_k == -math.inf:
                 continue
             ring = problem.replace(angles=sides * d, at=0.0, background=0.0)
-            answer, allowed = ask(ring), roundoff(ring)
-            yield Comparison("∂L/∂z", answer.logits, np.zeros(n), allowed, where=f"d = {d:g}")
+            answer, allowed = ask(ring), roundoff(ask, ring)
+            yield Comparison("logits", answer.logits, np.zeros(n), allowed, where=f"d = {d:g}")
             loss = -log_k - math.log(problem.settings.scale)
-            yield Comparison("the loss", answer.loss, loss, allowed, where=f"d = {d:g}")
+            yield Comparison("loss", answer.loss, loss, allowed, where=f"d = {d:g}")
 
 
 @final
@@ -171,6 +187,9 @@ class LaplaceShift(LaplaceProperty):
         "unchanged: K_h(d - δ) = e^(δ/h) K_h(d)"
     )
     precondition = "δ > 0, a positive density at c; as a control: a break that the closed form predicts"
+    meaning = (
+        "far points do not learn as fast as near ones, which this kernel is chosen for (or a control shows nothing)"
+    )
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
@@ -179,4 +198,4 @@ class LaplaceShift(LaplaceProperty):
         if nearest == 0.0:
             raise Unmet("δ = 0: a point is in the bin already")
         after = outward(before, -nearest)
-        yield Comparison("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))
+        yield Comparison("logits", ask(after).logits, ask(before).logits, roundoff(ask, before, after))

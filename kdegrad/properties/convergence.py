@@ -12,8 +12,9 @@ from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Property, Unmet
-from kdegrad.properties.comparisons import ROUNDINGS, roundoff
+from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Property, Quantity, Unmet
+from kdegrad.properties.comparisons import roundoff
+from kdegrad.properties.evaluators import reference
 from kdegrad.properties.geometry import over_target
 from kdegrad.properties.reference import EPSILON, log_densities, log_density_slopes, target_condition
 from kdegrad.properties.reference_kernels import LEGENDRE, formula_of
@@ -46,6 +47,7 @@ class Quadrature(Property):
         "2B - 1 exactly"
     )
     precondition = "a target, a positive density all over it, at most 2000 points"
+    meaning = "the bins do not tend to the integral over the target: nodes or weights of the bins are off"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
@@ -55,22 +57,23 @@ class Quadrature(Property):
         fine = integrate(problem)
         if not math.isfinite(fine.loss):
             raise Unmet("the integral is beyond the range of float64")
-        for bins in _BINS:
+        for bins in _BINS if ask.takes("bins") else (problem.settings.bins,):
             binned = problem.replace(rule="midpoint", bins=bins)
-            bin_width, allowed = width / bins, roundoff(binned)
+            bin_width, allowed = width / bins, roundoff(ask, binned)
             order_2, order_1 = bin_width**2 * fine.slope_variation / 8.0, bin_width * fine.variation / 2.0
             limit = order_2 if math.isfinite(order_2) and problem.kernel.name != "uniform" else order_1
             if math.isfinite(limit):  # else log p varies without bound, and nothing bounds the error of bins
                 limit *= _SAMPLED / width
-                yield Comparison(f"the loss by {bins} bins", ask(binned).loss, fine.loss, allowed, limit)
+                what = f"the loss by {bins} bins"
+                yield Comparison("loss", ask(binned).loss, fine.loss, allowed, limit, what=what)
         if case.exact:
             exact = ask(problem.replace(rule="exact"))
             if exact.error is None or exact.error <= _IN_DOUBT * (1.0 + abs(exact.loss)):
-                yield Comparison("the exact loss", exact.loss, fine.loss, roundoff(problem))
+                yield Comparison("loss", exact.loss, fine.loss, roundoff(ask, problem), what="the exact loss")
             if exact.error is not None:
                 least = EPSILON * abs(exact.loss)  # one rounding of the loss
                 what = "the estimated error of the exact loss, up to one rounding of it"
-                yield Comparison(what, min(exact.error, least), least, 0.5 * least)
+                yield Comparison("loss", min(exact.error, least), least, 0.5 * least, what=what)
         if problem.settings.rule == "gauss":
             # Σ_m w_m P_k(u_m), with the nodes brought to [-1, 1], is the mean of Legendre's P_k: 1 for k = 0, else 0.
             # A node that is a rounding off moves P_k by up to k(k+1)/2 of it.
@@ -78,8 +81,9 @@ class Quadrature(Property):
             most = min(2 * rule.bins - 1, _HIGHEST_MOMENT)
             places = 2.0 * formula_of(problem).difference(rule.nodes, np.asarray(problem.interval.centre)) / width
             moments = rule.weights @ np.polynomial.legendre.legvander(places, most)
-            allowed = ROUNDINGS * EPSILON * (1.0 + target_condition(problem)) * (1.0 + 0.5 * most * (most + 1))
-            yield Comparison("the moments of the Gauss rule", moments, np.eye(1, most + 1)[0], allowed)
+            allowed = (1.0 + target_condition(problem)) * (1.0 + 0.5 * most * (most + 1)) * ask.precision.rounding
+            ones = np.eye(1, most + 1)[0]
+            yield Comparison("loss", moments, ones, allowed, what="the moments of the Gauss rule")
 
 
 def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
@@ -98,23 +102,25 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
         if np.diff(edges, append=edges[0] + 2.0 * formula.half_period).min() < 4.0 * _STEP * h:
             return  # where edges meet, or one an end of the target, L may have no derivative, or change it in a step
 
-    changes: list[tuple[str, float, tuple[ArrayLike, ArrayLike, float]]] = [
-        ("∂L/∂log h", answer.log_bandwidth, (0.0, 0.0, 1.0))
+    changes: list[tuple[Quantity, str, float, tuple[ArrayLike, ArrayLike, float]]] = [
+        ("bandwidth", "∂L/∂log h", answer.log_bandwidth, (0.0, 0.0, 1.0))
     ]
     for point in np.argsort(-answer.responsibilities)[:2].tolist():
         one = np.arange(len(problem.angles)) == point
-        changes.append(("∂L/∂z", float(answer.logits[point]), (one, 0.0, 0.0)))
-        changes.append(("∂L/∂x", float(answer.angles[point] * (length / h)), (0.0, one, 0.0)))
+        changes.append(("logits", "∂L/∂z", float(answer.logits[point]), (one, 0.0, 0.0)))
+        changes.append(("angles", "∂L/∂x", float(answer.angles[point] * (length / h)), (0.0, one, 0.0)))
 
     def loss(step: float, z: ArrayLike, x: ArrayLike, log_h: float) -> float:
         logits, angles = problem.logits + np.multiply(step, z), problem.angles + np.multiply(length * step, x)
         return integral(problem.replace(logits=logits, angles=angles, bandwidth=h * math.exp(step * log_h)))[0]
 
     with suppress(Unmet):
-        for what, slope, way in changes:
+        for of, what, slope, way in changes:
             coarse, fine = ((loss(d, *way) - loss(-d, *way)) / (2.0 * d) for d in (2.0 * _STEP, _STEP))
             want, off = (4.0 * fine - coarse) / 3.0, 4.0 * abs(fine - coarse)
-            yield Comparison(f"{what} by the rule exact", slope, want, roundoff(problem) / _STEP, off)
+            yield Comparison(
+                of, slope, want, roundoff(reference, problem) / _STEP, off, what=f"{what} by the rule exact"
+            )
 
 
 class Integral(NamedTuple):
@@ -134,7 +140,7 @@ def integral(problem: Problem) -> tuple[float, FloatArray, FloatArray]:
         raise Unmet(f"{len(problem.angles)} points are too many for an integral written out plainly")
     width = problem.interval.width
     settled: list[FloatArray] = []
-    total, allowed = 0.0, roundoff(problem) / 8.0
+    total, allowed = 0.0, roundoff(reference, problem) / 8.0
     low, high = _first_panels(problem)
     whole = _panel_integrals(problem, low, high)
     for _ in range(MOST_HALVINGS):
@@ -158,7 +164,7 @@ def integral(problem: Problem) -> tuple[float, FloatArray, FloatArray]:
 def integrate(problem: Problem) -> Integral:
     """Return the integral and the variations between nodes of its panels; raise `Unmet` as `integral` does."""
     loss, low, high = integral(problem)
-    low, high, allowed = low[:, np.newaxis], high[:, np.newaxis], roundoff(problem)
+    low, high, allowed = low[:, np.newaxis], high[:, np.newaxis], roundoff(reference, problem)
     inside = np.concatenate([[-1.0 + 1e-9], LEGENDRE[0], [1.0 - 1e-9]])  # and the ends of each panel
     places = (0.5 * (high + low) + 0.5 * (high - low) * inside).ravel()
     values, slopes = log_densities(problem, places), log_density_slopes(problem, places)

@@ -1,53 +1,256 @@
-"""The evaluators that a property can ask: kdegrad itself, and the plain reference."""
+"""The evaluators that a property can ask: kdegrad itself, the plain reference, and a loss that is not kdegrad's."""
 
 from __future__ import annotations
+
+import math
+import time
+from functools import lru_cache
+from typing import Any, Final, final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray
+from kdegrad.errors import SettingError
 from kdegrad.objective import evaluate
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Answer, Unmet
+from kdegrad.properties.base import PRECISIONS, Answer, Evaluator, Quantity, Unmet
+from kdegrad.properties.losses import Given, Loss, LossError
 from kdegrad.properties.reference import log_densities, reference_of
 from kdegrad.properties.reference_kernels import formula_of
 
+_SLOWEST: Final = 5.0  # seconds a call: a run makes some hundred calls a case
+_SAME_FLOOR: Final = 1e-12  # relative: what rounding of E and C may change of ε
 
-def reference(problem: Problem) -> Answer:
-    """Return the answer of the plain second implementation, or raise `Unmet` where the density is 0 at a node.
 
-    The problem's rule must be one of bins.
+@final
+class Reference(Evaluator):
+    """The plain second implementation (`reference.py`)."""
+
+    def __call__(self, problem: Problem) -> Answer:
+        answer = reference_of(problem).answer
+        _require_density(answer.log_density)
+        return answer
+
+    def loss(self, problem: Problem) -> float:
+        return reference_of(problem).answer.loss
+
+
+@final
+class Production(Evaluator):
+    """`kdegrad.evaluate`, the path that every command uses; the problem's rule may also be the rule exact."""
+
+    is_own = True
+
+    def __call__(self, problem: Problem) -> Answer:
+        may_be_0 = formula_of(problem).is_compact and problem.settings.background == 0.0
+        is_exact = problem.rule_name == "exact"
+        if may_be_0 and not is_exact:  # the reference decides that, not the code under test
+            reference(problem)
+        e = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
+        if may_be_0 and is_exact:  # the nodes are found by the evaluation
+            _require_density(log_densities(problem, e.rule.nodes))
+        gradients = e.require_gradients()
+        assert gradients.angles is not None  # they were asked for
+        assert gradients.log_bandwidth is not None
+        return Answer(
+            loss=e.loss,
+            log_density=e.diagnostics.log_density,
+            weights=e.weights,
+            responsibilities=gradients.responsibilities,
+            logits=gradients.logits,
+            per_weight=gradients.per_weight,
+            angles=problem.settings.bandwidth * gradients.angles,
+            log_bandwidth=gradients.log_bandwidth,
+            error=e.diagnostics.quadrature_error,
+        )
+
+    def loss(self, problem: Problem) -> float:
+        return evaluate(problem, wrt=()).loss
+
+
+reference: Final = Reference()
+production: Final = Production()
+
+
+@final
+class Judged(Evaluator):
+    """A loss that is not kdegrad's: what it computes is declared by the settings of a case, and by a floor.
+
+    A floor ε, -log(p + ε), is a background: with E = ε (b-a) and C = 1/(1-E), (1-E) C p + E/(b-a) = p + ε. So the cases
+    of a loss with a floor have that background and scale, neither of which the loss is told.
+
+    Parameters
+    ----------
+    of
+        The loss.
+    floor
+        The ε that it is meant to add to p; None: none.
     """
-    answer = reference_of(problem).answer
-    _require_density(answer.log_density)
-    return answer
 
+    loses_cosine = True
 
-def production(problem: Problem) -> Answer:
-    """Return the answer of `kdegrad.evaluate`, the path that every command uses.
+    def __init__(self, of: Loss, floor: float | None = None) -> None:
+        self.of, self.floor = of, floor
+        self.precision = PRECISIONS[of.dtype]
+        self.case: Problem | None = None  # what is not told to the loss has the case's value
+        self.asked: list[Problem] = []  # the problems of the calls, as the loss saw them, since it was last emptied
+        self._seen = lru_cache(maxsize=4)(self._rounded)
+        self._answer = lru_cache(maxsize=4)(self._answered)  # properties share the case's own problem
 
-    It raises `Unmet` where the density is 0 at a node: the reference decides that, not the code under test.
-    """
-    may_be_0 = formula_of(problem).is_compact and problem.settings.background == 0.0
-    is_exact = problem.rule_name == "exact"
-    if may_be_0 and not is_exact:
-        reference(problem)
-    e = evaluate(problem, wrt=("logits", "angles", "bandwidth"))
-    if may_be_0 and is_exact:  # the nodes are found by the evaluation
-        _require_density(log_densities(problem, e.rule.nodes))
-    gradients = e.require_gradients()
-    assert gradients.angles is not None  # they were asked for
-    assert gradients.log_bandwidth is not None
-    return Answer(
-        loss=e.loss,
-        log_density=e.diagnostics.log_density,
-        weights=e.weights,
-        responsibilities=gradients.responsibilities,
-        logits=gradients.logits,
-        per_weight=gradients.per_weight,
-        angles=problem.settings.bandwidth * gradients.angles,
-        log_bandwidth=gradients.log_bandwidth,
-        error=e.diagnostics.quadrature_error,
-    )
+    def begin(self, problem: Problem) -> None:
+        """Make the first call, with the problem of a case, and see which gradients it gives.
+
+        Raises
+        ------
+        LossError
+            Where the loss cannot be judged: it raises, returns something else than a number, NaN, or takes too long.
+        """
+        began = time.perf_counter()
+        given = self.given(problem, gradient=True)
+        seconds = time.perf_counter() - began
+        found: dict[Quantity, Any] = {"logits": given.logits, "angles": given.angles, "bandwidth": given.bandwidth}
+        for name, value in {"loss": given.loss, **found}.items():
+            if value is not None and np.isnan(value).any():
+                of = "loss" if name == "loss" else f"gradient of the {name}"
+                raise LossError(f"returns a {of} that is NaN for {len(problem.angles)} ordinary points")
+        if seconds > _SLOWEST:
+            began = time.perf_counter()  # a first call may compile
+            self.given(problem, gradient=True)
+            seconds = time.perf_counter() - began
+        if seconds > _SLOWEST:
+            raise LossError(
+                f"takes {seconds:.3g} s a call with {len(problem.angles)} points: a case needs some hundred calls; "
+                "judge it with fewer bins, or on a smaller model"
+            )
+        self.gives = frozenset(("loss", *(name for name, value in found.items() if value is not None)))
+
+    def takes(self, option: str) -> bool:
+        if option == "at":
+            return self.of.takes_one_node
+        if option in ("scale", "background") and self.floor is not None:
+            return False
+        return option != "kernel" and self.of.accepts(option)
+
+    def seen(self, problem: Problem) -> Problem:
+        return problem if self.of.dtype == "float64" else self._seen(problem)
+
+    def _rounded(self, problem: Problem) -> Problem:
+        """Return the problem with its points, target and node rounded to the dtype."""
+        kind = np.dtype(self.of.dtype).type
+
+        def rounded(value: float) -> float:
+            return float(kind(value))
+
+        ends = None if problem.target is None else (rounded(problem.target.low), rounded(problem.target.high))
+        if ends is not None and ends[0] == ends[1]:
+            raise Unmet(f"the ends of the target round to one {self.of.dtype}")
+        return problem.replace(
+            angles=problem.angles.astype(kind).astype(np.float64),
+            logits=problem.logits.astype(kind).astype(np.float64),
+            target=ends,
+            at=None if problem.at is None else rounded(problem.at),
+        )
+
+    def case_of(self, problem: Problem) -> Problem:
+        """Return the problem as the loss sees it, with the background and the scale that make its floor.
+
+        Raises
+        ------
+        SettingError
+            Where the floor leaves nothing of the kernel.
+        """
+        problem = self.seen(problem)
+        if self.floor is None:
+            return problem
+        share = self.floor * problem.interval.width
+        if not share < 1.0:
+            width = problem.interval.width
+            raise SettingError(
+                "floor", f"{self.floor!r} times the target's width {width!r} is not below 1: make it less"
+            )
+        return problem.replace(background=share, scale=1.0 / (1.0 - share))
+
+    def __call__(self, problem: Problem) -> Answer:
+        self._require(problem)
+        seen = self.seen(problem)
+        reference(seen)  # raises Unmet where the density is 0
+        self.asked.append(seen)
+        return self._answer(seen)
+
+    def _answered(self, seen: Problem) -> Answer:
+        plain = reference(seen)
+        given = self.given(seen, gradient=True)
+        n, weights = len(seen.angles), plain.weights
+        missing = np.full(n, math.nan)
+        logits = missing if given.logits is None else given.logits
+        h = seen.settings.bandwidth
+        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+            per_weight = logits / weights
+        return Answer(
+            loss=given.loss,
+            log_density=np.full(len(plain.log_density), math.nan),
+            weights=weights,
+            responsibilities=weights * plain.responsibilities.sum() - logits,  # ∂L/∂z_i = S_i Σ_j R_j - R_i
+            logits=logits,
+            per_weight=per_weight,
+            angles=missing if given.angles is None else h * given.angles,
+            log_bandwidth=math.nan if given.bandwidth is None else h * given.bandwidth,
+        )
+
+    def loss(self, problem: Problem) -> float:
+        self._require(problem)
+        seen = self.seen(problem)
+        self.asked.append(seen)
+        return self.given(seen, gradient=False).loss
+
+    def given(self, problem: Problem, *, gradient: bool) -> Given:
+        """Return what the loss gives for a problem as it sees it."""
+        target = (problem.interval.low, problem.interval.high) if problem.at is None else problem.at
+        return self.of(problem.angles, problem.logits, target, self.told(problem), gradient=gradient)
+
+    def told(self, problem: Problem) -> dict[str, Any]:
+        """Return what the loss is told by keyword, as far as its signature names it."""
+        s = problem.settings
+        options: dict[str, Any] = {
+            "kernel": problem.kernel.name,
+            "bandwidth": s.bandwidth,
+            "bins": s.bins,
+            "df": s.df,
+            "circular": s.circumference is not None,
+            "period": s.circumference,
+            "unit": s.unit,
+            "reduction": "none",
+        }
+        return options if self.floor is not None else options | {"scale": s.scale, "background": s.background}
+
+    def _require(self, problem: Problem) -> None:
+        """Raise `Unmet` for a problem that the loss cannot be given."""
+        case = problem if self.case is None else self.case
+        s, settings = problem.settings, case.settings
+        if problem.kernel.name != case.kernel.name:
+            raise Unmet(f"is judged for {case.kernel.name} alone")
+        if problem.at is None and s.rule != "midpoint":
+            raise Unmet("is judged with midpoint bins alone")
+        if problem.at is not None and s.background > 0.0:
+            raise Unmet("one node beside a background: a loss is not judged there")
+        if problem.at is not None and not self.takes("at"):
+            raise Unmet("takes no single node")
+        names = [name for name in ("bandwidth", "bins", "df", "scale") if self.floor is None or name != "scale"]
+        changed = [name for name in names if getattr(s, name) != getattr(settings, name)]
+        if problem.at is not None and "bins" in changed:  # one node has no bins
+            changed.remove("bins")
+        if s.circumference != settings.circumference:
+            changed.append("period")
+        if s.background != settings.background and self.floor is None:
+            changed.append("background")
+        for name in changed:
+            if not self.takes(name):
+                raise Unmet(f"takes no {name}")
+        if self.floor is not None:
+            share = self.floor * problem.interval.width
+            made = (s.background, s.scale * (1.0 - share))
+            if not np.allclose(made, (share, 1.0), rtol=_SAME_FLOOR, atol=0.0):
+                raise Unmet(f"takes no other background than its floor of {self.floor!r}")
 
 
 def _require_density(log_density: FloatArray) -> None:

@@ -18,7 +18,6 @@ from kdegrad.properties.geometry import beyond_edge, outward, over_target
 from kdegrad.properties.reference import EPSILON, log_background, softmax
 from kdegrad.properties.reference_kernels import COMPACT, EXPONENTIAL_TAILS, HEAVY_TAILS, formula_of
 
-_LEAST: Final = 1e-290  # a smaller gradient has lost digits to underflow
 _SETTLED: Final = 60.0  # bandwidths after which e^-u is far below ε: logistic and sigmoid are exponentials there
 
 
@@ -38,6 +37,7 @@ class FarField(Property):
         "background |∂L/∂z_i| ≤ (1-E)(b-a) C K_h(D_min)/E"
     )
     precondition = "on the line, all points outside [a, b]; compact kernels: with a background"
+    meaning = "points that start far away learn by another law than the tail of the kernel has, or not at all"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
         if domain == "circle":
@@ -62,7 +62,7 @@ class FarField(Property):
             limit = reference(problem.replace(kernel="laplace")).logits
             for u in (_SETTLED, 1e4):
                 away = outward(problem, u * problem.settings.bandwidth)
-                yield Comparison("∂L/∂z", ask(away).logits, limit, roundoff(problem, away), where=f"D = {u:g} h")
+                yield Comparison("logits", ask(away).logits, limit, roundoff(ask, problem, away), where=f"D = {u:g} h")
 
 
 def _gaussian(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
@@ -83,10 +83,10 @@ def _gaussian(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
         log_rest = log_weights - log_best - gaps * (distances + nearest + 2.0 * u * h) / (2.0 * h * h)
         rest = np.where(gaps <= rounding, 0.0, np.exp(np.minimum(log_rest, 0.0))).sum(axis=1)
         away = outward(problem, u * h)
-        trials.append(_Trial(u, away, roundoff(away), float(problem.rule.weights @ rest)))
+        trials.append(_Trial(u, away, roundoff(ask, away), float(problem.rule.weights @ rest)))
     best = _best(trials)
     shares, where = ask(best.away).responsibilities, f"D = {best.u:g} h"
-    yield Comparison("R", shares, fractions, best.roundoff, best.limit, where=where)
+    yield Comparison("logits", shares, fractions, best.roundoff, best.limit, where, "R")
 
 
 def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
@@ -107,11 +107,12 @@ def _heavy(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
     for step in (base * 10.0**k for k in range(2, 8)):
         away = outward(problem, step)
         order = 4.0 * ((df + 1.0) * spread + float(distances.max()) + df * h * h / step) / step
-        trials.append(_Trial(step / h, away, roundoff(away) * step / ((df + 1.0) * spread), order))
+        trials.append(_Trial(step / h, away, roundoff(ask, away) * step / ((df + 1.0) * spread), order))
     best = _best(trials)
     scaled = ask(best.away).logits * (best.u * h) / ((df + 1.0) * spread)
     where = f"D = {best.u:g} h"
-    yield Comparison("D ∂L/∂z / ((ν+1) spread)", scaled, limit, best.roundoff, best.limit, where=where)
+    what = "D ∂L/∂z / ((ν+1) spread)"
+    yield Comparison("logits", scaled, limit, best.roundoff, best.limit, where, what)
 
 
 def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
@@ -125,8 +126,9 @@ def _background(problem: Problem, ask: Evaluator) -> Iterator[Comparison]:
         largest = np.abs(ask(away).logits).max()
         with np.errstate(over="ignore", invalid="ignore"):  # of 0 over 0 too
             within = np.exp(log_or_minus_infinity(largest) - log_bound)
-        excess = 1.0 if largest < _LEAST else np.maximum(1.0, within)  # max() would drop a NaN
-        yield Comparison("max |∂L/∂z| over its bound", excess, 1.0, roundoff(away), where=f"D = {u:g} h")
+        excess = 1.0 if largest < ask.precision.least else np.maximum(1.0, within)  # max() would drop a NaN
+        what = "max |∂L/∂z| over its bound"
+        yield Comparison("logits", excess, 1.0, roundoff(ask, away), where=f"D = {u:g} h", what=what)
 
 
 class _Trial(NamedTuple):

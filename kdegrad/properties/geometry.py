@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Iterator, Sequence
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -10,7 +11,10 @@ from numpy.typing import ArrayLike
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Unmet
-from kdegrad.properties.reference_kernels import formula_of
+from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
+
+_APART: Final = 3.0  # bandwidths from the first to the last point of a far start
+_SHARE_OF_CIRCLE: Final = 80.0  # its target is no wider than 2 P/80 on a circle
 
 
 def over_target(problem: Problem) -> Problem:
@@ -64,3 +68,32 @@ def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **chang
         "target": ends,
     }
     return problem.replace(**{**moved, **changes})
+
+
+def starts(problem: Problem, bandwidths: Sequence[float]) -> Iterator[tuple[str, Problem]]:
+    """Yield the problem with all its points as far from the target's edge as `bandwidths` say, and where that is.
+
+    Their distances grow from the first to the last, by 3 h in all; where the tail is heavy by as much again, since the
+    gradient falls as spread/distance there. On a circle the points are in the half opposite of a narrow target, and the
+    bandwidth is as much smaller.
+    """
+    problem = over_target(problem)
+    n, h, period = len(problem.angles), problem.settings.bandwidth, problem.settings.circumference
+    sides = np.where(offsets(problem) < 0.0, -1.0, 1.0)
+    ranks = np.arange(1.0, n + 1.0) / n
+    is_heavy = problem.kernel.name in HEAVY_TAILS
+    for u in bandwidths:
+        if period is None:
+            beyond = u * h * (1.0 + ranks) if is_heavy else (u + _APART * ranks) * h
+            yield f"{u:g} h", problem.replace(angles=problem.centre + sides * (0.5 * problem.interval.width + beyond))
+        else:
+            yield f"h = P/{2.0 * u:g}", _across(problem, sides, ranks, period, u)
+
+
+def _across(problem: Problem, sides: FloatArray, ranks: FloatArray, period: float, u: float) -> Problem:
+    """Return the problem on a circle with its points near the antipode of a narrow target, and h = P/(2u)."""
+    centre, half = problem.interval.centre, min(0.5 * problem.interval.width, period / _SHARE_OF_CIRCLE)
+    distances = 0.5 * period - half - 0.25 * period * (1.0 - ranks)  # no antipode is in the target
+    return problem.replace(
+        angles=centre + sides * distances, bandwidth=period / (2.0 * u), target=(centre - half, centre + half)
+    )

@@ -1,24 +1,21 @@
-"""Runs every property on every case, and compares with what theory says."""
+"""The properties, and the judge: it compares what a property measures in a case with what theory says."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Iterable, Mapping
+from collections.abc import Collection, Iterable
 from dataclasses import replace
 from typing import Final
 
 import numpy as np
 
-from kdegrad.errors import SettingError
 from kdegrad.problem import Problem
-from kdegrad.properties import claims, convergence, far_field, ground, sharper
-from kdegrad.properties.base import Case, Comparison, Property, Skipped, Unmet, Verdict
-from kdegrad.properties.cases import input_case, random_cases
+from kdegrad.properties import claims, convergence, far_field, ground, sharper, training
+from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet, Verdict
 from kdegrad.properties.evaluators import production, reference
+from kdegrad.properties.losses import LossError
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import COMPACT, NATIVE, UNBOUNDED
-from kdegrad.settings import CheckOptions, Settings, several
-from kdegrad.text import nearest
 
 PROPERTIES: Final[tuple[Property, ...]] = (
     claims.OneHot(),
@@ -41,104 +38,38 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     ground.Rotation(),
     ground.SumsAgree(),
     convergence.Quadrature(),
+    training.Agrees(),
+    training.MaskedPoint(),
+    training.SteepLogits(),
+    training.FarStart(),
 )
-SHOWN_BREAK: Final = 1e3  # tolerances that a control must be off by
-PREDICTED_BREAK: Final = 1e4  # tolerances that the reference must predict before a control is asked for
 _RANGE: Final = 1e100  # applies to a bandwidth, and to lengths in bandwidths
 _RANGE_ON_CIRCLE: Final = 1e12  # applies to a bandwidth, in turns
 
-Progress = Callable[[int, int], None]
 
-
-def verify(
-    problem: Problem | Mapping[str, Problem] | None = None,
-    *,
-    cases: int = 20,
-    seed: int = 0,
-    only: str | Collection[str] = (),
-    tolerance: float | None = None,
-    progress: Progress | None = None,
-) -> list[Verdict]:
-    """Check the properties on the problem's own points and on seeded random problems with its kernel.
-
-    Parameters
-    ----------
-    problem
-        Its points are the case ``input``; its kernel, bandwidth, df, circle and sums are those of the random problems.
-        Several problems by the names of their cases: the first one's are, and if their kernels differ, random problems
-        that show a feature of some kernel have that one. None: random problems only, by default.
-    cases
-        How many random problems.
-    seed
-        Seed of the random problems.
-    only
-        The ids of the properties to check; empty: all.
-    tolerance
-        Allowed rounding error, in place of each check's own estimate. How near a limit must be reached stays.
-    progress
-        Called with the number of checks done, and of all.
-
-    Returns
-    -------
-    list of Verdict
-        By case, and in a case by property.
-
-    Raises
-    ------
-    SettingError
-        For an unknown id, a negative count or seed, a tolerance that is not a positive number.
-    """
-    options = CheckOptions(cases=cases, seed=seed, only=several("only", only), tolerance=tolerance)
-    properties = chosen(options.only)
-    given = {"input": problem} if isinstance(problem, Problem) else problem or {}
-    like = next((p.settings for p in given.values()), Settings())
-    drawn = [input_case(p, options.seed, name) for name, p in given.items()]
-    is_mixed = len({p.kernel.name for p in given.values()}) > 1
-    drawn += random_cases(like, options.cases, options.seed, is_mixed)
-    verdicts: list[Verdict] = []
-    for case in drawn:
-        for property_ in properties:
-            verdicts.append(judge(property_, case, options.tolerance))
-            if progress is not None:
-                progress(len(verdicts), len(drawn) * len(properties))
-    return verdicts
-
-
-def chosen(only: str | Collection[str] = ()) -> list[Property]:
-    """Return the properties of the ids in `only`, in the order of `PROPERTIES`; all if it is empty."""
-    only = several("only", only)
-    known = [p.id for p in PROPERTIES]
-    for name in only:
-        if name not in known:
-            raise SettingError("only", f"unknown property {name!r}{nearest(str(name), known)} (--list shows them)")
-    return [p for p in PROPERTIES if not only or p.id in only]
-
-
-def passed(verdicts: Iterable[Verdict]) -> bool:
-    """Return whether something was checked and nothing failed."""
-    seen = {verdict.verdict for verdict in verdicts}
-    return "pass" in seen and "fail" not in seen
-
-
-def judge(property_: Property, case: Case, tolerance: float | None = None) -> Verdict:
+def judge(property_: Property, case: Case, tolerance: float | None = None, ask: Evaluator = production) -> Verdict:
     """Return the verdict of one property in one case; an error in the check is a failure of the check."""
     problem = case.problem
     skip = Verdict(property_.id, case.name, reproduce=f"{case.reproduce}; --only {property_.id}")
     theory = property_.theory(problem.kernel.name, problem.domain.name, background=problem.settings.background > 0.0)
     if isinstance(theory, Skipped):
         return replace(skip, reason=theory.reason)
+    if property_.of_kdegrad and not ask.is_own:
+        return replace(skip, reason="kdegrad's own: no other loss has several schemes of sums")
     judged = _judge_holding if theory == "holds" else _judge_breaking
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # an infinite tolerance skips the check, a NaN fails it
             _require_measurable(problem)
-            is_as_expected, reason, worst = judged(property_, case, tolerance)
+            is_as_expected, reason, worst = judged(property_, case, ask, tolerance)
     except Unmet as unmet:
         return replace(skip, reason=str(unmet))
+    except LossError as error:
+        return _failed(skip, theory, "LossError", f"the loss {error}")
     except (MemoryError, OSError, ImportError):  # the machine failed, not the property
         raise
     except Exception as error:  # a check that cannot be carried out has not passed
         name = type(error).__name__
-        return replace(skip, expectation=theory, observed=f"error: {name}", verdict="fail", reason=f"{name}: {error}")
+        return _failed(skip, theory, name, f"{name}: {error}")
     observed = "breaks" if worst.excess > 1.0 else "holds"
     return replace(
         skip,
@@ -151,32 +82,54 @@ def judge(property_: Property, case: Case, tolerance: float | None = None) -> Ve
     )
 
 
-def _judge_holding(property_: Property, case: Case, tolerance: float | None) -> tuple[bool, str, Comparison]:
-    """Judge a statement that should hold: return whether it does, the reason, and the worst comparison."""
-    comparisons = list(property_.measure(case, production))
-    if not comparisons:
+def _failed(skip: Verdict, theory: Expectation, name: str, reason: str) -> Verdict:
+    return replace(skip, expectation=theory, observed=f"error: {name}", verdict="fail", reason=reason)
+
+
+def _measured(property_: Property, case: Case, ask: Evaluator, gives: Collection[str]) -> list[Comparison]:
+    """Return the comparisons of what an evaluator `gives`; raise `Unmet` where there are none."""
+    every = list(property_.measure(case, ask))
+    given = [comparison for comparison in every if comparison.of in gives]
+    if every and not given:
+        raise Unmet(f"gives no gradient of the {every[0].of}")
+    if not given:
         raise Unmet("nothing to compare")
-    telling = [c for c in comparisons if tolerance is not None or not c.is_blunt or c.excess > 1.0]
+    return given
+
+
+def _judge_holding(
+    property_: Property, case: Case, ask: Evaluator, tolerance: float | None
+) -> tuple[bool, str, Comparison]:
+    """Judge a statement that should hold: return whether it does, the reason, and the worst comparison."""
+    comparisons = _measured(property_, case, ask, ask.gives)
+    blunt = ask.precision.blunt
+    telling = [c for c in comparisons if tolerance is not None or not c.is_blunt(blunt) or c.excess > 1.0]
+    worst = _worst(telling, tolerance) if telling else comparisons[0]
+    if worst.excess > 1.0 and telling:
+        return False, worst.values(), worst
     for comparison in comparisons:
-        if not any(c.what == comparison.what for c in telling):
+        if not telling or (ask.is_own and not any((c.of, c.what) == (comparison.of, comparison.what) for c in telling)):
             raise Unmet(f"rounding alone may move {comparison.title} too far")
-    worst = _worst(telling, tolerance)
-    if worst.excess <= 1.0:
-        return True, f"{worst.title} is the worst of {len(telling)} comparisons", worst
-    return False, worst.values(), worst
+    left_out = len(comparisons) - len(telling)
+    beside = f", {left_out} more left out, which rounding alone may move too far" if left_out else ""
+    return True, f"{worst.title} is the worst of {len(telling)} comparisons{beside}", worst
 
 
-def _judge_breaking(property_: Property, case: Case, tolerance: float | None) -> tuple[bool, str, Comparison]:
+def _judge_breaking(
+    property_: Property, case: Case, ask: Evaluator, tolerance: float | None
+) -> tuple[bool, str, Comparison]:
     """Judge a control, a statement that should break, if the reference predicts a visible break here."""
-    predicted = _worst(property_.measure(case, reference), tolerance)
-    if not predicted.excess > PREDICTED_BREAK:
+    predicted = _worst(_measured(property_, case, reference, ask.gives), tolerance)
+    # the prediction is in tolerances of float64, unless one is given
+    finer = 1.0 if tolerance is not None else reference.precision.rounding / ask.precision.rounding
+    if not predicted.excess * finer > ask.precision.predicted:
         raise Unmet(
             f"the expected break is too small to see: {predicted.title} should move by {predicted.residual:.1e}, "
             f"tolerance {predicted.tolerance:.1e}"
         )
-    worst = _worst(property_.measure(case, production), tolerance)
+    worst = _worst(_measured(property_, case, ask, ask.gives), tolerance)
     reason = f"{worst.title} moves by {worst.residual:.6g}, predicted {predicted.residual:.6g}"
-    if math.isfinite(worst.residual) and worst.excess > SHOWN_BREAK:
+    if math.isfinite(worst.residual) and worst.excess > ask.precision.shown:
         return True, reason, worst
     return False, f"{reason}; {worst.values()}", worst
 

@@ -29,6 +29,9 @@ class LaplaceShiftTarget(LaplaceProperty):
         "and L falls by ρ/h"
     )
     precondition = "all points outside [a, b], ρ > 0" + _AND_ALWAYS
+    meaning = (
+        "the rate at which far points learn depends on how far away they are, which this kernel is chosen to avoid"
+    )
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         before = over_target(case.problem)
@@ -36,10 +39,10 @@ class LaplaceShiftTarget(LaplaceProperty):
         if step == 0.0:
             raise Unmet("ρ = 0: the nearest point is on the edge of [a, b] already")
         after = outward(before, -step)
-        old, new, allowed = ask(before), ask(after), roundoff(before, after)
-        yield Comparison("∂L/∂z", new.logits, old.logits, allowed)
+        old, new, allowed = ask(before), ask(after), roundoff(ask, before, after)
+        yield Comparison("logits", new.logits, old.logits, allowed)
         if before.kernel.name == "laplace" and before.settings.background == 0.0:
-            yield Comparison("the loss", new.loss, old.loss - step / before.settings.bandwidth, allowed)
+            yield Comparison("loss", new.loss, old.loss - step / before.settings.bandwidth, allowed)
 
 
 @final
@@ -56,6 +59,7 @@ class LaplaceShiftPastEdge(Property):
         "the literal reading of the claim"
     )
     precondition = "all points outside [a, b], more than one bin" + _AND_ALWAYS
+    meaning = "the gradient does not see that points are inside the target"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation:
         return "breaks"
@@ -66,7 +70,7 @@ class LaplaceShiftPastEdge(Property):
         if before.rule.bins == 1:
             raise Unmet("one bin: the centre is the whole target")
         after = outward(before, -np.abs(offsets(before)).min())
-        yield Comparison("∂L/∂z", ask(after).logits, ask(before).logits, roundoff(before, after))
+        yield Comparison("logits", ask(after).logits, ask(before).logits, roundoff(ask, before, after))
 
 
 @final
@@ -83,6 +87,7 @@ class LaplaceOneSide(LaplaceProperty):
         "a point away by δ changes the responsibilities as lowering its logit by δ/h does"
     )
     precondition = "all points on one side of [a, b]" + _AND_ALWAYS
+    meaning = "a distance does not act as a logit: far points learn by another law than the kernel has"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
@@ -92,12 +97,13 @@ class LaplaceOneSide(LaplaceProperty):
         whole, nodes = ask(problem), problem.rule.nodes
         for t in nodes[np.linspace(0, len(nodes) - 1, min(_MOST_BINS, len(nodes))).astype(int)]:
             single = problem.replace(at=float(t))
-            of_bin, allowed = ask(single).logits, roundoff(problem, single)
-            yield Comparison("∂L/∂z in the bin", of_bin, whole.logits, allowed, where=f"{t:g}")
+            of_bin, allowed = ask(single).logits, roundoff(ask, problem, single)
+            yield Comparison("logits", of_bin, whole.logits, allowed, where=f"{t:g}", what="∂L/∂z in the bin")
         moved = int(np.argmax(whole.weights))
         step = 0.5 * float(beyond[moved])  # toward the target: no antipode comes in
         one_moved = np.arange(len(beyond)) == moved
         nearer = outward(problem, -step * one_moved)
         raised = problem.replace(logits=problem.logits + step / problem.settings.bandwidth * one_moved)
         got, want = ask(nearer).responsibilities, ask(raised).responsibilities
-        yield Comparison("R with a point nearer by δ, a logit higher by δ/h", got, want, roundoff(nearer, raised))
+        what = "R with a point nearer by δ, a logit higher by δ/h"
+        yield Comparison("logits", got, want, roundoff(ask, nearer, raised), what=what)

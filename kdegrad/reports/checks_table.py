@@ -22,6 +22,7 @@ TITLES: Final = {
     "claim": "the note's claims",
     "sharper": "the sharper statements behind them",
     "ground": "basic properties of any correct implementation",
+    "training": "what a loss must do that is trained with",
 }
 STYLES: Final = {"pass": "bright_blue", "fail": "bold dark_orange", "skip": "dim"}
 FAILURES_SHOWN: Final = 10

@@ -255,7 +255,7 @@ SABOTAGES = {
     ),
     "kernel with a floor": Sabotage(
         in_place_of(Laplace, "log_shape", floored),
-        "laplace-shift laplace-shift-target laplace-one-side far-field equal-distance-moved derivative sums-agree",
+        "laplace-shift laplace-shift-target laplace-one-side far-field far-start equal-distance-moved agrees",
     ),
     "kernel that is not even": Sabotage(
         in_place_of(Laplace, "log_shape", lopsided), "equal-distance equal-distance-moved reflection sums-agree"
@@ -264,7 +264,8 @@ SABOTAGES = {
         in_place_of(Laplace, "log_shape", wider), "laplace-one-side laplace-shift-target equal-distance-moved far-field"
     ),
     "density not divided by h": Sabotage(
-        in_place_of(Laplace, "log_peak", property(without_bandwidth)), "unit equal-distance-moved one-hot sums-agree"
+        in_place_of(Laplace, "log_peak", property(without_bandwidth)),
+        "unit equal-distance-moved one-hot sums-agree agrees",
     ),
     "the long way round the circle": Sabotage(
         in_place_of(Circle, "difference", lambda self, x, y: x - y), "rotation sums-agree derivative"
@@ -345,7 +346,11 @@ SABOTAGES = {
         in_place_of(kdegrad.objective, "log_mixture", no_background_at_one_bin), "kernel-scale derivative sums-agree"
     ),
     "masked points of a weight above 0": Sabotage(
-        log_softmax_as(lambda z: np.where(np.isneginf(z), -690.0, log_softmax(z))), "sums-agree derivative"
+        log_softmax_as(lambda z: np.where(np.isneginf(z), -690.0, log_softmax(z))),
+        "sums-agree derivative masked-point",
+    ),
+    "weights not below e^-30 of the largest": Sabotage(
+        log_softmax_as(lambda z: log_softmax(np.maximum(z, z.max() - 30.0))), "steep-logits masked-point sums-agree"
     ),
     "weights not below e^-700": Sabotage(
         log_softmax_as(lambda z: np.maximum(log_softmax(z), -700.0)), "sums-agree derivative"

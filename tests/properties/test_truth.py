@@ -156,7 +156,7 @@ def test_nothing_passes_on_the_loss_alone_where_gradients_cannot_be_told(far: fl
     verdicts = verify(Problem([far, 1.5 * far], [0.0, 1.0], target=TARGET, bandwidth=1.0, bins=36), cases=0)
     assert not failures(verdicts)
     # these put points of their own near the target, or speak of the loss
-    assert ids_with(verdicts, "pass") == {"one-hot", "equal-distance-moved", "quadrature"}
+    assert ids_with(verdicts, "pass") == {"one-hot", "equal-distance-moved", "quadrature", "far-start"}
     [reason] = {v.reason for v in verdicts if v.property == "sums-agree"}
     assert reason == "rounding alone may move R by dense sums too far"
 
@@ -380,6 +380,8 @@ def test_the_ids_families_and_statements_are_complete() -> None:
         expected[p.family].append(p.id)
         assert p.statement
         assert p.precondition
+        assert p.meaning
         assert (p.__doc__ or "").strip()
-    assert {family: len(ids) for family, ids in expected.items()} == {"claim": 5, "sharper": 4, "ground": 11}
-    assert len(set(ALL_IDS)) == 20
+    counts = {family: len(ids) for family, ids in expected.items()}
+    assert counts == {"claim": 5, "sharper": 4, "ground": 11, "training": 4}
+    assert len(set(ALL_IDS)) == 24

@@ -1,0 +1,168 @@
+"""What a loss must do that is trained with, at the places where losses break: far out, at masks, at steep logits."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.problem import Problem
+from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
+from kdegrad.properties.comparisons import is_at_kink, roundoff
+from kdegrad.properties.evaluators import reference
+from kdegrad.properties.geometry import offsets, starts
+from kdegrad.properties.reference import reference_of
+from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
+
+_LIFTS: Final = (0.0, 200.0, 1e4)  # of the largest logit above the rest
+_FAR_MASK: Final = 1e6  # bandwidths
+_FAR_AND_HEAVY: Final = 60.0  # bandwidths
+_VISIBLE: Final = 1e-3  # a gradient that is worth looking at
+_STARTS: Final = (20.0, 100.0, 1e4)  # bandwidths from the target's edge
+_HEAVY_STARTS: Final = (20.0, 100.0, 1e4, 1e7)  # where the tail is heavy, p is still 1e-8 at 10⁴
+
+
+def as_reference(ask: Evaluator, problem: Problem, where: str = "") -> Iterator[Comparison]:
+    """Yield that loss and gradients are those of the plain reference."""
+    seen = ask.seen(problem)
+    plain, answer = reference(seen), ask(problem)
+    allowed = roundoff(ask, seen)
+    yield Comparison("loss", answer.loss, plain.loss, allowed, where=where)
+    yield Comparison("logits", answer.logits, plain.logits, allowed, where=where)
+    if not ask.is_own and is_at_kink(ask, seen):
+        return  # a loss may take either side's slope there
+    allowed = roundoff(ask, seen, slopes=True)
+    yield Comparison("angles", answer.angles, plain.angles, allowed, where=where)
+    yield Comparison("bandwidth", answer.log_bandwidth, plain.log_bandwidth, allowed, where=where)
+
+
+@final
+class Agrees(Property):
+    """The loss and its gradients, each pair (t_m, x_j) written out: Σ_m w_m (-log Σ_j S_j K_h(t_m ⊖ x_j))."""
+
+    id = "agrees"
+    family = "training"
+    statement = "L and its gradients are those of the plain reference for this kernel and these bins, at h, h/3 and 3h"
+    meaning = "it is not the loss of the kernel, the bandwidth and the bins that are declared"
+
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        problem, h = case.problem, case.problem.settings.bandwidth
+        yield from as_reference(ask, problem)
+        if not ask.takes("bandwidth"):
+            return
+        for factor, where in ((1.0 / 3.0, "h/3"), (3.0, "3h")):
+            other = problem.replace(bandwidth=h * factor)
+            if reference_of(ask.seen(other)).uncovered == 0:
+                yield from as_reference(ask, other, where)
+
+
+@final
+class MaskedPoint(Property):
+    """S = 0 for z = -inf: the point stands in no sum, wherever it lies, and S - R = 0."""
+
+    id = "masked-point"
+    family = "training"
+    statement = (
+        "A point of logit -inf, on a node, near or 10⁶ h away, changes neither L nor the gradients of the others, and "
+        "its own are 0"
+    )
+    remedy = (
+        "log_softmax of the logits, and no product with a logarithm that may be -inf: 0·(-inf) is NaN; in autograd put "
+        "where() before the logarithm, not after it"
+    )
+    meaning = "a padded or masked point makes the gradients of all wrong, or NaN, and one step then spoils the model"
+
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        problem = case.problem
+        n, h, centre = len(problem.angles), problem.settings.bandwidth, problem.centre
+        old = ask(problem)
+        nodes = problem.rule.nodes
+        far = min(_FAR_MASK * h, formula_of(problem).half_period)
+        places = {"a node": float(nodes[len(nodes) // 2]), "0.3 h from c": centre + 0.3 * h, "10⁶ h": centre + far}
+        for where, place in places.items():
+            masked = problem.replace(
+                angles=np.append(problem.angles, place), logits=np.append(problem.logits, -math.inf), labels=None
+            )
+            new, allowed = ask(masked), roundoff(ask, problem)
+            yield Comparison("loss", new.loss, old.loss, allowed, where=where)
+            yield Comparison("logits", new.logits, np.append(old.logits, 0.0), allowed, where=where)
+            if not is_at_kink(ask, problem):
+                allowed = roundoff(ask, problem, slopes=True)
+                yield Comparison("angles", new.angles, np.append(old.angles, 0.0), allowed, where=where)
+                yield Comparison("bandwidth", new.log_bandwidth, old.log_bandwidth, allowed, where=where)
+            what = "the masked point's own gradient"
+            yield Comparison("logits", float(new.logits[n]), 0.0, 0.0, where=where, what=what)
+            yield Comparison("angles", float(new.angles[n]), 0.0, 0.0, where=where, what=what)
+
+
+@final
+class SteepLogits(Property):
+    """log S_j = z_j - log Σ_k e^z_k is finite for all finite z, however far apart: a sum of e^z is not."""
+
+    id = "steep-logits"
+    family = "training"
+    statement = (
+        "With the largest logit 0, 200 and 10⁴ above the rest, or 0 and the rest that far below, also where far points "
+        "are that much heavier than near ones, L and its gradients are finite, and the reference's"
+    )
+    remedy = "-logsumexp(log_softmax(z) + log K), each with its largest term taken off first"
+    meaning = "once the logits have grown, as they do in training, the loss or its gradient overflows or vanishes"
+
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        problem = case.problem
+        visible = np.isfinite(problem.logits)
+        logits = np.where(visible, problem.logits - problem.logits.max(), -math.inf)  # the largest is 0
+        order = np.argsort(np.where(visible, np.abs(offsets(problem)), -1.0))
+        nearest, farthest = (int(order[visible[order]][k]) for k in (0, -1))
+        shapes = {"the nearest heaviest": nearest, "the farthest heaviest": farthest}
+        for name, heaviest in shapes.items() if visible.sum() > 1 else ():
+            one = np.arange(len(logits)) == heaviest
+            for lift in _LIFTS:
+                raised = np.where(one, lift, logits)
+                yield from self._checked(ask, problem.replace(logits=raised), f"{name}, +{lift:g}")
+                if lift:
+                    yield from self._checked(ask, problem.replace(logits=raised - lift), f"{name}, the rest -{lift:g}")
+        if not formula_of(problem).is_compact and math.isinf(formula_of(problem).half_period) and visible.sum() > 1:
+            seen = offsets(problem)
+            away = np.where(np.arange(len(logits)) == farthest, _FAR_AND_HEAVY * problem.settings.bandwidth, 0.0)
+            angles = problem.centre + seen + np.copysign(away, seen)
+            for lift in _LIFTS:
+                raised = np.where(away > 0.0, lift, logits)
+                where = f"{_FAR_AND_HEAVY:g} h farther, +{lift:g}"
+                yield from self._checked(ask, problem.replace(angles=angles, logits=raised), where)
+
+    def _checked(self, ask: Evaluator, problem: Problem, where: str) -> Iterator[Comparison]:
+        if reference_of(ask.seen(problem)).uncovered == 0:
+            yield from as_reference(ask, problem, where)
+
+
+@final
+class FarStart(Property):
+    """On logarithms p may be e^-(10⁸): r_i = S_i K_i/p is formed of differences of log K, and no floor is reached."""
+
+    id = "far-start"
+    family = "training"
+    statement = (
+        "All points 20, 100 and 10⁴ bandwidths away (heavy tails: 10⁷ too; circle: h = P/40, P/200, P/20000), at "
+        "unequal distances: L and its gradients are the reference's; with compact kernels L is infinite, not a constant"
+    )
+    precondition = "two points of positive weight at least, no background"
+    remedy = "-logsumexp(log_softmax(z) + log K), without a floor; if the floor is meant: --floor EPS"
+    meaning = "points that start far from the target do not learn"
+
+    def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
+        return Skipped("with a background the gradient does end far out") if background else "holds"
+
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        if np.isfinite(case.problem.logits).sum() < 2:
+            raise Unmet("one point of positive weight: it has no gradient")
+        bandwidths = _HEAVY_STARTS if case.problem.kernel.name in HEAVY_TAILS else _STARTS
+        for where, start in starts(case.problem, bandwidths):
+            seen = ask.seen(start)
+            if reference_of(seen).uncovered:
+                if formula_of(start).is_compact:
+                    yield Comparison("loss", ask.loss(start), math.inf, 0.0, where=where)
+            elif np.abs(reference_of(seen).answer.logits).max() > _VISIBLE:
+                yield from as_reference(ask, start, where)
