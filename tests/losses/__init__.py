@@ -136,7 +136,7 @@ CATALOGUE: tuple[Entry, ...] = (
     faulty("numpy", "lopsided_window", "reflection", note="a kernel that is not even"),
     faulty("numpy", "normaliser_of_two_dimensions", "unit", note="a wrong power of h"),
     faulty("numpy", "deviation_for_scale", "laplace-one-side", note="another scale", kernel="laplace"),
-    faulty("numpy", "one_degree_less", "far-field", note="another tail", kernel="student-t", df=3.0),
+    faulty("numpy", "one_degree_less", "equal-distance-moved", note="another tail", kernel="student-t", df=3.0),
     faulty("numpy", "single_precision", "agrees", note="half the digits", dtypes=ONLY_64),
     faulty("numpy", "no_wrap", "rotation", note="a line in place of a circle", kernel="laplace", period=360.0),
     faulty(
@@ -159,7 +159,7 @@ CATALOGUE: tuple[Entry, ...] = (
     faulty("torch", "temperature", "agrees", note="a constant left over"),
     faulty("torch", "detached_normaliser", "zero-sum", note="a detached part"),
     faulty("torch", "kernel_without_gradient", "derivative", note="no gradient of the angles"),
-    faulty("torch", "rounded_angles", "translation", note="a grid"),
+    faulty("torch", "rounded_angles", "translation", note="a grid", bandwidth=7.3),
     faulty("torch", "clipped_angles", "translation", note="a range"),
     faulty("torch", "root_of_square", "masked-point", note="NaN", kernel="laplace"),
     faulty("torch", "smooth_distance", "laplace-shift", note="another kernel", kernel="laplace"),

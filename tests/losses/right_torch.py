@@ -113,12 +113,16 @@ def any_kernel(angles, logits, target, kernel, bandwidth, bins):
 
 
 def everything(angles, logits, target, **options):
-    """Return the loss for a Laplace kernel on the line or the circle; takes every option and reads those it needs."""
+    """Return the loss for a Laplace kernel; takes every option, line or circle, and p̃ = (1-E) C p + E/(b-a)."""
     assert options["kernel"] == "laplace"
-    assert options["background"] == 0.0
+    background = options["background"]
     d, h = (midpoints(target, options["bins"], angles) - angles).abs(), options["bandwidth"]
     mass = 2.0 * h
     if options["circular"]:
         period = options["period"] or {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}[options["unit"]]
         d, mass = shorter_way(d, period), mass * -math.expm1(-0.5 * period / h)
-    return mixture(logits, -d / h - math.log(mass) + math.log(options["scale"]))
+    log_k = -d / h - math.log(mass) + math.log(options["scale"]) + math.log1p(-background)
+    if background == 0.0:
+        return mixture(logits, log_k)
+    flat = torch.tensor(math.log(background / (target[1] - target[0])), dtype=angles.dtype)
+    return -torch.logaddexp(torch.logsumexp(log_softmax(logits, dim=-1) + log_k, dim=-1), flat).mean()
