@@ -38,6 +38,8 @@ OPTIMIZERS: Final = ("gradient", "em", "adam")
 INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
 FORMATS: Final = ("table", "json", "csv")
 CHECK_FORMATS: Final = (*FORMATS, "junit", "github")
+BACKENDS: Final = ("numpy", "torch", "jax")
+DTYPES: Final = ("float64", "float32")
 COMPUTING: Final = ("loss", "grad", "sweep", "descend", "verify-props")  # the commands that have a result to draw
 MOST_BINS: Final = 10_000_000
 MOST_GAUSS_BINS: Final = 10_000
@@ -86,6 +88,8 @@ class Option:
     key: bool = True  # whether it is also a key of a YAML problem
     reported: str = ""  # for a setting: its name in the field ``problem`` of a report, where that is another
     commands: tuple[str, ...] = ()  # commands that offer this flag; empty: every command that has its group
+    short: str = ""  # a second spelling of the flag, of one letter
+    is_text: bool = False  # of a list: a comma is a part of the text, and does not separate two
 
 
 Flag = partial(Option, key=False)
@@ -281,6 +285,7 @@ class CheckReportOptions(ReportOptions):
     """The same for ``verify-props``, whose report has more formats."""
 
     format: Annotated[str, Flag("NAME", "table, json, csv, junit or github.", CHECK_FORMATS)] = "table"
+    verbose: Annotated[bool, Flag("", "A row for every property; every failure in full.", short="-v")] = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -339,15 +344,37 @@ class CheckOptions(Group):
     """What ``verify-props`` checks, and how strictly."""
 
     panel: ClassVar = "Checks"
-    cases: Annotated[int, Flag("N", "Random problems beside the input's.", NOT_NEGATIVE)] = 20
+    cases: Annotated[int, Flag("N", "Random problems to draw.", NOT_NEGATIVE)] = 20
     seed: Annotated[int, Flag("S", "Seed of the random problems.", NOT_NEGATIVE)] = 0
     only: Annotated[
-        tuple[str, ...], Flag("IDS", "Only these properties, by commas or repeated.", words="properties.IDS")
+        tuple[str, ...],
+        Flag("IDS", "Only these, by commas or repeated; laplace-* is a pattern.", words="properties.IDS"),
     ] = ()
     tolerance: Annotated[
         float | None, Flag("T", "Allowed rounding error.", POSITIVE, default="each check's own estimate")
     ] = None
     list_: Annotated[bool, Flag("", "List the properties, check nothing.")] = False
+    expect_fail: Annotated[
+        tuple[str, ...],
+        Flag("PATTERN=REASON", "Properties that may fail, and why; it must fail somewhere.", is_text=True),
+    ] = ()
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class JudgedOptions(Group):
+    """The loss that ``verify-props`` judges in place of kdegrad's own."""
+
+    panel: ClassVar = "Judged loss"
+    loss: Annotated[str | None, Flag("MODULE:NAME", "Check this Python function, not kdegrad's own loss.")] = None
+    backend: Annotated[
+        str | None,
+        Flag("NAME", "Its arrays: numpy, torch or jax.", BACKENDS, default="numpy; torch for an nn.Module"),
+    ] = None
+    dtype: Annotated[str, Flag("NAME", "Their numbers: float64 or float32.", DTYPES)] = "float64"
+    wrt: Annotated[
+        tuple[str, ...], Flag("NAMES", "What autograd is asked for: logits, angles, bandwidth, by commas.", WRT)
+    ] = ("logits", "angles")
+    floor: Annotated[float | None, Flag("EPS", "It is meant to be -log(p + EPS).", POSITIVE)] = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -360,7 +387,7 @@ class DebugOptions(Group):
 
 GROUPS: Final[tuple[type[Group], ...]] = (
     *(TargetOptions, Settings, ReadingOptions, CheckReportOptions, GradientOptions),
-    *(SweepOptions, DescentOptions, CheckOptions, DebugOptions),
+    *(SweepOptions, DescentOptions, CheckOptions, JudgedOptions, DebugOptions),
 )
 PROBLEM: Final[tuple[Row, ...]] = (*TargetOptions.rows, *Settings.rows)  # the options that make a problem
 

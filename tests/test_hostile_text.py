@@ -167,7 +167,7 @@ def test_figures_show_it(kdegrad, tmp_path: Path, command: str, texts: list[str]
 @pytest.mark.parametrize("form", Format)
 def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
-    report = "".join(render(records.checks_record([check], PROPERTIES, False), form, Look()))
+    report = "".join(render(records.checks_record(records.Checks([check], PROPERTIES), False), form, Look()))
     match form:
         case Format.table:
             assert not acts(report)
@@ -189,7 +189,9 @@ def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
 
 def test_a_table_in_colour_adds_nothing_but_colours(text: str) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
-    report = "".join(render(records.checks_record([check], PROPERTIES, False), Format.table, Look(colour=True)))
+    report = "".join(
+        render(records.checks_record(records.Checks([check], PROPERTIES), False), Format.table, Look(colour=True))
+    )
     assert not acts(re.sub(r"\x1b\[[\d;]*m", "", report))
 
 

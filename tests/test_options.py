@@ -125,7 +125,7 @@ def test_load_reads_as_it_is_told(tmp_path: Path) -> None:
     ("function", "group", "beside"),
     [
         (kg.descend, DescentOptions, {"watch", "trace"}),
-        (kg.verify, CheckOptions, {"progress", "list_"}),
+        (kg.verify, CheckOptions, {"progress", "list_", "expected_failures", "expect_fail"}),
     ],
 )
 def test_other_keywords_are_rows_too(function: Callable[..., object], group: type[Group], beside: set[str]) -> None:

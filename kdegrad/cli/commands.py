@@ -5,13 +5,14 @@ from __future__ import annotations
 import sys
 from collections.abc import Collection, Mapping
 from contextlib import nullcontext, suppress
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import figures, output, reports
 from kdegrad.cli.options import Command, Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, say
-from kdegrad.errors import SettingError
+from kdegrad.errors import InputError, SettingError
 from kdegrad.output import Look, look_of_stdout
 from kdegrad.reports import Format, as_parquet
 from kdegrad.settings import (
@@ -19,16 +20,19 @@ from kdegrad.settings import (
     CheckReportOptions,
     DescentOptions,
     GradientOptions,
+    JudgedOptions,
     ReadingOptions,
     ReportOptions,
     Settings,
     SweepOptions,
     TargetOptions,
 )
+from kdegrad.text import shown
 
 if TYPE_CHECKING:
     from kdegrad.descent import DescentStep
     from kdegrad.problem import Problem
+    from kdegrad.properties.evaluators import Judged
     from kdegrad.reports.records import Record
 
 EXAMPLE: Final = "two_sided.yaml"
@@ -87,28 +91,38 @@ def verify_props(flags: Flags) -> int:
     """Check the README's claims, and the results behind them.
 
     The claims are about the gradient. Each check passes, fails, or is skipped with a reason. Without INPUT, on all
-    packaged examples.
+    packaged examples; with --loss, on a Python function my_loss(angles, logits, target, **options) of yours.
     """
     from kdegrad import properties
     from kdegrad.reports import records
 
-    report, checks = flags.of(CheckReportOptions), flags.of(CheckOptions)
+    report, checks, of = flags.of(CheckReportOptions), flags.of(CheckOptions), flags.of(JudgedOptions)
     chosen = properties.chosen(checks.only)
+    may_fail = _expected_failures(checks)
+    for name in [name for name in flags.given(JudgedOptions) if of.loss is None]:
+        raise SettingError(name, "is about the loss that --loss MODULE:NAME names, and there is none: give both")
     if checks.list_:
         if report.plot is not None:
             raise SettingError("plot", "draws check results, but --list runs no checks: leave one out")
         output.check_outputs(_outputs(report))
-        if flags.input is not None:
+        if flags.inputs:
             say("note: --list checks nothing: INPUT is not read")
         _deliver(report, records.properties_record(chosen))
         return DONE
-    cases = _load_cases(flags, report)
+    options: dict[str, Any] = {name: getattr(checks, name) for name in ("cases", "seed", "only", "tolerance")}
+    options["expected_failures"] = may_fail
+    cases = _load_cases(flags, report, is_judged=of.loss is not None)
+    judged = None if of.loss is None else _judged(flags, of, cases)
     with Progress("checks", (len(cases) + checks.cases) * len(chosen)) as advance:
-        done = properties.verify(
-            cases, cases=checks.cases, seed=checks.seed, only=checks.only, tolerance=checks.tolerance, progress=advance
-        )
-    passed = properties.passed(done)
-    _deliver(report, records.checks_record(done, properties.PROPERTIES, passed))
+        if judged is None:
+            done, facts = properties.verify(cases, **options, progress=advance), None
+        else:
+            done = properties.verify_loss(*judged, cases, **options, progress=advance)
+            facts = records.loss_facts(*judged)
+    passed, full = properties.passed(done), report.verbose or bool(checks.only)
+    _deliver(
+        report, records.checks_record(records.Checks(done, properties.PROPERTIES, checks.seed, facts, full), passed)
+    )
     if report.plot is not None:
         figures.verdicts(done, report.plot)
     return DONE if passed else PROPERTY_FAILED
@@ -224,11 +238,25 @@ def _load(flags: Flags, report: ReportOptions, *, trace: str | None = None) -> P
         return _problem(flags, source, outputs)
 
 
-def _load_cases(flags: Flags, report: ReportOptions) -> dict[str, Problem]:
-    """Return the problems to check by name: INPUT, or those of the packaged examples that the flags fit."""
+def _load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict[str, Problem]:
+    """Return the problems to check by name: each INPUT, or those of the packaged examples that the flags fit.
+
+    A loss that is judged without INPUT is judged on random problems alone.
+    """
     outputs = _outputs(report)
-    if flags.input is not None:
-        return {"input": _problem(flags, flags.input, outputs)}
+    if flags.inputs:
+        names = [Path(source).name or source for source in flags.inputs]
+        if len(set(names)) < len(names):  # files of one name in several folders
+            names = list(flags.inputs)
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"INPUT: {shown(twice)} is given more than once: each case has the name of its file")
+        return {name: _problem(flags, file, outputs) for name, file in zip(names, flags.inputs, strict=True)}
+    if is_judged:
+        for name in flags.given(TargetOptions) | flags.given(ReadingOptions):
+            raise SettingError(name, "is for the points of INPUT, and there are none: leave it out, or give INPUT")
+        output.check_outputs(outputs)
+        return {}
     say("note: no INPUT: the packaged examples are checked")
     cases: dict[str, Problem] = {}
     misfits: dict[str, SettingError] = {}
@@ -242,6 +270,45 @@ def _load_cases(flags: Flags, report: ReportOptions) -> dict[str, Problem]:
     for name, misfit in misfits.items():
         say(f"note: {name} is left out: {misfit}")
     return cases
+
+
+def _expected_failures(checks: CheckOptions) -> dict[str, str]:
+    """Return the reasons of --expect-fail by the patterns of ids."""
+    from kdegrad import properties
+
+    found = {}
+    for text in checks.expect_fail:
+        pattern, _, reason = (part.strip() for part in text.partition("="))
+        if not pattern or not reason:
+            raise SettingError("expect-fail", f"{shown(text)} is not PATTERN=REASON, such as 'far-*=a clamp is wanted'")
+        properties.matching(pattern, "expect-fail")
+        found[pattern] = reason
+    return found
+
+
+def _judged(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tuple[Judged, Settings]:
+    """Return the loss that is judged, and the settings that it is meant to have: the first INPUT's, or the flags'."""
+    from kdegrad.problem import Problem
+    from kdegrad.properties.evaluators import Judged
+    from kdegrad.properties.losses import OPTIONS, Loss
+    from kdegrad.properties.user_code import imported
+
+    if cases:
+        first = next(iter(cases.values()))
+    else:  # raises what is wrong with the settings
+        like = Settings(**flags.given(Settings))
+        first = Problem([0.0], target=(0.0, like.bandwidth), **asdict(like))
+        _note_unused_df(flags, [first.kernel.name])
+    for problem in (first, *cases.values()):
+        if problem.settings.rule != "midpoint":
+            raise SettingError("rule", f"is {problem.settings.rule}, and a loss is judged with bins: take midpoint")
+    assert of.loss is not None  # the caller looks
+    function, name = imported(of.loss)
+    like = first.settings
+    told = {option: getattr(like, option) for option in OPTIONS} | {"kernel": first.kernel.name}
+    told["circular"], told["period"] = like.circumference is not None, like.circumference
+    loss = Loss(function, name=name, backend=of.backend, dtype=of.dtype, wrt=of.wrt, declared=told)
+    return Judged(loss, of.floor), like
 
 
 def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
@@ -354,7 +421,13 @@ COMMANDS: Final = {
     for command in (
         Command("loss", loss, (*_PROBLEM, ReportOptions), "a packaged example"),
         Command("grad", grad, (GradientOptions, *_PROBLEM, ReportOptions), "a packaged example"),
-        Command("verify-props", verify_props, (CheckOptions, *_PROBLEM, CheckReportOptions), "all the examples"),
+        Command(
+            "verify-props",
+            verify_props,
+            (CheckOptions, JudgedOptions, *_PROBLEM, CheckReportOptions),
+            "all the examples; with --loss random problems alone",
+            takes_several=True,
+        ),
         Command("sweep", sweep, (SweepOptions, *_PROBLEM, ReportOptions), "a packaged example"),
         Command("descend", descend, (DescentOptions, *_PROBLEM, ReportOptions), "a packaged example"),
         Command("kernels", kernels, (ReportOptions,)),

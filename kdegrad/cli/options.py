@@ -28,9 +28,14 @@ _Options = TypeVar("_Options", bound=Group)
 class Flags:
     """What was given on the command line."""
 
-    input: str | None
+    inputs: tuple[str, ...]
     values: Mapping[str, Any]  # by the name of the option
     kernels: tuple[str, ...]  # all that --kernel was given with
+
+    @property
+    def input(self) -> str | None:
+        """The INPUT of a command that takes one."""
+        return self.inputs[0] if self.inputs else None
 
     def given(self, group: type[Group]) -> dict[str, Any]:
         """Return the options of a group that were given, unchecked."""
@@ -50,6 +55,7 @@ class Command:
     run: Callable[[Flags], int]  # returns the exit code
     groups: tuple[type[Group], ...]  # the options that it takes
     without_input: str = ""  # help text for a missing INPUT; empty if the command has no INPUT
+    takes_several: bool = False  # whether it takes more than one INPUT
 
     @property
     def rows(self) -> dict[str, tuple[str, Row]]:
@@ -69,29 +75,33 @@ class Command:
             about = "A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input."
             argument = typer.Argument(
                 None,
-                metavar="[INPUT]",
+                metavar="[INPUT...]" if self.takes_several else "[INPUT]",
                 rich_help_panel="Arguments",
                 help=f"{about} [default: {self.without_input}]",
                 show_default=False,
             )
-            declared["input_"] = str, argument
+            declared["input_"] = list[str] if self.takes_several else str, argument
         listed = set()
         for panel, row in self.rows.values():
             if row.type == tuple[str, ...]:
-                listed.add(row.name)
-            is_repeated = row.name in listed or row.name == "kernel"
+                listed.add(row)
+            is_repeated = row.type == tuple[str, ...] or row.name == "kernel"
             declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, panel)
 
         def run(**values: Any) -> int:
             given = {name: value for name, value in values.items() if value is not None}
-            for name in listed & given.keys():  # by commas or repeated
-                given[name] = tuple(dict.fromkeys(word.strip() for text in given[name] for word in text.split(",")))
+            for row in listed:
+                if row.name in given:  # repeated or, but for texts, by commas
+                    separator = "\0" if row.option.is_text else ","  # no argument of a process has a \0
+                    words = (word.strip() for text in given[row.name] for word in text.split(separator))
+                    given[row.name] = tuple(dict.fromkeys(words))
             kernels = tuple(given.get("kernel", ()))
             if kernels:
                 given["kernel"] = kernels[0]
             if len(kernels) > 1 and self.name != "sweep":
                 raise SettingError("kernel", "is given more than once: give one (sweep takes several)")
-            return self.run(Flags(given.pop("input_", None), given, kernels))
+            inputs = given.pop("input_", ())
+            return self.run(Flags((inputs,) if isinstance(inputs, str) else tuple(inputs), given, kernels))
 
         run.__name__, run.__doc__ = self.name, self.run.__doc__
         run.__annotations__ = {name: kind for name, (kind, _) in declared.items()}
@@ -131,7 +141,7 @@ def _declaration(row: Row, panel: str) -> Any:
 
     return typer.Option(
         None,
-        flag,
+        *filter(None, (flag, option.short)),
         help=option.help + (f" [default: {default}]" if default else ""),
         metavar=option.metavar or None,
         rich_help_panel=panel,

@@ -11,6 +11,19 @@ from __future__ import annotations
 
 from kdegrad.properties.base import Case, Comparison, Property, Verdict
 from kdegrad.properties.judge import PROPERTIES, judge
-from kdegrad.properties.runs import IDS, chosen, passed, verify
+from kdegrad.properties.runs import IDS, chosen, matching, passed, verify, verify_loss
 
-__all__ = ["IDS", "PROPERTIES", "Case", "Comparison", "Property", "Verdict", "chosen", "judge", "passed", "verify"]
+__all__ = [
+    "IDS",
+    "PROPERTIES",
+    "Case",
+    "Comparison",
+    "Property",
+    "Verdict",
+    "chosen",
+    "judge",
+    "matching",
+    "passed",
+    "verify",
+    "verify_loss",
+]

@@ -56,7 +56,7 @@ def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
                 raise SettingError("format", said, "--format")
             from kdegrad.reports import as_ci
 
-            return as_ci.junit(*record.result) if format_ is Format.junit else as_ci.github(record.result[0])
+            return as_ci.junit(record.result) if format_ is Format.junit else as_ci.github(record.result)
         case _:
             assert_never(format_)
 

@@ -4,32 +4,35 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from kdegrad.reports.records import counts, summary
+from kdegrad import __version__
+from kdegrad.reports.records import Checks, counts, summary
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
-    from kdegrad.properties import Property, Verdict
+    from kdegrad.properties import Verdict
 
 GITHUB_CAP: Final = 10  # annotations of a kind that GitHub shows for a step
 _NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
-def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator[str]:
+def junit(run: Checks) -> Iterator[str]:
     """Yield JUnit XML: a testsuite for each family, a testcase for each property and case.
 
     Where nothing was checked, one more testcase is an error.
     """
     from xml.sax.saxutils import escape  # it loads urllib and ssl, which no other report needs
 
+    checks, properties, judged = run.verdicts, run.properties, _judged(run)
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
     unchecked = counts(checks)["skipped"] == len(checks)
-    yield f'<testsuites name="kdegrad verify-props" {_tally(checks, errors=int(unchecked))}>\n'
+    yield f"<testsuites name={_quoted('kdegrad verify-props' + judged)} {_tally(checks, errors=int(unchecked))}>\n"
     for family in dict.fromkeys(property_.family for property_ in properties):
         ids = {property_.id for property_ in properties if property_.family == family}
         members = [check for check in checks if check.property in ids]
         yield f'  <testsuite name="{family}" {_tally(members)}>\n'
+        yield from _properties(run)
         for check in members:
             yield f'    <testcase classname="kdegrad.{family}.{check.property}" name={_quoted(check.case)} time="0"'
             if check.verdict == "pass":
@@ -37,14 +40,38 @@ def junit(checks: Sequence[Verdict], properties: Sequence[Property]) -> Iterator
             elif check.verdict == "skip":
                 yield f">\n      <skipped message={_quoted(check.reason)}></skipped>\n    </testcase>\n"
             else:
-                body = escape(_NOT_IN_XML.sub("\ufffd", f"{check.reason}\n{check.reproduce}"))
-                yield f">\n      <failure message={_quoted(check.reason)}>{body}</failure>\n    </testcase>\n"
+                body = escape(_NOT_IN_XML.sub("\ufffd", _in_full(check)))
+                message = check.meaning or check.reason
+                yield f">\n      <failure message={_quoted(message)}>{body}</failure>\n    </testcase>\n"
         yield "  </testsuite>\n"
     if unchecked:
         yield f'  <testsuite name="verify-props" {_tally([], errors=1)}>\n'
         yield '    <testcase classname="kdegrad.verify-props" name="something was checked" time="0">\n'
         yield f"      <error message={_quoted(summary(checks))}/>\n    </testcase>\n  </testsuite>\n"
     yield "</testsuites>\n"
+
+
+def _properties(run: Checks) -> Iterator[str]:
+    """Yield what a testsuite was made with."""
+    found: dict[str, Any] = {"kdegrad": __version__, "seed": run.seed}
+    if run.loss is not None:
+        found |= {"loss": run.loss["name"]}
+        found |= {key: run.loss[key] for key in ("backend", "dtype", "kernel", "bandwidth", "floor")}
+    yield "    <properties>\n"
+    for name, value in found.items():
+        yield f'      <property name="{name}" value={_quoted(str(value))}/>\n'
+    yield "    </properties>\n"
+
+
+def _judged(run: Checks) -> str:
+    """Return the name of the loss in brackets; nothing for kdegrad's own."""
+    return "" if run.loss is None else f" ({run.loss['name']})"
+
+
+def _in_full(check: Verdict) -> str:
+    """Return all that is known of a failed check; of kdegrad's own it is one line."""
+    told = f"case {check.case}: {check.reason} ({check.reproduce})"
+    return "\n".join(filter(None, (check.meaning, told, check.details.rstrip("\n"), check.example)))
 
 
 def _tally(checks: Sequence[Verdict], errors: int = 0) -> str:
@@ -60,20 +87,27 @@ def _quoted(text: str) -> str:
     return quoteattr(_NOT_IN_XML.sub("\ufffd", text))
 
 
-def github(checks: Sequence[Verdict]) -> Iterator[str]:
+def github(run: Checks) -> Iterator[str]:
     """Yield workflow commands: an error for a failed check, as many as GitHub shows, and a notice with the counts.
 
-    Where nothing was checked, that is an error too.
+    Of a judged loss each property that fails is one, the most telling first. Where nothing was checked, that is an
+    error too.
     """
-    failed = [check for check in checks if check.verdict == "fail"]
-    shown = failed if len(failed) <= GITHUB_CAP else failed[: GITHUB_CAP - 1]
+    from kdegrad.properties.explanation import failures_in_order
+
+    failed, judged = run.failed, _judged(run)
+    told = failed if run.loss is None else failures_in_order(failed)
+    shown = told if max(len(told), len(failed)) <= GITHUB_CAP else told[: GITHUB_CAP - 1]
     for check in shown:
-        title = _escaped(f"kdegrad {check.property}").replace(":", "%3A").replace(",", "%2C")
-        yield f"::error title={title}::{_escaped(f'case {check.case}: {check.reason} ({check.reproduce})')}\n"
+        yield f"::error title={_title(f'kdegrad {check.property}{judged}')}::{_escaped(_in_full(check))}\n"
     if len(shown) < len(failed):
         yield f"::error title=kdegrad::{len(failed) - len(shown)} more checks failed (--format csv has all)\n"
-    level = "error" if counts(checks)["skipped"] == len(checks) else "notice"
-    yield f"::{level} title=kdegrad verify-props::{_escaped(summary(checks))}\n"
+    level = "error" if counts(run.verdicts)["skipped"] == len(run.verdicts) else "notice"
+    yield f"::{level} title={_title(f'kdegrad verify-props{judged}')}::{_escaped(summary(run.verdicts))}\n"
+
+
+def _title(text: str) -> str:
+    return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 
 def _escaped(text: str) -> str:

@@ -1,18 +1,18 @@
-"""The checks of ``verify-props`` for people: a table for each family, the failures in full, the reasons of skips."""
+"""The checks of ``verify-props`` for people: what passed in short, what failed in full, why some are skipped."""
 
 from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Final
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
 from kdegrad.kernel import KERNELS
 from kdegrad.output import Look
-from kdegrad.reports.records import Record, counts, summary
-from kdegrad.reports.tables import Column, fitted, paragraph, printed
+from kdegrad.reports.records import Checks, Record, counts
+from kdegrad.reports.tables import Column, fitted, hanging, paragraph, printed, words
 from kdegrad.text import five_digits, safe_text
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ TITLES: Final = {
     "ground": "basic properties of any correct implementation",
     "training": "what a loss must do that is trained with",
 }
-STYLES: Final = {"pass": "bright_blue", "fail": "bold dark_orange", "skip": "dim"}
+STYLES: Final = {"pass": "bright_blue", "fail": "bold dark_orange", "xfail": "dim", "skip": "dim"}
 FAILURES_SHOWN: Final = 10
 WIDE: Final = 130  # columns from which on the statements are in the table
 
@@ -38,9 +38,9 @@ class Row:
 
     @property
     def verdict(self) -> str:
-        """``fail`` if one case fails, ``pass`` if one passes, else ``skip``."""
-        seen = {check.verdict for check in self.checks}
-        return next((verdict for verdict in ("fail", "pass") if verdict in seen), "skip")
+        """``fail`` if one case fails, ``xfail`` if one fails as expected, ``pass`` if one passes, else ``skip``."""
+        seen = {"xfail" if _is_expected_failure(check) else check.verdict for check in self.checks}
+        return next(verdict for verdict in ("fail", "xfail", "pass", "skip") if verdict in seen)
 
     def distinct(self, field: str) -> str:
         """Return a field's value over the cases that were checked; ``both`` if it holds in some and breaks in some."""
@@ -59,35 +59,136 @@ class Row:
         return f"{max(measured, key=lambda found: found[:2])[2]:.1e}" if measured else "-"
 
 
+def _is_expected_failure(check: Verdict) -> bool:
+    """Return whether a check failed and was expected to; of other skips nothing was observed."""
+    return check.verdict == "skip" and check.observed != ""
+
+
 def checks_text(record: Record, look: Look) -> Iterator[str]:
-    """Yield a table for each family, the failures in full, the reason why one was never checked, and the summary."""
-    checks, properties = record.result
-    members = {p.id: [check for check in checks if check.property == p.id] for p in properties}
-    everything = [Row(p, members[p.id]) for p in properties if members[p.id]]
+    """Yield what was judged, the properties by family, the failures, why properties were not checked, and the counts.
+
+    The passing properties of a family are one line; a row for each, where that is asked for.
+    """
+    run: Checks = record.result
+    rows = [Row(p, [check for check in run.verdicts if check.property == p.id]) for p in run.properties]
+    rows = [row for row in rows if row.checks]
+    if run.loss is not None:
+        yield from paragraph(look, _headline(run, run.loss), "bold")
+    if run.full:
+        yield from _tables(rows, look)
+    elif run.loss is None or not run.failed:
+        yield from _folded(rows, look)
+    yield from _failures(run, look) if run.loss is None else _failures_of_loss(run, look)
+    for row in rows:
+        if row.verdict == "xfail":
+            first = next(check for check in row.checks if _is_expected_failure(check))
+            yield from _item("XFAIL", row.of.id, safe_text(first.reason), look)
+    is_good = not run.failed and counts(run.verdicts)["passed"] > 0
+    yield from paragraph(look, _tally(rows, run), STYLES["pass" if is_good else "fail"])
+    if look.width < WIDE or not run.full:
+        more = "" if run.full else "; every property: -v"
+        yield from paragraph(look, f"the statements in full: kdegrad verify-props --list{more}", "dim")
+
+
+def _headline(run: Checks, loss: dict[str, Any]) -> str:
+    """Return which loss was judged, for what it is meant to be, and in how many cases."""
+    parts = [
+        loss["kernel"],
+        f"bandwidth {loss['bandwidth']:g}",
+        "" if loss["df"] is None else f"df {loss['df']:g}",
+        "line" if loss["period"] is None else f"circle of {loss['period']:g}",
+        "" if loss["floor"] is None else f"floor {loss['floor']:g}",
+        _cases(run),
+    ]
+    name = safe_text(loss["name"])
+    return f"Judged {name} ({loss['backend']}, {loss['dtype']}): {', '.join(filter(None, parts))}"
+
+
+def _cases(run: Checks) -> str:
+    """Return in how many cases it was checked, and the seed that they are drawn by."""
+    cases = len({check.case for check in run.verdicts if check.reproduce})
+    return f"{cases} {'case' if cases == 1 else 'cases'}, seed {run.seed}"
+
+
+def _tables(rows: Sequence[Row], look: Look) -> Iterator[str]:
+    """Yield a table for each family."""
     for family, title in TITLES.items():
-        rows = [row for row in everything if row.of.family == family]
-        if rows:
+        members = [row for row in rows if row.of.family == family]
+        if members:
             yield from paragraph(look, title, "bold")
-            yield from fitted(look, _columns(rows, look))
-    for row in everything:
+            yield from fitted(look, _columns(members, look))
+
+
+def _folded(rows: Sequence[Row], look: Look) -> Iterator[str]:
+    """Yield a line for the passing properties of each family, and a table of those that fail."""
+    for family, title in TITLES.items():
+        ids = [row.of.id for row in rows if row.of.family == family and row.verdict == "pass"]
+        if ids:
+            yield from _item("pass", f"{title}:", ", ".join(ids), look)
+    failing = [row for row in rows if row.verdict == "fail"]
+    if failing:
+        yield from fitted(look, _columns(failing, look))
+
+
+def _failures(run: Checks, look: Look) -> Iterator[str]:
+    """Yield the failed checks of kdegrad's own loss."""
+    for check in run.failed[:FAILURES_SHOWN]:
+        yield from _item("FAILED", f"{check.property}, case {safe_text(check.case)}", "", look)
+        yield from _numbers(check, look)
+    if len(run.failed) > FAILURES_SHOWN:
+        yield from paragraph(look, f"... and {len(run.failed) - FAILURES_SHOWN} more failures (--format csv has all)")
+
+
+def _numbers(check: Verdict, look: Look) -> Iterator[str]:
+    """Yield what was compared in a failed check, and what reproduces it."""
+    yield from paragraph(look, f"  {safe_text(check.reason)}")
+    if check.residual is not None and check.tolerance is not None:
+        residual, tolerance = five_digits(check.residual), five_digits(check.tolerance)
+        yield from paragraph(look, f"  residual {residual}, tolerance {tolerance}")
+    yield from paragraph(look, f"  {safe_text(check.reproduce)}", "dim")
+
+
+def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
+    """Yield what is wrong with a judged loss: the most telling failure in full, of the others what they mean."""
+    from kdegrad.properties.explanation import failures_in_order
+
+    for number, check in enumerate(failures_in_order(run.failed)):
+        yield from _item("FAILED", check.property, safe_text(check.meaning or check.reason), look)
+        if run.full and check.meaning:
+            yield from _numbers(check, look)
+        if number == 0 or run.full:
+            for line in check.details.splitlines():
+                yield from hanging(look, words(look, f"    {safe_text(line)}"), 4)
+            for line in check.example.splitlines():  # never folded: it is there to be pasted
+                yield from printed(replace(look, width=max(look.width, 2 * len(line))), words(look, safe_text(line)))
+
+
+def _item(verdict: str, name: str, text: str, look: Look) -> Iterator[str]:
+    """Yield a verdict and what it is about, and text, which is folded beside it."""
+    style = STYLES[{"FAILED": "fail", "XFAIL": "skip"}.get(verdict, verdict)]
+    item = Text().append(verdict, style=style).append(f" {name}", style="bold")
+    yield from hanging(look, item.append(" ").append(words(look, text)) if text else item, 4)
+
+
+def _tally(rows: Sequence[Row], run: Checks) -> str:
+    """Return how many properties passed, failed and were not checked, and why those were not."""
+    number = Counter(row.verdict for row in rows)
+    properties = "property" if number["pass"] == 1 else "properties"
+    told = [f"{number['pass']} {properties} passed", f"{number['fail']} failed"]
+    told += [f"{number['xfail']} failed as expected"] if number["xfail"] else []
+    told += [f"{number['skip']} skipped"]
+    reasons: dict[str, list[str]] = {}
+    for row in rows:
         if row.verdict == "skip":
-            reason, _ = Counter(check.reason for check in row.checks).most_common(1)[0]
-            yield from paragraph(look, f"{row.of.id} was never checked: {reason}", "dim")
-    failed = [check for check in checks if check.verdict == "fail"]
-    for check in failed[:FAILURES_SHOWN]:
-        case = f"{check.property}, case {safe_text(check.case)}"
-        yield from printed(look, Text("FAILED ", style=STYLES["fail"]).append(case, style="not dim"))
-        yield from paragraph(look, f"  {safe_text(check.reason)}")
-        if check.residual is not None and check.tolerance is not None:
-            residual, tolerance = five_digits(check.residual), five_digits(check.tolerance)
-            yield from paragraph(look, f"  residual {residual}, tolerance {tolerance}")
-        yield from paragraph(look, f"  {safe_text(check.reproduce)}", "dim")
-    if len(failed) > FAILURES_SHOWN:
-        yield from paragraph(look, f"... and {len(failed) - FAILURES_SHOWN} more failures (--format csv has all)")
-    style = STYLES["fail"] if failed or not counts(checks)["passed"] else STYLES["pass"]
-    yield from paragraph(look, summary(checks), style)
-    if look.width < WIDE:
-        yield from paragraph(look, "the statements in full: kdegrad verify-props --list", "dim")
+            (reason, _), *_ = Counter(check.reason for check in row.checks).most_common(1)
+            reasons.setdefault(safe_text(reason), []).append(row.of.id)
+    why = "; ".join(f"{', '.join(ids)}: {reason}" for reason, ids in reasons.items())
+    beside = f" ({why})" if why else ""
+    if run.loss is not None and not run.loss["gives"]:
+        beside += ": the first call ended the run"
+    nothing = "" if number["pass"] or number["fail"] else ": nothing was checked"
+    begin = f"{_cases(run)}: " if run.loss is None else ""
+    return f"{begin}{', '.join(told)}{beside}{nothing}"
 
 
 def _columns(rows: Sequence[Row], look: Look) -> list[Column]:

@@ -14,17 +14,20 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
+from kdegrad import __version__
 from kdegrad.arrays import euclidean_norm, largest_first
-from kdegrad.kernel import KERNELS
+from kdegrad.kernel import BY_NAME, KERNELS
 from kdegrad.objective import Evaluation, nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
-from kdegrad.settings import PROBLEM
+from kdegrad.settings import PROBLEM, WRT
 from kdegrad.text import angle_texts
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
     from kdegrad.properties import Property, Verdict
+    from kdegrad.properties.evaluators import Judged
+    from kdegrad.settings import Settings
     from kdegrad.sweeps import Sweep
 
 Command = Literal[
@@ -48,6 +51,36 @@ class Table:
     blocks: Callable[[], Iterator[Block]]  # yields at least one
 
 
+@dataclass(frozen=True, eq=False)
+class Checks:
+    """What a run of ``verify-props`` gave.
+
+    Attributes
+    ----------
+    verdicts
+        By case, and in a case by property.
+    properties
+        All that there are, in the order of reports.
+    seed
+        Of the random problems.
+    loss
+        The facts of the loss that was judged (`loss_facts`); None: kdegrad's own.
+    full
+        Whether people are shown a row for every property, and every failure in full.
+    """
+
+    verdicts: Sequence[Verdict]
+    properties: Sequence[Property]
+    seed: int = 0
+    loss: dict[str, Any] | None = None
+    full: bool = False
+
+    @property
+    def failed(self) -> list[Verdict]:
+        """The checks that failed."""
+        return [verdict for verdict in self.verdicts if verdict.verdict == "fail"]
+
+
 def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
     """Return the rows of a block as Python's own numbers and text."""
     return zip(*(column.tolist() if isinstance(column, np.ndarray) else column for column in block), strict=True)
@@ -61,7 +94,7 @@ class Record:
     facts: dict[str, Any]  # values in JSON's types, in the order of JSON
     tables: tuple[Table, ...]  # what JSON lists after the facts
     rows: Table  # the one table of CSV and Parquet
-    result: Any = None  # for the table for people: evaluation, sweep, descent, (checks, properties)
+    result: Any = None  # for the table for people: evaluation, sweep, descent, `Checks`
     top: int | None = None  # how many points of largest gradient were asked for
     integral: float | None = None  # what the bins of a loss approximate, where it is known
 
@@ -261,11 +294,27 @@ def kernels_record() -> Record:
     return Record("kernels", {}, (_table_of_rows("kernels", listed),), _table_of_rows("kernels", cells))
 
 
-def checks_record(checks: Sequence[Verdict], properties: Sequence[Property], passed: bool) -> Record:
-    """Return the record of ``kdegrad verify-props``: `checks` of `properties`, `passed` as the answer of the run."""
-    table = _table_of_rows("checks", [vars(check) for check in checks])
-    facts = {"passed": passed, "counts": counts(checks)}
-    return Record("verify-props", facts, (table,), table, (checks, properties))
+def checks_record(run: Checks, passed: bool) -> Record:
+    """Return the record of ``kdegrad verify-props``, with `passed` as the answer of the run."""
+    table = _table_of_rows("checks", [vars(check) for check in run.verdicts])
+    facts = {"passed": passed, "counts": counts(run.verdicts)}
+    facts |= {"kdegrad": __version__, "seed": run.seed, "loss": run.loss}
+    return Record("verify-props", facts, (table,), table, run)
+
+
+def loss_facts(judged: Judged, like: Settings) -> dict[str, Any]:
+    """Return what is judged: the loss, what it takes and gives, and the settings that it is meant to have."""
+    from kdegrad.properties.losses import OPTIONS
+
+    of, kind = judged.of, BY_NAME[like.kernel.lower()]
+    given = vars(judged).get("gives", ())  # nothing is known of a loss whose first call fails
+    return {
+        **{"name": of.name, "backend": of.backend, "dtype": of.dtype, "wrt": list(of.wrt), "floor": judged.floor},
+        "takes": [name for name in OPTIONS if of.accepts(name)],
+        "gives": [name for name in ("loss", *WRT) if name in given],
+        **{"kernel": kind.name, "bandwidth": like.bandwidth, "df": like.df if "df" in kind.parameters else None},
+        **{"bins": like.bins, "scale": like.scale, "background": like.background, "period": like.circumference},
+    }
 
 
 def counts(checks: Sequence[Verdict]) -> dict[str, int]:

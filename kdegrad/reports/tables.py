@@ -146,6 +146,13 @@ def paragraph(look: Look, text: str, style: str = "") -> Iterator[str]:
     return printed(look, words(look, text, style))
 
 
+def hanging(look: Look, text: Text, indent: int) -> Iterator[str]:
+    """Yield text, folded at the width that there is, of which all lines but the first are indented."""
+    lines = text.wrap(_console(look), max(look.width - indent, _NARROWEST))
+    for number, line in enumerate(lines):
+        yield from printed(look, Text(" " * indent if number else "").append(line))
+
+
 def printed(look: Look, item: RenderableType) -> Iterator[str]:
     """Yield what rich makes of `item`, without spaces at the ends of lines."""
     console = _console(look)
