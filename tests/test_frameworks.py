@@ -9,7 +9,10 @@ import pytest
 
 from tests.losses import Entry
 from tests.losses.calling import worst_errors
-from tests.test_losses import WRONG, cases
+from tests.losses.judging import complaint, verdicts_of
+from tests.test_losses import CASES, WRONG, cases
+
+FEW_CASES = 4  # of the judge in JAX, which takes ten times as long
 
 
 @pytest.fixture(autouse=True)
@@ -27,4 +30,12 @@ def test_faulty_losses_are_wrong_somewhere(entry: Entry, dtype: str) -> None:
     assert max(worst_errors(entry, dtype).values()) > WRONG
 
 
-# --- With the judge: every right loss passes, every faulty one fails on each of `caught_by` --------------------------
+@pytest.mark.parametrize(("entry", "dtype"), cases("torch", right=True) + cases("jax", right=True))
+def test_right_losses_pass(entry: Entry, dtype: str) -> None:
+    assert complaint(entry, verdicts_of(entry, dtype, FEW_CASES if entry.backend == "jax" else CASES)) == ""
+
+
+@pytest.mark.parametrize(("entry", "dtype"), cases("torch", right=False) + cases("jax", right=False))
+def test_faults_are_found_by_the_properties_that_name_them(entry: Entry, dtype: str) -> None:
+    count = FEW_CASES if entry.backend == "jax" else CASES
+    assert complaint(entry, verdicts_of(entry, dtype, count, only=entry.caught_by)) == ""

@@ -1,7 +1,7 @@
-"""Pins down that the catalogue of losses is honest: right losses in NumPy are right, faulty ones are wrong somewhere.
+"""Losses that are not kdegrad's, in NumPy: the judge passes the right ones and finds the fault of each faulty one.
 
-The measure is `tests.oracle`, in 50 digits, and not the judge of `verify-props --loss`, which these losses are to test.
-`test_frameworks.py` holds the same for PyTorch and JAX.
+Pinned down first is that the catalogue is honest, by `tests.oracle` and not by the judge: right losses are right in 50
+digits, faulty ones are wrong somewhere. `test_frameworks.py` holds the same for PyTorch and JAX.
 """
 
 from __future__ import annotations
@@ -13,8 +13,10 @@ import pytest
 
 from tests.losses import CATALOGUE, Entry
 from tests.losses.calling import worst_errors
+from tests.losses.judging import complaint, verdicts_of
 
 WRONG = 10.0  # times what a right loss is allowed: a faulty one exceeds that in some problem
+CASES = 11  # of the judge: every kind of problem once
 
 
 def cases(backend: str, *, right: bool) -> list[object]:
@@ -61,4 +63,11 @@ def test_names_are_unique() -> None:
     assert sorted(set(names)) == sorted(names)
 
 
-# --- With the judge: every right loss passes, every faulty one fails on each of `caught_by` --------------------------
+@pytest.mark.parametrize(("entry", "dtype"), cases("numpy", right=True))
+def test_right_losses_pass(entry: Entry, dtype: str) -> None:
+    assert complaint(entry, verdicts_of(entry, dtype, CASES)) == ""
+
+
+@pytest.mark.parametrize(("entry", "dtype"), cases("numpy", right=False))
+def test_faults_are_found_by_the_properties_that_name_them(entry: Entry, dtype: str) -> None:
+    assert complaint(entry, verdicts_of(entry, dtype, CASES, only=entry.caught_by)) == ""

@@ -174,7 +174,7 @@ CATALOGUE: tuple[Entry, ...] = (
     faulty("jax", "log_of_softmax", "masked-point", note="NaN"),
     faulty("jax", "log_of_maximum", "masked-point", note="NaN", kernel="triangular"),
     faulty("jax", "stopped_distance", "derivative", note="a detached part"),
-    faulty("jax", "fixed_bins", "agrees", note="an option that is not used"),
+    faulty("jax", "fixed_bins", "agrees", note="an option that is not used", bins=12),
     faulty(
         "jax",
         "mass_of_line",

@@ -15,8 +15,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import kdegrad as kg
-from kdegrad.properties.comparisons import ROUNDINGS, roundoff
-from kdegrad.properties.reference import EPSILON
+from kdegrad.properties.reference import reference_of
 from tests.losses import Entry
 from tests.oracle import COMPACT, Truth, truth
 
@@ -161,10 +160,9 @@ def truth_of(problem: kg.Problem) -> Truth:
 def errors(entry: Entry, problem: kg.Problem, dtype: str) -> dict[str, float]:
     """Return the error of the loss and of each gradient in units of what is allowed; NaN is an infinite error."""
     exact, answer = truth_of(problem), called(entry, problem, dtype)
-    units = ALLOWED * float(np.finfo(dtype).eps) / (ROUNDINGS * EPSILON)
-    allowed, of_slopes = (units * roundoff(problem, slopes=slopes) for slopes in (False, True))
-    if problem.kernel.name == "von-mises":  # its exponent is κ times a difference of angles of 1 and more
-        allowed, of_slopes = allowed * 4.0, of_slopes * 4.0
+    plain, roundings = reference_of(problem), ALLOWED * float(np.finfo(dtype).eps)
+    size = 1.0 + np.abs(problem.logits[np.isfinite(problem.logits)]).max() + plain.condition
+    allowed, of_slopes = roundings * size, roundings * (size * (1.0 + plain.steepness) + plain.bend)
     want = float(exact.loss)
     if math.isinf(want):  # an uncovered node; there are no gradients then
         return {"loss": 0.0 if answer.loss == want else math.inf}

@@ -1,0 +1,34 @@
+"""The judge's verdicts on the losses of the catalogue."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import asdict
+
+from kdegrad.properties import Verdict
+from kdegrad.properties.evaluators import Judged
+from kdegrad.properties.losses import Loss, imported
+from kdegrad.properties.runs import verify_loss
+from kdegrad.settings import Settings
+from tests.losses import Entry
+
+
+def verdicts_of(entry: Entry, dtype: str, cases: int, only: Sequence[str] = ()) -> list[Verdict]:
+    """Return what `verify-props --loss` finds in a loss, declared as its entry says."""
+    options = {"kernel": entry.kernel, "bandwidth": entry.bandwidth, **entry.options}
+    wrt = options.pop("wrt", ("logits", "angles"))
+    settings = Settings(**options)
+    declared = asdict(settings) | {"period": settings.circumference}
+    function, name = imported(entry.loss)
+    loss = Loss(function, name=name, backend=entry.backend, dtype=dtype, wrt=wrt, declared=declared)
+    return verify_loss(Judged(loss), settings, cases=cases, only=only)
+
+
+def complaint(entry: Entry, verdicts: Sequence[Verdict]) -> str:
+    """Return what is wrong with the verdicts, a right loss that fails or a fault that is not found; else empty."""
+    failed = {verdict.property: verdict for verdict in verdicts if verdict.verdict == "fail"}
+    if not entry.is_right:
+        return ", ".join(f"passes {name}" for name in entry.caught_by if name not in failed)
+    if not failed and not any(verdict.verdict == "pass" for verdict in verdicts):
+        return "nothing is checked"
+    return "; ".join(f"fails {name} in {found.case}: {found.reason}" for name, found in failed.items())
