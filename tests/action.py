@@ -1,4 +1,4 @@
-"""The action of .github/actions/verify-props, run as GitHub's runner does it.
+"""The action of .github/actions/verify-props, run as GitHub's runner does it, and a project that uses it.
 
 A step's text is a file that its shell runs; its environment variables hold what the expressions ``${{ inputs.NAME }}``
 stand for; GITHUB_ACTION_PATH is the action's folder in a checkout of the repository.
@@ -21,7 +21,40 @@ from tests.readme import ROOT
 
 FOLDER = ".github/actions/verify-props"
 SHELLS = {"bash": ("bash", "--noprofile", "--norc", "-eo", "pipefail"), "python": ("python",)}
+# mypkg/losses.py of that project: a right loss, and one with a floor in its logarithm.
+LOSSES = '''
+import math
+
+import numpy as np
+from scipy.special import logsumexp
+
+
+def my_loss(angles, logits, target, bandwidth, bins, floor=0.0):
+    """Return -mean log(p + floor) over the midpoints, and its gradient of the logits, for a gaussian kernel."""
+    if isinstance(target, tuple):
+        low, high = target
+        target = low + (high - low) * (np.arange(bins) + 0.5) / bins
+    u = (np.reshape(target, (-1, 1)) - angles) / bandwidth
+    log_weights = logits - logsumexp(logits)
+    terms = log_weights - 0.5 * u * u - math.log(bandwidth * math.sqrt(2.0 * math.pi))
+    log_p = logsumexp(terms, axis=1, keepdims=True)
+    if floor:
+        log_p = np.logaddexp(log_p, math.log(floor))
+    shares = np.exp(terms - log_p)
+    return -np.mean(log_p), np.exp(log_weights) * np.mean(np.sum(shares, axis=1)) - np.mean(shares, axis=0)
+
+
+def floored(angles, logits, target, bandwidth, bins):
+    return my_loss(angles, logits, target, bandwidth, bins, floor=1e-8)
+'''
 _INPUT = re.compile(r"\$\{\{ inputs\.(\w+) \}\}")
+
+
+def project(folder: Path) -> Path:
+    """Write the package of the project into a folder, and return the folder."""
+    (folder / "mypkg").mkdir()
+    (folder / "mypkg/losses.py").write_text(LOSSES, "utf-8")
+    return folder
 
 
 class Action:

@@ -2,7 +2,7 @@
 
 A ``console`` block holds commands behind ``$`` and, below each, what it prints on either stream. A line ``...`` in an
 output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed one. A ``python``
-block is run, a ``yaml`` block is a job of a CI, and nothing is run of a ``text`` block.
+block is run, a ``yaml`` block is for a CI (`tests/test_packaging.py` runs it), and nothing is run of a ``text`` block.
 """
 
 from __future__ import annotations

@@ -19,8 +19,10 @@ import tempfile
 import zipfile
 from pathlib import Path
 
-from tests.action import Action
-from tests.readme import ROOT
+import yaml
+
+from tests.action import Action, project
+from tests.readme import README, ROOT, blocks
 
 DIST = ROOT / "dist"
 RUNTIME = {"numpy", "pyyaml", "rich", "typer"}
@@ -151,38 +153,36 @@ def commit(folder: Path) -> str:
 
 
 def offered(checkout: Path, tools: Path, work: Path) -> None:
-    """Use the hook and the action from a checkout as another project's CI does: what passes and what fails."""
-    project = work / "project"
-    project.mkdir()
-    for suffix in ("csv", "yaml"):
-        shutil.copy(ROOT / f"sample_inputs/two_sided.{suffix}", project)
-    args = {"passes": "--cases 0", "fails": "--cases 0 --only zero-sum --tolerance 1e-300"}
-    hooks = [
-        {"id": "kdegrad-verify-props", "alias": name, "args": ["two_sided.yaml", *words.split()]}
-        for name, words in args.items()
-    ]
-    config = {"repos": [{"repo": str(checkout), "rev": commit(checkout), "hooks": hooks}]}
-    (project / ".pre-commit-config.yaml").write_text(json.dumps(config))  # JSON is YAML
-    commit(project)
+    """Use the hook and the action from a checkout as a project with a right loss and a wrong one does."""
+    here = work / "project"
+    here.mkdir()
+    project(here)
+    config = yaml.safe_load(blocks(README.read_text("utf-8"), "yaml")[1])  # with the right loss
+    [[hook]] = [repository["hooks"] for repository in config["repos"]]
+    wrong = hook | {"alias": "wrong", "args": [word.replace("my_loss", "floored") for word in hook["args"]]}
+    config = {"repos": [{"repo": str(checkout), "rev": commit(checkout), "hooks": [hook | {"alias": "right"}, wrong]}]}
+    (here / ".pre-commit-config.yaml").write_text(yaml.safe_dump(config))
+    commit(here)
     must(tools, "-m", "pre_commit", "validate-manifest", checkout / ".pre-commit-hooks.yaml")
     cache = os.environ | {"PRE_COMMIT_HOME": str(work / "hooks")}
     for line, code, part in [
-        ("passes --all-files", 0, "Passed"),
-        ("passes --files two_sided.svg", 0, "Skipped"),
-        ("fails --all-files", 1, "zero-sum"),
+        ("right --all-files", 0, "Passed"),
+        ("wrong --all-files", 1, "far-start"),
+        ("wrong --files notes.txt", 0, "Skipped"),
     ]:
-        done = run(tools, "-m", "pre_commit", "run", *line.split(), cwd=project, env=cache)
+        done = run(tools, "-m", "pre_commit", "run", *line.split(), cwd=here, env=cache)
         if done.returncode != code or part not in done.stdout:
             sys.exit(f"pre-commit run {line}\n{done.stdout}exit code {done.returncode}, not {code} and {part!r}")
-    action, commands = Action(checkout), environment(work / "ci", "pip").parent
-    done = action.run(action.install, {}, project, commands)
+    action, commands = Action(checkout), environment(work / "ci", "pip", *hook["additional_dependencies"]).parent
+    done = action.run(action.install, {}, here, commands)
     if done.returncode:
         sys.exit(f"the action's installation\n{done.stdout}exit code {done.returncode}")
-    for name, code, part in [("passes", 0, "::notice "), ("fails", 1, "::error title=kdegrad zero-sum::")]:
-        done = action.run(action.check, {"input": "two_sided.yaml", "args": args[name]}, project, commands)
+    for name, code, part in [("my_loss", 0, "::notice "), ("floored", 1, "::error title=kdegrad far-start")]:
+        inputs = {"loss": f"mypkg.losses:{name}", "kernel": "gaussian", "bandwidth": 10}
+        done = action.run(action.check, inputs, here, commands)
         if done.returncode != code or part not in done.stdout:
-            sys.exit(f"the action: {args[name]}\n{done.stdout}exit code {done.returncode}, not {code} and {part!r}")
-    print("the hook runs by pre-commit, the action installs and checks")
+            sys.exit(f"the action with {name}\n{done.stdout}exit code {done.returncode}, not {code} and {part!r}")
+    print("the hook runs by pre-commit, the action installs and checks: a right loss passes, a wrong one fails")
 
 
 def dist() -> None:

@@ -1,4 +1,4 @@
-"""Pins down what other projects' CIs use: the action for GitHub, the hook for pre-commit, and the workflow to copy.
+"""Pins down what other projects' CIs use: the action for GitHub, pre-commit's hook, and the files to copy.
 
 The files follow the published schemas. The action hands its inputs on as they are, runs nothing that stands in them,
 and ends with the exit code of verify-props. `make dist` has pre-commit run the hook, and the action install kdegrad.
@@ -11,18 +11,22 @@ import re
 import shutil
 import subprocess
 import sys
+import xml.etree.ElementTree as ET
 from pathlib import Path
 
 import pytest
 import yaml
 
-from tests.action import Action
-from tests.readme import ROOT, ran
+import kdegrad as kg
+from tests.action import FOLDER, Action, project
+from tests.conftest import installed
+from tests.readme import README, ROOT, blocks, ran
 
 BIN = Path(sys.executable).parent
 HOSTILE = "a 'b' \"c\" $(touch ran) `touch ran` ; touch ran #\\ é"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTION = Action()
+GITHUB, PRE_COMMIT, GITLAB = blocks(README.read_text("utf-8"), "yaml")
 [HOOK] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
 
 
@@ -35,6 +39,13 @@ def follows(schema: str, *files: Path) -> bool:
 def test_the_workflows_and_the_action_follow_the_schemas_of_github() -> None:
     assert follows("github-workflows", *WORKFLOWS)
     assert follows("github-actions", ACTION.folder / "action.yml")
+
+
+def test_the_files_to_copy_follow_the_schemas(tmp_path: Path) -> None:
+    for schema, text in (("github-workflows", GITHUB), ("gitlab-ci", GITLAB)):
+        file = tmp_path / f"{schema}.yml"
+        file.write_text(text, "utf-8")
+        assert follows(schema, file)
 
 
 def test_a_misspelt_key_is_noticed(tmp_path: Path) -> None:
@@ -138,3 +149,36 @@ def test_the_workflow_to_copy_passes_here() -> None:
     assert (ROOT / step["uses"]).samefile(ACTION.folder)
     done = ACTION.run(ACTION.check, step["with"], ROOT, BIN)
     assert done.returncode == 0, done.stdout
+
+
+def test_the_job_for_github_checks_the_loss(tmp_path: Path) -> None:
+    *_, step = yaml.safe_load(GITHUB)["jobs"]["verify-props"]["steps"]
+    assert step["uses"] == f"OWNER/kdegrad/{FOLDER}@v{kg.__version__}"
+    done = ACTION.run(ACTION.check, step["with"], project(tmp_path), BIN)
+    assert done.returncode == 0, done.stdout
+    assert "::notice title=" in done.stdout
+
+
+def test_the_configuration_of_pre_commit_checks_the_loss(tmp_path: Path) -> None:
+    [repository] = yaml.safe_load(PRE_COMMIT)["repos"]
+    [hook] = repository["hooks"]
+    assert (repository["rev"], hook["id"]) == (f"v{kg.__version__}", HOOK["id"])
+    done = installed(*HOOK["entry"].split()[1:], *hook["args"], cwd=project(tmp_path))
+    assert done.returncode == 0, done.stdout
+
+
+def test_the_job_for_gitlab_writes_what_it_reports(tmp_path: Path) -> None:
+    job = yaml.safe_load(GITLAB)["verify-props"]
+    [line] = [line for line in job["script"] if line.startswith("kdegrad ")]
+    done = ran(line, project(tmp_path))
+    assert done.returncode == 0, done.stdout
+    assert ET.parse(tmp_path / job["artifacts"]["reports"]["junit"]).getroot().find(".//testcase") is not None
+
+
+@pytest.mark.parametrize("loss", ["my_loss", "floored"])
+def test_the_projects_losses_are_right_and_wrong(loss: str, tmp_path: Path) -> None:
+    """So that a CI which checks nothing is noticed."""
+    inputs = {"loss": f"mypkg.losses:{loss}", "kernel": "gaussian", "bandwidth": 10, "args": "--only far-start"}
+    done = ACTION.run(ACTION.check, inputs, project(tmp_path), BIN)
+    assert (done.returncode == 1) == (loss == "floored"), done.stdout
+    assert ("::error title=kdegrad far-start" in done.stdout) == (loss == "floored")

@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 import xml.etree.ElementTree as ET
 from functools import cache
 from pathlib import Path
 
 import pytest
-import yaml
 
 from tests.benchmarks.__main__ import MARKS, PAGE, written
 from tests.gallery import FOLDER, Picture, pictures
@@ -34,7 +32,6 @@ COMMANDS = [
     pytest.param(command, id=f"{page}: {command.line}") for page, text in TEXTS.items() for command in commands(text)
 ]
 WITH_PYTHON = [page for page, text in TEXTS.items() if blocks(text, "python")]
-JOBS = blocks(TEXTS["README.md"], "yaml")
 MOST_LINES = 300
 
 
@@ -79,26 +76,6 @@ def test_python_runs_and_its_comments_are_true(page: str, monkeypatch: pytest.Mo
             assert result == wanted, f"{expression} gives {result}"
             checked += 1
     assert checked > 0
-
-
-@pytest.mark.parametrize("job", JOBS, ids=["github", "gitlab"])
-def test_job_of_a_ci_passes_on_the_sample(job: str, tmp_path: Path) -> None:
-    """The steps that run kdegrad are run where ``points.yaml`` is the two-sided sample."""
-    for suffix in ("yaml", "csv"):
-        shutil.copy(ROOT / f"sample_inputs/two_sided.{suffix}", tmp_path)
-    (tmp_path / "two_sided.yaml").rename(tmp_path / "points.yaml")
-    jobs = yaml.safe_load(job)
-    steps = jobs["verify-props"]["script"] if "verify-props" in jobs else [
-        step["run"] for step in jobs["jobs"]["verify-props"]["steps"] if "run" in step
-    ]  # fmt: skip
-    lines = [step for step in steps if step.startswith("kdegrad ")]
-    assert lines
-    for line in lines:
-        done = ran(line, tmp_path)
-        assert done.returncode == 0, done.stdout
-    if "junit" in job:
-        reported = jobs["verify-props"]["artifacts"]["reports"]["junit"]
-        assert ET.parse(tmp_path / reported).getroot().find(".//testcase") is not None
 
 
 def test_make_targets_exist() -> None:
