@@ -124,7 +124,7 @@ def verify_props(flags: Flags) -> int:
         report, records.checks_record(records.Checks(done, properties.PROPERTIES, checks.seed, facts, full), passed)
     )
     if report.plot is not None:
-        figures.verdicts(done, report.plot)
+        figures.verdicts(done, report.plot, "" if facts is None else facts["name"])
     return DONE if passed else PROPERTY_FAILED
 
 

@@ -86,11 +86,11 @@ def descent(done: Descent, file: str) -> None:
     _write(file, lambda: families.descent(done))
 
 
-def verdicts(checks: Sequence[Verdict], file: str) -> None:
+def verdicts(checks: Sequence[Verdict], file: str, title: str = "") -> None:
     """Draw the residual of each check over its tolerance, a row for each property."""
     from kdegrad.figures.checks import residuals
 
-    _write(file, lambda: residuals(checks))
+    _write(file, lambda: residuals(checks, title))
 
 
 def _write(file: str, draw: Callable[[], Figure]) -> None:

@@ -53,13 +53,14 @@ def junit(run: Checks) -> Iterator[str]:
 
 def _properties(run: Checks) -> Iterator[str]:
     """Yield what a testsuite was made with."""
-    found: dict[str, Any] = {"kdegrad": __version__, "seed": run.seed}
+    facts: dict[str, Any] = {"kdegrad": __version__, "seed": run.seed}
     if run.loss is not None:
-        found |= {"loss": run.loss["name"]}
-        found |= {key: run.loss[key] for key in ("backend", "dtype", "kernel", "bandwidth", "floor")}
+        facts |= {"loss": run.loss["name"]}
+        facts |= {name: run.loss[name] for name in ("backend", "dtype", "floor", "kernel", "bandwidth", "period")}
     yield "    <properties>\n"
-    for name, value in found.items():
-        yield f'      <property name="{name}" value={_quoted(str(value))}/>\n'
+    for name, value in facts.items():
+        if value is not None:
+            yield f'      <property name="{name}" value={_quoted(str(value))}/>\n'
     yield "    </properties>\n"
 
 
@@ -95,13 +96,14 @@ def github(run: Checks) -> Iterator[str]:
     """
     from kdegrad.properties.explanation import failures_in_order
 
-    failed, judged = run.failed, _judged(run)
-    told = failed if run.loss is None else failures_in_order(failed)
-    shown = told if max(len(told), len(failed)) <= GITHUB_CAP else told[: GITHUB_CAP - 1]
+    judged = _judged(run)
+    failed = run.failed if run.loss is None else failures_in_order(run.failed)
+    shown = failed if len(failed) <= GITHUB_CAP else failed[: GITHUB_CAP - 1]
     for check in shown:
         yield f"::error title={_title(f'kdegrad {check.property}{judged}')}::{_escaped(_in_full(check))}\n"
     if len(shown) < len(failed):
-        yield f"::error title=kdegrad::{len(failed) - len(shown)} more checks failed (--format csv has all)\n"
+        kind = "checks" if run.loss is None else "properties"
+        yield f"::error title=kdegrad::{len(failed) - len(shown)} more {kind} failed (--format csv has all)\n"
     level = "error" if counts(run.verdicts)["skipped"] == len(run.verdicts) else "notice"
     yield f"::{level} title={_title(f'kdegrad verify-props{judged}')}::{_escaped(summary(run.verdicts))}\n"
 

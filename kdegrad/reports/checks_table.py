@@ -44,8 +44,8 @@ class Row:
 
     def distinct(self, field: str) -> str:
         """Return a field's value over the cases that were checked; ``both`` if it holds in some and breaks in some."""
-        values = {getattr(check, field) for check in self.checks if check.verdict != "skip"}
-        values = {value if value in ("", "holds", "breaks") else "error" for value in values}
+        values = {getattr(check, field) for check in self.checks} - {""}  # of a skip nothing was observed
+        values = {value if value in ("holds", "breaks") else "error" for value in values}
         return "both" if values == {"holds", "breaks"} else ", ".join(sorted(values)) or "-"
 
     def worst(self, number: str) -> str:
@@ -82,7 +82,7 @@ def checks_text(record: Record, look: Look) -> Iterator[str]:
     for row in rows:
         if row.verdict == "xfail":
             first = next(check for check in row.checks if _is_expected_failure(check))
-            yield from _item("XFAIL", row.of.id, safe_text(first.reason), look)
+            yield from _item("XFAIL", f"{row.of.id}  ", safe_text(first.reason), look)
     is_good = not run.failed and counts(run.verdicts)["passed"] > 0
     yield from paragraph(look, _tally(rows, run), STYLES["pass" if is_good else "fail"])
     if look.width < WIDE or not run.full:
@@ -124,7 +124,7 @@ def _folded(rows: Sequence[Row], look: Look) -> Iterator[str]:
     for family, title in TITLES.items():
         ids = [row.of.id for row in rows if row.of.family == family and row.verdict == "pass"]
         if ids:
-            yield from _item("pass", f"{title}:", ", ".join(ids), look)
+            yield from _item("pass", f"{title}: ", ", ".join(ids), look)
     failing = [row for row in rows if row.verdict == "fail"]
     if failing:
         yield from fitted(look, _columns(failing, look))
@@ -139,35 +139,45 @@ def _failures(run: Checks, look: Look) -> Iterator[str]:
         yield from paragraph(look, f"... and {len(run.failed) - FAILURES_SHOWN} more failures (--format csv has all)")
 
 
-def _numbers(check: Verdict, look: Look) -> Iterator[str]:
-    """Yield what was compared in a failed check, and what reproduces it."""
-    yield from paragraph(look, f"  {safe_text(check.reason)}")
-    if check.residual is not None and check.tolerance is not None:
-        residual, tolerance = five_digits(check.residual), five_digits(check.tolerance)
-        yield from paragraph(look, f"  residual {residual}, tolerance {tolerance}")
-    yield from paragraph(look, f"  {safe_text(check.reproduce)}", "dim")
-
-
 def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
     """Yield what is wrong with a judged loss: the most telling failure in full, of the others what they mean."""
     from kdegrad.properties.explanation import failures_in_order
 
     for number, check in enumerate(failures_in_order(run.failed)):
-        yield from _item("FAILED", check.property, safe_text(check.meaning or check.reason), look)
+        yield from _item("FAILED", f"{check.property}  ", safe_text(check.meaning or check.reason), look)
         if run.full and check.meaning:
             yield from _numbers(check, look)
-        if number == 0 or run.full:
-            for line in check.details.splitlines():
+        if number > 0 and not run.full:
+            continue
+        for line in check.details.splitlines():
+            if "  " in line:  # the row of a table: folded, its columns would not stand below each other
+                yield from _unfolded(f"    {line}", look)
+            else:
                 yield from hanging(look, words(look, f"    {safe_text(line)}"), 4)
-            for line in check.example.splitlines():  # never folded: it is there to be pasted
-                yield from printed(replace(look, width=max(look.width, 2 * len(line))), words(look, safe_text(line)))
+        for line in check.example.splitlines():  # it is there to be pasted
+            yield from _unfolded(line, look)
+
+
+def _numbers(check: Verdict, look: Look) -> Iterator[str]:
+    """Yield what was compared in a failed check, and what reproduces it."""
+    yield from hanging(look, words(look, f"    {safe_text(check.reason)}"), 4)
+    if check.residual is not None and check.tolerance is not None:
+        residual, tolerance = five_digits(check.residual), five_digits(check.tolerance)
+        yield from hanging(look, words(look, f"    residual {residual}, tolerance {tolerance}"), 4)
+    if check.reproduce:
+        yield from hanging(look, words(look, f"    {safe_text(check.reproduce)}", "dim"), 4)
+
+
+def _unfolded(line: str, look: Look) -> Iterator[str]:
+    """Yield a line as it is, however long."""
+    text = words(look, safe_text(line))
+    yield from printed(replace(look, width=max(look.width, text.cell_len)), text)
 
 
 def _item(verdict: str, name: str, text: str, look: Look) -> Iterator[str]:
-    """Yield a verdict and what it is about, and text, which is folded beside it."""
-    style = STYLES[{"FAILED": "fail", "XFAIL": "skip"}.get(verdict, verdict)]
-    item = Text().append(verdict, style=style).append(f" {name}", style="bold")
-    yield from hanging(look, item.append(" ").append(words(look, text)) if text else item, 4)
+    """Yield a verdict, what it is about, and what is to say about that, all lines but the first indented."""
+    style = STYLES[{"FAILED": "fail", "XFAIL": "xfail"}.get(verdict, verdict)]
+    yield from hanging(look, Text().append(verdict, style).append(f" {name}", "bold").append(words(look, text)), 4)
 
 
 def _tally(rows: Sequence[Row], run: Checks) -> str:
