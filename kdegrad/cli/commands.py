@@ -254,7 +254,8 @@ def _load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict
         return {name: _problem(flags, file, outputs) for name, file in zip(names, flags.inputs, strict=True)}
     if is_judged:
         for name in flags.given(TargetOptions) | flags.given(ReadingOptions):
-            raise SettingError(name, "is for the points of INPUT, and there are none: leave it out, or give INPUT")
+            spelled = name.replace("_", "-")
+            raise SettingError(spelled, "is for the points of INPUT, and there are none: leave it out, or give INPUT")
         output.check_outputs(outputs)
         return {}
     say("note: no INPUT: the packaged examples are checked")

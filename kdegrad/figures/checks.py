@@ -55,7 +55,8 @@ def residuals(checks: Sequence[Verdict], title: str = "") -> Figure:
     axes.set_ylim(-len(names) + 0.4, 0.6)
     axes.grid(axis="y", color=BAND, linewidth=0.8)
     axes.set_axisbelow(True)
-    axes.set_title(safe_text(title))
+    if title:
+        drawing.suptitle(safe_text(title), fontsize=8.5)
     axes.set_xlabel("residual / tolerance (what is beyond stands at the edge)")
     legend_below(drawing, axes)
     return drawing

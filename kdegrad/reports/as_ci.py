@@ -41,8 +41,7 @@ def junit(run: Checks) -> Iterator[str]:
                 yield f">\n      <skipped message={_quoted(check.reason)}></skipped>\n    </testcase>\n"
             else:
                 body = escape(_NOT_IN_XML.sub("\ufffd", _in_full(check)))
-                message = check.meaning or check.reason
-                yield f">\n      <failure message={_quoted(message)}>{body}</failure>\n    </testcase>\n"
+                yield f">\n      <failure message={_quoted(run.said(check))}>{body}</failure>\n    </testcase>\n"
         yield "  </testsuite>\n"
     if unchecked:
         yield f'  <testsuite name="verify-props" {_tally([], errors=1)}>\n'

@@ -144,7 +144,7 @@ def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
     from kdegrad.properties.explanation import failures_in_order
 
     for number, check in enumerate(failures_in_order(run.failed)):
-        yield from _item("FAILED", f"{check.property}  ", safe_text(check.meaning or check.reason), look)
+        yield from _item("FAILED", f"{check.property}  ", safe_text(run.said(check)), look)
         if run.full and check.meaning:
             yield from _numbers(check, look)
         if number > 0 and not run.full:

@@ -80,6 +80,11 @@ class Checks:
         """The checks that failed."""
         return [verdict for verdict in self.verdicts if verdict.verdict == "fail"]
 
+    def said(self, failed: Verdict) -> str:
+        """Return what a failure means, or the values that differ; of a first call that fails, why it does."""
+        is_first_call = self.loss is not None and not self.loss["gives"]
+        return failed.reason if is_first_call or not failed.meaning else failed.meaning
+
 
 def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
     """Return the rows of a block as Python's own numbers and text."""

@@ -1,0 +1,447 @@
+"""Pins down ``kdegrad verify-props --loss``: what is called, what is reported in which format, and the exit codes.
+
+The losses are a module in the current folder, as a user has it: one right gaussian in NumPy, and faults of it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import io
+import re
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+import kdegrad as kg
+from kdegrad import properties
+from kdegrad.output import Look
+from kdegrad.properties import PROPERTIES
+from kdegrad.properties.evaluators import Judged
+from kdegrad.properties.losses import Loss
+from kdegrad.reports import Format, records, render
+from kdegrad.settings import Settings
+from tests.conftest import Run
+from tests.readme import ROOT
+
+TWO_SIDED = str(ROOT / "sample_inputs" / "two_sided.yaml")
+IDS = [property_.id for property_ in PROPERTIES]
+MODULE = '''
+"""Losses of a user."""
+import os, sys, time
+import numpy as np
+
+number = 7
+
+def nodes(target, bins):
+    return np.linspace(*target, 2 * bins + 1)[1::2] if isinstance(target, tuple) else np.array([target])
+
+def right(angles, logits, target, bandwidth, bins):
+    s = np.where(np.isneginf(logits), -np.inf, logits - logits.max())
+    s = s - np.log(np.exp(s).sum())
+    a = s - 0.5 * ((nodes(target, bins)[:, None] - angles) / bandwidth) ** 2
+    top = a.max(axis=1, keepdims=True)
+    log_p = top[:, 0] + np.log(np.exp(a - top).sum(axis=1))
+    loss = -(log_p - np.log(bandwidth * np.sqrt(2 * np.pi))).mean()
+    return loss, np.exp(s) - np.exp(a - log_p[:, None]).mean(axis=0)
+
+def of_values(angles, logits, target, bandwidth, bins):
+    return right(angles, logits, target, bandwidth, bins)[0]
+
+def floored(angles, logits, target, bandwidth, bins):
+    s = np.exp(logits - logits.max()); s = s / s.sum()
+    terms = s * np.exp(-0.5 * ((nodes(target, bins)[:, None] - angles) / bandwidth) ** 2)
+    terms = terms / (bandwidth * np.sqrt(2 * np.pi))
+    p = terms.sum(axis=1, keepdims=True) + 1e-8
+    shares = (terms / p).mean(axis=0)
+    return -np.log(p).mean(), s * shares.sum() - shares
+
+def halved(angles, logits, target, bandwidth, bins):
+    loss, gradient = right(angles, logits, target, bandwidth, bins)
+    return loss, gradient / 2
+
+def talking(angles, logits, target, bandwidth, bins):
+    print("{ this is not JSON")
+    return right(angles, logits, target, bandwidth, bins)
+
+def raising(angles, logits, target):
+    return 1 / number_of_points
+
+def nan(angles, logits, target):
+    return float("nan")
+
+def nothing(angles, logits, target):
+    pass
+
+def a_vector(angles, logits, target):
+    return np.zeros(len(angles))
+
+def a_wrong_gradient(angles, logits, target):
+    return 1.0, np.zeros(len(angles) + 1)
+
+def a_misspelt_gradient(angles, logits, target):
+    return 1.0, {"logit": logits}
+
+def exiting(angles, logits, target):
+    sys.exit(0)
+
+def forever(angles, logits, target):
+    os.write(2, b"here\\n")
+    while True:
+        time.sleep(0.1)
+'''
+DECLARED = ("--kernel", "gaussian", "--bandwidth", "10", "--cases", "2")
+Judge = Callable[..., Run]
+
+
+@pytest.fixture
+def judge(kdegrad: Callable[..., Run], folder: Path) -> Judge:
+    """Return the command that judges a loss of the module, with further words."""
+    (folder / "mine.py").write_text(MODULE)
+    return lambda name, *words: kdegrad("verify-props", "--loss", f"mine:{name}", *DECLARED, *words)
+
+
+# --- what a person reads ---------------------------------------------------------------------------------------------
+
+
+def test_a_right_loss_passes_and_the_report_says_what_was_judged(judge: Judge) -> None:
+    done = judge("right")
+    assert (done.code, done.err) == (0, "")  # no INPUT: no sample is used, and no note is needed
+    lines, said = done.out.splitlines(), " ".join(done.out.split())
+    assert said.startswith("Judged mine:right (numpy, float64): gaussian, bandwidth 10, line, 2 cases, seed 0 pass ")
+    assert [line.split(":")[0] for line in lines if line.startswith("pass ")] == [
+        "pass the note's claims",
+        "pass the sharper statements behind them",
+        "pass basic properties of any correct implementation",
+        "pass what a loss must do that is trained with",
+    ]
+    assert len(lines) <= 16
+    assert max(map(len, lines)) <= 80
+    passed, skipped = re.findall(r" (\d+) properties passed, 0 failed, (\d+) skipped \(", said)[0]
+    assert int(passed) + int(skipped) == len(IDS)
+    assert int(passed) >= 18
+    assert "kernel-scale: takes no scale; " in said
+    assert "sums-agree: kdegrad's own" in said
+
+
+def test_the_most_telling_failure_comes_first_and_in_full(judge: Judge) -> None:
+    done = judge("floored")
+    assert done.code == 1
+    lines = done.out.splitlines()
+    failed = [line.split()[1] for line in lines if line.startswith("FAILED ")]
+    assert failed[0] == "far-start"
+    assert set(failed) >= {"far-start", "steep-logits", "agrees"}
+    assert len(set(failed)) == len(failed)
+    assert "= -log(1e-08): is 1e-08 added to p inside the logarithm?" in " ".join(done.out.split())
+    assert "--floor EPS" in done.out
+    assert not any(line.startswith("pass ") for line in lines)  # what passes is counted: what fails is to be read
+    assert sum(line.startswith("import numpy as np; from mine import floored") for line in lines) == 1
+    first, second, *_ = (number for number, line in enumerate(lines) if line.startswith("FAILED "))
+    in_full = lines[first:second]
+    assert [line for line in in_full if line.startswith("    gradient / right ")]
+    assert max(len(line) for line in lines if line not in in_full) <= 80
+    assert f"{len(failed)} failed, " in done.out
+
+
+@pytest.mark.parametrize("columns", [40, 80, 200])
+def test_the_example_can_be_pasted_at_any_width(
+    judge: Judge, folder: Path, monkeypatch: pytest.MonkeyPatch, columns: int
+) -> None:
+    """It prints what the loss gives, and names what is right: the loss of `kdegrad.loss` for the same points."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    lines = judge("halved").out.splitlines()
+    begin = next(number for number, line in enumerate(lines) if line.startswith("import numpy"))
+    names: dict[str, object] = {}
+    with contextlib.redirect_stdout(io.StringIO()) as printed:
+        exec("\n".join(lines[begin : begin + 3]), names)
+    call = lines[begin + 2]
+    low, high = map(float, call[call.index(", (") + 3 : call.index(")", call.index(", ("))].split(", "))
+    options = {"target": (low, high), "kernel": "gaussian", "bandwidth": 10}
+    loss, gradient = kg.loss_and_grad(names["angles"], names["logits"], **options)  # type: ignore[arg-type]
+    assert float(re.findall(r"\d+\.\d+", printed.getvalue())[0]) == pytest.approx(loss, abs=1e-9)
+    assert f"# right: {loss:.6g}; " in call
+    half = names["halved"](names["angles"], names["logits"], (low, high), bandwidth=10.0, bins=360)[1]  # type: ignore[operator]
+    assert half == pytest.approx(gradient / 2, abs=1e-12)
+
+
+def test_verbose_shows_every_property_and_every_failure_in_full(judge: Judge) -> None:
+    short, full = judge("floored").out, judge("floored", "-v").out
+    failed = [line.split()[1] for line in short.splitlines() if line.startswith("FAILED ")]
+    assert short.count("import numpy as np") == 1
+    assert full.count("import numpy as np") == len(failed) > 5
+    assert full.count("    residual ") == len(failed)
+    rows = [line.split()[0] for line in full.splitlines() if line.endswith(("  pass", "  fail", "  skip"))]
+    assert [row for row in rows if row != "property"] == IDS
+
+
+def test_a_property_that_is_asked_for_has_its_row(judge: Judge) -> None:
+    done = judge("right", "--only", "far-*")
+    rows = [line.split()[0] for line in done.out.splitlines() if line.endswith("  pass")]
+    assert (done.code, rows) == (0, ["far-field", "far-start"])
+
+
+def test_kdegrad_s_own_loss_folds_too(kdegrad: Callable[..., Run]) -> None:
+    short, full = (kdegrad("verify-props", TWO_SIDED, "--cases", "2", *more).out for more in ((), ("--verbose",)))
+    for text in (short, full):
+        assert all(id_ in text for id_ in IDS)
+    assert len(short.splitlines()) <= 12 < 40 < len(full.splitlines())
+    assert "residual" not in short
+
+
+def test_without_unicode_and_colour_there_is_none(folder: Path) -> None:
+    (folder / "mine.py").write_text(MODULE)
+    sys.path.insert(0, str(folder))
+    import mine  # type: ignore[import-not-found]
+
+    judged = Judged(Loss(mine.floored, name="mine:flöored"))
+    like = Settings(kernel="gaussian", bandwidth=10)
+    done = properties.verify_loss(judged, like, cases=2)
+    run = records.Checks(done, PROPERTIES, 0, records.loss_facts(judged, like), full=True)
+    text = "".join(render(records.checks_record(run, False), Format.table, Look(unicode=False)))
+    assert text.replace("flöored", "").isascii()  # the user's own name is data
+    assert "\x1b[" not in text
+    coloured = "".join(render(records.checks_record(run, False), Format.table, Look(colour=True)))
+    assert "\x1b[" in coloured
+
+
+# --- losses that cannot be judged ------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("name", "said"),
+    [
+        ("raising", "raises NameError: name 'number_of_points' is not defined (mine.py, line 40, in raising)"),
+        ("nan", "returns a loss that is NaN for 6 ordinary points"),
+        ("nothing", "returns None, not one number"),
+        ("a_vector", "returns an array of shape (6,), not one number"),
+        ("a_wrong_gradient", "returns a gradient of the logits of shape (7,), not (6,)"),
+        ("a_misspelt_gradient", "returns a gradient named 'logit'"),
+        ("exiting", "raises SystemExit: 0 (mine.py, line 58, in exiting)"),
+    ],
+)
+def test_a_first_call_that_fails_is_one_failed_check_and_ends_the_run(judge: Judge, name: str, said: str) -> None:
+    done = judge(name, "--format", "json")
+    (check,) = done.json["checks"]  # type: ignore[misc]
+    assert (done.code, done.err) == (1, "")
+    assert (check["verdict"], check["property"]) == ("fail", "agrees")
+    assert said in check["reason"]
+    assert done.json["loss"]["gives"] == []  # type: ignore[index]
+    table = judge(name)
+    assert table.code == 1
+    assert "Traceback" not in table.out + table.err
+    assert "0 properties passed, 1 failed, 0 skipped: the first call ended the run" in " ".join(table.out.split())
+
+
+def test_a_call_that_takes_ten_seconds_is_told(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:
+    clock = iter(range(0, 10_000, 10))
+    monkeypatch.setattr(time, "perf_counter", lambda: float(next(clock)))
+    done = judge("right")
+    assert done.code == 1
+    assert "takes 10 s a call with 6 points" in " ".join(done.out.split())
+
+
+def test_a_loss_without_gradient_is_judged_by_its_values(judge: Judge) -> None:
+    done = judge("of_values", "--format", "json")
+    assert done.code == 0
+    assert done.json["loss"]["gives"] == ["loss"]  # type: ignore[index]
+    checks = done.json["checks"]
+    reasons = {check["reason"] for check in checks if check["property"] == "zero-sum"}  # type: ignore[attr-defined]
+    assert reasons == {"gives no gradient of the logits"}
+
+
+def test_an_interrupt_ends_the_run(folder: Path) -> None:
+    (folder / "mine.py").write_text(MODULE)
+    words = [sys.executable, "-m", "kdegrad", "verify-props", "--loss", "mine:forever"]
+    process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
+    assert process.stderr is not None
+    with process:
+        assert process.stderr.readline() == "here\n"
+        process.send_signal(signal.SIGINT)
+        out, err = process.communicate(timeout=20)
+    assert (process.returncode, out, err) == (130, "", "interrupted\n")
+
+
+@pytest.mark.parametrize(
+    ("loss", "said"),
+    [
+        ("mine", "is not MODULE:NAME"),
+        ("mine.right", "did you mean mine:right?"),
+        ("nowhere:loss", "there is no module 'nowhere' in the folder"),
+        ("mine:rihgt", "mine has no 'rihgt'; did you mean 'right'?"),
+        ("mine:number", "mine:number is of type int, not a function"),
+        ("broken:loss", "broken cannot be imported: SyntaxError"),
+        ("breaking:loss", "importing breaking raises ZeroDivisionError: division by zero (breaking.py, line 2)"),
+        ("needing:loss", "importing needing needs 'no_such_library'"),
+    ],
+)
+def test_a_loss_that_cannot_be_imported_is_refused(
+    judge: Judge, kdegrad: Callable[..., Run], folder: Path, loss: str, said: str
+) -> None:
+    (folder / "broken.py").write_text("def loss(:\n")
+    (folder / "breaking.py").write_text('print("out")\n1 / 0\n')
+    (folder / "needing.py").write_text("import no_such_library\n")
+    done = kdegrad("verify-props", "--loss", loss)
+    assert (done.code, done.out) == (2, "")
+    assert "error: --loss: " in done.err
+    assert said in done.err
+    assert "Traceback" not in done.err
+
+
+# --- options ---------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        ("--floor 1e-8", "--floor: is about the loss that --loss MODULE:NAME names, and there is none"),
+        ("--backend numpy", "--backend: is about the loss"),
+        ("--dtype float32", "--dtype: is about the loss"),
+        ("--wrt logits", "--wrt: is about the loss"),
+        ("--loss mine:right --target -30 30", "--target: is for the points of INPUT, and there are none"),
+        ("--loss mine:right --angle-column x", "--angle-column: is for the points of INPUT"),
+        ("--loss mine:right --rule gauss", "--rule: is gauss, and a loss is judged with bins"),
+        ("--loss mine:right --kernel gausian", "--kernel: unknown kernel 'gausian'; did you mean 'gaussian'?"),
+        ("--loss mine:right --kernel von-mises", "--kernel: von-mises is defined on a circle only"),
+        ("--loss mine:right --floor 0", "--floor: 0.0 is out of range"),
+        ("--loss mine:right --floor 1 --bandwidth 10", "--floor: 1.0 times the target's width"),
+        ("--loss mine:right --cases 0", "--cases: 0 and no INPUT leave nothing to check"),
+        ("--loss mine:right --backend tf", "--backend: unknown 'tf': choose numpy, torch, jax"),
+        ("--loss mine:right --only far-*,nope-*", "--only: unknown property 'nope-*'"),
+        ("--loss mine:right --expect-fail far-*", "--expect-fail: 'far-*' is not PATTERN=REASON"),
+        ("--loss mine:right --expect-fail far-*=", "is not PATTERN=REASON"),
+        ("--loss mine:nan --expect-fail nope-*=x", "--expect-fail: unknown property 'nope-*'"),
+    ],
+)
+def test_options_that_cannot_be_are_refused(judge: Judge, kdegrad: Callable[..., Run], words: str, said: str) -> None:
+    done = kdegrad("verify-props", *words.split())
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+
+
+def test_a_floor_that_is_meant_is_no_failure(judge: Judge) -> None:
+    done = judge("floored", "--floor", "1e-8")
+    assert done.code == 0
+    assert " line, floor 1e-08, 2 cases, seed 0 pass " in " ".join(done.out.split())
+    assert judge("right", "--floor", "1e-8").code == 1
+    assert judge("floored", "--floor", "1e-6").code == 1
+
+
+def test_the_numbers_are_of_the_dtype(judge: Judge) -> None:
+    done = judge("right", "--dtype", "float32", "--format", "json")
+    checks = done.json["checks"]
+    assert done.code == 0
+    assert done.json["loss"]["dtype"] == "float32"  # type: ignore[index]
+    assert min(c["tolerance"] for c in checks if c["property"] == "agrees") > 1e-7  # type: ignore[attr-defined]
+
+
+def test_expected_failures_are_skips_with_their_reason(judge: Judge) -> None:
+    allowed = ["--expect-fail", "*=old, and kept", "--format", "json"]
+    done = judge("floored", *allowed)
+    assert done.code == 0
+    reasons = [c["reason"] for c in done.json["checks"] if c["property"] == "far-start"]  # type: ignore[attr-defined]
+    assert all(reason.startswith("expected to fail (old, and kept): ") for reason in reasons)
+    table = judge("floored", *allowed[:2])
+    assert "XFAIL far-start expected to fail (old, and kept): " in " ".join(table.out.split())
+    assert " failed as expected, " in table.out
+
+
+def test_an_expected_failure_must_fail_somewhere(judge: Judge, kdegrad: Callable[..., Run]) -> None:
+    wanted = ["--only", "merge,unit", "--expect-fail", "merge=a pity"]
+    for done in (judge("right", *wanted), kdegrad("verify-props", TWO_SIDED, "--cases", "1", *wanted)):
+        assert done.code == 1
+        assert "merge was expected to fail (a pity), and passes in every case" in " ".join(done.out.split())
+
+
+def test_what_a_loss_prints_is_not_in_the_report(judge: Judge) -> None:
+    done = judge("talking", "--format", "json", "--only", "merge")
+    assert done.json["passed"] is True
+    assert "{ this is not JSON" in done.err
+
+
+def test_points_of_several_files_are_cases_named_by_them(
+    judge: Judge, kdegrad: Callable[..., Run], folder: Path
+) -> None:
+    (folder / "a").mkdir()
+    for name in ("one.csv", "a/one.csv", "two.csv"):
+        (folder / name).write_text("angle,logit\n-40,0.1\n25,0\n60,-1\n")
+    flags = ["--target", "-30", "30", "--only", "agrees,merge", "--cases", "0", "--format", "json"]
+
+    def names(done: Run) -> list[str]:
+        assert done.code == 0
+        return list(dict.fromkeys(check["case"] for check in done.json["checks"]))  # type: ignore[attr-defined]
+
+    assert names(kdegrad("verify-props", "two.csv", "one.csv", *flags)) == ["two.csv", "one.csv"]
+    assert names(kdegrad("verify-props", "one.csv", "a/one.csv", *flags)) == ["one.csv", "a/one.csv"]
+    assert names(judge("right", "a/one.csv", "two.csv", *flags)) == ["one.csv", "two.csv"]
+    done = kdegrad("verify-props", "one.csv", "one.csv", *flags)
+    assert (done.code, done.out) == (2, "")
+    assert "error: INPUT: 'one.csv' is given more than once" in done.err
+
+
+def test_the_settings_of_input_are_those_that_a_loss_is_judged_for(judge: Judge, kdegrad: Callable[..., Run]) -> None:
+    """The file says laplace, which the flags overrule."""
+    assert judge("right", TWO_SIDED).code == 0
+    done = kdegrad("verify-props", TWO_SIDED, "--loss", "mine:right", "--cases", "1")
+    assert done.code == 1
+    assert ": laplace, bandwidth 10, line, 2 cases, seed 0" in " ".join(done.out.split())
+
+
+def test_a_list_calls_no_loss(kdegrad: Callable[..., Run], folder: Path) -> None:
+    done = kdegrad("verify-props", "--loss", "nowhere:loss", "--list")
+    assert (done.code, done.err) == (0, "")
+
+
+# --- formats ---------------------------------------------------------------------------------------------------------
+
+
+def test_json_says_what_was_judged(judge: Judge, kdegrad: Callable[..., Run]) -> None:
+    found = judge("floored", "--seed", "3", "--format", "json").json
+    assert (found["kdegrad"], found["seed"], found["passed"]) == (kg.__version__, 3, False)
+    assert found["loss"] == {
+        **{"name": "mine:floored", "backend": "numpy", "dtype": "float64", "wrt": ["logits", "angles"], "floor": None},
+        **{"takes": ["bandwidth", "bins"], "gives": ["loss", "logits"], "kernel": "gaussian", "bandwidth": 10.0},
+        **{"df": None, "bins": 360, "scale": 1.0, "background": 0.0, "period": None},
+    }
+    explained = [check for check in found["checks"] if check["meaning"]]  # type: ignore[attr-defined]
+    failed = [check for check in found["checks"] if check["verdict"] == "fail"]  # type: ignore[attr-defined]
+    assert {check["property"] for check in explained} == {check["property"] for check in failed}
+    assert len({check["property"] for check in explained}) == len(explained)  # once each: the first
+    assert all(len(check["example"].splitlines()) == 3 for check in explained)
+    own = kdegrad("verify-props", TWO_SIDED, "--cases", "0", "--only", "merge", "--format", "json").json
+    assert (own["loss"], own["seed"]) == (None, 0)
+
+
+def test_junit_names_the_loss_and_has_the_failure_in_full(judge: Judge) -> None:
+    done = judge("floored", "--format", "junit")
+    suites = ElementTree.fromstring(done.out)
+    assert suites.get("name") == "kdegrad verify-props (mine:floored)"
+    for suite in suites.findall("testsuite"):
+        assert suite[0].tag == "properties"
+        of = {item.get("name"): item.get("value") for item in suite[0]}
+        assert (of["loss"], of["backend"], of["seed"], of["kernel"]) == ("mine:floored", "numpy", "0", "gaussian")
+        assert "floor" not in of
+    failure = next(case[0] for case in suites.iter("testcase") if case.get("classname") == "kdegrad.training.far-start")
+    assert "is 1e-08 added to p inside the logarithm?" in failure.get("message", "")
+    for part in ("gradient / right", "Remedy: ", "from mine import floored", "--seed 0 --cases 1"):
+        assert part in (failure.text or "")
+
+
+def test_github_names_the_loss_and_has_one_annotation_a_property(judge: Judge) -> None:
+    lines = judge("floored", "--format", "github").out.splitlines()
+    assert lines[0].startswith("::error title=kdegrad far-start (mine%3Afloored)::the loss stops growing at 18.42")
+    assert "%0Aimport numpy as np; from mine import floored%0A" in lines[0]
+    assert len(lines) <= 11
+    assert len({line.split("::")[1] for line in lines}) == len(lines)
+    assert lines[-1].startswith("::notice title=kdegrad verify-props (mine%3Afloored)::")
+
+
+def test_a_figure_is_drawn_of_failures_that_are_expected_too(judge: Judge, folder: Path) -> None:
+    pytest.importorskip("matplotlib")
+    assert judge("floored", "--expect-fail", "far-*=meant", "--plot", "checks.svg").code == 1
+    text = (folder / "checks.svg").read_text()
+    assert "mine:floored" in text or ElementTree.fromstring(text) is not None
