@@ -281,7 +281,7 @@ class Translation(Property):
         require_clear_jumps(ask, case.problem)
         settings = case.problem.settings
         length = min(settings.bandwidth, settings.circumference or math.inf)
-        for shift in (0.7 * length, -1234.5 * length):
+        for shift in (math.sqrt(0.5) * length, -1234.5 * length):  # √½: not a whole number of degrees by chance
             yield from same(ask, case.problem, mapped(case.problem, shift=shift))
 
 

@@ -159,7 +159,7 @@ CATALOGUE: tuple[Entry, ...] = (
     faulty("torch", "temperature", "agrees", note="a constant left over"),
     faulty("torch", "detached_normaliser", "zero-sum", note="a detached part"),
     faulty("torch", "kernel_without_gradient", "derivative", note="no gradient of the angles"),
-    faulty("torch", "rounded_angles", "translation", note="a grid", bandwidth=7.3),
+    faulty("torch", "rounded_angles", "translation", note="a grid"),
     faulty("torch", "clipped_angles", "translation", note="a range"),
     faulty("torch", "root_of_square", "masked-point", note="NaN", kernel="laplace"),
     faulty("torch", "smooth_distance", "laplace-shift", note="another kernel", kernel="laplace"),
