@@ -39,6 +39,15 @@ def test_faulty_losses_are_wrong_somewhere(entry: Entry, dtype: str) -> None:
     assert max(worst_errors(entry, dtype).values()) > WRONG
 
 
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize(("floor", "is_right"), [(1e-8, True), (1e-7, False)])
+def test_a_floor_that_is_meant_is_right_and_another_is_not(floor: float, is_right: bool, dtype: str) -> None:
+    (entry,) = (entry for entry in CATALOGUE if entry.name == "numpy-epsilon_in_log")
+    verdicts = verdicts_of(entry, dtype, CASES, floor=floor)
+    failed = {verdict.property for verdict in verdicts if verdict.verdict == "fail"}
+    assert failed == set() if is_right else "agrees" in failed
+
+
 def losses_in(file: Path) -> set[str]:
     """Return the names of the functions, and of the classes with a method, that take angles first."""
     found = set()

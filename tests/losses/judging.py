@@ -13,15 +13,17 @@ from kdegrad.settings import Settings
 from tests.losses import Entry
 
 
-def verdicts_of(entry: Entry, dtype: str, cases: int, only: Sequence[str] = ()) -> list[Verdict]:
-    """Return what `verify-props --loss` finds in a loss, declared as its entry says."""
+def verdicts_of(
+    entry: Entry, dtype: str, cases: int, only: Sequence[str] = (), floor: float | None = None
+) -> list[Verdict]:
+    """Return what `verify-props --loss` finds in a loss, declared as its entry says, and meant to have a floor."""
     options = {"kernel": entry.kernel, "bandwidth": entry.bandwidth, **entry.options}
     wrt = options.pop("wrt", ("logits", "angles"))
     settings = Settings(**options)
     declared = asdict(settings) | {"period": settings.circumference}
     function, name = imported(entry.loss)
     loss = Loss(function, name=name, backend=entry.backend, dtype=dtype, wrt=wrt, declared=declared)
-    return verify_loss(Judged(loss), settings, cases=cases, only=only)
+    return verify_loss(Judged(loss, floor), settings, cases=cases, only=only)
 
 
 def complaint(entry: Entry, verdicts: Sequence[Verdict]) -> str:
