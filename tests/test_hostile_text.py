@@ -187,6 +187,34 @@ def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
             assert last.startswith("::notice title=kdegrad verify-props::")
 
 
+@pytest.mark.parametrize("form", Format)
+def test_reports_of_a_judged_loss_contain_it(text: str, form: Format) -> None:
+    """What the loss raises, its name and its example are the user's."""
+    check = Verdict("far-start", "1 some", "holds", "breaks", 1.0, 0.1, "fail", text, "", text, f"{text}  {text}", text)
+    like = {"kernel": "laplace", "bandwidth": 1.0, "df": None, "period": None}
+    loss = {"name": text, "backend": "numpy", "dtype": "float64", "floor": None, "gives": ["loss"], **like}
+    run = records.Checks([check], PROPERTIES, 0, loss, full=True)
+    report = "".join(render(records.checks_record(run, False), form, Look()))
+    match form:
+        case Format.table:
+            assert not acts(report)
+            assert not re.search(r"^\s*::", report, re.MULTILINE)
+        case Format.json:
+            assert json.loads(report)["loss"]["name"] == text
+        case Format.csv:
+            _, row = csv.reader(io.StringIO(report, newline=""))
+            assert not any(map(is_formula, row))
+        case Format.junit:
+            loss_property = ElementTree.fromstring(report.encode()).find("testsuite/properties/property[@name='loss']")
+            assert loss_property is not None
+            assert len(loss_property.get("value", "")) == len(text)
+        case Format.github:
+            first, last = report.splitlines()
+            assert first.startswith("::error title=kdegrad far-start (")
+            assert last.startswith("::notice title=kdegrad verify-props (")
+            assert not any(symbol in line.split("::")[1] for line in (first, last) for symbol in ",\r\n")
+
+
 def test_a_table_in_colour_adds_nothing_but_colours(text: str) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
     report = "".join(

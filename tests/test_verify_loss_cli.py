@@ -304,6 +304,7 @@ def test_a_loss_that_cannot_be_imported_is_refused(
         ("--wrt logits", "--wrt: is about the loss"),
         ("--loss mine:right --target -30 30", "--target: is for the points of INPUT, and there are none"),
         ("--loss mine:right --angle-column x", "--angle-column: is for the points of INPUT"),
+        ("--loss mine:right --no-circular --period 9", "--period: makes a circle, --no-circular a line"),
         ("--loss mine:right --rule gauss", "--rule: is gauss, and a loss is judged with bins"),
         ("--loss mine:right --kernel gausian", "--kernel: unknown kernel 'gausian'; did you mean 'gaussian'?"),
         ("--loss mine:right --kernel von-mises", "--kernel: von-mises is defined on a circle only"),

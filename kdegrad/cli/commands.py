@@ -245,7 +245,7 @@ def _load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict
     """
     outputs = _outputs(report)
     if flags.inputs:
-        names = [Path(source).name or source for source in flags.inputs]
+        names = ["standard input" if source == "-" else Path(source).name or source for source in flags.inputs]
         if len(set(names)) < len(names):  # files of one name in several folders
             names = list(flags.inputs)
         if len(set(names)) < len(names):
@@ -297,7 +297,7 @@ def _judged(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tu
     if cases:
         first = next(iter(cases.values()))
     else:  # raises what is wrong with the settings
-        like = Settings(**flags.given(Settings))
+        like = Settings(**_given(flags))  # without a target: there are no points
         first = Problem([0.0], target=(0.0, like.bandwidth), **asdict(like))
         _note_unused_df(flags, [first.kernel.name])
     for problem in (first, *cases.values()):
@@ -316,11 +316,7 @@ def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, qu
     """Return the problem that a file and the flags make, of which the flags win; the notes unless `quiet`."""
     from kdegrad.reading import problem_of, read
 
-    given = flags.given(TargetOptions) | flags.given(Settings)
-    if "at" in given and (clash := sorted({"bins", "rule"} & given.keys())):
-        raise SettingError("at", f"is one bin: leave out --{' and --'.join(clash)}")
-    if given.get("circular") is False and "period" in given:
-        raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
+    given = _given(flags)
     output.check_outputs(outputs, source)
     content = read(source, flags.of(ReadingOptions))
     if content.table is not None:
@@ -333,6 +329,16 @@ def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, qu
     if not quiet and "bins" in given and problem.settings.rule == "exact":
         say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
     return problem
+
+
+def _given(flags: Flags) -> dict[str, Any]:
+    """Return the options of a problem that were given, which must not contradict each other."""
+    given = flags.given(TargetOptions) | flags.given(Settings)
+    if "at" in given and (clash := sorted({"bins", "rule"} & given.keys())):
+        raise SettingError("at", f"is one bin: leave out --{' and --'.join(clash)}")
+    if given.get("circular") is False and "period" in given:
+        raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
+    return given
 
 
 def _note_unused_df(flags: Flags, kernels: Collection[str]) -> None:

@@ -158,8 +158,8 @@ def printed(look: Look, item: RenderableType) -> Iterator[str]:
     console = _console(look)
     with console.capture() as captured:
         console.print(item)
-    # a line that begins with :: is a command to GitHub's log: a bar takes the place of the space before it
-    lines = (re.sub("^ (?= *::)", "|", line.rstrip()) for line in captured.get().splitlines())
+    # a line that begins with :: is a command to GitHub's log: a bar stands before it, in the place of a space
+    lines = (re.sub("^ ?(?= *::)", "|", line.rstrip()) for line in captured.get().splitlines())
     yield "".join(f"{line}\n" for line in lines)
 
 
