@@ -242,6 +242,14 @@ def test_list_says_what_to_expect_of_every_kernel(capfd) -> None:
     assert len(list(csv.DictReader(io.StringIO(out)))) == len(IDS)
 
 
+def test_what_fails_as_expected_in_one_case_is_not_said_to_pass() -> None:
+    expected = verdict(case="2 other", verdict="skip", reason="expected to fail (known): a is b")
+    text = report([verdict(verdict="pass", observed="holds"), expected], Format.table)
+    assert "pass " not in text
+    assert "XFAIL merge  expected to fail (known): a is b\n" in text
+    assert "0 properties passed, 0 failed, 1 failed as expected, 0 skipped" in text
+
+
 def test_table_at_80_columns_and_wide(capfd) -> None:
     checks = [verdict(property=i, verdict="pass", observed="holds", residual=1e-15) for i in IDS]
     narrow = report(checks, Format.table, full=True)

@@ -392,6 +392,17 @@ def test_the_settings_of_input_are_those_that_a_loss_is_judged_for(judge: Judge,
     assert ": laplace, bandwidth 10, line, 2 cases, seed 0" in " ".join(done.out.split())
 
 
+def test_a_loss_on_a_circle_is_told_its_period(kdegrad: Callable[..., Run], folder: Path) -> None:
+    """Also where it is tried with a single node, for the checks at one."""
+    words = ["--loss", "tests.losses.right_numpy:von_mises", "--kernel", "von-mises", "--bandwidth", "20", "--circular"]
+    done = kdegrad("verify-props", *words, "--cases", "2", "--format", "json")
+    assert done.code == 0
+    assert done.json["loss"]["period"] == 360.0  # type: ignore[index]
+    checks = done.json["checks"]
+    at_one_node = {c["verdict"] for c in checks if c["property"] == "equal-distance-moved"}  # type: ignore[attr-defined]
+    assert at_one_node == {"pass"}
+
+
 def test_a_list_calls_no_loss(kdegrad: Callable[..., Run], folder: Path) -> None:
     done = kdegrad("verify-props", "--loss", "nowhere:loss", "--list")
     assert (done.code, done.err) == (0, "")
@@ -444,5 +455,6 @@ def test_github_names_the_loss_and_has_one_annotation_a_property(judge: Judge) -
 def test_a_figure_is_drawn_of_failures_that_are_expected_too(judge: Judge, folder: Path) -> None:
     pytest.importorskip("matplotlib")
     assert judge("floored", "--expect-fail", "far-*=meant", "--plot", "checks.svg").code == 1
-    text = (folder / "checks.svg").read_text()
-    assert "mine:floored" in text or ElementTree.fromstring(text) is not None
+    text = (folder / "checks.svg").read_text()  # matplotlib names what it draws in comments
+    assert "<!-- mine:floored -->" in text
+    assert re.search("<!-- failed, as expected: [1-9]", text)
