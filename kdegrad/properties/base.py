@@ -79,7 +79,7 @@ class Precision:
     predicted, shown
         Tolerances that the reference must predict before a control is asked for, and that the control must be off by.
     narrow
-        h/gap where a kernel is to be 0 at the next point: (h/gap)^(ν+1) must be small for any ν > 0.
+        h/gap where a kernel is to be 0 at the next point: (h/gap)^(ν+1) must be small for any ν > 0, and h³ a number.
     least
         What is not far above has lost digits to underflow.
     decades
@@ -101,7 +101,7 @@ class Precision:
 
 PRECISIONS: Final[Mapping[str, Precision]] = {
     "float64": Precision(2.0**-52, 512.0 * 2.0**-52, 1e-3, 1e4, 1e3, 1e-40, 1e-290, 300, 1.0),
-    "float32": Precision(2.0**-23, 16.0 * 2.0**-23, 5e-2, 100.0, 10.0, 1e-12, 1e-30, 30, 0.1),
+    "float32": Precision(2.0**-23, 16.0 * 2.0**-23, 5e-2, 100.0, 10.0, 1e-8, 1e-30, 30, 0.1),
 }
 
 
@@ -245,8 +245,10 @@ class Verdict:
         What was compared, with the two values if it failed; why it was skipped.
     reproduce
         Seed, case, kernel, target.
+    cause
+        Of a judged loss that failed: the fault, where its numbers tell it (a floor, a clamp, NaN, a wrong sign).
     meaning
-        Of a judged loss that failed: what is wrong with its numbers, and what that means for training.
+        What is wrong with its numbers, and what that means for training.
     details, example
         For its first failure of a property: a table or a remedy; three lines of Python that show it.
     """
@@ -260,6 +262,7 @@ class Verdict:
     verdict: Outcome = "skip"
     reason: str = ""
     reproduce: str = ""
+    cause: str = ""
     meaning: str = ""
     details: str = ""
     example: str = ""

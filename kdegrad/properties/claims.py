@@ -38,12 +38,12 @@ class OneHot(Property):
     )
     precondition = "distinct angles that can be told apart (the check builds the kernel around each)"
     meaning = "where the kernel separates the classes, training is not that of softmax cross-entropy"
-    _SMALLEST = 1e-15  # S_i of a label: K(d)/K(0) must be small compared with it
+    _SMALLEST = 0.375  # the power of h/gap that S_i of a label is at least: K(d)/K(0) must be small compared with it
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
         weights = softmax(problem.logits)
-        labels = np.unique(problem.angles[weights > self._SMALLEST])
+        labels = np.unique(problem.angles[weights > ask.precision.narrow**self._SMALLEST])
         for label in labels[np.linspace(0, len(labels) - 1, min(_MOST_LABELS, len(labels))).astype(int)]:
             distances = np.abs(formula_of(problem).difference(problem.angles, label))
             matches = distances == 0.0

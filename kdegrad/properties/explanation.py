@@ -9,12 +9,13 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 import numpy as np
 
+from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Case, Unmet, Verdict
+from kdegrad.properties.base import PRECISIONS, Case, Unmet, Verdict
 from kdegrad.properties.comparisons import roundoff
 from kdegrad.properties.evaluators import Judged
 from kdegrad.properties.geometry import starts
@@ -26,25 +27,48 @@ _DISTANCES: Final = (4.0, 6.0, 8.0, 20.0, 100.0, 1e4)  # bandwidths, of the tabl
 _LEARNS: Final = 0.5  # of the right gradient: less is not learning
 _MOST_ASKED: Final = 40  # problems that are looked at again
 _ROUND: Final = 1e-5  # relative: how near a number is to a round one
+_SINGLE: Final = "as far off as float32 rounds: is something computed in it?"
+_TELLING: Final = (  # the properties that say most about a fault come first
+    *(
+        "masked-point",
+        "far-start",
+        "logit-offset",
+        "permutation",
+        "reflection",
+        "rotation",
+        "translation",
+        "derivative",
+    ),
+    *("merge", "zero-sum", "agrees", "unit", "equal-distance", "one-hot", "equal-distance-moved", "quadrature"),
+)
+
+
+class _Finding(NamedTuple):
+    """How the numbers of a loss are wrong, and whether that names the fault."""
+
+    text: str
+    is_cause: bool = False
 
 
 def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
-    """Return the failed verdict with its meaning, a table where one helps, and Python that shows the failure."""
+    """Return the failed verdict with its cause and meaning, a table where one helps, and Python that shows it."""
     property_ = next(p for p in PROPERTIES if p.id == verdict.property)
-    asked = [case.problem] if not judged.asked else list(dict.fromkeys(judged.asked))[:_MOST_ASKED]
-    found, problem = "", asked[-1]
-    for candidate in asked:
-        found = _difference(judged, candidate)
-        if found:
-            problem = candidate
-            break
-    meaning, details = f"{found}: {property_.meaning}" if found else property_.meaning, ""
-    if verdict.property == "far-start" and not verdict.observed.startswith("error: Loss"):
-        cause, details = _far_start(case.problem, judged)
-        meaning = cause or meaning
+    asked = list(dict.fromkeys(judged.asked))[:_MOST_ASKED] or [case.problem]
+    findings = ((problem, _difference(judged, problem)) for problem in asked)
+    problem, finding = next(((p, found) for p, found in findings if found.text), (asked[-1], _Finding("")))
+    details = ""
+    if verdict.property == "far-start":
+        far, details = _far_start(case.problem, judged)
+        finding = far if far.text else finding
     if property_.remedy:
         details += f"Remedy: {property_.remedy}\n"
-    return replace(verdict, meaning=meaning, details=details, example=_example(judged, problem))
+    return replace(
+        verdict,
+        cause=finding.text if finding.is_cause else "",
+        meaning=f"{finding.text}: {property_.meaning}" if finding.text else property_.meaning,
+        details=details,
+        example=_example(judged, problem),
+    )
 
 
 def _example(judged: Judged, problem: Problem) -> str:
@@ -55,80 +79,117 @@ def _example(judged: Judged, problem: Problem) -> str:
     return judged.of.example(problem.angles, problem.logits, target, judged.told(problem), " ".join(right.split()))
 
 
-def _difference(judged: Judged, problem: Problem) -> str:
-    """Return how loss or gradients differ from the plain reference's; empty where they do not."""
+def _difference(judged: Judged, problem: Problem) -> _Finding:
+    """Return how loss or gradients differ from the plain reference's; an empty text where they do not."""
     try:
         given = judged.given(problem, gradient=bool(judged.gives - {"loss"}))
     except LossError as error:
-        return f"it {error}"
-    plain = reference_of(problem)
-    allowed = roundoff(judged, problem)
-    of_loss = _loss_difference(given.loss, plain, allowed)
-    if of_loss or plain.uncovered:
-        return of_loss
-    h = problem.settings.bandwidth
-    slopes_allowed = roundoff(judged, problem, slopes=True)
-    for name, got, want, limit in (
-        ("logits", given.logits, plain.answer.logits, allowed),
-        ("angles", given.angles, plain.answer.angles / h, slopes_allowed / h),
-        ("bandwidth", given.bandwidth, plain.answer.log_bandwidth / h, slopes_allowed / h),
-    ):
-        if got is not None and (text := _gradient_difference(np.atleast_1d(got), np.atleast_1d(want), limit)):
-            return f"the gradient of the {name} {text}"
-    return ""
+        return _Finding(f"the loss {error}", True)
+    plain, h = reference_of(problem), problem.settings.bandwidth
+    allowed = {"logits": roundoff(judged, problem), "angles": roundoff(judged, problem, slopes=True) / h}
+    allowed["bandwidth"] = allowed["angles"]
+    if not plain.uncovered:
+        right = {"angles": plain.answer.angles / h, "bandwidth": np.array([plain.answer.log_bandwidth / h])}
+        for name, want in ({"logits": plain.answer.logits} | right).items():
+            got = getattr(given, name)
+            if got is not None and (found := _of_gradient(np.atleast_1d(got), want, allowed[name], judged)).text:
+                return _Finding(f"the gradient of the {name} {found.text}", found.is_cause)
+    return _of_loss(given.loss, problem, judged)
 
 
-def _loss_difference(got: float, plain: Reference, allowed: float) -> str:
+def _of_loss(got: float, problem: Problem, judged: Judged) -> _Finding:
+    plain, allowed = reference_of(problem), roundoff(judged, problem)
     want = plain.answer.loss
     if got == want or abs(got - want) <= allowed:
-        return ""
+        return _Finding("")
+    if math.isnan(got):
+        return _Finding("the loss is NaN", True)
     if math.isinf(want):
-        return f"the loss is {got:.6g} where the density is 0 at {plain.uncovered} nodes, and the loss infinite"
-    return f"the loss is {got:.6g} where {want:.6g} is right"
+        what = "node" if plain.uncovered == 1 else "nodes"
+        return _Finding(f"the loss is {got:.6g} where the density is 0 at {plain.uncovered} {what}: infinite is right")
+    if math.isinf(got):
+        return _Finding(f"the loss is infinite where {want:.6g} is right: the density underflows", True)
+    if _is_single(abs(got - want), allowed, judged):
+        return _Finding(f"the loss is {got:.10g} where {want:.10g} is right: {_SINGLE}", True)
+    by_bandwidth = _power_of_bandwidth(problem, judged)
+    if by_bandwidth:
+        return _Finding(f"the loss is {got:.6g} where {want:.6g} is right: {by_bandwidth}", True)
+    return _Finding(f"the loss is {got:.6g} where {want:.6g} is right")
 
 
-def _gradient_difference(got: np.ndarray, want: np.ndarray, allowed: float) -> str:
+def _power_of_bandwidth(problem: Problem, judged: Judged) -> str:
+    """Return by which power of h the kernel is normalised wrongly: L is off by a + k log h then, at h/3, h and 3h."""
+    h, off = problem.settings.bandwidth, []
+    if not judged.takes("bandwidth"):
+        return ""
+    for factor in (1.0 / 3.0, 1.0, 3.0):
+        other = judged.seen(problem.replace(bandwidth=h * factor))
+        try:
+            off.append(judged.given(other, gradient=False).loss - reference_of(other).answer.loss)
+        except LossError:
+            return ""
+    first, second = off[1] - off[0], off[2] - off[1]
+    allowed = 4.0 * roundoff(judged, problem)
+    if not abs(first - second) <= allowed:
+        return ""
+    if abs(second) <= allowed:
+        return f"it is off by {off[1]:.6g} at every bandwidth, a constant factor on the kernel"
+    return f"the kernel is multiplied by h^{-second / math.log(3.0):.3g}, in a wrong power in its normaliser"
+
+
+def _of_gradient(got: FloatArray, want: FloatArray, allowed: float, judged: Judged) -> _Finding:
     bad = int((~np.isfinite(got)).sum())
     if bad:
-        return f"is not finite at {bad} of {len(got)} points" if len(got) > 1 else "is not finite"
-    if np.abs(got - want).max() <= allowed:
-        return ""
+        return _Finding(f"is NaN or infinite at {bad} of {len(got)} points" if len(got) > 1 else "is not finite", True)
+    off = float(np.abs(got - want).max())
+    if off <= allowed:
+        return _Finding("")
     if not got.any():
-        return "is 0 where it should not be: is something detached, clamped or underflown?"
+        return _Finding("is 0 where it should not be: detached, clamped, or lost to underflow", True)
     ratio = float(got @ want) / float(want @ want) if want.any() else math.nan
-    if np.abs(got - ratio * want).max() <= 1e-6 * np.abs(got).max():
-        return "has the wrong sign" if abs(ratio + 1.0) < 1e-6 else f"is {ratio:.4g} times what it should be"
+    if len(got) > 1 and np.abs(got - ratio * want).max() <= allowed:
+        return _Finding(
+            "has the wrong sign" if abs(ratio + 1.0) < 1e-3 else f"is {ratio:.4g} times the right one", True
+        )
     at = int(np.argmax(np.abs(got - want)))
-    return f"is {got[at]:.6g} where {want[at]:.6g} is right" + (f" (point {at})" if len(got) > 1 else "")
+    point = f" (point {at})" if len(got) > 1 else ""
+    if _is_single(off, allowed, judged):
+        return _Finding(f"is {got[at]:.10g} where {want[at]:.10g} is right{point}: {_SINGLE}", True)
+    return _Finding(f"is {got[at]:.6g} where {want[at]:.6g} is right{point}")
 
 
-def _far_start(problem: Problem, judged: Judged) -> tuple[str, str]:
-    """Return the cause of a failure far out, and a table of loss and gradient at growing distances."""
+def _is_single(off: float, allowed: float, judged: Judged) -> bool:
+    """Return whether a loss in float64 is off by no more than one in float32 may be."""
+    single, own = PRECISIONS["float32"].rounding, judged.precision.rounding
+    return own < single and off <= allowed * (single / own)
+
+
+def _far_start(problem: Problem, judged: Judged) -> tuple[_Finding, str]:
+    """Return what is wrong far out, and a table of loss and gradient at growing distances."""
     rows = list(_by_distance(problem, judged))
-    losses = {u: given.loss for u, given, _ in rows}
-    last = [losses[u] for u in _DISTANCES[-2:] if u in losses]
-    cause = ""
-    if any(map(math.isnan, last)) or (len(last) == 2 and last[0] == last[1]):
-        cause = _cause(last[-1])
-    heads = ["all points away by", *(f"{u:g} h" for u, _, _ in rows)]
-    wanted = [plain.answer.loss for _, _, plain in rows]
-    lines = [heads, ["loss", *(f"{loss:.2f}" for loss in losses.values())], ["right", *(f"{w:.2f}" for w in wanted)]]
-    learns = ""
-    if all(given.logits is not None for _, given, _ in rows):
-        with np.errstate(divide="ignore", invalid="ignore"):
-            ratios = [_ratio(given, plain) for _, given, plain in rows]
+    if not rows:
+        return _Finding(""), ""
+    losses = [given.loss for _, given, _ in rows]
+    is_stuck = math.isnan(losses[-1]) or losses[-2:] == [losses[-1]] * 2
+    named = _stuck(losses[-1]) if is_stuck and not rows[-1][2].uncovered else ""
+    if rows[-1][2].uncovered and losses[-1] != math.inf:
+        named = f"the loss is {losses[-1]:.6g} where no point reaches the target, and infinite is right"
+    right = [plain.answer.loss for _, _, plain in rows]
+    lines = [
+        ["all points away by", *(f"{u:g} h" for u, _, _ in rows)],
+        ["loss", *(f"{loss:.2f}" for loss in losses)],
+        ["right", *(f"{loss:.2f}" for loss in right)],
+    ]
+    dead: list[float] = []
+    if "logits" in judged.gives and not any(plain.uncovered for _, _, plain in rows):
+        ratios = [_ratio(given, plain) for _, given, plain in rows]
         lines.append(["gradient / right", *(f"{ratio:.1g}" for ratio in ratios)])
         dead = [u for (u, _, _), ratio in zip(rows, ratios, strict=True) if not ratio > _LEARNS]
-        if dead:
-            learns = f"points that start {dead[0]:g} bandwidths away or farther do not learn"
+    learns = f"points that start {dead[0]:g} bandwidths away or farther do not learn" if dead else ""
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
-    table = "".join(
-        line[0].ljust(widths[0])
-        + "".join(f"  {cell:>{w}}" for cell, w in zip(line[1:], widths[1:], strict=True))
-        + "\n"
-        for line in lines
-    )
-    return (f"{cause}; {learns}" if cause and learns else cause or learns), table
+    aligned = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
+    table = "".join("  ".join(line) + "\n" for line in aligned)
+    return _Finding("; ".join(filter(None, (named, learns))), bool(named)), table
 
 
 def _ratio(given: Given, plain: Reference) -> float:
@@ -146,7 +207,7 @@ def _by_distance(problem: Problem, judged: Judged) -> Iterator[tuple[float, Give
             continue
 
 
-def _cause(value: float) -> str:
+def _stuck(value: float) -> str:
     """Return why a loss is the same at all large distances."""
     if math.isnan(value):
         return "the loss is NaN far out: 0/0 or inf - inf, where the density underflows?"
@@ -165,10 +226,9 @@ def _cause(value: float) -> str:
 
 
 def failures_in_order(failed: Sequence[Verdict]) -> list[Verdict]:
-    """Return the first failure of each property, the most telling property first."""
+    """Return the first failure of each property, the most telling first: those with a cause, then by `_TELLING`."""
     first: dict[str, Verdict] = {}
     for verdict in failed:
         first.setdefault(verdict.property, verdict)
-    telling = ("masked-point", "far-start", "steep-logits", "agrees", "derivative")
-    rank = {id_: k for k, id_ in enumerate(telling)}
-    return sorted(first.values(), key=lambda verdict: rank.get(verdict.property, len(rank)))
+    rank = {id_: k for k, id_ in enumerate(_TELLING)}
+    return sorted(first.values(), key=lambda verdict: (not verdict.cause, rank.get(verdict.property, len(rank))))

@@ -183,9 +183,7 @@ def _own_slopes(case: Case, ask: Evaluator) -> Iterator[Comparison]:
     for where, problem in places:
         seen, n = ask.seen(problem), len(problem.angles)
         signs = np.where(np.isfinite(seen.logits), case.rng().choice((-1.0, 1.0), (2, n)), 0.0)
-        heaviest = 1.0 * (np.arange(n) == np.argmax(seen.logits))
-        ways: list[tuple[Quantity, FloatArray]] = [("logits", v) for v in (signs[0], heaviest) if n > 1]
-        ways += [("angles", v) for v in (signs[1], heaviest)]
+        ways: list[tuple[Quantity, FloatArray]] = [("logits", signs[0]), ("angles", signs[1])]
         ways += [("bandwidth", np.ones(1))] if ask.takes("bandwidth") else []
         allowed = 1.5 * roundoff(ask, seen) / step
         for of, way in ways:

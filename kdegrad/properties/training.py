@@ -116,22 +116,19 @@ class SteepLogits(Property):
         logits = np.where(visible, problem.logits - problem.logits.max(), -math.inf)  # the largest is 0
         order = np.argsort(np.where(visible, np.abs(offsets(problem)), -1.0))
         nearest, farthest = (int(order[visible[order]][k]) for k in (0, -1))
-        shapes = {"the nearest heaviest": nearest, "the farthest heaviest": farthest}
-        for name, heaviest in shapes.items() if visible.sum() > 1 else ():
-            one = np.arange(len(logits)) == heaviest
-            for lift in _LIFTS:
-                raised = np.where(one, lift, logits)
-                yield from self._checked(ask, problem.replace(logits=raised), f"{name}, +{lift:g}")
-                if lift:
-                    yield from self._checked(ask, problem.replace(logits=raised - lift), f"{name}, the rest -{lift:g}")
-        if not formula_of(problem).is_compact and math.isinf(formula_of(problem).half_period) and visible.sum() > 1:
-            seen = offsets(problem)
-            away = np.where(np.arange(len(logits)) == farthest, _FAR_AND_HEAVY * problem.settings.bandwidth, 0.0)
-            angles = problem.centre + seen + np.copysign(away, seen)
-            for lift in _LIFTS:
-                raised = np.where(away > 0.0, lift, logits)
-                where = f"{_FAR_AND_HEAVY:g} h farther, +{lift:g}"
-                yield from self._checked(ask, problem.replace(angles=angles, logits=raised), where)
+        if visible.sum() < 2:
+            raise Unmet("one point of positive weight: no logit is steep beside it")
+        n, h, centre, seen = len(logits), problem.settings.bandwidth, problem.centre, offsets(problem)
+        away = np.where(np.arange(n) == farthest, _FAR_AND_HEAVY * h, 0.0)
+        farther = problem.replace(angles=centre + seen + np.copysign(away, seen))
+        for lift in _LIFTS:
+            near = problem.replace(logits=np.where(np.arange(n) == nearest, lift, logits))
+            yield from self._checked(ask, near, f"the nearest +{lift:g}")
+            far = problem.replace(logits=np.where(np.arange(n) == farthest, 0.0, logits - lift))
+            yield from self._checked(ask, far, f"all but the farthest -{lift:g}")
+            if problem.settings.circumference is None and not formula_of(problem).is_compact:
+                moved = farther.replace(logits=np.where(np.arange(n) == farthest, lift, logits))
+                yield from self._checked(ask, moved, f"one {_FAR_AND_HEAVY:g} h farther +{lift:g}")
 
     def _checked(self, ask: Evaluator, problem: Problem, where: str) -> Iterator[Comparison]:
         if reference_of(ask.seen(problem)).uncovered == 0:
