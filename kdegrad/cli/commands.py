@@ -290,8 +290,7 @@ def _expected_failures(checks: CheckOptions) -> dict[str, str]:
 def _judged(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tuple[Judged, Settings]:
     """Return the loss that is judged, and the settings that it is meant to have: the first INPUT's, or the flags'."""
     from kdegrad.problem import Problem
-    from kdegrad.properties.evaluators import Judged
-    from kdegrad.properties.losses import OPTIONS, Loss
+    from kdegrad.properties.evaluators import judged_loss
     from kdegrad.properties.user_code import imported
 
     if cases:
@@ -305,11 +304,7 @@ def _judged(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tu
             raise SettingError("rule", f"is {problem.settings.rule}, and a loss is judged with bins: take midpoint")
     assert of.loss is not None  # the caller looks
     function, name = imported(of.loss)
-    like = first.settings
-    told = {option: getattr(like, option) for option in OPTIONS} | {"kernel": first.kernel.name}
-    told["circular"], told["period"] = like.circumference is not None, like.circumference
-    loss = Loss(function, name=name, backend=of.backend, dtype=of.dtype, wrt=of.wrt, declared=told)
-    return Judged(loss, of.floor), like
+    return judged_loss(function, name, of, first.settings), first.settings
 
 
 def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:

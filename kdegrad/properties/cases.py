@@ -29,6 +29,8 @@ _PERIOD_IN_BANDWIDTHS: Final = 30.0  # circumference of the circles that are dra
 _WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
 _WIDEST_ON_CIRCLE: Final = 1e9  # the same in units of P: the target must be many roundings wide
 _JUDGED_POINTS: Final = 6  # in each random problem for a judged loss: some libraries compile it for each shape
+_DIGITS: Final = 3  # of their numbers, which a person is shown, after the first one of the target's half width
+_MOST_DECIMALS: Final = 15
 _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their bins are cut
 _FEWEST_BINS: Final = 4
 
@@ -164,10 +166,12 @@ def judged_cases(like: Settings, count: int, seed: int, ask: Judged) -> Iterator
         drawn = _problem(like, circular, KINDS[name], np.random.default_rng((seed, index, 0)))
         told = {option: getattr(drawn.settings, option) for option in ("scale", "background") if ask.takes(option)}
         centre, half = ask.precision.spread * drawn.centre, 0.5 * drawn.interval.width
+        decimals = min(max(_DIGITS - math.floor(math.log10(half)), -_MOST_DECIMALS), _MOST_DECIMALS)
+        low, high = np.round([centre - half, centre + half], decimals).tolist()
         problem = Problem(
-            centre + np.resize(offsets(drawn), _JUDGED_POINTS),
-            np.resize(drawn.logits, _JUDGED_POINTS),
-            target=(centre - half, centre + half),
+            np.round(centre + np.resize(offsets(drawn), _JUDGED_POINTS), decimals),
+            np.round(np.resize(drawn.logits, _JUDGED_POINTS), _DIGITS),
+            target=(low, high),
             **{**asdict(like), "rule": "midpoint", **told},
         )
         yield Case(f"{index} {name}, {'circle' if circular else 'line'}", ask.case_of(problem), seed, index)

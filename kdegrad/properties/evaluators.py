@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import time
+from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Final, final
 
@@ -17,6 +18,7 @@ from kdegrad.properties.base import PRECISIONS, Answer, Evaluator, Quantity, Unm
 from kdegrad.properties.losses import Given, Loss, LossError
 from kdegrad.properties.reference import log_densities, reference_of
 from kdegrad.properties.reference_kernels import formula_of
+from kdegrad.settings import JudgedOptions, Settings
 
 _SLOWEST: Final = 5.0  # seconds a call: a run makes some hundred calls a case
 _SAME_FLOOR: Final = 1e-12  # relative: what rounding of E and C may change of ε
@@ -251,6 +253,21 @@ class Judged(Evaluator):
             made = (s.background, s.scale * (1.0 - share))
             if not np.allclose(made, (share, 1.0), rtol=_SAME_FLOOR, atol=0.0):
                 raise Unmet(f"takes no other background than its floor of {self.floor!r}")
+
+
+def judged_loss(function: Any, name: str, options: JudgedOptions, like: Settings) -> Judged:
+    """Return the evaluator of a loss that is meant to compute what `like` says.
+
+    Raises
+    ------
+    SettingError
+        If the settings, or the loss, cannot be used: see `Problem` and `Loss`.
+    """
+    kernel = Problem([0.0], at=0.0, **asdict(like)).kernel.name  # raises for a kernel that there is not, or not here
+    period = like.circumference
+    declared = asdict(like) | {"kernel": kernel, "circular": period is not None, "period": period}
+    loss = Loss(function, name=name, backend=options.backend, dtype=options.dtype, wrt=options.wrt, declared=declared)
+    return Judged(loss, options.floor)
 
 
 def _require_density(log_density: FloatArray) -> None:

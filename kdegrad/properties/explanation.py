@@ -25,47 +25,53 @@ from kdegrad.properties.reference import Reference, reference_of
 
 _DISTANCES: Final = (4.0, 6.0, 8.0, 20.0, 100.0, 1e4)  # bandwidths, of the table of a far start
 _LEARNS: Final = 0.5  # of the right gradient: less is not learning
+_PLAIN: Final = 1e-3  # fraction: a difference that is plain to see
+_VISIBLE: Final = 1e-6  # a gradient that counts for a common factor
+_ENOUGH: Final = 3  # of them
 _MOST_ASKED: Final = 40  # problems that are looked at again
 _ROUND: Final = 1e-5  # relative: how near a number is to a round one
-_SINGLE: Final = "as far off as float32 rounds: is something computed in it?"
+_SINGLE: Final = "as far off as float32 rounds, as if something were computed in it"
 _TELLING: Final = (  # the properties that say most about a fault come first
-    *(
-        "masked-point",
-        "far-start",
-        "logit-offset",
-        "permutation",
-        "reflection",
-        "rotation",
-        "translation",
-        "derivative",
-    ),
-    *("merge", "zero-sum", "agrees", "unit", "equal-distance", "one-hot", "equal-distance-moved", "quadrature"),
+    *("masked-point", "far-start", "logit-offset", "permutation", "rotation", "reflection", "translation"),
+    *("derivative", "merge", "zero-sum", "agrees", "unit", "equal-distance", "one-hot", "equal-distance-moved"),
 )
+_LEADING: Final = ("masked-point", "far-start")  # which lead only where they know a cause: all else fails them too
 
 
 class _Finding(NamedTuple):
-    """How the numbers of a loss are wrong, and whether that names the fault."""
+    """How the numbers of a loss are wrong, and whether that names the fault.
+
+    `means` is what it means for training, where that is more than the property says.
+    """
 
     text: str
     is_cause: bool = False
+    is_single: bool = False  # whether they are as far off as float32 rounds
+    off: float = math.inf  # by how much, as a fraction
+    means: str = ""
 
 
 def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
     """Return the failed verdict with its cause and meaning, a table where one helps, and Python that shows it."""
     property_ = next(p for p in PROPERTIES if p.id == verdict.property)
     asked = list(dict.fromkeys(judged.asked))[:_MOST_ASKED] or [case.problem]
-    findings = ((problem, _difference(judged, problem)) for problem in asked)
-    problem, finding = next(((p, found) for p, found in findings if found.text), (asked[-1], _Finding("")))
+    found = [(_difference(judged, problem), problem) for problem in asked]
+    differing = [pair for pair in found if pair[0].text] or [(_Finding(""), asked[-1])]
+    finding, problem = next((pair for pair in differing if pair[0].off > _PLAIN), differing[0])
     details = ""
+    if verdict.property == "agrees" and finding.text:  # asked at h, h/3 and 3h
+        hint = _SINGLE if all(other.is_single for other, _ in differing) else _power_of_bandwidth(problem, judged)
+        finding = finding._replace(text=f"{finding.text}: {hint}", is_cause=True) if hint else finding
     if verdict.property == "far-start":
         far, details = _far_start(case.problem, judged)
         finding = far if far.text else finding
-    if property_.remedy:
+    if property_.remedy and (details if verdict.property == "far-start" else finding.is_cause):
         details += f"Remedy: {property_.remedy}\n"
+    means = property_.meaning if not finding.means else finding.means
     return replace(
         verdict,
         cause=finding.text if finding.is_cause else "",
-        meaning=f"{finding.text}: {property_.meaning}" if finding.text else property_.meaning,
+        meaning=f"{finding.text}: {means}" if finding.text else means,
         details=details,
         example=_example(judged, problem),
     )
@@ -85,16 +91,20 @@ def _difference(judged: Judged, problem: Problem) -> _Finding:
         given = judged.given(problem, gradient=bool(judged.gives - {"loss"}))
     except LossError as error:
         return _Finding(f"the loss {error}", True)
+    if (found := _of_loss(given.loss + 0.0, problem, judged)).text:  # no -0
+        return found
     plain, h = reference_of(problem), problem.settings.bandwidth
-    allowed = {"logits": roundoff(judged, problem), "angles": roundoff(judged, problem, slopes=True) / h}
-    allowed["bandwidth"] = allowed["angles"]
-    if not plain.uncovered:
-        right = {"angles": plain.answer.angles / h, "bandwidth": np.array([plain.answer.log_bandwidth / h])}
-        for name, want in ({"logits": plain.answer.logits} | right).items():
-            got = getattr(given, name)
-            if got is not None and (found := _of_gradient(np.atleast_1d(got), want, allowed[name], judged)).text:
-                return _Finding(f"the gradient of the {name} {found.text}", found.is_cause)
-    return _of_loss(given.loss, problem, judged)
+    if plain.uncovered:
+        return _Finding("")
+    allowed, slopes_allowed = roundoff(judged, problem), roundoff(judged, problem, slopes=True) / h
+    for name, got, want, limit in (
+        ("logits", given.logits, plain.answer.logits, allowed),
+        ("angles", given.angles, plain.answer.angles / h, slopes_allowed),
+        ("bandwidth", given.bandwidth, np.array([plain.answer.log_bandwidth / h]), slopes_allowed),
+    ):
+        if got is not None and (found := _of_gradient(np.atleast_1d(got), want, limit, judged)).text:
+            return found._replace(text=f"the gradient of the {name} {found.text}")
+    return _Finding("")
 
 
 def _of_loss(got: float, problem: Problem, judged: Judged) -> _Finding:
@@ -109,12 +119,16 @@ def _of_loss(got: float, problem: Problem, judged: Judged) -> _Finding:
         return _Finding(f"the loss is {got:.6g} where the density is 0 at {plain.uncovered} {what}: infinite is right")
     if math.isinf(got):
         return _Finding(f"the loss is infinite where {want:.6g} is right: the density underflows", True)
-    if _is_single(abs(got - want), allowed, judged):
-        return _Finding(f"the loss is {got:.10g} where {want:.10g} is right: {_SINGLE}", True)
-    by_bandwidth = _power_of_bandwidth(problem, judged)
-    if by_bandwidth:
-        return _Finding(f"the loss is {got:.6g} where {want:.6g} is right: {by_bandwidth}", True)
-    return _Finding(f"the loss is {got:.6g} where {want:.6g} is right")
+    off, fraction = f"the loss is {_told_apart(got, want)} is right", abs(got - want) / max(1.0, abs(want))
+    is_single = _is_single(abs(got - want), abs(want), allowed, judged)
+    return _Finding(off, is_single=is_single, off=fraction)
+
+
+def _told_apart(got: float, want: float) -> str:
+    """Return "GOT where WANT", with the digits that tell them apart."""
+    texts = ((f"{got:.{digits}g}", f"{want:.{digits}g}") for digits in (6, 8, 10, 13, 17))
+    one, other = next((pair for pair in texts if pair[0] != pair[1]), (repr(got), repr(want)))
+    return f"{one} where {other}"
 
 
 def _power_of_bandwidth(problem: Problem, judged: Judged) -> str:
@@ -132,9 +146,10 @@ def _power_of_bandwidth(problem: Problem, judged: Judged) -> str:
     allowed = 4.0 * roundoff(judged, problem)
     if not abs(first - second) <= allowed:
         return ""
-    if abs(second) <= allowed:
-        return f"it is off by {off[1]:.6g} at every bandwidth, a constant factor on the kernel"
-    return f"the kernel is multiplied by h^{-second / math.log(3.0):.3g}, in a wrong power in its normaliser"
+    power = -second / math.log(3.0)
+    if round(2.0 * power) == 0 or abs(power - round(2.0 * power) / 2.0) > _PLAIN:
+        return ""
+    return f"the kernel is multiplied by h^{round(2.0 * power) / 2.0:g}, a wrong power in its normaliser"
 
 
 def _of_gradient(got: FloatArray, want: FloatArray, allowed: float, judged: Judged) -> _Finding:
@@ -147,21 +162,20 @@ def _of_gradient(got: FloatArray, want: FloatArray, allowed: float, judged: Judg
     if not got.any():
         return _Finding("is 0 where it should not be: detached, clamped, or lost to underflow", True)
     ratio = float(got @ want) / float(want @ want) if want.any() else math.nan
-    if len(got) > 1 and np.abs(got - ratio * want).max() <= allowed:
-        return _Finding(
-            "has the wrong sign" if abs(ratio + 1.0) < 1e-3 else f"is {ratio:.4g} times the right one", True
-        )
+    if (np.abs(want) > _VISIBLE).sum() >= _ENOUGH and np.abs(got - ratio * want).max() <= allowed:
+        text = "has the wrong sign" if abs(ratio + 1.0) < 1e-3 else f"is {ratio:.4g} times the right one"
+        return _Finding(text, True)
     at = int(np.argmax(np.abs(got - want)))
-    point = f" (point {at})" if len(got) > 1 else ""
-    if _is_single(off, allowed, judged):
-        return _Finding(f"is {got[at]:.10g} where {want[at]:.10g} is right{point}: {_SINGLE}", True)
-    return _Finding(f"is {got[at]:.6g} where {want[at]:.6g} is right{point}")
+    off_at = f"is {_told_apart(got[at], want[at])} is right" + (f" (point {at})" if len(got) > 1 else "")
+    if _is_single(off, float(np.abs(want).max()), allowed, judged):
+        return _Finding(off_at, is_single=True, off=off)
+    return _Finding(off_at, off=off)
 
 
-def _is_single(off: float, allowed: float, judged: Judged) -> bool:
-    """Return whether a loss in float64 is off by no more than one in float32 may be."""
+def _is_single(off: float, size: float, allowed: float, judged: Judged) -> bool:
+    """Return whether a loss in float64 is off by no more than one in float32 may be, and by little for its size."""
     single, own = PRECISIONS["float32"].rounding, judged.precision.rounding
-    return own < single and off <= allowed * (single / own)
+    return own < single and off <= min(allowed * (single / own), single * size)
 
 
 def _far_start(problem: Problem, judged: Judged) -> tuple[_Finding, str]:
@@ -169,7 +183,7 @@ def _far_start(problem: Problem, judged: Judged) -> tuple[_Finding, str]:
     rows = list(_by_distance(problem, judged))
     if not rows:
         return _Finding(""), ""
-    losses = [given.loss for _, given, _ in rows]
+    losses = [given.loss + 0.0 for _, given, _ in rows]  # no -0
     is_stuck = math.isnan(losses[-1]) or losses[-2:] == [losses[-1]] * 2
     named = _stuck(losses[-1]) if is_stuck and not rows[-1][2].uncovered else ""
     if rows[-1][2].uncovered and losses[-1] != math.inf:
@@ -189,7 +203,7 @@ def _far_start(problem: Problem, judged: Judged) -> tuple[_Finding, str]:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     aligned = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
     table = "".join("  ".join(line) + "\n" for line in aligned)
-    return _Finding("; ".join(filter(None, (named, learns))), bool(named)), table
+    return (_Finding(named, bool(named), means=learns), table) if named or dead else (_Finding(""), "")
 
 
 def _ratio(given: Given, plain: Reference) -> float:
@@ -210,19 +224,20 @@ def _by_distance(problem: Problem, judged: Judged) -> Iterator[tuple[float, Give
 def _stuck(value: float) -> str:
     """Return why a loss is the same at all large distances."""
     if math.isnan(value):
-        return "the loss is NaN far out: 0/0 or inf - inf, where the density underflows?"
+        return "the loss is NaN far out, as 0/0 and inf - inf are, where the density underflows"
     if math.isinf(value):
-        return "the loss is infinite far out: the density underflows to 0 before the logarithm is taken"
+        return "the loss is infinite far out, where the density underflows to 0 before the logarithm is taken"
     if value == 0.0:
-        return "the loss is 0 far out: nodes of density 0 are left out, with their share of the target"
+        return "the loss is 0 far out, as where nodes of density 0 are left out, with their share of the target"
     stops = f"the loss stops growing at {value:.4g}"
     if abs(value - round(value)) <= _ROUND * abs(value):
-        return f"{stops}: is -log p, or what is in it, clamped at {round(value)}?"
+        return f"{stops}, as where log p, or a term of it, is clamped at -{round(value)}"
     epsilon = math.exp(-value)
     digits = float(f"{epsilon:.1g}")
     if abs(epsilon / digits - 1.0) <= 100.0 * _ROUND:
-        return f"{stops} = -log({digits:g}): is {digits:g} added to p inside the logarithm?"
-    return f"{stops} = -log({epsilon:.3g}): is something added to p inside the logarithm, or p clamped?"
+        floor = f"{digits:g}".replace("e-0", "e-")
+        return f"{stops} = -log({floor}), as where {floor} is added to p inside the logarithm"
+    return f"{stops} = -log({epsilon:.3g}), as where that is added to p inside the logarithm, or p is clamped there"
 
 
 def failures_in_order(failed: Sequence[Verdict]) -> list[Verdict]:
@@ -230,5 +245,9 @@ def failures_in_order(failed: Sequence[Verdict]) -> list[Verdict]:
     first: dict[str, Verdict] = {}
     for verdict in failed:
         first.setdefault(verdict.property, verdict)
-    rank = {id_: k for k, id_ in enumerate(_TELLING)}
-    return sorted(first.values(), key=lambda verdict: (not verdict.cause, rank.get(verdict.property, len(rank))))
+
+    def order(verdict: Verdict) -> tuple[bool, int]:
+        leads = verdict.property in _TELLING and (verdict.cause or verdict.property not in _LEADING)
+        return not verdict.cause, _TELLING.index(verdict.property) if leads else len(_TELLING)
+
+    return sorted(first.values(), key=order)

@@ -55,7 +55,7 @@ def judge(property_: Property, case: Case, tolerance: float | None = None, ask: 
     if isinstance(theory, Skipped):
         return replace(skip, reason=theory.reason)
     if property_.of_kdegrad and not ask.is_own:
-        return replace(skip, reason="kdegrad's own: no other loss has several schemes of sums")
+        return replace(skip, reason="kdegrad's own schemes of sums")
     judged = _judge_holding if theory == "holds" else _judge_breaking
     try:
         with np.errstate(over="ignore", invalid="ignore"):  # an infinite tolerance skips the check, a NaN fails it

@@ -72,7 +72,7 @@ class MaskedPoint(Property):
         "log_softmax of the logits, and no product with a logarithm that may be -inf: 0·(-inf) is NaN; in autograd put "
         "where() before the logarithm, not after it"
     )
-    meaning = "a padded or masked point makes the gradients of all wrong, or NaN, and one step then spoils the model"
+    meaning = "padding or masking a point changes what all others learn; where it makes NaN, one step spoils the model"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
@@ -147,7 +147,7 @@ class FarStart(Property):
     )
     precondition = "two points of positive weight at least, no background"
     remedy = "-logsumexp(log_softmax(z) + log K), without a floor; if the floor is meant: --floor EPS"
-    meaning = "points that start far from the target do not learn"
+    meaning = "what points learn that start far from the target is wrong"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
         return Skipped("with a background the gradient does end far out") if background else "holds"

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import asdict
 
 from kdegrad.properties import Verdict
-from kdegrad.properties.evaluators import Judged
-from kdegrad.properties.losses import Loss, imported
+from kdegrad.properties.evaluators import judged_loss
+from kdegrad.properties.losses import imported
 from kdegrad.properties.runs import verify_loss
-from kdegrad.settings import Settings
+from kdegrad.settings import JudgedOptions, Settings
 from tests.losses import Entry
 
 
@@ -20,10 +19,9 @@ def verdicts_of(
     options = {"kernel": entry.kernel, "bandwidth": entry.bandwidth, **entry.options}
     wrt = options.pop("wrt", ("logits", "angles"))
     settings = Settings(**options)
-    declared = asdict(settings) | {"period": settings.circumference}
     function, name = imported(entry.loss)
-    loss = Loss(function, name=name, backend=entry.backend, dtype=dtype, wrt=wrt, declared=declared)
-    return verify_loss(Judged(loss, floor), settings, cases=cases, only=only)
+    judged = judged_loss(function, name, JudgedOptions(backend=entry.backend, dtype=dtype, wrt=wrt, floor=floor), settings)
+    return verify_loss(judged, settings, cases=cases, only=only)
 
 
 def complaint(entry: Entry, verdicts: Sequence[Verdict]) -> str:
