@@ -20,7 +20,8 @@ def verdicts_of(
     wrt = options.pop("wrt", ("logits", "angles"))
     settings = Settings(**options)
     function, name = imported(entry.loss)
-    judged = judged_loss(function, name, JudgedOptions(backend=entry.backend, dtype=dtype, wrt=wrt, floor=floor), settings)
+    how = JudgedOptions(backend=entry.backend, dtype=dtype, wrt=wrt, floor=floor)
+    judged = judged_loss(function, name, how, settings)
     return verify_loss(judged, settings, cases=cases, only=only)
 
 
