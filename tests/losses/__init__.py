@@ -33,6 +33,8 @@ class Entry:
         The properties that name its fault, each of which must fail; none for a right loss, which must pass all.
     note
         What the loss stands for.
+    cause
+        Words with which the report must name the fault, where it can.
     dtypes
         In which it is judged.
     """
@@ -45,6 +47,7 @@ class Entry:
     options: Mapping[str, Any] = field(default_factory=lambda: MappingProxyType({}))
     caught_by: tuple[str, ...] = ()
     note: str = ""
+    cause: str = ""
     dtypes: tuple[str, ...] = ("float64", "float32")
 
     @property
@@ -71,6 +74,7 @@ def faulty(
     name: str,
     *caught_by: str,
     note: str,
+    cause: str = "",
     kernel: str = "gaussian",
     bandwidth: float = 10.0,
     dtypes: tuple[str, ...] = ("float64", "float32"),
@@ -78,7 +82,7 @@ def faulty(
 ) -> Entry:
     """Return the entry of a faulty loss."""
     loss = f"tests.losses.faulty_{backend}:{name}"
-    return Entry(f"{backend}-{name}", loss, backend, kernel, bandwidth, options, caught_by, note, dtypes)
+    return Entry(f"{backend}-{name}", loss, backend, kernel, bandwidth, options, caught_by, note, cause, dtypes)
 
 
 CIRCLE = {"circular": True}
@@ -115,12 +119,27 @@ CATALOGUE: tuple[Entry, ...] = (
     right("jax", "triangular", "triangular", "compact"),
     right("jax", "geodesic_laplace", "laplace", "on the circle; takes no option", bins=24, **CIRCLE),
     right("jax", "von_mises", "von-mises", "on the circle", **CIRCLE),
-    faulty("numpy", "epsilon_in_log", "far-start", note="a floor in the logarithm"),
-    faulty("numpy", "clamped_log", "far-start", note="a clamp"),
-    faulty("numpy", "plain_density", "far-start", note="underflow"),
-    faulty("numpy", "cut_exponent", "far-start", note="distances cut"),
-    faulty("numpy", "dropped_mass", "far-start", note="uncovered nodes dropped", kernel="epanechnikov"),
-    faulty("numpy", "bessel_overflows", "far-start", note="overflow", kernel="von-mises", period=360.0),
+    faulty("numpy", "epsilon_in_log", "far-start", note="a floor in the logarithm", cause="is 1e-08 added to p"),
+    faulty("numpy", "clamped_log", "far-start", note="a clamp", cause="clamped at 500"),
+    faulty("numpy", "plain_density", "far-start", note="underflow", cause="underflows"),
+    faulty("numpy", "cut_exponent", "far-start", note="distances cut", cause="stops growing at 203.2"),
+    faulty(
+        "numpy",
+        "dropped_mass",
+        "far-start",
+        note="uncovered nodes dropped",
+        cause="nodes of density 0 are left out",
+        kernel="epanechnikov",
+    ),
+    faulty(
+        "numpy",
+        "bessel_overflows",
+        "far-start",
+        note="overflow",
+        cause="infinite far out",
+        kernel="von-mises",
+        period=360.0,
+    ),
     faulty("numpy", "softmax_without_peak", "steep-logits", note="overflow"),
     faulty("numpy", "unnormalised_weights", "logit-offset", note="weights that do not sum to 1"),
     faulty("numpy", "smoothed_weights", "masked-point", note="masked points have weight"),
@@ -148,11 +167,11 @@ CATALOGUE: tuple[Entry, ...] = (
     faulty("numpy", "sorted_gradient", "permutation", note="the gradient of another point"),
     faulty("numpy", "slope_without_scale", "derivative", note="∂/∂u for ∂/∂x"),
     faulty("numpy", "slope_of_log_bandwidth", "derivative", note="∂/∂log h for ∂/∂h", wrt=("logits", "bandwidth")),
-    faulty("torch", "epsilon_in_log", "far-start", note="a floor in the logarithm"),
-    faulty("torch", "tiny_epsilon_in_log", "far-start", note="a floor in the logarithm"),
-    faulty("torch", "clamped_log", "far-start", note="a clamp"),
+    faulty("torch", "epsilon_in_log", "far-start", note="a floor in the logarithm", cause="is 1e-08 added to p"),
+    faulty("torch", "tiny_epsilon_in_log", "far-start", note="a floor in the logarithm", cause="is 1e-16 added to p"),
+    faulty("torch", "clamped_log", "far-start", note="a clamp", cause="clamped at 500"),
     faulty("torch", "straight_through_clamp", "derivative", note="a gradient where the loss is flat"),
-    faulty("torch", "truncated_kernel", "far-start", note="a kernel cut off"),
+    faulty("torch", "truncated_kernel", "far-start", note="a kernel cut off", cause="infinite far out"),
     faulty("torch", "log_of_softmax", "masked-point", note="NaN"),
     faulty("torch", "epsilon_in_softmax", "logit-offset", note="weights that do not sum to 1"),
     faulty("torch", "clamped_logits", "steep-logits", note="a clamp"),
@@ -168,9 +187,9 @@ CATALOGUE: tuple[Entry, ...] = (
     faulty("torch", "single_precision", "agrees", note="half the digits", dtypes=ONLY_64),
     faulty("torch", "degrees_in_sine", "agrees", note="degrees for radians", kernel="von-mises", period=360.0),
     faulty("torch", "sum_over_bins", "agrees", note="a sum for a mean"),
-    faulty("jax", "epsilon_in_log", "far-start", note="a floor in the logarithm"),
-    faulty("jax", "clipped_log", "far-start", note="a clamp"),
-    faulty("jax", "sum_of_exponentials", "far-start", note="underflow"),
+    faulty("jax", "epsilon_in_log", "far-start", note="a floor in the logarithm", cause="is 1e-08 added to p"),
+    faulty("jax", "clipped_log", "far-start", note="a clamp", cause="clamped at 500"),
+    faulty("jax", "sum_of_exponentials", "far-start", note="underflow", cause="underflows"),
     faulty("jax", "log_of_softmax", "masked-point", note="NaN"),
     faulty("jax", "log_of_maximum", "masked-point", note="NaN", kernel="triangular"),
     faulty("jax", "stopped_distance", "derivative", note="a detached part"),

@@ -26,10 +26,13 @@ def verdicts_of(
 
 
 def complaint(entry: Entry, verdicts: Sequence[Verdict]) -> str:
-    """Return what is wrong with the verdicts, a right loss that fails or a fault that is not found; else empty."""
+    """Return what is wrong with the verdicts, a right loss that fails, a fault not found or not named; else empty."""
     failed = {verdict.property: verdict for verdict in verdicts if verdict.verdict == "fail"}
     if not entry.is_right:
-        return ", ".join(f"passes {name}" for name in entry.caught_by if name not in failed)
+        found = [f"passes {name}" for name in entry.caught_by if name not in failed]
+        if not any(entry.cause in verdict.meaning for verdict in verdicts):
+            found.append(f"does not say {entry.cause!r}")
+        return ", ".join(found)
     if not failed and not any(verdict.verdict == "pass" for verdict in verdicts):
         return "nothing is checked"
     return "; ".join(f"fails {name} in {found.case}: {found.reason}" for name, found in failed.items())
