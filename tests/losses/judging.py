@@ -18,11 +18,8 @@ def verdicts_of(
     """Return what `verify-props --loss` finds in a loss, declared as its entry says, and meant to have a floor."""
     options = {"kernel": entry.kernel, "bandwidth": entry.bandwidth, **entry.options}
     wrt = options.pop("wrt", ("logits", "angles"))
-    settings = Settings(**options)
-    function, name = imported(entry.loss)
-    how = JudgedOptions(backend=entry.backend, dtype=dtype, wrt=wrt, floor=floor)
-    judged = judged_loss(function, name, how, settings)
-    return verify_loss(judged, settings, cases=cases, only=only)
+    like, how = Settings(**options), JudgedOptions(backend=entry.backend, dtype=dtype, wrt=wrt, floor=floor)
+    return verify_loss(judged_loss(*imported(entry.loss), how, like), like, cases=cases, only=only)
 
 
 def complaint(entry: Entry, verdicts: Sequence[Verdict]) -> str:
