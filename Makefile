@@ -56,6 +56,7 @@ test: .venv/stamp
 
 test-frameworks: .venv-frameworks/stamp
 	.venv-frameworks/bin/python -m pytest --numprocesses auto tests/test_frameworks*.py
+	.venv-frameworks/bin/python -m pytest tests/test_readme.py -k backend
 
 check: .venv/stamp
 	$(BIN)/ruff format --check .

@@ -2,7 +2,8 @@
 
 A ``console`` block holds commands behind ``$`` and, below each, what it prints on either stream. A line ``...`` in an
 output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed one. A ``python``
-block is run, a ``yaml`` block is for a CI (`tests/test_packaging.py` runs it), and nothing is run of a ``text`` block.
+block is run, or is the file that its first line names; a ``yaml`` block is for a CI (`tests/test_packaging.py` runs
+it), and nothing is run of a ``text`` block.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ import subprocess
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 
 ROOT = Path(__file__).parents[1]
@@ -31,6 +33,7 @@ LANGUAGES = {"console", "python", "yaml", "text"}
 NOT_RUN = ("make ", "pip ", "source ")  # `make` is tested by its recipe; the others change an environment
 _NUMBER = re.compile(r" *(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
+_NAMED_FILE = re.compile(r"# (\S+\.py)\n(.*)", re.DOTALL)
 _LINK = re.compile(r"(?<!`)!?\[[^]]*\]\(([^)\s]+)\)")
 
 
@@ -40,6 +43,12 @@ class Command:
 
     line: str
     output: str
+
+    @property
+    def needs(self) -> str:
+        """The framework that the command needs; empty if none."""
+        found = re.search(r"--backend (torch|jax)", self.line)
+        return found[1] if found else ""
 
     def run(self, folder: Path = ROOT) -> str:
         """Return what the command prints today, on both streams."""
@@ -91,6 +100,11 @@ def blocks(text: str, language: str) -> list[str]:
     return [body for found, body in _BLOCK.findall(text) if found == language]
 
 
+def files(text: str) -> dict[str, str]:
+    """Return the bodies of the Python blocks that begin with the name of a file, by that name."""
+    return {found[1]: found[2] for body in blocks(text, "python") if (found := _NAMED_FILE.fullmatch(body))}
+
+
 def languages(text: str) -> set[str]:
     """Return the languages of the fenced blocks."""
     return {language for language, _ in _BLOCK.findall(text)}
@@ -124,6 +138,8 @@ def anchors(page: Path) -> set[str]:
 def rewritten(text: str) -> str:
     """Return the page with every output as it is printed today, but for those with a ``...`` that still agree."""
     for command in commands(text):
+        if command.needs and find_spec(command.needs) is None:
+            continue
         printed = command.run()
         if not command.agrees_with(printed):
             text = text.replace(f"$ {command.line}\n{command.output}", f"$ {command.line}\n{printed}", 1)

@@ -20,6 +20,7 @@ from tests.readme import (
     anchors,
     blocks,
     commands,
+    files,
     languages,
     links,
     prose,
@@ -51,6 +52,8 @@ def test_every_block_is_of_a_language_that_is_tested(page: str) -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_command_prints_what_the_page_says(command: Command) -> None:
+    if command.needs:
+        pytest.importorskip(command.needs, reason=f"{command.needs} is not installed: make test-frameworks")
     printed = command.run()
     assert command.agrees_with(printed), f"prints now:\n{printed}"
 
@@ -66,6 +69,8 @@ def test_python_runs_and_its_comments_are_true(page: str, monkeypatch: pytest.Mo
     names: dict[str, object] = {}
     checked = 0
     for block in blocks(TEXTS[page], "python"):
+        if block.startswith("# ") and files(TEXTS[page]):
+            continue  # a file, which is compared below
         skipped = TEXTS[page][: TEXTS[page].index(block)].count("\n")  # so that a traceback has the page's lines
         exec(compile("\n" * skipped + block, ROOT / page, "exec"), names)
         for expression, value in re.findall(
@@ -78,10 +83,17 @@ def test_python_runs_and_its_comments_are_true(page: str, monkeypatch: pytest.Mo
     assert checked > 0
 
 
+def test_files_are_as_the_pages_show_them() -> None:
+    shown = {name: body for text in TEXTS.values() for name, body in files(text).items()}
+    assert shown
+    for name, body in shown.items():
+        assert (ROOT / name).read_text("utf-8") == body
+
+
 def test_make_targets_exist() -> None:
     makefile = (ROOT / "Makefile").read_text("utf-8")
     named = {
-        target for text in TEXTS.values() for target in re.findall(r"(?:`|^    )make ([a-z]+)", text, re.MULTILINE)
+        target for text in TEXTS.values() for target in re.findall(r"(?:`|^    )make ([a-z-]+)", text, re.MULTILINE)
     }
     assert named >= {"demo", "test"}
     for target in named:

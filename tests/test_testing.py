@@ -73,7 +73,7 @@ def test_checks_bear_the_ids_and_call_nothing_before_they_are_called() -> None:
 
 def test_what_cannot_be_checked_is_skipped() -> None:
     (rotation,) = loss_checks(right_numpy.gaussian, only="rotation", **GAUSSIAN)
-    with pytest.raises(unittest.SkipTest, match="circles only"):
+    with pytest.raises(unittest.SkipTest, match="no turns"):
         rotation()
 
 

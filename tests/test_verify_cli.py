@@ -158,7 +158,7 @@ def test_nothing_checked_is_a_failure(capfd) -> None:
     code, out, _ = run(capfd, TWO_SIDED, "--only", "rotation", "--cases", "0")
     assert code == 1
     assert "nothing was checked" in out
-    assert "1 skipped (rotation: rotation applies to circles only)" in " ".join(out.split())
+    assert "1 skipped (rotation: a line has no turns)" in " ".join(out.split())
 
 
 def test_nothing_checked_is_an_error_to_a_ci(capfd) -> None:

@@ -93,6 +93,7 @@ class Judged(Evaluator):
 
     def __init__(self, of: Loss, floor: float | None = None) -> None:
         self.of, self.floor = of, floor
+        self.gives = frozenset()  # before the first call nothing is known
         self.precision = PRECISIONS[of.dtype]
         self.case: Problem | None = None  # what is not told to the loss has the case's value
         self.asked: list[Problem] = []  # the problems of the calls, as the loss saw them, since it was last emptied

@@ -73,11 +73,11 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
         cause=finding.text if finding.is_cause else "",
         meaning=f"{finding.text}: {means}" if finding.text else means,
         details=details,
-        example=_example(judged, problem),
+        example=example(judged, problem),
     )
 
 
-def _example(judged: Judged, problem: Problem) -> str:
+def example(judged: Judged, problem: Problem) -> str:
     """Return three lines of Python that show what the loss gives for the problem, and what is right."""
     target = (problem.interval.low, problem.interval.high) if problem.at is None else problem.at
     plain = reference_of(problem).answer

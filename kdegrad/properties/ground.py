@@ -318,7 +318,7 @@ class Rotation(Property):
     meaning = "the wrap of the circle makes a difference: points across it are pulled the long way round"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:
-        return "holds" if domain == "circle" else Skipped("rotation applies to circles only")
+        return "holds" if domain == "circle" else Skipped("a line has no turns")
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, period = case.problem, case.problem.settings.circumference or math.nan

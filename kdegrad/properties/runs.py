@@ -12,7 +12,7 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Evaluator, Property, Verdict
 from kdegrad.properties.cases import input_case, judged_cases, random_cases
 from kdegrad.properties.evaluators import Judged, production
-from kdegrad.properties.explanation import explained
+from kdegrad.properties.explanation import example, explained
 from kdegrad.properties.judge import PROPERTIES, judge
 from kdegrad.properties.losses import LossError
 from kdegrad.settings import CheckOptions, Settings, several
@@ -121,7 +121,8 @@ def verify_loss(
     except LossError as error:
         reason = f"the loss {error}"
         first = Verdict(FIRST_CALL, drawn[0].name, "holds", "error: LossError", verdict="fail", reason=reason)
-        return [explained(replace(first, reproduce=drawn[0].reproduce), drawn[0], judged)]
+        shown = example(judged, drawn[0].problem)
+        return [replace(first, reproduce=drawn[0].reproduce, cause=reason, meaning=reason, example=shown)]
     return _run(drawn, judged, options, expected_failures or {}, progress)
 
 
@@ -161,7 +162,7 @@ def _unexpected(pattern: str, why: str, verdicts: Sequence[Verdict], failed: set
     if not passes or failed.intersection(ids):
         return []
     reason = f"{pattern} was expected to fail ({why}), and passes in every case: take the expectation away"
-    return [Verdict(passes[0].property, "all cases", "breaks", "holds", verdict="fail", reason=reason)]
+    return [replace(passes[0], case="all cases", verdict="fail", reason=reason, meaning=reason)]
 
 
 def chosen(only: str | Collection[str] = ()) -> list[Property]:

@@ -81,9 +81,8 @@ class Checks:
         return [verdict for verdict in self.verdicts if verdict.verdict == "fail"]
 
     def said(self, failed: Verdict) -> str:
-        """Return what a failure means, or the values that differ; of a first call that fails, why it does."""
-        is_first_call = self.loss is not None and not self.loss["gives"]
-        return failed.reason if is_first_call or not failed.meaning else failed.meaning
+        """Return what a failure means, or the values that differ."""
+        return failed.meaning or failed.reason
 
 
 def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
@@ -312,11 +311,10 @@ def loss_facts(judged: Judged, like: Settings) -> dict[str, Any]:
     from kdegrad.properties.losses import OPTIONS
 
     of, kind = judged.of, BY_NAME[like.kernel.lower()]
-    given = vars(judged).get("gives", ())  # nothing is known of a loss whose first call fails
     return {
         **{"name": of.name, "backend": of.backend, "dtype": of.dtype, "wrt": list(of.wrt), "floor": judged.floor},
         "takes": [name for name in OPTIONS if of.accepts(name)],
-        "gives": [name for name in ("loss", *WRT) if name in given],
+        "gives": [name for name in ("loss", *WRT) if name in judged.gives],
         **{"kernel": kind.name, "bandwidth": like.bandwidth, "df": like.df if "df" in kind.parameters else None},
         **{"bins": like.bins, "scale": like.scale, "background": like.background, "period": like.circumference},
     }

@@ -220,8 +220,8 @@ def test_expectations_are_listed_as_theory_has_them() -> None:
     assert shift("laplace", "line") == shift("laplace", "circle") == "holds"
     assert shift("wrapped-laplace", "circle") == shift("gaussian", "line") == "breaks"
     assert {theory["laplace-shift-past-edge"](kernel, "circle") for kernel in LINE_NAMES} == {"breaks"}
-    assert theory["rotation"]("laplace", "line") == Skipped("rotation applies to circles only")
-    assert str(theory["rotation"]("laplace", "line")) == "skipped: rotation applies to circles only"
+    assert theory["rotation"]("laplace", "line") == Skipped("a line has no turns")
+    assert str(theory["rotation"]("laplace", "line")) == "skipped: a line has no turns"
     assert str(theory["far-field"]("uniform", "line")).startswith("skipped: uniform is 0 far out")
 
 
