@@ -65,7 +65,7 @@ class Quadrature(Property):
             if math.isfinite(limit):  # else log p varies without bound, and nothing bounds the error of bins
                 limit *= _SAMPLED / width
                 what = f"the loss by {bins} bins"
-                yield Comparison("loss", ask(binned).loss, fine.loss, allowed, limit, what=what)
+                yield Comparison("loss", ask.loss(binned), fine.loss, allowed, limit, what=what)
         if case.exact:
             exact = ask(problem.replace(rule="exact"))
             if exact.error is None or exact.error <= _IN_DOUBT * (1.0 + abs(exact.loss)):
