@@ -216,7 +216,7 @@ def test_without_unicode_and_colour_there_is_none(folder: Path) -> None:
     ("name", "said"),
     [
         ("raising", "raises NameError: name 'number_of_points' is not defined (mine.py, line 40, in raising)"),
-        ("nan", "returns a loss that is NaN for 6 ordinary points"),
+        ("nan", "returns NaN for 6 points near the target"),
         ("nothing", "returns None, not one number"),
         ("a_vector", "returns an array of shape (6,), not one number"),
         ("a_wrong_gradient", "returns a gradient of the logits of shape (7,), not (6,)"),

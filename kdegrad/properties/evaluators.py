@@ -114,8 +114,8 @@ class Judged(Evaluator):
         found: dict[Quantity, Any] = {"logits": given.logits, "angles": given.angles, "bandwidth": given.bandwidth}
         for name, value in {"loss": given.loss, **found}.items():
             if value is not None and np.isnan(value).any():
-                of = "loss" if name == "loss" else f"gradient of the {name}"
-                raise LossError(f"returns a {of} that is NaN for {len(problem.angles)} ordinary points")
+                what = "NaN" if name == "loss" else f"a gradient of the {name} that is NaN"
+                raise LossError(f"returns {what} for {len(problem.angles)} points near the target")
         if seconds > _SLOWEST:
             began = time.perf_counter()  # a first call may compile
             self.given(problem, gradient=True)

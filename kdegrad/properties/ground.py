@@ -14,7 +14,7 @@ from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.descent import descend
 from kdegrad.objective import evaluate, loss_and_grad, responsibilities_by_bin
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Expectation, Property, Quantity, Skipped
+from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Expectation, Property, Quantity, Skipped, Unmet
 from kdegrad.properties.comparisons import (
     rates_compared,
     require_clear_jumps,
@@ -175,6 +175,8 @@ def _own_slopes(case: Case, ask: Evaluator) -> Iterator[Comparison]:
 
     is off by O(δ⁴), which is taken from the reference's own, twice; and rounding of L by e moves it by up to 1.5 e/δ.
     """
+    if ask.gives == {"loss"}:
+        raise Unmet("gives no gradient")
     step, settings = ask.precision.epsilon**0.2, case.problem.settings
     places = [("", case.problem)]
     is_movable = settings.circumference is None or ask.takes("bandwidth")

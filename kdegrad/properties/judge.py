@@ -90,10 +90,8 @@ def _measured(property_: Property, case: Case, ask: Evaluator, gives: Collection
     """Return the comparisons of what an evaluator `gives`; raise `Unmet` where there are none."""
     every = list(property_.measure(case, ask))
     given = [comparison for comparison in every if comparison.of in gives]
-    if every and not given:
-        raise Unmet(f"gives no gradient of the {every[0].of}")
     if not given:
-        raise Unmet("nothing to compare")
+        raise Unmet(f"gives no gradient of the {every[0].of}" if every else "nothing to compare")
     return given
 
 

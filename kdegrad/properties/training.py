@@ -124,6 +124,8 @@ class SteepLogits(Property):
         for lift in _LIFTS:
             near = problem.replace(logits=np.where(np.arange(n) == nearest, lift, logits))
             yield from self._checked(ask, near, f"the nearest +{lift:g}")
+            if lift == 0.0:
+                continue
             far = problem.replace(logits=np.where(np.arange(n) == farthest, 0.0, logits - lift))
             yield from self._checked(ask, far, f"all but the farthest -{lift:g}")
             if problem.settings.circumference is None and not formula_of(problem).is_compact:
