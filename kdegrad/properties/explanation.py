@@ -64,7 +64,9 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
         finding = finding._replace(text=f"{finding.text}: {hint}", is_cause=True) if hint else finding
     if verdict.property == "far-start":
         far, details = _far_start(case.problem, judged)
-        finding = far if far.text else finding
+        finding = far if far.text else finding._replace(is_cause=False)  # what is wrong anywhere is told elsewhere
+    if verdict.property == "masked-point" and not verdict.observed.startswith("error"):
+        finding = finding._replace(is_cause=False)
     if property_.remedy and (details if verdict.property == "far-start" else finding.is_cause):
         details += f"Remedy: {property_.remedy}\n"
     means = property_.meaning if not finding.means else finding.means

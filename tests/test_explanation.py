@@ -1,0 +1,127 @@
+"""What the failure of a judged loss is said to mean: the fault is named where the numbers tell it, and not elsewhere.
+
+Each loss here is kdegrad's own with one fault put into its result, so that the fault is all that is wrong with it.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import pytest
+
+import kdegrad as kg
+from kdegrad.properties import Verdict
+from kdegrad.properties.evaluators import judged_loss
+from kdegrad.properties.explanation import failures_in_order
+from kdegrad.properties.runs import verify_loss
+from kdegrad.settings import JudgedOptions, Settings
+
+GAUSSIAN = Settings(kernel="gaussian", bandwidth=10.0, bins=36)
+COMPACT = Settings(kernel="epanechnikov", bandwidth=10.0, bins=36)
+
+Numbers = tuple[float, np.ndarray]
+Fault = Callable[[float, np.ndarray, float], Numbers]  # of loss, gradient and bandwidth
+
+
+def spoilt(fault: Fault, kernel: str) -> Callable[..., Numbers]:
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> Numbers:
+        where = {"target": target} if isinstance(target, tuple) else {"at": target}
+        e = kg.evaluate(kg.Problem(angles, logits, kernel=kernel, bandwidth=bandwidth, bins=bins, **where))
+        gradient = np.zeros(len(angles)) if e.gradients is None else e.gradients.logits
+        return fault(e.loss, gradient, bandwidth)
+
+    return loss
+
+
+def failures(fault: Fault, like: Settings = GAUSSIAN, cases: int = 3) -> list[Verdict]:
+    judged = judged_loss(spoilt(fault, like.kernel), "mine", JudgedOptions(), like)
+    return failures_in_order([v for v in verify_loss(judged, like, cases=cases) if v.verdict == "fail"])
+
+
+def nan_where_far(loss: float, gradient: np.ndarray, h: float) -> Numbers:
+    return (loss, gradient) if loss < 1e3 else (math.nan, gradient)
+
+
+def raising_where_far(loss: float, gradient: np.ndarray, h: float) -> Numbers:
+    if loss > 1e3:
+        raise OverflowError("too far")
+    return loss, gradient
+
+
+FAULTS: dict[str, tuple[Fault, str, str]] = {  # the property that leads, and what it says
+    "a floor": (
+        lambda L, g, h: (min(L, 18.420680743952367), g * (L < 18.4)),
+        "far-start",
+        "-log(1e-8), as where 1e-8 is",
+    ),
+    "an odd floor": (lambda L, g, h: (min(L, 18.1), g), "far-start", "= -log(1.38e-08), as where that is added"),
+    "a clamp": (lambda L, g, h: (min(L, 300.0), g), "far-start", "is clamped at -300"),
+    "underflow": (lambda L, g, h: (L if L < 700 else math.inf, g), "far-start", "underflows to 0 before the logarithm"),
+    "NaN far out": (nan_where_far, "far-start", "the loss is NaN far out"),
+    "dropped mass": (lambda L, g, h: (L if L < 700 else 0.0, g), "far-start", "the loss is 0 far out"),
+    "a wrong sign": (lambda L, g, h: (L, -g), "derivative", "the gradient of the logits has the wrong sign"),
+    "half a gradient": (lambda L, g, h: (L, 0.5 * g), "derivative", "is 0.5 times the right one"),
+    "no gradient": (lambda L, g, h: (L, 0.0 * g), "derivative", "is 0 where it should not be"),
+    "no logarithm of h": (lambda L, g, h: (L - math.log(h), g), "agrees", "multiplied by h^1, a wrong power"),
+    "the square of h": (lambda L, g, h: (L + math.log(h), g), "agrees", "multiplied by h^-1, a wrong power"),
+    "float32": (lambda L, g, h: (float(np.float32(L)), g.astype(np.float32)), "agrees", "as far off as float32 rounds"),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_a_fault_is_named_by_the_property_that_leads(name: str) -> None:
+    fault, leads, says = FAULTS[name]
+    first = failures(fault)[0]
+    assert (first.property, says in first.cause) == (leads, True), f"{first.property}: {first.cause}"
+    assert first.meaning.startswith(first.cause)
+    assert "# right: " in first.example
+
+
+def test_a_fault_that_numbers_do_not_tell_is_not_named() -> None:
+    """A loss that is off by a thousandth of itself has no floor, clamp, power or sign."""
+    for verdict in failures(lambda L, g, h: (1.001 * L, g)):
+        assert verdict.cause == ""
+        assert "is right" in verdict.meaning
+
+
+def test_a_clamp_where_a_compact_kernel_does_not_reach() -> None:
+    (far,) = [v for v in failures(lambda L, g, h: (min(L, 50.0), g), COMPACT) if v.property == "far-start"]
+    assert far.cause == "the loss is 50 where no point reaches the target, and infinite is right"
+
+
+def test_an_exception_in_one_check_is_told_with_its_place() -> None:
+    found = {v.property: v for v in failures(raising_where_far)}
+    assert "far-start" in found
+    assert "agrees" not in found
+    assert "raises OverflowError: too far (tests/test_explanation.py, line " in found["far-start"].meaning
+
+
+def test_nan_at_a_masked_point_leads() -> None:
+    def fault(loss: float, gradient: np.ndarray, h: float) -> Numbers:
+        return loss, np.full_like(gradient, math.nan) if (gradient == 0.0).any() else gradient
+
+    first = failures(fault)[0]
+    assert first.property == "masked-point"
+    assert "is NaN or infinite at 7 of 7 points" in first.cause
+    assert "Remedy: log_softmax" in first.details
+
+
+def test_the_table_of_a_far_start_shows_where_learning_ends() -> None:
+    far = failures(lambda L, g, h: (min(L, 300.0), g * (L < 300.0)))[0]
+    heads, losses, right, gradients = (line.split("  ") for line in far.details.splitlines()[:4])
+    assert [line[0] for line in (heads, losses, right, gradients)] == [
+        "all points away by", "loss              ".rstrip(), "right", "gradient / right",
+    ]  # fmt: skip
+    assert losses[-1].strip() == "300.00"
+    assert float(gradients[-1]) == 0.0
+    assert "points that start 100 bandwidths away or farther do not learn" in far.meaning
+
+
+@pytest.mark.parametrize("cases", [1, 5])
+def test_only_the_first_failure_of_a_property_has_details(cases: int) -> None:
+    judged = judged_loss(spoilt(lambda L, g, h: (L, -g), "gaussian"), "mine", JudgedOptions(), GAUSSIAN)
+    verdicts = verify_loss(judged, GAUSSIAN, cases=cases, only="derivative")
+    assert [bool(v.example) for v in verdicts if v.verdict == "fail"] == [True] + [False] * (cases - 1)
