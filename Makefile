@@ -55,7 +55,7 @@ test: .venv/stamp
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-frameworks: .venv-frameworks/stamp
-	.venv-frameworks/bin/python -m pytest --numprocesses auto tests/test_frameworks*.py
+	OMP_NUM_THREADS=1 .venv-frameworks/bin/python -m pytest --numprocesses auto tests/test_frameworks*.py
 	.venv-frameworks/bin/python -m pytest tests/test_readme.py -k backend
 
 check: .venv/stamp

@@ -12,7 +12,7 @@ from tests.losses.calling import worst_errors
 from tests.losses.judging import complaint, verdicts_of
 from tests.test_losses import CASES, WRONG, cases
 
-FEW_CASES = 4  # of the judge in JAX, which takes ten times as long
+FEW_CASES = 2  # of the judge in JAX, which takes ten times as long
 
 
 @pytest.fixture(autouse=True)

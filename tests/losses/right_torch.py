@@ -83,7 +83,7 @@ def epanechnikov(angles, logits, target, bandwidth, bins=36):
     d = (midpoints(target, bins, angles) - angles).abs()
     inside = d < bandwidth
     d = torch.where(inside, d, 0.0)
-    log_k = torch.log(0.75 * (bandwidth - d) * (bandwidth + d) / bandwidth**3)
+    log_k = torch.log(0.75 * ((bandwidth - d) / bandwidth) * ((bandwidth + d) / bandwidth)) - math.log(bandwidth)
     return mixture(logits, torch.where(inside, log_k, -math.inf))
 
 
