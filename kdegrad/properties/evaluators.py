@@ -160,16 +160,17 @@ class Judged(Evaluator):
         Raises
         ------
         SettingError
-            Where the floor leaves nothing of the kernel.
+            Where the floor leaves nothing of the kernel, or stands beside another background.
         """
         problem = self.seen(problem)
         if self.floor is None:
             return problem
-        share = self.floor * problem.interval.width
+        share, settings = self.floor * problem.interval.width, problem.settings
+        if settings.background > 0.0 or settings.scale != 1.0:
+            raise SettingError("floor", "is a background and a scale of its own: leave out background and scale")
         if not share < 1.0:
-            width = problem.interval.width
             raise SettingError(
-                "floor", f"{self.floor!r} times the target's width {width!r} is not below 1: make it less"
+                "floor", f"{self.floor!r} times the target's width, {share!r}, is not below 1: make it less"
             )
         return problem.replace(background=share, scale=1.0 / (1.0 - share))
 
@@ -227,28 +228,19 @@ class Judged(Evaluator):
         return options if self.floor is not None else options | {"scale": s.scale, "background": s.background}
 
     def _require(self, problem: Problem) -> None:
-        """Raise `Unmet` for a problem that the loss cannot be given."""
-        case = problem if self.case is None else self.case
-        s, settings = problem.settings, case.settings
-        if problem.kernel.name != case.kernel.name:
-            raise Unmet(f"is judged for {case.kernel.name} alone")
-        if problem.at is None and s.rule != "midpoint":
-            raise Unmet("is judged with midpoint bins alone")
-        if problem.at is not None and s.background > 0.0:
+        """Raise `Unmet` for a problem that the loss cannot be given, or that is not what it is meant to compute."""
+        s, is_node = problem.settings, problem.at is not None
+        if is_node and s.background > 0.0:
             raise Unmet("one node beside a background: a loss is not judged there")
-        if problem.at is not None and not self.takes("at"):
+        if is_node and not self.takes("at"):
             raise Unmet("takes no single node")
-        names = [name for name in ("bandwidth", "bins", "df", "scale") if self.floor is None or name != "scale"]
-        changed = [name for name in names if getattr(s, name) != getattr(settings, name)]
-        if problem.at is not None and "bins" in changed:  # one node has no bins
-            changed.remove("bins")
-        if s.circumference != settings.circumference:
-            changed.append("period")
-        if s.background != settings.background and self.floor is None:
-            changed.append("background")
-        for name in changed:
-            if not self.takes(name):
-                raise Unmet(f"takes no {name}")
+        if not is_node and s.rule != "midpoint":
+            raise Unmet("is judged with midpoint bins alone")
+        told = self.told(problem)
+        for name, declared in self.told(problem if self.case is None else self.case).items():
+            is_free = self.takes(name) or (is_node and name == "bins")  # one node has no bins
+            if told[name] != declared and not is_free:
+                raise Unmet("is judged for one kernel alone" if name == "kernel" else f"takes no {name}")
         if self.floor is not None:
             share = self.floor * problem.interval.width
             made = (s.background, s.scale * (1.0 - share))
