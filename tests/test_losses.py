@@ -9,11 +9,14 @@ from __future__ import annotations
 import ast
 from pathlib import Path
 
+import numpy as np
 import pytest
 
+from kdegrad.testing import check_loss
 from tests.losses import CATALOGUE, Entry
 from tests.losses.calling import worst_errors
 from tests.losses.judging import complaint, verdicts_of
+from tests.losses.right_numpy import midpoints, mixture
 
 WRONG = 10.0  # times what a right loss is allowed: a faulty one exceeds that in some problem
 CASES = 11  # of the judge: every kind of problem once
@@ -46,6 +49,16 @@ def test_a_floor_that_is_meant_is_right_and_another_is_not(floor: float, is_righ
     verdicts = verdicts_of(entry, dtype, CASES, floor=floor)
     failed = {verdict.property for verdict in verdicts if verdict.verdict == "fail"}
     assert failed == set() if is_right else "agrees" in failed
+
+
+def test_a_narrow_kernel_has_a_cube_of_its_bandwidth_in_float32() -> None:
+    def epanechnikov(angles, logits, target, bandwidth, bins):  # type: ignore[no-untyped-def]
+        d = np.abs(midpoints(target, bins, angles) - angles)
+        with np.errstate(divide="ignore"):
+            k = 0.75 * np.maximum(bandwidth - d, 0.0) * (bandwidth + d) / np.float32(bandwidth**3)
+            return mixture(logits, np.log(k))[:2]
+
+    check_loss(epanechnikov, kernel="epanechnikov", bandwidth=1e-4, dtype="float32", cases=CASES, only="one-hot")
 
 
 def losses_in(file: Path) -> set[str]:

@@ -82,6 +82,8 @@ class Precision:
         h/gap where a kernel is to be 0 at the next point: (h/gap)^(ν+1) must be small for any ν > 0, and h³ a number.
     least
         What is not far above has lost digits to underflow.
+    normal
+        The least number that has all its digits.
     decades
         How many powers of ten a factor may have.
     spread
@@ -95,13 +97,14 @@ class Precision:
     shown: float
     narrow: float
     least: float
+    normal: float
     decades: int
     spread: float
 
 
 PRECISIONS: Final[Mapping[str, Precision]] = {
-    "float64": Precision(2.0**-52, 512.0 * 2.0**-52, 1e-3, 1e4, 1e3, 1e-40, 1e-290, 300, 1.0),
-    "float32": Precision(2.0**-23, 16.0 * 2.0**-23, 5e-2, 100.0, 10.0, 1e-8, 1e-30, 30, 0.1),
+    "float64": Precision(2.0**-52, 512.0 * 2.0**-52, 1e-3, 1e4, 1e3, 1e-40, 1e-290, 2.0**-1022, 300, 1.0),
+    "float32": Precision(2.0**-23, 16.0 * 2.0**-23, 5e-2, 100.0, 10.0, 1e-8, 1e-30, 2.0**-126, 30, 0.1),
 }
 
 
