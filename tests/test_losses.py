@@ -16,10 +16,11 @@ from kdegrad.testing import check_loss
 from tests.losses import CATALOGUE, Entry
 from tests.losses.calling import worst_errors
 from tests.losses.judging import complaint, verdicts_of
-from tests.losses.right_numpy import midpoints, mixture
+from tests.losses.right_numpy import everything, laplace, midpoints, mixture, von_mises
 
 WRONG = 10.0  # times what a right loss is allowed: a faulty one exceeds that in some problem
 CASES = 11  # of the judge: every kind of problem once
+CONTROLS = ("laplace-*", "derivative")  # and what compares the loss with itself
 
 
 def cases(backend: str, *, right: bool) -> list[object]:
@@ -59,6 +60,24 @@ def test_a_narrow_kernel_has_a_cube_of_its_bandwidth_in_float32() -> None:
             return mixture(logits, np.log(k))[:2]
 
     check_loss(epanechnikov, kernel="epanechnikov", bandwidth=1e-4, dtype="float32", cases=CASES, only="one-hot")
+
+
+def test_a_background_that_is_declared_is_that_of_the_cases() -> None:
+    check_loss(everything, kernel="laplace", bandwidth=10.0, scale=3.0, background=0.1, cases=CASES)
+    with pytest.raises(AssertionError, match="agrees: the loss is"):
+        check_loss(laplace, kernel="laplace", bandwidth=10.0, background=0.1, cases=1, only="agrees")
+
+
+def test_a_target_across_the_wrap_is_in_every_case() -> None:
+    (entry,) = (entry for entry in CATALOGUE if entry.name == "numpy-target_ends_wrapped")
+    assert complaint(entry, verdicts_of(entry, "float64", 1, only=entry.caught_by)) == ""
+
+
+@pytest.mark.parametrize(("bandwidth", "period"), [(1.0, 360.0), (1e-6, 24.0)])
+def test_what_von_mises_loses_to_rounding_is_no_fault(bandwidth: float, period: float) -> None:
+    # κ is 3283 and 1.5e13: log p is that large, and so much of its digits is lost, as of the responsibilities
+    options = {"bandwidth": bandwidth, "period": period, "wrt": ("logits", "angles", "bandwidth")}
+    check_loss(von_mises, kernel="von-mises", dtype="float32", cases=CASES, only=CONTROLS, **options)  # type: ignore[arg-type]
 
 
 def losses_in(file: Path) -> set[str]:

@@ -26,7 +26,11 @@ _SAME_FLOOR: Final = 1e-12  # relative: what rounding of E and C may change of Î
 
 @final
 class Reference(Evaluator):
-    """The plain second implementation (`reference.py`)."""
+    """The plain second implementation (`reference.py`); as a prediction it allows the rounding of an evaluator `of`."""
+
+    def __init__(self, of: Evaluator | None = None) -> None:
+        if of is not None:
+            self.precision, self.loses_cosine = of.precision, of.loses_cosine
 
     def __call__(self, problem: Problem) -> Answer:
         answer = reference_of(problem).answer
@@ -256,9 +260,10 @@ def judged_loss(function: Any, name: str, options: JudgedOptions, like: Settings
     SettingError
         If the settings, or the loss, cannot be used: see `Problem` and `Loss`.
     """
-    kernel = Problem([0.0], at=0.0, **asdict(like)).kernel.name  # raises for a kernel that there is not, or not here
+    one_node = asdict(like) | {"background": 0.0}  # beside a single node there is none
+    kernel = Problem([0.0], at=0.0, **one_node).kernel.name  # raises for a kernel that there is not, or not here
     period = like.circumference
-    declared = asdict(like) | {"kernel": kernel, "circular": period is not None, "period": period}
+    declared = one_node | {"kernel": kernel, "circular": period is not None, "period": period}
     loss = Loss(function, name=name, backend=options.backend, dtype=options.dtype, wrt=options.wrt, declared=declared)
     return Judged(loss, options.floor)
 

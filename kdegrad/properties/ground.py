@@ -174,6 +174,7 @@ def _own_slopes(case: Case, ask: Evaluator) -> Iterator[Comparison]:
         (4 D(δ) - D(2δ))/3,   D(δ) = (L(+δ) - L(-δ))/(2δ),
 
     is off by O(δ⁴), which is taken from the reference's own, twice; and rounding of L by e moves it by up to 1.5 e/δ.
+    The gradient has rounding of its own, which is more where the slopes are steep.
     """
     if ask.gives == {"loss"}:
         raise Unmet("gives no gradient")
@@ -187,9 +188,9 @@ def _own_slopes(case: Case, ask: Evaluator) -> Iterator[Comparison]:
         signs = np.where(np.isfinite(seen.logits), case.rng().choice((-1.0, 1.0), (2, n)), 0.0)
         ways: list[tuple[Quantity, FloatArray]] = [("logits", signs[0]), ("angles", signs[1])]
         ways += [("bandwidth", np.ones(1))] if ask.takes("bandwidth") else []
-        allowed = 1.5 * roundoff(ask, seen) / step
         for of, way in ways:
             if of in ask.gives:
+                allowed = 1.5 * roundoff(ask, seen) / step + roundoff(ask, seen, slopes=of != "logits")
                 got, slope = (_slope(by(seen), of, way) for by in (ask, reference))
                 own, by_reference = (
                     _richardson(partial(_loss_along, by, seen, of, way), step) for by in (ask, reference)
@@ -328,9 +329,10 @@ class Rotation(Property):
         rng = case.rng()
         turn = float(rng.uniform(0.0, period))
         whole_turns = rng.integers(-3, 4, len(problem.angles)) * period
-        angles = np.mod(problem.domain.reduced(problem.angles) + turn, period) + whole_turns
-        after = mapped(problem, shift=turn, angles=angles)
-        yield from same(ask, problem, after)
+        across = -float(problem.domain.reduced(np.array([problem.centre]))[0])  # the target across the wrap
+        for shift in (turn, across):
+            angles = np.mod(problem.domain.reduced(problem.angles) + shift, period) + whole_turns
+            yield from same(ask, problem, mapped(problem, shift=shift, angles=angles))
 
 
 @final

@@ -12,7 +12,7 @@ import numpy as np
 from kdegrad.problem import Problem
 from kdegrad.properties import claims, convergence, far_field, ground, sharper, training
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet, Verdict
-from kdegrad.properties.evaluators import production, reference
+from kdegrad.properties.evaluators import Reference, production
 from kdegrad.properties.losses import LossError
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import COMPACT, NATIVE, UNBOUNDED
@@ -117,10 +117,8 @@ def _judge_breaking(
     property_: Property, case: Case, ask: Evaluator, tolerance: float | None
 ) -> tuple[bool, str, Comparison]:
     """Judge a control, a statement that should break, if the reference predicts a visible break here."""
-    predicted = _worst(_measured(property_, case, reference, ask.gives), tolerance)
-    # the prediction is in tolerances of float64, unless one is given
-    finer = 1.0 if tolerance is not None else reference.precision.rounding / ask.precision.rounding
-    if not predicted.excess * finer > ask.precision.predicted:
+    predicted = _worst(_measured(property_, case, Reference(ask), ask.gives), tolerance)
+    if not predicted.excess > ask.precision.predicted:
         raise Unmet(
             f"the expected break is too small to see: {predicted.title} should move by {predicted.residual:.1e}, "
             f"tolerance {predicted.tolerance:.1e}"
