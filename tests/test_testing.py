@@ -7,6 +7,7 @@ import sys
 import unittest
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from kdegrad.errors import SettingError
@@ -55,6 +56,40 @@ def test_a_failure_says_what_it_means_and_can_be_pasted() -> None:
     )
     assert done.stdout.startswith(("(18.4", "(np.float64(18.4"))  # where the lines say what is right
     assert "# right: 249." in text
+
+
+def test_a_loss_that_is_random_is_told_at_once() -> None:
+    rng = np.random.default_rng(0)
+
+    def noisy(angles, logits, target, bandwidth, bins):  # type: ignore[no-untyped-def]
+        return right_numpy.gaussian(angles + 1e-3 * rng.normal(size=len(angles)), logits, target, bandwidth, bins)
+
+    with pytest.raises(
+        AssertionError, match=r"1 of 1 properties fail[^$]*is random: it returns 5\.9\d+ and 5\.9\d+ for"
+    ):
+        check_loss(noisy, kernel="gaussian", bandwidth=10)
+
+
+def test_a_loss_does_not_change_how_numpy_reports_errors() -> None:
+    def strict(angles, logits, target, bandwidth, bins):  # type: ignore[no-untyped-def]
+        loss = right_numpy.gaussian(angles, logits, target, bandwidth, bins)
+        np.seterr(all="raise")
+        return loss
+
+    before = np.geterr()
+    check_loss(strict, kernel="gaussian", bandwidth=10, cases=2)
+    assert np.geterr() == before
+
+
+def test_an_error_of_any_class_is_a_failed_check() -> None:
+    class Panic(BaseException):  # as that of libraries written in Rust
+        pass
+
+    def panics(angles, logits, target):  # type: ignore[no-untyped-def]
+        raise Panic("index out of bounds")
+
+    with pytest.raises(AssertionError, match="the loss raises Panic: index out of bounds"):
+        check_loss(panics, kernel="gaussian", bandwidth=10)
 
 
 def test_a_floor_that_is_meant_passes() -> None:

@@ -21,6 +21,7 @@ from kdegrad.properties.reference_kernels import formula_of
 from kdegrad.settings import JudgedOptions, Settings
 
 _SLOWEST: Final = 5.0  # seconds a call: a run makes some hundred calls a case
+_RANDOM: Final = PRECISIONS["float32"].rounding  # relative: more than the order of a sum in float32 changes
 _SAME_FLOOR: Final = 1e-12  # relative: what rounding of E and C may change of ε
 
 
@@ -110,24 +111,27 @@ class Judged(Evaluator):
         Raises
         ------
         LossError
-            Where the loss cannot be judged: it raises, returns something else than a number, NaN, or takes too long.
+            Where the loss cannot be judged: it raises, returns something else than a number, NaN, takes too long, or is
+            random.
         """
-        began = time.perf_counter()
         given = self.given(problem, gradient=True)
-        seconds = time.perf_counter() - began
         found: dict[Quantity, Any] = {"logits": given.logits, "angles": given.angles, "bandwidth": given.bandwidth}
         for name, value in {"loss": given.loss, **found}.items():
             if value is not None and np.isnan(value).any():
                 what = "NaN" if name == "loss" else f"a gradient of the {name} that is NaN"
                 raise LossError(f"returns {what} for {len(problem.angles)} points near the target")
-        if seconds > _SLOWEST:
-            began = time.perf_counter()  # a first call may compile
-            self.given(problem, gradient=True)
-            seconds = time.perf_counter() - began
+        began = time.perf_counter()  # of a second call: the first may compile
+        again = self.given(problem, gradient=True).loss
+        seconds = time.perf_counter() - began
         if seconds > _SLOWEST:
             raise LossError(
                 f"takes {seconds:.3g} s a call with {len(problem.angles)} points: a case needs some hundred calls; "
                 "judge it with fewer bins, or on a smaller model"
+            )
+        if not math.isclose(given.loss, again, rel_tol=_RANDOM, abs_tol=_RANDOM):
+            raise LossError(
+                f"is random: it returns {given.loss:.6g} and {again:.6g} for the same points; judge it without dropout "
+                "or noise (a module in eval mode), or with a seed that is set in each call"
             )
         self.gives = frozenset(("loss", *(name for name, value in found.items() if value is not None)))
 

@@ -130,9 +130,9 @@ class Loss:
         try:
             with quiet():
                 return self._backend.given(function, inputs, wrt)
-        except (LossError, MemoryError):
+        except (LossError, MemoryError, KeyboardInterrupt):
             raise
-        except (Exception, SystemExit) as error:
+        except BaseException as error:
             raise LossError(f"raises {described(error, self._function, self._backend.explained(error))}") from error
 
     def example(
@@ -216,9 +216,9 @@ def _instance(kind: Any, name: str) -> Any:
     try:
         with quiet():
             instance = kind()
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise SettingError("loss", f"{name}() raises {described(error, kind.__init__)}") from error
     if not callable(instance):
         raise SettingError("loss", f"{name} is a class whose instances cannot be called: it has no __call__")

@@ -16,6 +16,8 @@ from pathlib import Path
 from types import CodeType
 from typing import Any, Final
 
+import numpy as np
+
 from kdegrad.errors import SettingError
 from kdegrad.text import enumerated, nearest, safe_text, shown
 
@@ -44,9 +46,9 @@ def imported(text: str) -> tuple[object, str]:
     try:
         with quiet():
             found: Any = importlib.import_module(module_name)
-    except MemoryError:
+    except (MemoryError, KeyboardInterrupt):
         raise
-    except (Exception, SystemExit) as error:
+    except BaseException as error:
         raise SettingError("loss", _import_failure(module_name, error)) from error
     reached = module_name
     for part in name.split("."):
@@ -66,8 +68,11 @@ def imported(text: str) -> tuple[object, str]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Silence the warnings of the user's code, and keep what it prints out of the report on standard output."""
-    with warnings.catch_warnings(action="ignore"), redirect_stdout(sys.stderr):
+    """Silence the warnings of the user's code, and keep what it prints out of the report on standard output.
+
+    Its `np.seterr` is undone: the judge's own sums would raise under it.
+    """
+    with warnings.catch_warnings(action="ignore"), redirect_stdout(sys.stderr), np.errstate():
         yield
 
 
