@@ -87,6 +87,12 @@ def test_a_fault_that_numbers_do_not_tell_is_not_named() -> None:
         assert "is right" in verdict.meaning
 
 
+def test_a_constant_has_not_stopped_growing() -> None:
+    """2.14 is no floor of a density that the loss does not have."""
+    for verdict in failures(lambda L, g, h: (2.14, 0.0 * g)):
+        assert "stops growing" not in verdict.meaning
+
+
 def test_a_clamp_where_a_compact_kernel_does_not_reach() -> None:
     (far,) = [v for v in failures(lambda L, g, h: (min(L, 50.0), g), COMPACT) if v.property == "far-start"]
     assert far.cause == "the loss is 50 where no point reaches the target, and infinite is right"

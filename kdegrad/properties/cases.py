@@ -28,7 +28,7 @@ _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random
 _PERIOD_IN_BANDWIDTHS: Final = 30.0  # circumference of the circles that are drawn for a problem on the line
 _WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
 _WIDEST_ON_CIRCLE: Final = 1e9  # the same in units of P: the target must be many roundings wide
-_JUDGED_POINTS: Final = 6  # in each random problem for a judged loss: some libraries compile it for each shape
+_JUDGED_POINTS: Final = 6  # in each random problem for a judged loss
 _DIGITS: Final = 3  # of their numbers, which a person is shown, after the first one of the target's half width
 _MOST_DECIMALS: Final = 15
 _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their bins are cut
@@ -165,12 +165,14 @@ def judged_cases(like: Settings, count: int, seed: int, ask: Judged) -> Iterator
     for index, name in zip(range(1, count + 1), cycle(kinds), strict=False):
         drawn = _problem(like, circular, KINDS[name], np.random.default_rng((seed, index, 0)))
         told = {option: getattr(drawn.settings, option) for option in ("scale", "background") if ask.takes(option)}
+        # one shape for all, as JAX compiles a loss anew for each; a single point stays one elsewhere
+        points = 1 if len(drawn.angles) == 1 and ask.of.backend != "jax" else _JUDGED_POINTS
         centre, half = ask.precision.spread * drawn.centre, 0.5 * drawn.interval.width
         decimals = min(max(_DIGITS - math.floor(math.log10(half)), -_MOST_DECIMALS), _MOST_DECIMALS)
         low, high = np.round([centre - half, centre + half], decimals).tolist()
         problem = Problem(
-            np.round(centre + np.resize(offsets(drawn), _JUDGED_POINTS), decimals),
-            np.round(np.resize(drawn.logits, _JUDGED_POINTS), _DIGITS),
+            np.round(centre + np.resize(offsets(drawn), points), decimals),
+            np.round(np.resize(drawn.logits, points), _DIGITS),
             target=(low, high),
             **{**asdict(like), "rule": "midpoint", **told},
         )

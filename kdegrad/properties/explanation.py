@@ -41,14 +41,14 @@ _LEADING: Final = ("masked-point", "far-start")  # which lead only where they kn
 class _Finding(NamedTuple):
     """How the numbers of a loss are wrong, and whether that names the fault.
 
-    `means` is what it means for training, where that is more than the property says.
+    `means` is what it means for training, in place of what the property says.
     """
 
     text: str
     is_cause: bool = False
     is_single: bool = False  # whether they are as far off as float32 rounds
     off: float = math.inf  # by how much, as a fraction
-    means: str = ""
+    means: str | None = None
 
 
 def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
@@ -69,11 +69,11 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
         finding = finding._replace(is_cause=False)
     if property_.remedy and (details if verdict.property == "far-start" else finding.is_cause):
         details += f"Remedy: {property_.remedy}\n"
-    means = property_.meaning if not finding.means else finding.means
+    means = property_.meaning if finding.means is None else finding.means
     return replace(
         verdict,
         cause=finding.text if finding.is_cause else "",
-        meaning=f"{finding.text}: {means}" if finding.text else means,
+        meaning=": ".join(filter(None, (finding.text, means))),
         details=details,
         example=example(judged, problem),
     )
@@ -92,7 +92,7 @@ def _difference(judged: Judged, problem: Problem) -> _Finding:
     try:
         given = judged.given(problem, gradient=bool(judged.gives - {"loss"}))
     except LossError as error:
-        return _Finding(f"the loss {error}", True)
+        return _Finding(f"the loss {error}", True, means="")
     if (found := _of_loss(given.loss + 0.0, problem, judged)).text:  # no -0
         return found
     plain, h = reference_of(problem), problem.settings.bandwidth
@@ -186,7 +186,7 @@ def _far_start(problem: Problem, judged: Judged) -> tuple[_Finding, str]:
     if not rows:
         return _Finding(""), ""
     losses = [given.loss + 0.0 for _, given, _ in rows]  # no -0
-    is_stuck = math.isnan(losses[-1]) or losses[-2:] == [losses[-1]] * 2
+    is_stuck = math.isnan(losses[-1]) or (losses[-2:] == [losses[-1]] * 2 and _loss(judged, problem) != losses[-1])
     named = _stuck(losses[-1]) if is_stuck and not rows[-1][2].uncovered else ""
     if rows[-1][2].uncovered and losses[-1] != math.inf:
         named = f"the loss is {losses[-1]:.6g} where no point reaches the target, and infinite is right"
@@ -205,7 +205,15 @@ def _far_start(problem: Problem, judged: Judged) -> tuple[_Finding, str]:
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     aligned = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
     table = "".join("  ".join(line) + "\n" for line in aligned)
-    return (_Finding(named, bool(named), means=learns), table) if named or dead else (_Finding(""), "")
+    return (_Finding(named, bool(named), means=learns or None), table) if named or dead else (_Finding(""), "")
+
+
+def _loss(judged: Judged, problem: Problem) -> float:
+    """Return the loss of the points where they are: one that is always the same has not stopped growing."""
+    try:
+        return judged.given(problem, gradient=False).loss
+    except LossError:
+        return math.nan
 
 
 def _ratio(given: Given, plain: Reference) -> float:
