@@ -101,7 +101,21 @@ def test_only_what_the_signature_names_is_passed() -> None:
     assert called(reduced).loss == 1.0
     loss = Loss(by_name, name="m:f")
     assert [option for option in OPTIONS if loss.accepts(option)] == ["bandwidth", "bins"]
-    assert called(functools.partial(by_name, bins=3)).loss == 257.0
+
+
+def test_what_a_partial_binds_is_no_option() -> None:
+    def loss(angles: Any, logits: Any, target: Any, bandwidth: float, bins: int = 0) -> float:
+        return 100.0 * bandwidth + bins
+
+    def of_any(angles: Any, logits: Any, target: Any, **options: Any) -> float:
+        return 100.0 * options["bandwidth"] + options["bins"]
+
+    for function in (loss, of_any):
+        bound = functools.partial(function, bandwidth=5.0)
+        assert called(bound).loss == 507.0
+        assert not Loss(bound, name="m:f").accepts("bandwidth")
+        assert Loss(bound, name="m:f").accepts("bins")
+        assert called(functools.partial(bound, bins=3)).loss == 503.0
 
 
 def test_a_function_without_a_signature_takes_no_option() -> None:

@@ -7,6 +7,7 @@ digits, faulty ones are wrong somewhere. `test_frameworks.py` holds the same for
 from __future__ import annotations
 
 import ast
+import functools
 from pathlib import Path
 
 import numpy as np
@@ -66,6 +67,15 @@ def test_a_background_that_is_declared_is_that_of_the_cases() -> None:
     check_loss(everything, kernel="laplace", bandwidth=10.0, scale=3.0, background=0.1, cases=CASES)
     with pytest.raises(AssertionError, match="agrees: the loss is"):
         check_loss(laplace, kernel="laplace", bandwidth=10.0, background=0.1, cases=1, only="agrees")
+
+
+@pytest.mark.parametrize("option", ["bandwidth", "scale", "background"])
+def test_what_a_partial_binds_must_be_what_is_declared(option: str) -> None:
+    declared = {"kernel": "laplace", "bandwidth": 10.0, "scale": 3.0, "background": 0.05}
+    bound = functools.partial(everything, **{option: declared[option]})
+    check_loss(bound, **declared, cases=CASES)
+    with pytest.raises(AssertionError, match="agrees: "):
+        check_loss(bound, **{**declared, option: 0.5}, cases=1, only="agrees")
 
 
 def test_a_target_across_the_wrap_is_in_every_case() -> None:

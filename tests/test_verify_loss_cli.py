@@ -332,6 +332,26 @@ def test_a_floor_that_is_meant_is_no_failure(judge: Judge) -> None:
     assert judge("floored", "--floor", "1e-6").code == 1
 
 
+def test_a_background_that_is_declared_is_judged(kdegrad: Callable[..., Run], folder: Path) -> None:
+    """Of a loss that mixes it in by itself, and of one that takes it, on random problems and on points of a file."""
+    (folder / "mixing.py").write_text(
+        "import functools\n"
+        "from tests.losses.right_numpy import everything\n"
+        "mixed = functools.partial(everything, background=0.05)\n"
+        "def named(angles, logits, target, bandwidth, bins, background=0.05):\n"
+        "    told = {'kernel': 'laplace', 'circular': False, 'scale': 1.0, 'bins': bins}\n"
+        "    return everything(angles, logits, target, bandwidth=bandwidth, background=background, **told)\n"
+    )
+    for name in ("mixed", "named"):
+        for points in ([], [TWO_SIDED]):
+            words = [*points, "--loss", f"mixing:{name}", "--kernel", "laplace", "--bandwidth", "10", "--cases", "6"]
+            done = kdegrad("verify-props", *words, "--background", ".05")
+            said = " ".join(done.out.split())
+            assert done.code == 0, said
+            assert f" line, background 0.05, {6 + len(points)} cases, seed 0 " in said
+            assert kdegrad("verify-props", *words, "--background", ".1").code == (name == "mixed")
+
+
 def test_the_numbers_are_of_the_dtype(judge: Judge) -> None:
     done = judge("right", "--dtype", "float32", "--format", "json")
     checks = done.json["checks"]

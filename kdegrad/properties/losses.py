@@ -10,7 +10,7 @@ from __future__ import annotations
 import inspect
 import sys
 from collections.abc import Mapping
-from functools import cached_property
+from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any, Final, final
 
@@ -25,6 +25,7 @@ from kdegrad.settings import Settings
 __all__ = ["OPTIONS", "Given", "Loss", "LossError", "imported"]
 
 OPTIONS: Final = ("kernel", "bandwidth", "bins", "df", "scale", "background", "circular", "period", "unit")
+_PASSED: Final = (*OPTIONS, "reduction")
 _ARRAYS: Final = {"numpy": "np.array", "torch": "torch.tensor", "jax": "jnp.array"}
 _IMPORTS: Final = {"numpy": "import numpy as np", "torch": "import torch", "jax": "import jax, jax.numpy as jnp"}
 
@@ -87,8 +88,8 @@ class Loss:
         self.wrt = wrt
 
     def accepts(self, option: str) -> bool:
-        """Return whether the signature names an option, or takes all."""
-        return self._accepted is None or option in self._accepted
+        """Return whether the signature names an option, or takes all; what a `functools.partial` binds is its own."""
+        return option in self._accepted
 
     @cached_property
     def takes_one_node(self) -> bool:
@@ -225,17 +226,24 @@ def _instance(kind: Any, name: str) -> Any:
     return instance
 
 
-def _accepted(function: Any) -> frozenset[str] | None:
-    """Return the names of the keywords that a function takes beside its first three parameters; None is any."""
+def _signature(function: Any) -> inspect.Signature | None:
+    """Return the signature of a function, if it has one."""
     try:
-        parameters = list(inspect.signature(function).parameters.values())
+        return inspect.signature(function)
     except (TypeError, ValueError):  # a builtin
-        return frozenset()
-    if any(parameter.kind is parameter.VAR_KEYWORD for parameter in parameters):
         return None
+
+
+def _accepted(function: Any) -> frozenset[str]:
+    """Return the options that a function takes by keyword, beside its first three parameters and what is bound."""
+    signature = _signature(function)
+    parameters = list(signature.parameters.values()) if signature else []
     by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
-    by_name = [p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)]
-    return frozenset(by_name) - {parameter.name for parameter in by_place[:3]}
+    by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
+    takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
+    bound = function.keywords if isinstance(function, partial) else {}
+    taken = set(_PASSED) if takes_all else by_name.intersection(_PASSED)
+    return frozenset(taken - {p.name for p in by_place[:3]} - set(bound))
 
 
 def _plain(value: Any) -> Any:

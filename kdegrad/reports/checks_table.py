@@ -97,6 +97,8 @@ def _headline(run: Checks, loss: dict[str, Any]) -> str:
         f"bandwidth {loss['bandwidth']:g}",
         "" if loss["df"] is None else f"df {loss['df']:g}",
         "line" if loss["period"] is None else f"circle of {loss['period']:g}",
+        "" if loss["scale"] == 1.0 else f"scale {loss['scale']:g}",
+        "" if loss["background"] == 0.0 else f"background {loss['background']:g}",
         "" if loss["floor"] is None else f"floor {loss['floor']:g}",
         _cases(run),
     ]
