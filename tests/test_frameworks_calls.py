@@ -256,6 +256,8 @@ def test_a_module_is_moved_to_the_dtype_and_left_as_it_was(torch: Any, dtype: st
         assert (loss.backend, loss.accepts("bins"), loss.accepts("bandwidth")) == ("torch", True, False)
         given = loss(ANGLES, LOGITS, TARGET, OPTIONS)
         assert given.logits.tolist() == [7.0 * float(np.float32(1.0 / 3.0))] * 3 or dtype == "float32"
+        told = "its tensors were float32, and may be rounded: --dtype float32 judges it as it is"
+        assert loss.doubts == (told if dtype == "float64" else "")
     assert module.factor.dtype == torch.float32
 
 
@@ -277,6 +279,19 @@ def test_a_module_that_cannot_be_copied_is_told(torch: Any) -> None:
     with pytest.raises(SettingError, match="loss: m:f cannot be had in float64: Only Tensors created explicitly by"):
         Loss(Derived(), name="m:f")
     Loss(Derived(), name="m:f", dtype="float32")
+
+
+def test_a_loss_that_is_judged_as_one_in_numpy_is_told_its_backend(library: SimpleNamespace) -> None:
+    """Also where it can be called with arrays of NumPy: its gradients would not be seen."""
+    question = f"(is it written in {library.name}? --backend {library.name})"
+    made = library.numpy.asarray(1.5)
+    assert refused(lambda angles, logits, target: made) == f"returns a float32 scalar of {library.name} {question}"
+    code = "import torch.nn.functional as f\ndef loss(angles, logits, target): return f.log_softmax(logits, 0).sum()\n"
+    if library.name == "torch":
+        exec(code, names := {"__name__": "mine"})
+        assert f"'numpy.ndarray' object has no attribute 'log_softmax' {question}" in refused(names["loss"])
+    given = called(lambda angles, logits, target: (made, logits), backend="numpy")  # who gives gradients is in NumPy
+    assert (given.loss, given.logits.tolist()) == (1.5, LOGITS.tolist())
 
 
 def test_a_module_without_forward_is_told(torch: Any) -> None:

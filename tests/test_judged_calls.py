@@ -11,7 +11,7 @@ import sys
 import warnings
 from collections.abc import Callable
 from pathlib import Path
-from types import SimpleNamespace
+from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -285,8 +285,98 @@ def test_a_wrong_signature_is_told_with_the_functions_first_line() -> None:
 
     message = refused(loss)
     assert message.startswith("raises TypeError: ")
-    assert "missing 1 required positional argument: 'sharpness' (" in message
+    assert "missing 1 required positional argument: 'sharpness'; the options that it may name are kernel, " in message
+    assert "period, unit, reduction: give sharpness a default, or bind by functools.partial (" in message
     assert message.endswith(f"line {loss.__code__.co_firstlineno}, in loss)")
+
+
+def test_a_misspelt_option_is_answered_with_the_nearest() -> None:
+    def positional(angles: Any, logits: Any, target: Any, bandwith: float) -> float:
+        return bandwith
+
+    def by_name(angles: Any, logits: Any, target: Any, *, bandwith: float, sigma: float) -> float:
+        return bandwith * sigma
+
+    bound = "or bind by functools.partial; did you mean 'bandwidth'? ("
+    assert f": give bandwith a default, {bound}" in refused(positional)
+    assert f": give bandwith and sigma a default, {bound}" in refused(by_name)
+
+
+def test_another_signature_is_told_how_it_is_called() -> None:
+    def of_two(angles: Any, logits: Any) -> float:
+        return 0.0
+
+    def wrapped(*arrays: Any, **options: Any) -> float:
+        return of_three(*arrays, **options)
+
+    def of_three(angles: Any, logits: Any, target: Any) -> float:
+        return target + "1"  # a TypeError of its own
+
+    how = "but 3 were given; it is called as my_loss(angles, logits, target, **options) ("
+    assert how in refused(of_two)
+    assert "; what has **kwargs is passed all options: name those that it takes in their place (" in refused(wrapped)
+    message = refused(of_three)
+    assert message.startswith("raises TypeError: can only concatenate tuple")
+    assert ";" not in message
+
+
+def test_doubts_about_the_order_of_the_arrays_are_told() -> None:
+    assert Loss(lambda angles, logits, target: 0.0, name="m:f").doubts == ""
+    assert Loss(min, name="m:f").doubts == ""
+    for function in (
+        lambda logits, angles, target: 0.0,
+        functools.partial(lambda logits, x, target, bins: 0.0, bins=3),
+    ):
+        doubts = Loss(function, name="m:f").doubts
+        assert doubts == "its first parameter is 'logits', and it is called with the angles first, then the logits"
+    assert "'Weight'" in Loss(lambda Weight, x, target: 0.0, name="m:f").doubts
+
+
+@pytest.mark.parametrize("library", ["torch", "jax"])
+def test_a_loss_of_another_library_is_told_its_backend(library: str) -> None:
+    """As far as its module has names of the library: a function of it, a class, or a module below it."""
+    question = f" (is it written in {library}? --backend {library})"
+    code = "def loss(angles, logits, target):\n    return logits.logsumexp()\n"
+    inner = ModuleType(f"{library}.numpy")
+    function, kind = eval("lambda x: x", {"__name__": f"{library}.nn"}), type("Kind", (), {"__module__": library})
+    for value in (ModuleType(library), inner, function, kind):
+        names = {"something": value, "__name__": "mine"}
+        exec(code, names)
+        assert f"'numpy.ndarray' object has no attribute 'logsumexp'{question} (" in refused(names["loss"])
+        assert f"has no attribute 'logsumexp'{question} (" in refused(functools.partial(names["loss"]))
+    exec(code, plain := {"np": np, "pytest": pytest, "like": ModuleType(f"{library}less"), "three": 3})
+    assert "is it written in" not in refused(plain["loss"])
+    exec(code.replace("logits.logsumexp()", "1 / 0"), names)
+    assert "is it written in" not in refused(names["loss"])
+    tensor = type("Tensor", (), {"__module__": f"{library}lib" if library == "jax" else library})()
+    assert refused(lambda angles, logits, target: tensor) == f"returns a Tensor of {library}{question}"
+
+
+def test_an_async_function_cannot_be_judged() -> None:
+    async def later(angles: Any, logits: Any, target: Any) -> float:
+        return 0.0
+
+    def of_many(angles: Any, logits: Any, target: Any) -> Any:
+        yield 0.0
+
+    assert refused(later) == "returns a coroutine: an async function cannot be judged"  # and no warning: an error here
+    assert refused(of_many) == "returns a generator, not one number"
+
+
+def test_a_loss_that_takes_too_much_memory_is_named() -> None:
+    def loss(angles: Any, logits: Any, target: Any) -> Any:
+        return np.zeros((10**9, 10**9))
+
+    with pytest.raises(MemoryError) as error:
+        called(loss)
+    (note,) = error.value.__notes__
+    assert note.startswith("in m:f (")
+    assert note.endswith(f"line {loss.__code__.co_firstlineno + 1}, in loss)")
+
+
+def test_what_cannot_be_called_is_refused() -> None:
+    with pytest.raises(SettingError, match="loss: m:f is of type float, not a function"):
+        Loss(3.0, name="m:f")
 
 
 def test_long_and_unfit_messages_are_shortened_and_escaped() -> None:

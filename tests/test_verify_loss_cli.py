@@ -90,6 +90,9 @@ def a_misspelt_gradient(angles, logits, target):
 def exiting(angles, logits, target):
     sys.exit(0)
 
+def greedy(angles, logits, target):
+    return np.zeros((10**9, 10**9))
+
 def forever(angles, logits, target):
     os.write(2, b"here\\n")
     while True:
@@ -243,6 +246,12 @@ def test_a_call_that_takes_ten_seconds_is_told(judge: Judge, monkeypatch: pytest
     done = judge("right")
     assert done.code == 1
     assert "takes 10 s a call with 6 points" in " ".join(done.out.split())
+
+
+def test_a_loss_that_takes_too_much_memory_is_named(judge: Judge) -> None:
+    done = judge("greedy")
+    assert (done.code, done.out) == (4, "")
+    assert "error: out of memory in mine:greedy (mine.py, line 61, in greedy): fewer points or bins, " in done.err
 
 
 def test_a_loss_without_gradient_is_judged_by_its_values(judge: Judge) -> None:

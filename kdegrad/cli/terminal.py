@@ -45,7 +45,8 @@ def machine_error(error: Exception) -> str:
     """Return what to say about an error that is not the user's."""
     text = " ".join(str(error).split())
     if isinstance(error, MemoryError) or "failed to map segment" in text:  # the second: a library finds no room
-        return "out of memory: fewer points or bins, or a larger machine"
+        where = "".join(f" {note}" for note in getattr(error, "__notes__", ()))  # of a judged loss
+        return f"out of memory{where}: fewer points or bins, or a larger machine"
     if isinstance(error, OSError):
         place = str(error.filename or "output")
         return f"{place if place.isprintable() else repr(place)}: {error.strerror or text}"

@@ -79,6 +79,11 @@ class Numpy(Backend):
         # A 0-d array is the bandwidth: without autograd it is the number that it always is.
         returned = function({name: array if array.ndim else float(array) for name, array in arrays.items()})
         if not isinstance(returned, tuple):
+            library = type(returned).__module__.partition(".")[0].removesuffix("lib")  # jaxlib has JAX's arrays
+            if library in BACKENDS and library != self.name:
+                raise LossError(
+                    f"returns {_kind(returned)} of {library} (is it written in {library}? --backend {library})"
+                )
             return Given(_number(returned))
         if len(returned) != 2:
             raise LossError(f"returns a tuple of {len(returned)}, not (loss, gradient of the logits)")

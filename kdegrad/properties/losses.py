@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from operator import attrgetter
 from typing import Any, Final, final
@@ -19,13 +19,15 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError
-from kdegrad.properties.user_code import described, imported, one_line, quiet
+from kdegrad.properties.user_code import described, imported, library_of, one_line, place, quiet
 from kdegrad.settings import Settings
+from kdegrad.text import nearest
 
 __all__ = ["OPTIONS", "Given", "Loss", "LossError", "imported"]
 
 OPTIONS: Final = ("kernel", "bandwidth", "bins", "df", "scale", "background", "circular", "period", "unit")
 _PASSED: Final = (*OPTIONS, "reduction")
+_NOT_ANGLES: Final = ("logit", "weight", "score", "target")  # of the first parameter, in the singular
 _ARRAYS: Final = {"numpy": "np.array", "torch": "torch.tensor", "jax": "jnp.array"}
 _IMPORTS: Final = {"numpy": "import numpy as np", "torch": "import torch", "jax": "import jax, jax.numpy as jnp"}
 
@@ -70,7 +72,9 @@ class Loss:
         self._is_class = isinstance(function, type)
         if self._is_class:
             function = _instance(function, name)
-        is_module = _is_module(function)
+        if not callable(function):
+            raise SettingError("loss", f"{name} is of type {type(function).__name__}, not a function")
+        is_module, given = _is_module(function), function
         self._backend: Backend = BACKENDS[backend or ("torch" if is_module else "numpy")](dtype)
         if is_module:
             try:
@@ -79,8 +83,10 @@ class Loss:
                 raise SettingError("loss", f"{name} cannot be had in {dtype}: {one_line(error)}") from error
         self._function = function
         self._is_module = is_module
+        self._is_widened = function is not given and dtype == "float64"
         plain = getattr(function, "_orig_mod", function)  # `torch.compile` hides the signature of forward
-        self._accepted = _accepted(plain.forward if is_module else function)
+        self._signature = _signature(plain.forward if is_module else function)
+        self._accepted = _accepted(self._signature, function)
         self._declared = dict(declared or {})
         self.name = name
         self.backend = self._backend.name
@@ -101,6 +107,16 @@ class Loss:
         except LossError:
             return False
         return True
+
+    @property
+    def doubts(self) -> str:
+        """What may make a loss seem wrong that is called or converted otherwise than it is meant; empty if nothing."""
+        first = next(iter(self._signature.parameters), "") if self._signature else ""
+        if first.lower().rstrip("s") in _NOT_ANGLES:
+            return f"its first parameter is {first!r}, and it is called with the angles first, then the logits"
+        if self._is_widened:
+            return "its tensors were float32, and may be rounded: --dtype float32 judges it as it is"
+        return ""
 
     def __call__(
         self,
@@ -126,15 +142,46 @@ class Loss:
 
         def function(values: Mapping[str, Any]) -> Any:
             varied = {"bandwidth": values["bandwidth"]} if "bandwidth" in values else {}
-            return self._function(values["angles"], values["logits"], target, **passed, **varied)
+            returned = self._function(values["angles"], values["logits"], target, **passed, **varied)
+            if inspect.iscoroutine(returned):
+                returned.close()  # else Python warns that nobody waits for it
+                raise LossError("returns a coroutine: an async function cannot be judged")
+            return returned
 
         try:
             with quiet():
                 return self._backend.given(function, inputs, wrt)
-        except (LossError, MemoryError, KeyboardInterrupt):
+        except (LossError, KeyboardInterrupt):
+            raise
+        except MemoryError as error:
+            error.add_note(f"in {self.name}{place(error, self._function)}")
             raise
         except BaseException as error:
-            raise LossError(f"raises {described(error, self._function, self._backend.explained(error))}") from error
+            text = self._backend.explained(error)
+            if isinstance(error, TypeError):
+                text += self._misfit(passed, text)
+            if isinstance(error, TypeError | AttributeError) and self.backend == "numpy":
+                library = library_of(self._function)
+                text += f" (is it written in {library}? --backend {library})" if library else ""
+            raise LossError(f"raises {described(error, self._function, text)}") from error
+
+    def _misfit(self, passed: Mapping[str, Any], message: str) -> str:
+        """Return what to do about a TypeError of a call that the signature does not fit; empty if it does."""
+        if self._signature is None:
+            return ""
+        parameters = list(self._signature.parameters.values())
+        try:
+            self._signature.bind(None, None, None, **passed)
+        except TypeError:
+            rest = [*_by_place(parameters)[3:], *(p for p in parameters if p.kind is p.KEYWORD_ONLY)]
+            lacking = [p.name for p in rest if p.default is p.empty and p.name not in passed]
+            if not lacking:
+                return "; it is called as my_loss(angles, logits, target, **options)"
+            remedy = f"give {' and '.join(lacking)} a default, or bind by functools.partial"
+            return f"; the options that it may name are {', '.join(_PASSED)}: {remedy}{nearest(lacking[0], _PASSED)}"
+        if "unexpected keyword" in message and any(p.kind is p.VAR_KEYWORD for p in parameters):
+            return "; what has **kwargs is passed all options: name those that it takes in their place"
+        return ""
 
     def example(
         self,
@@ -234,16 +281,18 @@ def _signature(function: Any) -> inspect.Signature | None:
         return None
 
 
-def _accepted(function: Any) -> frozenset[str]:
+def _accepted(signature: inspect.Signature | None, function: Any) -> frozenset[str]:
     """Return the options that a function takes by keyword, beside its first three parameters and what is bound."""
-    signature = _signature(function)
     parameters = list(signature.parameters.values()) if signature else []
-    by_place = [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
     by_name = {p.name for p in parameters if p.kind in (p.POSITIONAL_OR_KEYWORD, p.KEYWORD_ONLY)}
     takes_all = any(p.kind is p.VAR_KEYWORD for p in parameters)
     bound = function.keywords if isinstance(function, partial) else {}
     taken = set(_PASSED) if takes_all else by_name.intersection(_PASSED)
-    return frozenset(taken - {p.name for p in by_place[:3]} - set(bound))
+    return frozenset(taken - {p.name for p in _by_place(parameters)[:3]} - set(bound))
+
+
+def _by_place(parameters: Iterable[inspect.Parameter]) -> list[inspect.Parameter]:
+    return [p for p in parameters if p.kind in (p.POSITIONAL_ONLY, p.POSITIONAL_OR_KEYWORD)]
 
 
 def _plain(value: Any) -> Any:

@@ -13,7 +13,7 @@ import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager, redirect_stdout, suppress
 from pathlib import Path
-from types import CodeType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, Final
 
 import numpy as np
@@ -95,10 +95,8 @@ def _import_failure(module: str, error: BaseException) -> str:
             known = [found.name for found in pkgutil.iter_modules(beside or sys.path[:1])]
             where = f"in {parent}" if parent else f"in the folder {os.path.abspath(sys.path[0])} or installed"
             return f"there is no module {shown(error.name)} {where}{nearest(last, known)}"
-        place = _place(error, None)
-        return (
-            f"importing {module} needs {shown(error.name)}, which is not installed where kdegrad is: install it{place}"
-        )
+        missing = f"{shown(error.name)}, which is not installed where kdegrad is: install it"
+        return f"importing {module} needs {missing}{place(error, None)}"
     if isinstance(error, SyntaxError):
         return f"{module} cannot be imported: {type(error).__name__}: {one_line(error)}"
     return f"importing {module} raises {described(error, None)}"
@@ -116,10 +114,10 @@ def one_line(error: BaseException) -> str:
 def described(error: BaseException, function: Any, message: str | None = None) -> str:
     """Return the type, the message and the place of an error of the user's code."""
     text = one_line(error) if message is None else message
-    return f"{type(error).__name__}{': ' if text else ''}{text}{_place(error, function)}"
+    return f"{type(error).__name__}{': ' if text else ''}{text}{place(error, function)}"
 
 
-def _place(error: BaseException, function: Any) -> str:
+def place(error: BaseException, function: Any) -> str:
     """Return where in the user's code an error was raised, as `` (FILE, line N, in NAME)``, else where that begins."""
     not_theirs = (
         str(Path(__file__).parents[1]) + os.sep,
@@ -127,7 +125,8 @@ def _place(error: BaseException, function: Any) -> str:
         "<frozen ",
         "<__array",
     )
-    code = _code(function)
+    written = _python_function(function)
+    code: CodeType | None = None if written is None else written.__code__
     own, in_file = None, None
     for frame, line in traceback.walk_tb(error.__traceback__):
         file = frame.f_code.co_filename
@@ -145,13 +144,25 @@ def _place(error: BaseException, function: Any) -> str:
     return f" ({_file(found[0].co_filename)}, line {found[1]}{name})"
 
 
-def _code(function: Any) -> CodeType | None:
-    """Return the code of a function, a partial, an nn.Module or an object that can be called, if it is Python's."""
+def library_of(function: Any) -> str:
+    """Return ``torch`` or ``jax`` where the module of a function names something of it, else an empty string."""
+    names = getattr(_python_function(function), "__globals__", {})
+    for value in list(names.values()):
+        if isinstance(value, ModuleType | FunctionType | type):
+            origin = value.__name__ if isinstance(value, ModuleType) else value.__module__
+            library = str(origin).partition(".")[0]
+            if library in ("torch", "jax"):
+                return library
+    return ""
+
+
+def _python_function(function: Any) -> Any:
+    """Return what is Python's in a function, a partial, an nn.Module or an object that can be called; else None."""
     kinds = (function, getattr(function, "func", None), getattr(function, "forward", None))
     for called in (*kinds, getattr(type(function), "__call__", None)):  # noqa: B004
-        code = getattr(inspect.unwrap(called), "__code__", None) if called is not None else None
-        if isinstance(code, CodeType):
-            return code
+        found = inspect.unwrap(called) if called is not None else None
+        if isinstance(getattr(found, "__code__", None), CodeType):
+            return found
     return None
 
 
