@@ -49,7 +49,7 @@ def test_the_current_folder_comes_first(folder: Path) -> None:
         ("my_loss", "'my_loss' is not MODULE:NAME, such as mypkg.losses:my_loss"),
         ("pkg.losses.mine", "'pkg.losses.mine' is not MODULE:NAME, .*; did you mean pkg.losses:mine?"),
         ("pkg/losses.py:mine", "'pkg/losses.py:mine' is not MODULE:NAME, .*; did you mean pkg.losses:mine?"),
-        ("./losses.py", "'./losses.py' is not MODULE:NAME, .*; did you mean losses:NAME?"),
+        ("./losses.py", "'./losses.py' is not MODULE:NAME, .*; NAME is missing, as in losses:my_loss"),
         ("losses:", "'losses:' is not MODULE:NAME, such as mypkg.losses:my_loss"),
         (":mine", "':mine' is not MODULE:NAME, such as mypkg.losses:my_loss"),
         ("a:b:c", "'a:b:c' is not MODULE:NAME, such as mypkg.losses:my_loss"),
@@ -63,6 +63,16 @@ def test_a_text_of_another_form_is_refused(text: str, message: str) -> None:
     assert problem.startswith(beginning)
     assert problem.endswith(end)
     assert end or problem == message
+
+
+def test_a_module_without_a_name_is_told_that_a_name_is_missing(folder: Path) -> None:
+    """Not that a part of its own name may be meant for a function."""
+    (folder / "package" / "inner").mkdir(parents=True)
+    (folder / "package" / "npl.py").touch()
+    for text in ("package.npl", "package.npl:", "package/npl.py", "package.inner", "package"):
+        name = text.removesuffix(".py").rstrip(":").replace("/", ".")
+        assert not_imported(text).endswith(f"; NAME is missing, as in {name}:my_loss")
+    assert not_imported("package.other").endswith("; did you mean package:other?")
 
 
 def test_modules_that_are_not_there_are_named(folder: Path) -> None:

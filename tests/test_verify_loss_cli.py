@@ -98,6 +98,7 @@ def forever(angles, logits, target):
     while True:
         time.sleep(0.1)
 '''
+DISTANCES = ("all points away by", "loss  ", "right  ", "gradient / right")  # the rows of a table
 DECLARED = ("--kernel", "gaussian", "--bandwidth", "10", "--cases", "2")
 Judge = Callable[..., Run]
 
@@ -170,6 +171,19 @@ def test_the_example_can_be_pasted_at_any_width(
     assert f"# right: {loss:.6g}; " in call
     half = names["halved"](names["angles"], names["logits"], (low, high), bandwidth=10.0, bins=360)[1]  # type: ignore[operator]
     assert half == pytest.approx(gradient / 2, abs=1e-12)
+
+
+@pytest.mark.parametrize("columns", [40, 60])
+@pytest.mark.parametrize("more", [[], ["-v"]])
+def test_a_narrow_terminal_is_kept_to(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, columns: int, more: list[str]
+) -> None:
+    """But for the lines to paste, and the rows of the table of distances."""
+    monkeypatch.setenv("COLUMNS", str(columns))
+    kept = ("import numpy", "angles, logits = ", "print(", *map("    {}".format, DISTANCES))
+    for name in ("right", "floored", "halved", "of_values", "raising", "a_misspelt_gradient"):
+        lines = [line for line in judge(name, *more).out.splitlines() if not line.startswith(kept)]
+        assert [line for line in lines if len(line) > columns] == []
 
 
 def test_verbose_shows_every_property_and_every_failure_in_full(judge: Judge) -> None:
@@ -265,7 +279,7 @@ def test_a_loss_without_gradient_is_judged_by_its_values(judge: Judge) -> None:
 
 def test_an_interrupt_ends_the_run(folder: Path) -> None:
     (folder / "mine.py").write_text(MODULE)
-    words = [sys.executable, "-m", "kdegrad", "verify-props", "--loss", "mine:forever"]
+    words = [sys.executable, "-m", "kdegrad", "verify-props", "--loss", "mine:forever", *DECLARED]
     process = subprocess.Popen(words, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE)
     assert process.stderr is not None
     with process:
@@ -317,6 +331,9 @@ def test_a_loss_that_cannot_be_imported_is_refused(
         ("--loss mine:right --rule gauss", "--rule: is gauss, and a loss is judged with bins"),
         ("--loss mine:right --kernel gausian", "--kernel: unknown kernel 'gausian'; did you mean 'gaussian'?"),
         ("--loss mine:right --kernel von-mises", "--kernel: von-mises is defined on a circle only"),
+        ("--loss mine:right --loss mine:halved", "--loss: is given more than once: give one, and run the command"),
+        ("--loss mine:right --kernel laplace --kernel epa", "--kernel: is given more than once: give one"),
+        ("--loss mine:right --sums dense", "--sums: is about kdegrad's own sums, and a judged loss has none of them"),
         ("--loss mine:right --floor 0", "--floor: 0.0 is out of range"),
         ("--loss mine:right --floor 1 --bandwidth 10", "--floor: 1.0 times the target's width"),
         ("--loss mine:right --cases 0", "--cases: 0 and no INPUT leave nothing to check"),
@@ -331,6 +348,21 @@ def test_options_that_cannot_be_are_refused(judge: Judge, kdegrad: Callable[...,
     done = kdegrad("verify-props", *words.split())
     assert (done.code, done.out) == (2, "")
     assert said in done.err
+
+
+@pytest.mark.parametrize(
+    ("words", "note"),
+    [
+        ("", "note: no --kernel and no --bandwidth: it is judged as laplace with bandwidth 1\n"),
+        ("--kernel gaussian", "note: no --bandwidth: it is judged with bandwidth 1\n"),
+        ("--bandwidth 2", "note: no --kernel: it is judged as laplace\n"),
+        ("--kernel gaussian --bandwidth 2", ""),
+        (TWO_SIDED, ""),
+    ],
+)
+def test_what_is_not_declared_is_noted(judge: Judge, kdegrad: Callable[..., Run], words: str, note: str) -> None:
+    done = kdegrad("verify-props", *words.split(), "--loss", "mine:right", "--cases", "1", "--only", "merge")
+    assert (done.code, done.err) == (0, note)
 
 
 def test_a_floor_that_is_meant_is_no_failure(judge: Judge) -> None:

@@ -299,6 +299,12 @@ def _judged(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tu
         like = Settings(**_given(flags))  # without a target: there are no points
         first = Problem([0.0], target=(0.0, like.bandwidth), **asdict(like))
         _note_unused_df(flags, [first.kernel.name])
+        missing = {"kernel": f"as {like.kernel}", "bandwidth": f"with bandwidth {like.bandwidth:g}"}
+        missing = {f"no --{name}": meant for name, meant in missing.items() if name not in flags.values}
+        if missing:
+            say(f"note: {' and '.join(missing)}: it is judged {' '.join(missing.values())}")
+    if "sums" in flags.values:
+        raise SettingError("sums", "is about kdegrad's own sums, and a judged loss has none of them: leave it out")
     for problem in (first, *cases.values()):
         if problem.settings.rule != "midpoint":
             raise SettingError("rule", f"is {problem.settings.rule}, and a loss is judged with bins: take midpoint")

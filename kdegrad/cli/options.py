@@ -20,6 +20,10 @@ from kdegrad.errors import SettingError
 from kdegrad.settings import DebugOptions, Group, Row
 
 COMPLETING: Final = "_KDEGRAD_COMPLETE" in os.environ  # a shell asks what may follow on the line
+_ONCE: Final = {  # of others the last one holds, as is usual
+    "kernel": "give one (sweep takes several)",
+    "loss": "give one, and run the command once for each",
+}
 _Options = TypeVar("_Options", bound=Group)
 
 
@@ -85,7 +89,7 @@ class Command:
         for panel, row in self.rows.values():
             if row.type == tuple[str, ...]:
                 listed.add(row)
-            is_repeated = row.type == tuple[str, ...] or row.name == "kernel"
+            is_repeated = row.type == tuple[str, ...] or row.name in _ONCE
             declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, panel)
 
         def run(**values: Any) -> int:
@@ -96,10 +100,11 @@ class Command:
                     words = (word.strip() for text in given[row.name] for word in text.split(separator))
                     given[row.name] = tuple(dict.fromkeys(words))
             kernels = tuple(given.get("kernel", ()))
-            if kernels:
-                given["kernel"] = kernels[0]
-            if len(kernels) > 1 and self.name != "sweep":
-                raise SettingError("kernel", "is given more than once: give one (sweep takes several)")
+            for name, remedy in _ONCE.items():
+                if len(given.get(name, ())) > 1 and (name, self.name) != ("kernel", "sweep"):
+                    raise SettingError(name, f"is given more than once: {remedy}")
+                if given.get(name):
+                    given[name] = given[name][0]
             inputs = given.pop("input_", ())
             return self.run(Flags((inputs,) if isinstance(inputs, str) else tuple(inputs), given, kernels))
 

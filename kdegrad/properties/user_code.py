@@ -77,13 +77,18 @@ def quiet() -> Iterator[None]:
 
 
 def _meant(text: str) -> str:
-    """Return what may be meant by a text that is not ``MODULE:NAME``: a path or a name without a colon."""
+    """Return what may be meant by a text that is not ``MODULE:NAME``: a path, a module, or a name without a colon."""
     path, _, name = text.replace("\\", "/").removeprefix("./").replace(".py:", ":").partition(":")
     parts = path.removesuffix(".py").replace("/", ".").split(".")
-    if not name and not path.endswith(".py") and len(parts) > 1:
+    if not all(part.isidentifier() for part in [*parts, *(name or "x").split(".")]):
+        return ""
+    folders = (Path(folder, *parts) for folder in (os.curdir, *sys.path))
+    is_module = any(folder.is_dir() or folder.with_suffix(".py").is_file() for folder in folders)
+    if not name and (is_module or path.endswith(".py")):
+        return f"; NAME is missing, as in {'.'.join(parts)}:my_loss"
+    if not name and len(parts) > 1:
         parts, name = parts[:-1], parts[-1]
-    is_name = len(parts) > 0 and all(part.isidentifier() for part in [*parts, *(name or "x").split(".")])
-    return f"; did you mean {'.'.join(parts)}:{name or 'NAME'}?" if is_name and (name or path.endswith(".py")) else ""
+    return f"; did you mean {'.'.join(parts)}:{name}?" if name else ""
 
 
 def _import_failure(module: str, error: BaseException) -> str:
