@@ -14,14 +14,17 @@ They are the checks of ``kdegrad verify-props --loss``, which says more about th
 
 from __future__ import annotations
 
+import inspect
 from collections.abc import Callable, Collection, Mapping
 from typing import Any
 from unittest import SkipTest
 
+from kdegrad.errors import SettingError
 from kdegrad.properties.evaluators import judged_loss
 from kdegrad.properties.explanation import failures_in_order
-from kdegrad.properties.runs import chosen, matching, passed, verify_loss
+from kdegrad.properties.runs import chosen, expectations, passed, verify_loss
 from kdegrad.settings import JudgedOptions, Settings
+from kdegrad.text import nearest
 
 __all__ = ["check_loss", "loss_checks"]
 
@@ -72,9 +75,8 @@ def check_loss(
     SettingError
         For an option that cannot be used.
     """
-    options = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, floor=floor)
-    expected = expected_failures or {}
-    failed = _failures(loss, options, settings, cases=cases, seed=seed, only=only, expected_failures=expected)
+    options, like = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, floor=floor), _declared(settings)
+    failed = _failures(loss, options, like, cases=cases, seed=seed, only=only, expected_failures=expected_failures)
     if failed:
         raise AssertionError(failed)
 
@@ -98,13 +100,13 @@ def loss_checks(
     are those of `check_loss`. A property that is expected to fail is skipped with the reason where it does, and fails
     where it passes in every case, if no other is expected with it.
     """
-    options = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, floor=floor)
-    patterns = {p: (matching(p, "expected_failures"), why) for p, why in (expected_failures or {}).items()}
+    options, like = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, floor=floor), _declared(settings)
+    expected = expectations(expected_failures)
 
     def check_of(id_: str) -> Callable[[], None]:
         def check() -> None:
-            failed = _failures(loss, options, settings, cases=cases, seed=seed, only=id_)
-            for ids, why in patterns.values():
+            failed = _failures(loss, options, like, cases=cases, seed=seed, only=id_)
+            for _, ids, why in expected:
                 if id_ in ids and failed:
                     raise SkipTest(f"expected to fail ({why})")
                 if ids == [id_]:
@@ -118,9 +120,23 @@ def loss_checks(
     return [check_of(property_.id) for property_ in chosen(only)]
 
 
-def _failures(loss: Callable[..., Any] | type, options: JudgedOptions, settings: Mapping[str, Any], **run: Any) -> str:
-    """Return what failed and what it means; empty if nothing did. Raise SkipTest if nothing could be checked."""
+def _declared(settings: Mapping[str, Any]) -> Settings:
+    """Return what a loss is meant to compute; SettingError for a keyword that there is not, or not here."""
+    known = [row.name for row in Settings.rows]
+    for name in settings:
+        if name not in known:
+            every = [*known, *inspect.signature(check_loss).parameters]
+            raise SettingError(name, f"there is no such option of a judged loss{nearest(name, every)}")
+    if "sums" in settings:
+        raise SettingError("sums", "is about kdegrad's own sums, and a judged loss has none of them: leave it out")
     like = Settings(**settings)
+    if like.rule != "midpoint":
+        raise SettingError("rule", f"is {like.rule}, and a loss is judged with bins: take midpoint")
+    return like
+
+
+def _failures(loss: Callable[..., Any] | type, options: JudgedOptions, like: Settings, **run: Any) -> str:
+    """Return what failed and what it means; empty if nothing did. Raise SkipTest if nothing could be checked."""
     module, name = (getattr(loss, part, None) for part in ("__module__", "__qualname__"))
     judged = judged_loss(loss, f"{module}:{name}" if name else repr(loss), options, like)
     verdicts = verify_loss(judged, like, **run)

@@ -135,13 +135,35 @@ def test_expected_failures_are_strict() -> None:
         ({"bandwidth": 0.0}, "bandwidth"),
         ({"dtype": "float16"}, "float64"),
         ({"only": "nonsense"}, "unknown property"),
-        ({"expected_failures": {"nonsense": "x"}}, "unknown property"),
+        ({"expected_failures": {"nonsense": "x"}}, "^expected_failures: unknown property"),
+        ({"expected_failures": ["merge"]}, r"^expected_failures: \['merge'\] is not a dict of reasons by ids"),
+        ({"expected_failures": "merge"}, "^expected_failures: 'merge' is not a dict"),
+        ({"expected_failures": {"merge": None}}, "^expected_failures: the reason of 'merge' is None: give a text"),
+        ({"expected_failures": {1: "x"}}, "^expected_failures: unknown property 1"),
+        ({"bandwith": 10}, "^bandwith: there is no such option of a judged loss; did you mean 'bandwidth'"),
+        ({"expected_failure": {}}, "^expected_failure: .*; did you mean 'expected_failures'"),
+        ({"target": (0, 1)}, "^target: there is no such option"),
+        ({"rule": "gauss"}, "^rule: is gauss, and a loss is judged with bins: take midpoint"),
+        ({"sums": "dense"}, "^sums: is about kdegrad's own sums"),
         ({"floor": 10.0}, "floor"),
     ],
 )
 def test_options_that_cannot_be_used_are_refused(options: dict[str, object], message: str) -> None:
     with pytest.raises(SettingError, match=message):
         check_loss(right_numpy.gaussian, **{**GAUSSIAN, **options})
+    with pytest.raises(SettingError, match=message):
+        [check() for check in loss_checks(right_numpy.gaussian, **{**GAUSSIAN, **options})]  # type: ignore[func-returns-value]
+
+
+def test_a_misspelt_option_is_refused_before_a_check_is_called() -> None:
+    with pytest.raises(SettingError, match="bandwith"):
+        loss_checks(right_numpy.gaussian, bandwith=10)
+
+
+@pytest.mark.parametrize(("loss", "kind"), [(3.0, "float"), ("mypkg.losses:my_loss", "str"), (None, "NoneType")])
+def test_what_is_no_function_is_refused(loss: object, kind: str) -> None:
+    with pytest.raises(SettingError, match=f"^loss: {loss!r} is of type {kind}, not a function"):
+        check_loss(loss, **GAUSSIAN)  # type: ignore[arg-type]
 
 
 def test_pytest_names_the_tests_and_xdist_and_unittest_run_them(tmp_path: Path) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fnmatch
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import replace
-from typing import Final
+from typing import Final, NamedTuple
 
 from kdegrad.errors import SettingError
 from kdegrad.problem import Problem
@@ -72,7 +72,7 @@ def verify(
     is_mixed = len({p.kernel.name for p in given.values()}) > 1
     drawn = [input_case(p, options.seed, name) for name, p in given.items()]
     drawn += random_cases(like, options.cases, options.seed, is_mixed)
-    return _run(drawn, production, options, expected_failures or {}, progress)
+    return _run(drawn, production, options, expected_failures, progress)
 
 
 def verify_loss(
@@ -123,19 +123,19 @@ def verify_loss(
         first = Verdict(FIRST_CALL, drawn[0].name, "holds", "error: LossError", verdict="fail", reason=reason)
         shown = example(judged, drawn[0].problem)
         return [replace(first, reproduce=drawn[0].reproduce, cause=reason, meaning=reason, example=shown)]
-    return _run(drawn, judged, options, expected_failures or {}, progress)
+    return _run(drawn, judged, options, expected_failures, progress)
 
 
 def _run(
     drawn: Sequence[Case],
     ask: Evaluator,
     options: CheckOptions,
-    expected: Mapping[str, str],
+    expected_failures: Mapping[str, str] | None,
     progress: Progress | None,
 ) -> list[Verdict]:
     """Return the verdicts of the chosen properties in all cases."""
-    properties, verdicts = chosen(options.only), list[Verdict]()
-    may_fail = {id_: why for pattern, why in expected.items() for id_ in matching(pattern, "expect-fail")}
+    properties, verdicts, expected = chosen(options.only), list[Verdict](), expectations(expected_failures)
+    may_fail = {id_: of.reason for of in expected for id_ in of.ids}
     failed: set[str] = set()
     for case in drawn:
         for property_ in properties:
@@ -152,17 +152,37 @@ def _run(
             verdicts.append(verdict)
             if progress is not None:
                 progress(len(verdicts), len(drawn) * len(properties))
-    return verdicts + [v for pattern, why in expected.items() for v in _unexpected(pattern, why, verdicts, failed)]
+    return verdicts + [verdict for of in expected for verdict in _unexpected(of, verdicts, failed)]
 
 
-def _unexpected(pattern: str, why: str, verdicts: Sequence[Verdict], failed: set[str]) -> list[Verdict]:
+def _unexpected(of: Expected, verdicts: Sequence[Verdict], failed: set[str]) -> list[Verdict]:
     """Return a failure if what was expected to fail passed in every case."""
-    ids = matching(pattern, "expect-fail")
-    passes = [verdict for verdict in verdicts if verdict.property in ids and verdict.verdict == "pass"]
-    if not passes or failed.intersection(ids):
+    passes = [verdict for verdict in verdicts if verdict.property in of.ids and verdict.verdict == "pass"]
+    if not passes or failed.intersection(of.ids):
         return []
-    reason = f"{pattern} was expected to fail ({why}), and passes in every case: take the expectation away"
+    reason = f"{of.pattern} was expected to fail ({of.reason}), and passes in every case: take the expectation away"
     return [replace(passes[0], case="all cases", verdict="fail", reason=reason, meaning=reason)]
+
+
+class Expected(NamedTuple):
+    """Properties that may fail, and why; one of them must."""
+
+    pattern: str
+    ids: list[str]
+    reason: str
+
+
+def expectations(expected_failures: Mapping[str, str] | None) -> list[Expected]:
+    """Return what may fail; SettingError for a pattern that matches nothing, and for what is no text by patterns."""
+    name, found = "expected_failures", list[Expected]()
+    if not isinstance(expected_failures, Mapping | None):
+        wanted = "a dict of reasons by ids or patterns, as {'far-*': 'a clamp is wanted'}"
+        raise SettingError(name, f"{expected_failures!r} is not {wanted}")
+    for pattern, reason in (expected_failures or {}).items():
+        if not isinstance(reason, str) or not reason.strip():
+            raise SettingError(name, f"the reason of {pattern!r} is {reason!r}: give a text")
+        found.append(Expected(pattern, matching(pattern, name), reason))
+    return found
 
 
 def chosen(only: str | Collection[str] = ()) -> list[Property]:
