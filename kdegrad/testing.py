@@ -146,8 +146,8 @@ def _failures(loss: Callable[..., Any] | type, options: JudgedOptions, like: Set
     if not failed:
         return ""
     first, count = failed[0], len({verdict.property for verdict in verdicts})
-    lines = [f"{judged.of.name}: {len(failed)} of {count} properties fail", "", f"{first.property}: {first.meaning}"]
+    lines = [f"{judged.of.name}: {len(failed)} of {count} properties fail", "", f"{first.property}: {first.said()}"]
     lines += [f"    {line}" for line in f"{first.details}{first.reason}".splitlines()]
     lines += ["", *first.example.splitlines(), ""]
-    lines += [f"{verdict.property}: {verdict.meaning}" for verdict in failed[1:]]
+    lines += [f"{verdict.property}: {verdict.said()}" for verdict in failed[1:]]
     return "\n".join(lines).rstrip()

@@ -52,14 +52,9 @@ def raising_where_far(loss: float, gradient: np.ndarray, h: float) -> Numbers:
 
 
 FAULTS: dict[str, tuple[Fault, str, str]] = {  # the property that leads, and what it says
-    "a floor": (
-        lambda L, g, h: (min(L, 18.420680743952367), g * (L < 18.4)),
-        "far-start",
-        "-log(1e-8), as where 1e-8 is",
-    ),
-    "an odd floor": (lambda L, g, h: (min(L, 18.1), g), "far-start", "= -log(1.38e-08), as where that is added"),
-    "a clamp": (lambda L, g, h: (min(L, 300.0), g), "far-start", "is clamped at -300"),
-    "underflow": (lambda L, g, h: (L if L < 700 else math.inf, g), "far-start", "underflows to 0 before the logarithm"),
+    "a clamp of the loss": (lambda L, g, h: (min(L, 18.1), g), "far-start", "at 18.1: it, or a term of it, is clamped"),
+    "a high clamp": (lambda L, g, h: (min(L, 300.0), g), "far-start", "log p is clamped at -300"),
+    "infinite": (lambda L, g, h: (L if L < 700 else math.inf, g), "far-start", "infinite far out: something under- or"),
     "NaN far out": (nan_where_far, "far-start", "the loss is NaN far out"),
     "dropped mass": (lambda L, g, h: (L if L < 700 else 0.0, g), "far-start", "the loss is 0 far out"),
     "a wrong sign": (lambda L, g, h: (L, -g), "derivative", "the gradient of the logits has the wrong sign"),
@@ -67,7 +62,8 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {  # the property that leads, and wh
     "no gradient": (lambda L, g, h: (L, 0.0 * g), "derivative", "is 0 where it should not be"),
     "no logarithm of h": (lambda L, g, h: (L - math.log(h), g), "agrees", "multiplied by h^1, a wrong power"),
     "the square of h": (lambda L, g, h: (L + math.log(h), g), "agrees", "multiplied by h^-1, a wrong power"),
-    "float32": (lambda L, g, h: (float(np.float32(L)), g.astype(np.float32)), "agrees", "as far off as float32 rounds"),
+    "a constant": (lambda L, g, h: (L + 2.5, g), "agrees", "off by the constant 2.5 at every bandwidth"),
+    "bits": (lambda L, g, h: (L / math.log(2.0), g / math.log(2.0)), "agrees", "are 1.443 times the right ones"),
 }
 
 
@@ -75,34 +71,90 @@ FAULTS: dict[str, tuple[Fault, str, str]] = {  # the property that leads, and wh
 def test_a_fault_is_named_by_the_property_that_leads(name: str) -> None:
     fault, leads, says = FAULTS[name]
     first = failures(fault)[0]
-    assert (first.property, says in first.cause) == (leads, True), f"{first.property}: {first.cause}"
-    assert first.meaning.startswith(first.cause)
+    assert (first.property, first.names_fault, says in first.difference) == (leads, True, True), first.said()
     assert "# right: " in first.example
+
+
+MIXED = {  # how ε comes into the density, and what is said
+    "1e-8 is added to p in the logarithm": lambda p: p + 1e-8,
+    "p is clamped at 1e-8 in the logarithm": lambda p: np.maximum(p, 1e-8),
+    "log p is clamped at -50": lambda p: np.maximum(p, math.exp(-50.0)),
+    "3e-5 is added to p in the logarithm": lambda p: p + 3e-5,
+    "0.00123 is added to p in the logarithm": lambda p: p + 1.23e-3,
+}
+
+
+@pytest.mark.parametrize("says", MIXED)
+def test_what_is_added_and_what_is_clamped_are_told_apart(says: str) -> None:
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> float:
+        low, high = target
+        u = (low + (high - low) * (np.arange(bins)[:, np.newaxis] + 0.5) / bins - angles) / bandwidth
+        weights = np.exp(logits - logits.max())
+        p = np.exp(-0.5 * u * u) @ (weights / weights.sum()) / (bandwidth * math.sqrt(2.0 * math.pi))
+        return -float(np.mean(np.log(MIXED[says](p))))
+
+    judged = judged_loss(loss, "mine", JudgedOptions(), GAUSSIAN)
+    first = failures_in_order([v for v in verify_loss(judged, GAUSSIAN, cases=2) if v.verdict == "fail"])[0]
+    assert first.property == "far-start"
+    assert first.difference.endswith(says)
+    assert ("--floor" in first.details) == ("added" in says)
+
+
+def test_the_divergence_is_told_from_the_loss() -> None:
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> Numbers:
+        value, gradient = kg.loss_and_grad(
+            angles, logits, target=target, kernel="gaussian", bandwidth=bandwidth, bins=bins
+        )
+        return value - math.log(target[1] - target[0]), gradient
+
+    judged = judged_loss(loss, "mine", JudgedOptions(), GAUSSIAN)
+    failed = failures_in_order([v for v in verify_loss(judged, GAUSSIAN, cases=3) if v.verdict == "fail"])
+    assert failed[0].property == "agrees"
+    assert failed[0].difference.endswith("it is the KL divergence, L - log(b-a)")
+    assert {v.meaning for v in failed} == {"its gradients are right there, and training is not changed"}
+
+
+def test_what_depends_on_the_logits_is_no_constant() -> None:
+    failed = failures(lambda L, g, h: (L + float(g[0]), g))
+    assert all("constant" not in verdict.difference for verdict in failed)
+
+
+@pytest.mark.parametrize("kind", [np.float32, np.float16])
+def test_rounding_inside_is_named(kind: type) -> None:
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> Numbers:
+        return kg.loss_and_grad(
+            angles.astype(kind), logits, target=target, kernel="gaussian", bandwidth=bandwidth, bins=bins
+        )
+
+    judged = judged_loss(loss, "mine", JudgedOptions(), GAUSSIAN)
+    verdicts = verify_loss(judged, GAUSSIAN, cases=2, only="agrees")
+    assert "angles are rounded to float32, or coarser, in it" in verdicts[0].difference
 
 
 def test_a_fault_that_numbers_do_not_tell_is_not_named() -> None:
     """A loss that is off by a thousandth of itself has no floor, clamp, power or sign."""
     for verdict in failures(lambda L, g, h: (1.001 * L, g)):
-        assert verdict.cause == ""
-        assert "is right" in verdict.meaning
+        assert not verdict.names_fault
+        assert "is right" in verdict.difference
+        assert "its gradients are right there" in verdict.meaning
 
 
 def test_a_constant_has_not_stopped_growing() -> None:
     """2.14 is no floor of a density that the loss does not have."""
     for verdict in failures(lambda L, g, h: (2.14, 0.0 * g)):
-        assert "stops growing" not in verdict.meaning
+        assert "stops growing" not in verdict.difference
 
 
 def test_a_clamp_where_a_compact_kernel_does_not_reach() -> None:
     (far,) = [v for v in failures(lambda L, g, h: (min(L, 50.0), g), COMPACT) if v.property == "far-start"]
-    assert far.cause == "the loss is 50 where no point reaches the target, and infinite is right"
+    assert far.difference == "the loss is 50 where no point reaches the target, and infinite is right"
 
 
 def test_an_exception_in_one_check_is_told_with_its_place() -> None:
     found = {v.property: v for v in failures(raising_where_far)}
     assert "far-start" in found
     assert "agrees" not in found
-    assert "raises OverflowError: too far (tests/test_explanation.py, line " in found["far-start"].meaning
+    assert "raises OverflowError: too far (tests/test_explanation.py, line " in found["far-start"].difference
 
 
 def test_nan_at_a_masked_point_leads() -> None:
@@ -111,7 +163,7 @@ def test_nan_at_a_masked_point_leads() -> None:
 
     first = failures(fault)[0]
     assert first.property == "masked-point"
-    assert "is NaN or infinite at 7 of 7 points" in first.cause
+    assert "the gradient of the logits is NaN or infinite" in first.difference
     assert "Remedy: log_softmax" in first.details
 
 
@@ -123,7 +175,7 @@ def test_the_table_of_a_far_start_shows_where_learning_ends() -> None:
     ]  # fmt: skip
     assert losses[-1].strip() == "300.00"
     assert float(gradients[-1]) == 0.0
-    assert "points that start 100 bandwidths away or farther do not learn" in far.meaning
+    assert far.meaning == "points that start 100 h or more away hardly learn, or not at all"
 
 
 @pytest.mark.parametrize("cases", [1, 5])

@@ -248,10 +248,12 @@ class Verdict:
         What was compared, with the two values if it failed; why it was skipped.
     reproduce
         Seed, case, kernel, target.
-    cause
-        Of a judged loss that failed: the fault, where its numbers tell it (a floor, a clamp, NaN, a wrong sign).
+    difference
+        Of a judged loss that failed: what is wrong with its numbers.
+    names_fault
+        Whether that names the fault: a floor, a clamp, NaN, a wrong sign.
     meaning
-        What is wrong with its numbers, and what that means for training.
+        What it means for training.
     details, example
         For its first failure of a property: a table or a remedy; three lines of Python that show it.
     """
@@ -265,10 +267,15 @@ class Verdict:
     verdict: Outcome = "skip"
     reason: str = ""
     reproduce: str = ""
-    cause: str = ""
+    difference: str = ""
+    names_fault: bool = False
     meaning: str = ""
     details: str = ""
     example: str = ""
+
+    def said(self) -> str:
+        """Return what is wrong and what that means, in one sentence; without an explanation what was compared."""
+        return ": ".join(filter(None, (self.difference, self.meaning))) or self.reason
 
 
 class Property(ABC):

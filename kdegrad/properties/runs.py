@@ -122,7 +122,7 @@ def verify_loss(
         reason = f"the loss {error}"
         first = Verdict(FIRST_CALL, drawn[0].name, "holds", "error: LossError", verdict="fail", reason=reason)
         shown = example(judged, drawn[0].problem)
-        return [replace(first, reproduce=drawn[0].reproduce, cause=reason, meaning=reason, example=shown)]
+        return [replace(first, reproduce=drawn[0].reproduce, difference=reason, names_fault=True, example=shown)]
     return _run(drawn, judged, options, expected_failures, progress)
 
 
@@ -161,7 +161,7 @@ def _unexpected(of: Expected, verdicts: Sequence[Verdict], failed: set[str]) -> 
     if not passes or failed.intersection(of.ids):
         return []
     reason = f"{of.pattern} was expected to fail ({of.reason}), and passes in every case: take the expectation away"
-    return [replace(passes[0], case="all cases", verdict="fail", reason=reason, meaning=reason)]
+    return [replace(passes[0], case="all cases", verdict="fail", reason=reason, difference=reason)]
 
 
 class Expected(NamedTuple):

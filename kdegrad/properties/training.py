@@ -148,7 +148,6 @@ class FarStart(Property):
         "unequal distances: L and its gradients are the reference's; with compact kernels L is infinite, not a constant"
     )
     precondition = "two points of positive weight at least, no background"
-    remedy = "-logsumexp(log_softmax(z) + log K), without a floor; if the floor is meant: --floor EPS"
     meaning = "what points learn that start far from the target is wrong"
 
     def theory(self, kernel: str, domain: str, *, background: bool) -> Expectation | Skipped:

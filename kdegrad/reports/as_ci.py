@@ -41,7 +41,7 @@ def junit(run: Checks) -> Iterator[str]:
                 yield f">\n      <skipped message={_quoted(check.reason)}></skipped>\n    </testcase>\n"
             else:
                 body = escape(_NOT_IN_XML.sub("\ufffd", _in_full(check)))
-                yield f">\n      <failure message={_quoted(run.said(check))}>{body}</failure>\n    </testcase>\n"
+                yield f">\n      <failure message={_quoted(check.said())}>{body}</failure>\n    </testcase>\n"
         yield "  </testsuite>\n"
     if unchecked:
         yield f'  <testsuite name="verify-props" {_tally([], errors=1)}>\n'
@@ -71,7 +71,9 @@ def _judged(run: Checks) -> str:
 def _in_full(check: Verdict) -> str:
     """Return all that is known of a failed check; of kdegrad's own it is one line."""
     told = f"case {check.case}: {check.reason} ({check.reproduce})"
-    return "\n".join(filter(None, (check.meaning, told, check.details.rstrip("\n"), check.example)))
+    return "\n".join(
+        filter(None, (check.said() if check.difference else "", told, check.details.rstrip("\n"), check.example))
+    )
 
 
 def _tally(checks: Sequence[Verdict], errors: int = 0) -> str:

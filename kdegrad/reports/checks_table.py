@@ -145,9 +145,14 @@ def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
     """Yield what is wrong with a judged loss: the most telling failure in full, of the others what they mean."""
     from kdegrad.properties.explanation import failures_in_order
 
+    shown: dict[str, list[str]] = {}  # by the difference, the properties that fail with it
     for number, check in enumerate(failures_in_order(run.failed)):
-        yield from _item("FAILED", f"{check.property}  ", safe_text(run.said(check)), look)
-        if run.full and check.meaning:
+        like = shown.setdefault(check.difference, [])
+        like.append(check.property)
+        if not run.full and check.difference and len(like) > 1:
+            continue  # told below: its sentence would only repeat the numbers
+        yield from _item("FAILED", f"{check.property}  ", safe_text(check.said()), look)
+        if run.full and check.difference:
             yield from _numbers(check, look)
         if number > 0 and not run.full:
             continue
@@ -158,6 +163,9 @@ def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
                 yield from hanging(look, words(look, f"    {safe_text(line)}"), 4)
         for line in check.example.splitlines():  # it is there to be pasted
             yield from _unfolded(line, look)
+    for first, *others in () if run.full else shown.values():
+        if others:
+            yield from _item("FAILED", f"{', '.join(others)}  ", f"by the numbers of {first}", look)
 
 
 def _numbers(check: Verdict, look: Look) -> Iterator[str]:

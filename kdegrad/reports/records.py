@@ -80,10 +80,6 @@ class Checks:
         """The checks that failed."""
         return [verdict for verdict in self.verdicts if verdict.verdict == "fail"]
 
-    def said(self, failed: Verdict) -> str:
-        """Return what a failure means, or the values that differ."""
-        return failed.meaning or failed.reason
-
 
 def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
     """Return the rows of a block as Python's own numbers and text."""

@@ -27,7 +27,7 @@ def complaint(entry: Entry, verdicts: Sequence[Verdict]) -> str:
     failed = {verdict.property: verdict for verdict in verdicts if verdict.verdict == "fail"}
     if not entry.is_right:
         found = [f"passes {name}" for name in entry.caught_by if name not in failed]
-        if not any(entry.cause in verdict.meaning for verdict in verdicts):
+        if not any(entry.cause in verdict.difference for verdict in verdicts):
             found.append(f"does not say {entry.cause!r}")
         return ", ".join(found)
     if not failed and not any(verdict.verdict == "pass" for verdict in verdicts):
