@@ -46,6 +46,7 @@ class _Finding(NamedTuple):
     means: str | None = None  # what it means for training, in place of what the property says
 
 
+@np.errstate(all="ignore")  # the numbers are another's
 def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
     """Return the failed verdict with what is wrong, what it means, a table where one helps, and Python to paste."""
     property_ = next(p for p in PROPERTIES if p.id == verdict.property)
@@ -143,7 +144,8 @@ def _of_gradient(got: FloatArray, want: FloatArray, allowed: float) -> _Finding:
         return _Finding()
     if not got.any():
         return _Finding("is 0 where it should not be: detached, clamped, or lost to underflow", True, off)
-    factor = float(got @ want) / float(want @ want) if want.any() else math.nan
+    square = float(want @ want)  # 0 where it underflows
+    factor = float(got @ want) / square if square > 0.0 else math.nan
     if (np.abs(want) > _VISIBLE).sum() >= _ENOUGH and np.abs(got - factor * want).max() <= allowed * max(
         1.0, abs(factor)
     ):
@@ -165,7 +167,7 @@ def _hint(judged: Judged, problem: Problem) -> str:
     """Return the fault of a loss that is not the declared one, where its signature or its numbers tell it."""
     try:
         return (
-            getattr(judged.of, "doubts", "") or _single_precision(judged, problem) or _law_of_bandwidth(judged, problem)
+            judged.of.doubts or _single_precision(judged, problem) or _law_of_bandwidth(judged, problem)
         )
     except LossError:
         return ""
@@ -189,6 +191,8 @@ def _law_of_bandwidth(judged: Judged, problem: Problem) -> str:
     others = [problem.replace(bandwidth=h * factor) for factor in (1.0 / 3.0, 1.0, 3.0)]
     for other in map(judged.seen, [*others, problem.replace(logits=0.5 * problem.logits)]):
         off.append(judged.given(other, gradient=False).loss - reference_of(other).answer.loss)
+    if not np.isfinite(np.diff(off)).all():
+        return ""
     steps, allowed = np.diff(off[:3]), 4.0 * roundoff(judged, problem)
     if abs(off[1]) <= allowed or abs(off[3] - off[1]) > allowed:  # it depends on the logits
         return ""

@@ -106,7 +106,7 @@ def _end_of_growth(rows: list[_Row], problem: Problem, judged: Judged) -> tuple[
     near = _loss(problem, judged)
     if near == value:  # it has never grown
         return "", ""
-    floor, stops = _round_text(math.exp(-value)), f"the loss stops growing at {value:.4g}"
+    floor, stops = _round_text(float(np.exp(-value))), f"the loss stops growing at {value:.4g}"
     is_added, is_clamped = (all(_fits(row, value, way, judged) for row in rows) for way in (np.logaddexp, np.maximum))
     if is_added and not is_clamped:
         remedy = f"{_LOGARITHMS}; if it is meant: --floor {floor}"
