@@ -26,7 +26,7 @@ _SAME_FLOOR: Final = 1e-12  # relative: what rounding of E and C may change of �
 
 
 @final
-class Reference(Evaluator):
+class Plain(Evaluator):
     """The plain second implementation (`reference.py`); as a prediction it allows the rounding of an evaluator `of`."""
 
     def __init__(self, of: Evaluator | None = None) -> None:
@@ -75,7 +75,7 @@ class Production(Evaluator):
         return evaluate(problem, wrt=()).loss
 
 
-reference: Final = Reference()
+reference: Final = Plain()
 production: Final = Production()
 
 
@@ -94,14 +94,14 @@ class Judged(Evaluator):
         The ε that it is meant to add to p; None: none.
     """
 
-    loses_cosine = True
+    loses_cosine = True  # κ cos θ is what people write
 
     def __init__(self, of: Loss, floor: float | None = None) -> None:
         self.of, self.floor = of, floor
         self.gives = frozenset()  # before the first call nothing is known
         self.precision = PRECISIONS[of.dtype]
-        self.case: Problem | None = None  # what is not told to the loss has the case's value
-        self.asked: list[Problem] = []  # the problems of the calls, as the loss saw them, since it was last emptied
+        self.case: Problem | None = None  # of the check that is under way: what the loss is not told has its value
+        self.asked: list[Problem] = []  # the problems of the calls in this check, as the loss saw them
         self._seen = lru_cache(maxsize=4)(self._rounded)
         self._answer = lru_cache(maxsize=4)(self._answered)  # properties share the case's own problem
 
@@ -135,12 +135,16 @@ class Judged(Evaluator):
             )
         self.gives = frozenset(("loss", *(name for name, value in found.items() if value is not None)))
 
+    def start(self, case: Problem) -> None:
+        """Begin a check in a case; the problems that it asks are kept, for `kdegrad.properties.explanation`."""
+        self.case, self.asked = case, []
+
     def takes(self, option: str) -> bool:
         if option == "at":
             return self.of.takes_one_node
         if option in ("scale", "background") and self.floor is not None:
             return False
-        return option != "kernel" and self.of.accepts(option)
+        return option != "kernel" and self.of.accepts(option)  # it need not know another kernel than the declared one
 
     def seen(self, problem: Problem) -> Problem:
         return problem if self.of.dtype == "float64" else self._seen(problem)

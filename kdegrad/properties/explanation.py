@@ -166,9 +166,7 @@ def _told_apart(got: float, want: float) -> str:
 def _hint(judged: Judged, problem: Problem) -> str:
     """Return the fault of a loss that is not the declared one, where its signature or its numbers tell it."""
     try:
-        return (
-            judged.of.doubts or _single_precision(judged, problem) or _law_of_bandwidth(judged, problem)
-        )
+        return judged.of.doubts or _single_precision(judged, problem) or _law_of_bandwidth(judged, problem)
     except LossError:
         return ""
 

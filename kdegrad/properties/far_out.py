@@ -109,7 +109,7 @@ def _end_of_growth(rows: list[_Row], problem: Problem, judged: Judged) -> tuple[
     floor, stops = _round_text(float(np.exp(-value))), f"the loss stops growing at {value:.4g}"
     is_added, is_clamped = (all(_fits(row, value, way, judged) for row in rows) for way in (np.logaddexp, np.maximum))
     if is_added and not is_clamped:
-        remedy = f"{_LOGARITHMS}; if it is meant: --floor {floor}"
+        remedy = f"{_LOGARITHMS}; if {floor} is meant: --floor {floor}"
         return f"{stops} = -log({floor}): {floor} is added to p in the logarithm", remedy
     if is_clamped and abs(value - round(value)) <= _ROUND * _ROUND * value:
         return f"{stops}: log p is clamped at -{round(value)}", _LOGARITHMS

@@ -37,6 +37,7 @@ _FAR_BINS: Final = 64  # are enough there
 _LARGEST_KAPPA: Final = 1e15
 _MOST_NODES: Final = 4096  # that are looked at one by one
 _OUT: Final = 60.0  # bandwidths: where a floor or a clamp of log p has ended the gradient
+_KINK: Final = 10.0  # times the reference's differences of two steps, as those of a loss with a kink there are
 _MOST_COORDINATES: Final = 16  # that are differentiated one by one
 
 
@@ -192,10 +193,11 @@ def _own_slopes(case: Case, ask: Evaluator) -> Iterator[Comparison]:
             if of in ask.gives:
                 allowed = 1.5 * roundoff(ask, seen) / step + roundoff(ask, seen, slopes=of != "logits")
                 got, slope = (_slope(by(seen), of, way) for by in (ask, reference))
-                own, by_reference = (
-                    _richardson(partial(_loss_along, by, seen, of, way), step) for by in (ask, reference)
-                )
-                yield Comparison(of, got, own, allowed, 2.0 * abs(by_reference - slope), where)
+                differences = (_richardson(partial(_loss_along, by, seen, of, way), step) for by in (ask, reference))
+                (own, own_spread), (by_reference, spread) = differences
+                # a clamp has a kink where it begins: differences across it are no derivative
+                at_kink = own_spread if own_spread > _KINK * spread + allowed else 0.0
+                yield Comparison(of, got, own, allowed, 2.0 * abs(by_reference - slope) + 4.0 * at_kink, where)
 
 
 def _slope(answer: Answer, of: Quantity, way: FloatArray) -> float:
@@ -214,9 +216,10 @@ def _loss_along(by: Evaluator, problem: Problem, of: Quantity, way: FloatArray, 
     return by.loss(problem.replace(logits=problem.logits + d * way))
 
 
-def _richardson(loss: Callable[[float], float], step: float) -> float:
+def _richardson(loss: Callable[[float], float], step: float) -> tuple[float, float]:
+    """Return (4 D(δ) - D(2δ))/3 and |D(δ) - D(2δ)|."""
     coarse, fine = ((loss(d) - loss(-d)) / (2.0 * d) for d in (2.0 * step, step))
-    return (4.0 * fine - coarse) / 3.0
+    return (4.0 * fine - coarse) / 3.0, abs(fine - coarse)
 
 
 @final

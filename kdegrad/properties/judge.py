@@ -12,7 +12,7 @@ import numpy as np
 from kdegrad.problem import Problem
 from kdegrad.properties import claims, convergence, far_field, ground, sharper, training
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet, Verdict
-from kdegrad.properties.evaluators import Reference, production
+from kdegrad.properties.evaluators import Plain, production
 from kdegrad.properties.losses import LossError
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import COMPACT, NATIVE, UNBOUNDED
@@ -117,7 +117,7 @@ def _judge_breaking(
     property_: Property, case: Case, ask: Evaluator, tolerance: float | None
 ) -> tuple[bool, str, Comparison]:
     """Judge a control, a statement that should break, if the reference predicts a visible break here."""
-    predicted = _worst(_measured(property_, case, Reference(ask), ask.gives), tolerance)
+    predicted = _worst(_measured(property_, case, Plain(ask), ask.gives), tolerance)
     if not predicted.excess > ask.precision.predicted:
         raise Unmet(
             f"the expected break is too small to see: {predicted.title} should move by {predicted.residual:.1e}, "

@@ -140,7 +140,7 @@ def _run(
     for case in drawn:
         for property_ in properties:
             if isinstance(ask, Judged):
-                ask.case, ask.asked = case.problem, []
+                ask.start(case.problem)
             verdict = judge(property_, case, options.tolerance, ask)
             if verdict.verdict == "fail":
                 if isinstance(ask, Judged) and property_.id not in failed:  # one explanation is enough

@@ -108,7 +108,7 @@ class SteepLogits(Property):
         "are that much heavier than near ones, L and its gradients are finite, and the reference's"
     )
     remedy = "-logsumexp(log_softmax(z) + log K), each with its largest term taken off first"
-    meaning = "once the logits have grown, as they do in training, the loss or its gradient overflows or vanishes"
+    meaning = "once the logits have grown, as they do in training, the loss or its gradient is wrong"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
