@@ -3,8 +3,8 @@
 `base.py` says what a property is; `claims.py`, `sharper.py`, `far_field.py`, `ground.py`, `convergence.py` and
 `training.py` hold them; `cases.py` draws problems; `evaluators.py` answers them; `judge.py` decides; `runs.py` runs all
 of them. `reference.py` is a second implementation, on the formulas of `reference_kernels.py`; it shares nothing with
-the first. A loss that is not kdegrad's is called by `losses.py`, with the arrays and gradients of `backends.py`;
-`explanation.py` says what its failures mean. README.md has the theory.
+the first. A loss that is not kdegrad's is imported by `user_code.py` and called by `losses.py`, with the arrays and
+gradients of `backends.py`; `explanation.py` and `far_out.py` say what its failures mean. README.md has the theory.
 """
 
 from __future__ import annotations
