@@ -201,7 +201,7 @@ def _law_of_bandwidth(judged: Judged, problem: Problem) -> str:
     if halves:
         return f"the kernel is multiplied by h^{0.5 * halves:g}, a wrong power in its normaliser"
     if problem.target is not None and abs(off[1] + math.log(problem.target.width)) <= allowed:
-        return "it is the KL divergence, L - log(b-a)"
+        return "it is the KL divergence, L - log(b-a) (with log(b-a) added it can be judged)"
     return f"it is off by the constant {off[1]:.6g} at every bandwidth"
 
 
