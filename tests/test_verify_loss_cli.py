@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+import itertools
 import re
 import signal
 import subprocess
@@ -262,6 +263,27 @@ def test_a_call_that_takes_ten_seconds_is_told(judge: Judge, monkeypatch: pytest
     assert "takes 10 s a call with 6 points" in " ".join(done.out.split())
 
 
+@pytest.mark.parametrize(
+    ("seconds", "only", "note"),
+    [
+        (
+            3,
+            "*",
+            "note: a call takes 3 s, and the run up to 10 min: --cases N or --only ID make it shorter\n",
+        ),  # 2 · 24 checks
+        (3, "merge,unit", ""),
+        (0.125, "*", ""),
+    ],
+)
+def test_how_long_a_slow_loss_takes_is_said(
+    judge: Judge, monkeypatch: pytest.MonkeyPatch, seconds: float, only: str, note: str
+) -> None:
+    clock = itertools.count(0.0, seconds)
+    monkeypatch.setattr(time, "monotonic", lambda: next(clock))
+    done = judge("right", "--only", only)
+    assert (done.code, done.err) == (0, note)
+
+
 def test_a_loss_that_takes_too_much_memory_is_named(judge: Judge) -> None:
     done = judge("greedy")
     assert (done.code, done.out) == (4, "")
@@ -311,6 +333,7 @@ def test_a_loss_that_cannot_be_imported_is_refused(
     done = kdegrad("verify-props", "--loss", loss)
     assert (done.code, done.out) == (2, "")
     assert "error: --loss: " in done.err
+    assert "note:" not in done.err
     assert said in done.err
     assert "Traceback" not in done.err
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import figures, output, reports
 from kdegrad.cli.options import Command, Flags
-from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, say
+from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, note_duration, say
 from kdegrad.errors import InputError, SettingError
 from kdegrad.output import Look, look_of_stdout
 from kdegrad.reports import Format, as_parquet
@@ -117,7 +117,11 @@ def verify_props(flags: Flags) -> int:
         if judged is None:
             done, facts = properties.verify(cases, **options, progress=advance), None
         else:
-            done = properties.verify_loss(*judged, cases, **options, progress=advance)
+
+            def watch(number: int, total: int, evaluator: Judged = judged[0]) -> None:
+                advance() if number > 0 else note_duration(evaluator.of.seconds, total)
+
+            done = properties.verify_loss(*judged, cases, **options, progress=watch)
             facts = records.loss_facts(*judged)
     passed, full = properties.passed(done), report.verbose or bool(checks.only)
     _deliver(
@@ -299,10 +303,6 @@ def _judged(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tu
         like = Settings(**_given(flags))  # without a target: there are no points
         first = Problem([0.0], target=(0.0, like.bandwidth), **asdict(like))
         _note_unused_df(flags, [first.kernel.name])
-        missing = {"kernel": f"as {like.kernel}", "bandwidth": f"with bandwidth {like.bandwidth:g}"}
-        missing = {f"no --{name}": meant for name, meant in missing.items() if name not in flags.values}
-        if missing:
-            say(f"note: {' and '.join(missing)}: it is judged {' '.join(missing.values())}")
     if "sums" in flags.values:
         raise SettingError("sums", "is about kdegrad's own sums, and a judged loss has none of them: leave it out")
     for problem in (first, *cases.values()):
@@ -310,7 +310,12 @@ def _judged(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tu
             raise SettingError("rule", f"is {problem.settings.rule}, and a loss is judged with bins: take midpoint")
     assert of.loss is not None  # the caller looks
     function, name = imported(of.loss)
-    return judged_loss(function, name, of, first.settings), first.settings
+    like = first.settings
+    meant = {"kernel": f"as {like.kernel}", "bandwidth": f"with bandwidth {like.bandwidth:g}"}
+    missing = {f"no --{option}": text for option, text in meant.items() if option not in flags.values}
+    if missing and not cases:
+        say(f"note: {' and '.join(missing)}: it is judged {' '.join(missing.values())}")
+    return judged_loss(function, name, of, like), like
 
 
 def _problem(flags: Flags, source: str, outputs: Mapping[str, str | None], *, quiet: bool = False) -> Problem:

@@ -26,6 +26,8 @@ MACHINE_FAILED: Final = 4  # the machine, or an error of our own
 INTERRUPTED: Final = 130
 
 PATIENCE: Final = 1.0  # seconds
+_LONG: Final = 60.0  # seconds
+_CALLS_A_CHECK: Final = 4.0  # of a judged loss: 1.4 to 4.2 were counted
 
 
 def say(message: str) -> None:
@@ -39,6 +41,14 @@ def say(message: str) -> None:
     with suppress(OSError):
         text = safe_text(message, "\n").encode(encoding, errors="backslashreplace").decode(encoding)
         print(text, file=sys.stderr, flush=True)
+
+
+def note_duration(call: float, checks: int) -> None:
+    """Say how long the checks of a judged loss will take, of which a call takes `call` seconds, if that is long."""
+    seconds = call * checks * _CALLS_A_CHECK
+    if seconds > _LONG:
+        minutes = f"{seconds / 60.0:.0f} min"
+        say(f"note: a call takes {call:.2g} s, and the run up to {minutes}: --cases N or --only ID make it shorter")
 
 
 def machine_error(error: Exception) -> str:

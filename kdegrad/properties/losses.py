@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import inspect
 import sys
+import time
 from collections.abc import Iterable, Mapping
 from functools import cached_property, partial
 from operator import attrgetter
@@ -34,7 +35,7 @@ _IMPORTS: Final = {"numpy": "import numpy as np", "torch": "import torch", "jax"
 
 @final
 class Loss:
-    """A judged loss; it does not change.
+    """A judged loss; nothing of it changes but `seconds`.
 
     Parameters
     ----------
@@ -92,6 +93,7 @@ class Loss:
         self.backend = self._backend.name
         self.dtype = dtype
         self.wrt = wrt
+        self.seconds = 0.0  # that the last call took
 
     def accepts(self, option: str) -> bool:
         """Return whether the signature names an option, or takes all; what a `functools.partial` binds is its own."""
@@ -148,6 +150,7 @@ class Loss:
                 raise LossError("returns a coroutine: an async function cannot be judged")
             return returned
 
+        began = time.monotonic()
         try:
             with quiet():
                 return self._backend.given(function, inputs, wrt)
@@ -164,6 +167,8 @@ class Loss:
                 library = library_of(self._function)
                 text += f" (is it written in {library}? --backend {library})" if library else ""
             raise LossError(f"raises {described(error, self._function, text)}") from error
+        finally:
+            self.seconds = time.monotonic() - began
 
     def _misfit(self, passed: Mapping[str, Any], message: str) -> str:
         """Return what to do about a TypeError of a call that the signature does not fit; empty if it does."""

@@ -98,7 +98,7 @@ def verify_loss(
     problems
         Problems by the names of their cases, each with settings of its own; they have bins of the rule midpoint.
     cases, seed, only, tolerance, expected_failures, progress
-        As of `verify`.
+        As of `verify`; `progress` is called with 0 too, once the first call was made.
 
     Returns
     -------
@@ -123,6 +123,8 @@ def verify_loss(
         first = Verdict(FIRST_CALL, drawn[0].name, "holds", "error: LossError", verdict="fail", reason=reason)
         shown = example(judged, drawn[0].problem)
         return [replace(first, reproduce=drawn[0].reproduce, difference=reason, names_fault=True, example=shown)]
+    if progress is not None:  # from here on it is known how long a call takes
+        progress(0, len(drawn) * len(chosen(options.only)))
     return _run(drawn, judged, options, expected_failures, progress)
 
 
