@@ -8,7 +8,7 @@ The kinds together meet every precondition that the kernel can meet.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from typing import Any, Final, final
@@ -29,6 +29,7 @@ _PERIOD_IN_BANDWIDTHS: Final = 30.0  # circumference of the circles that are dra
 _WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
 _WIDEST_ON_CIRCLE: Final = 1e9  # the same in units of P: the target must be many roundings wide
 _JUDGED_POINTS: Final = 6  # in each random problem for a judged loss
+_FEW: Final = 64
 _DIGITS: Final = 3  # of their numbers, which a person is shown, after the first one of the target's half width
 _MOST_DECIMALS: Final = 15
 _OWN_PAIRS: Final = 500_000  # N·B of the user's own points, beyond which their bins are cut
@@ -155,18 +156,21 @@ def random_cases(like: Settings, count: int, seed: int, several: bool = False) -
         yield Case(f"{index} {kind}, {domain}", _problem(like, domain == "circle", KINDS[kind], rng), seed, index)
 
 
-def judged_cases(like: Settings, count: int, seed: int, ask: Judged) -> Iterator[Case]:
+def judged_cases(like: Settings, count: int, seed: int, ask: Judged, own: Sequence[Case] = ()) -> Iterator[Case]:
     """Yield `count` problems for a judged loss, of the domain and the settings of `like`, as the loss sees them.
 
-    Scale and background are drawn where the loss can be told them.
+    Scale and background are drawn where the loss can be told them. Each problem has as many points as the others: JAX
+    compiles a loss anew for each shape, and there they are as many as in the first of the user's `own` cases, if few.
     """
+    is_compiled = ask.of.backend == "jax"
+    few = [n for n in (len(case.problem.angles) for case in own[:1]) if n <= _FEW and is_compiled]
+    usual = few[0] if few else _JUDGED_POINTS
     circular = like.circumference is not None
     kinds = [name for name in (ON_CIRCLE if circular else ON_LINE) if _is_judged(KINDS[name], ask)]
     for index, name in zip(range(1, count + 1), cycle(kinds), strict=False):
         drawn = _problem(like, circular, KINDS[name], np.random.default_rng((seed, index, 0)))
         told = {option: getattr(drawn.settings, option) for option in ("scale", "background") if ask.takes(option)}
-        # one shape for all, as JAX compiles a loss anew for each; a single point stays one elsewhere
-        points = 1 if len(drawn.angles) == 1 and ask.of.backend != "jax" else _JUDGED_POINTS
+        points = 1 if len(drawn.angles) == 1 and not is_compiled else usual
         centre, half = ask.precision.spread * drawn.centre, 0.5 * drawn.interval.width
         decimals = min(max(_DIGITS - math.floor(math.log10(half)), -_MOST_DECIMALS), _MOST_DECIMALS)
         low, high = np.round([centre - half, centre + half], decimals).tolist()

@@ -113,7 +113,7 @@ def verify_loss(
     options = CheckOptions(cases=cases, seed=seed, only=several("only", only), tolerance=tolerance)
     own = [input_case(p, options.seed, name) for name, p in (problems or {}).items()]
     drawn = [replace(case, problem=judged.case_of(case.problem), exact=False) for case in own]
-    drawn += judged_cases(like, options.cases, options.seed, judged)
+    drawn += judged_cases(like, options.cases, options.seed, judged, own)
     if not drawn:
         raise SettingError("cases", "0 and no INPUT leave nothing to check: give one of them")
     try:
