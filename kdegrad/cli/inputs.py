@@ -1,0 +1,179 @@
+"""What comes in: the problems that INPUT and the flags make, and the loss that is judged."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from dataclasses import asdict
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Final
+
+from kdegrad import output
+from kdegrad.cli.delivery import outputs
+from kdegrad.cli.options import Flags
+from kdegrad.cli.terminal import Progress, say
+from kdegrad.errors import InputError, SettingError
+from kdegrad.settings import (
+    CheckOptions,
+    JudgedOptions,
+    ReadingOptions,
+    ReportOptions,
+    Settings,
+    SweepOptions,
+    TargetOptions,
+)
+from kdegrad.text import shown
+
+if TYPE_CHECKING:
+    from kdegrad.problem import Problem
+    from kdegrad.properties.evaluators import Judged
+
+EXAMPLE: Final = "two_sided.yaml"
+EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
+
+
+def load(flags: Flags, report: ReportOptions, *, trace: str | None = None) -> Problem:
+    """Return the problem that INPUT and the flags make, once all outputs are known to be writable."""
+    source = flags.input
+    if source is None:
+        say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
+        source = _example(EXAMPLE)
+    files = outputs(report, trace)
+    with Progress("reading"):
+        return _problem(flags, source, files)
+
+
+def load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict[str, Problem]:
+    """Return the problems to check by name: each INPUT, or those of the packaged examples that the flags fit.
+
+    A loss that is judged without INPUT is judged on random problems alone.
+    """
+    files = outputs(report)
+    if flags.inputs:
+        names = ["standard input" if source == "-" else Path(source).name or source for source in flags.inputs]
+        if len(set(names)) < len(names):  # files of one name in several folders
+            names = list(flags.inputs)
+        if len(set(names)) < len(names):
+            twice = next(name for name in names if names.count(name) > 1)
+            raise InputError(f"INPUT: {shown(twice)} is given more than once: each case has the name of its file")
+        return {name: _problem(flags, file, files) for name, file in zip(names, flags.inputs, strict=True)}
+    if is_judged:
+        for name in flags.given(TargetOptions) | flags.given(ReadingOptions):
+            spelled = name.replace("_", "-")
+            raise SettingError(spelled, "is for the points of INPUT, and there are none: leave it out, or give INPUT")
+        output.check_outputs(files)
+        return {}
+    say("note: no INPUT: the packaged examples are checked")
+    cases: dict[str, Problem] = {}
+    misfits: dict[str, SettingError] = {}
+    for name in EXAMPLES:
+        try:
+            cases[name] = _problem(flags, _example(name), files, quiet=True)
+        except SettingError as error:  # a kernel of the circle does not fit an example on the line
+            misfits[name] = error
+    if not cases:
+        raise misfits[EXAMPLES[-1]]
+    for name, misfit in misfits.items():
+        say(f"note: {name} is left out: {misfit}")
+    return cases
+
+
+def expected_failures(checks: CheckOptions) -> dict[str, str]:
+    """Return the reasons of --expect-fail by the patterns of ids."""
+    from kdegrad import properties
+
+    found = {}
+    for text in checks.expect_fail:
+        pattern, _, reason = (part.strip() for part in text.partition("="))
+        if not pattern or not reason:
+            raise SettingError("expect-fail", f"{shown(text)} is not PATTERN=REASON, such as 'far-*=a clamp is wanted'")
+        properties.matching(pattern, "expect-fail")
+        found[pattern] = reason
+    return found
+
+
+def judged_by(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tuple[Judged, Settings]:
+    """Return the loss that is judged, and the settings that it is meant to have: the first INPUT's, or the flags'."""
+    from kdegrad.problem import Problem
+    from kdegrad.properties.evaluators import judged_loss
+    from kdegrad.properties.user_code import imported
+
+    if cases:
+        first = next(iter(cases.values()))
+    else:  # raises what is wrong with the settings
+        like = Settings(**_given(flags))  # without a target: there are no points
+        first = Problem([0.0], target=(0.0, like.bandwidth), **asdict(like))
+        note_unused_df(flags, [first.kernel.name])
+    if "sums" in flags.values:
+        raise SettingError("sums", "is about kdegrad's own sums, and a judged loss has none of them: leave it out")
+    for problem in (first, *cases.values()):
+        if problem.settings.rule != "midpoint":
+            raise SettingError("rule", f"is {problem.settings.rule}, and a loss is judged with bins: take midpoint")
+    assert of.loss is not None  # the caller looks
+    function, name = imported(of.loss)
+    like = first.settings
+    meant = {"kernel": f"as {like.kernel}", "bandwidth": f"with bandwidth {like.bandwidth:g}"}
+    missing = {f"no --{option}": text for option, text in meant.items() if option not in flags.values}
+    if missing and not cases:
+        say(f"note: {' and '.join(missing)}: it is judged {' '.join(missing.values())}")
+    return judged_loss(function, name, of, like), like
+
+
+def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
+    """Return the problem that a file and the flags make, of which the flags win; the notes unless `quiet`."""
+    from kdegrad.reading import problem_of, read
+
+    given = _given(flags)
+    output.check_outputs(files, source)
+    content = read(source, flags.of(ReadingOptions))
+    if content.table is not None:
+        output.check_outputs(files, content.table)
+    for note in () if quiet else content.notes:
+        say(f"note: {content.place_of_points} {note}")
+    problem = problem_of(content, given)
+    if not quiet and "over" not in flags.values:  # a sweep has several kernels, and says it itself
+        note_unused_df(flags, [problem.kernel.name])
+    if not quiet and "bins" in given and problem.settings.rule == "exact":
+        say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
+    return problem
+
+
+def _given(flags: Flags) -> dict[str, Any]:
+    """Return the options of a problem that were given, which must not contradict each other."""
+    given = flags.given(TargetOptions) | flags.given(Settings)
+    if "at" in given and (clash := sorted({"bins", "rule"} & given.keys())):
+        raise SettingError("at", f"is one bin: leave out --{' and --'.join(clash)}")
+    if given.get("circular") is False and "period" in given:
+        raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
+    return given
+
+
+def note_unused_df(flags: Flags, kernels: Collection[str]) -> None:
+    """Say that there are degrees of freedom, and that none of the kernels has any."""
+    from kdegrad.kernel import KERNELS
+
+    takers = [kind.name for kind in KERNELS if "df" in kind.parameters]
+    if "df" in flags.values and not set(takers) & set(kernels):
+        does = "does" if len(kernels) == 1 else "do"
+        say(f"note: --df is ignored: {', '.join(kernels)} {does} not use it")
+
+
+def sweep_values(flags: Flags, along: SweepOptions) -> list[float] | None:
+    """Return the values that a sweep takes; None for kernels, which have names."""
+    from kdegrad.sweeps import spaced
+
+    if along.over == "kernel":
+        for name in ("from_", "to", "steps", "log"):
+            if name in flags.values:
+                raise SettingError(name.strip("_"), "kernel has names, no range: give --kernel NAME, more than once")
+        return None
+    if along.from_ is None or along.to is None:
+        missing = "from" if along.from_ is None else "to"
+        raise SettingError(missing, f"give both ends of the range: --over {along.over} --from A --to B")
+    return spaced(along.over, along.from_, along.to, along.steps, log=along.log)
+
+
+def _example(name: str) -> str:
+    """Return the path of a packaged example: in the package once installed, beside it in a checkout."""
+    package = Path(__file__).parents[1]
+    packaged, checkout = (folder / "sample_inputs" / name for folder in (package, package.parent))
+    return str(packaged if packaged.exists() else checkout)
