@@ -123,7 +123,7 @@ def test_a_right_loss_passes_and_the_report_says_what_was_judged(judge: Judge) -
         "pass the note's claims",
         "pass the sharper statements behind them",
         "pass basic properties of any correct implementation",
-        "pass what a loss must do that is trained with",
+        "pass what a loss needs to be trained with",
     ]
     assert len(lines) <= 16
     assert max(map(len, lines)) <= 80

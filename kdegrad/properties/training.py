@@ -1,4 +1,4 @@
-"""What a loss must do that is trained with, at the places where losses break: far out, at masks, at steep logits."""
+"""What a loss needs to be trained with, at the places where losses break: far out, at masks, at steep logits."""
 
 from __future__ import annotations
 

@@ -22,7 +22,7 @@ TITLES: Final = {
     "claim": "the note's claims",
     "sharper": "the sharper statements behind them",
     "ground": "basic properties of any correct implementation",
-    "training": "what a loss must do that is trained with",
+    "training": "what a loss needs to be trained with",
 }
 STYLES: Final = {"pass": "bright_blue", "fail": "bold dark_orange", "xfail": "dim", "skip": "dim"}
 FAILURES_SHOWN: Final = 10
