@@ -215,7 +215,7 @@ class Loss:
         call = f"{called}({', '.join(['angles', 'logits', repr(_plain(target)), *keywords])})"
         if self.backend == "torch" and wrt:
             varied = f"[{', '.join(wrt)}]"
-            call = f"loss = {call}; print(loss, torch.autograd.grad(loss, {varied}, allow_unused=True))"
+            call = f"loss = {call}; print(loss.item(), torch.autograd.grad(loss, {varied}, allow_unused=True))"
         elif self.backend == "jax" and wrt:
             varied = ", ".join(wrt)
             call = f"print(jax.value_and_grad(lambda {varied}: {call}, {tuple(range(len(wrt)))})({varied}))"
