@@ -163,8 +163,9 @@ def judged_cases(like: Settings, count: int, seed: int, ask: Judged, own: Sequen
     compiles a loss anew for each shape, and there they are as many as in the first of the user's `own` cases, if few.
     """
     is_compiled = ask.of.backend == "jax"
-    few = [n for n in (len(case.problem.angles) for case in own[:1]) if n <= _FEW and is_compiled]
-    usual = few[0] if few else _JUDGED_POINTS
+    usual = _JUDGED_POINTS
+    if is_compiled and own and len(own[0].problem.angles) <= _FEW:
+        usual = len(own[0].problem.angles)
     circular = like.circumference is not None
     kinds = [name for name in (ON_CIRCLE if circular else ON_LINE) if _is_judged(KINDS[name], ask)]
     for index, name in zip(range(1, count + 1), cycle(kinds), strict=False):
