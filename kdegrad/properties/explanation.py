@@ -43,6 +43,8 @@ class _Finding(NamedTuple):
     names_fault: bool = False  # whether the words say more than the numbers
     off: float = math.inf  # by how much, as a fraction
     factor: float = math.nan  # of the right gradient, where it is a multiple of it
+    is_loss_alone: bool = False  # whether there are gradients, and they are right
+    has_slope: bool = False  # whether the right ones are more than rounding
     means: str | None = None  # what it means for training, in place of what the property says
 
 
@@ -54,6 +56,9 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
     found = [(_difference(judged, problem), problem) for problem in asked]
     differing = [pair for pair in found if pair[0].difference] or [(_Finding(), asked[-1])]
     finding, problem = next((pair for pair in differing if pair[0].off > _PLAIN), differing[0])
+    others = [other for other, _ in differing]
+    if all(other.is_loss_alone for other in others) and any(other.has_slope for other in others):
+        finding = finding._replace(means="the gradients are right, and training is not changed")
     details, remedy = "", property_.remedy if finding.names_fault else ""
     match verdict.property:
         case "agrees" if not finding.names_fault and (hint := _hint(judged, problem)):
@@ -117,9 +122,9 @@ def _difference(judged: Judged, problem: Problem) -> _Finding:
     if abs(loss - of_gradient.factor * want) <= allowed * abs(of_gradient.factor):
         said = f"loss and gradients are {of_gradient.factor:.4g} times the right ones"
         return _Finding(said, True, means="a factor changes the length of the steps, and not where they lead")
-    if not of_gradient.difference and judged.gives > {"loss"}:
-        return of_loss._replace(means="its gradients are right there, and training is not changed")
-    return of_loss
+    is_loss_alone = not of_gradient.difference and judged.gives > {"loss"}
+    has_slope = float(np.abs(plain.answer.logits).max()) > max(_VISIBLE, allowed)
+    return of_loss._replace(is_loss_alone=is_loss_alone, has_slope=has_slope)
 
 
 def _of_loss(got: float, want: float, allowed: float, uncovered: int) -> _Finding:
