@@ -142,6 +142,13 @@ def test_a_fault_that_numbers_do_not_tell_is_not_named() -> None:
         assert ("training is not changed" in verdict.meaning) != at_0
 
 
+@pytest.mark.parametrize("value", [1e308, -1e308, 1e4, 745.2, 5e-324, -7.0])
+@pytest.mark.parametrize("gradient", [0.0, 1e308, math.inf])
+def test_a_loss_may_end_at_any_number(value: float, gradient: float) -> None:
+    for verdict in failures(lambda L, g, h: (L, g) if L < 300.0 else (value, g + gradient), cases=1):
+        assert verdict.said()
+
+
 def test_a_constant_has_not_stopped_growing() -> None:
     """2.14 is no floor of a density that the loss does not have."""
     for verdict in failures(lambda L, g, h: (2.14, 0.0 * g)):

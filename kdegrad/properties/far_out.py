@@ -20,6 +20,7 @@ _DISTANCES: Final = (4.0, 6.0, 8.0, 20.0, 100.0, 1e4)  # bandwidths; on a circle
 _LEARNS: Final = 1e-3  # of the right gradient: less is next to nothing
 _ROUND: Final = 1e-3  # relative: how near an ε is to a round one
 _FITS: Final = 100.0  # roundings by which a loss may differ from that of a floor or a clamp
+_SMALLEST: Final = 1e-300  # an ε that is written as a number
 _NEAR: Final = 1e-2  # fraction: how right a loss is near the target that is called clamped far out
 _LOGARITHMS: Final = "-logsumexp(log_softmax(z) + log K), with nothing added or clamped"
 
@@ -106,7 +107,7 @@ def _end_of_growth(rows: list[_Row], problem: Problem, judged: Judged) -> tuple[
     near = _loss(problem, judged)
     if near == value:  # it has never grown
         return "", ""
-    floor, stops = _round_text(float(np.exp(-value))), f"the loss stops growing at {value:.4g}"
+    floor, stops = _power_text(value), f"the loss stops growing at {value:.4g}"
     is_added, is_clamped = (all(_fits(row, value, way, judged) for row in rows) for way in (np.logaddexp, np.maximum))
     if is_added and not is_clamped:
         remedy = f"{_LOGARITHMS}; if {floor} is meant: --floor {floor}"
@@ -137,7 +138,10 @@ def _fits(row: _Row, value: float, mixed: np.ufunc, judged: Judged) -> bool:
     return abs(row.given.loss - expected) <= _FITS * judged.precision.rounding * max(1.0, abs(expected))
 
 
-def _round_text(value: float) -> str:
-    """Return a number in one digit if it is that round, else in three."""
+def _power_text(loss: float) -> str:
+    """Return e^-loss in one digit if it is that round, else in three; as a power where it is no number of float64."""
+    value = float(np.exp(-loss))
+    if not _SMALLEST < value < 1.0 / _SMALLEST:
+        return f"e^{-loss:.4g}"
     digits = next((d for d in (1, 3) if abs(value / float(f"{value:.{d}g}") - 1.0) <= _ROUND), 3)
     return f"{value:.{digits}g}".replace("e-0", "e-")
