@@ -20,7 +20,7 @@ from typing import Any
 from unittest import SkipTest
 
 from kdegrad.errors import SettingError
-from kdegrad.properties.evaluators import judged_loss
+from kdegrad.properties.evaluators import judged_loss, require_meant
 from kdegrad.properties.explanation import failures_in_order
 from kdegrad.properties.runs import chosen, expectations, passed, verify_loss
 from kdegrad.settings import JudgedOptions, Settings
@@ -127,11 +127,8 @@ def _declared(settings: Mapping[str, Any]) -> Settings:
         if name not in known:
             every = [*known, *inspect.signature(check_loss).parameters]
             raise SettingError(name, f"there is no such option of a judged loss{nearest(name, every)}")
-    if "sums" in settings:
-        raise SettingError("sums", "is about kdegrad's own sums, and a judged loss has none of them: leave it out")
     like = Settings(**settings)
-    if like.rule != "midpoint":
-        raise SettingError("rule", f"is {like.rule}, and a loss is judged with bins: take midpoint")
+    require_meant(like, settings)
     return like
 
 

@@ -94,7 +94,7 @@ def expected_failures(checks: CheckOptions) -> dict[str, str]:
 def judged_by(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> tuple[Judged, Settings]:
     """Return the loss that is judged, and the settings that it is meant to have: the first INPUT's, or the flags'."""
     from kdegrad.problem import Problem
-    from kdegrad.properties.evaluators import judged_loss
+    from kdegrad.properties.evaluators import judged_loss, require_meant
     from kdegrad.properties.user_code import imported
 
     if cases:
@@ -103,11 +103,8 @@ def judged_by(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> 
         like = Settings(**_given(flags))  # without a target: there are no points
         first = Problem([0.0], target=(0.0, like.bandwidth), **asdict(like))
         note_unused_df(flags, [first.kernel.name])
-    if "sums" in flags.values:
-        raise SettingError("sums", "is about kdegrad's own sums, and a judged loss has none of them: leave it out")
     for problem in (first, *cases.values()):
-        if problem.settings.rule != "midpoint":
-            raise SettingError("rule", f"is {problem.settings.rule}, and a loss is judged with bins: take midpoint")
+        require_meant(problem.settings, flags.values)
     assert of.loss is not None  # the caller looks
     function, name = imported(of.loss)
     like = first.settings

@@ -100,13 +100,7 @@ class Numpy(Backend):
                 )
         shapes = {name: array.shape for name, array in arrays.items()} | {"bandwidth": ()}
         given = {name: _gradient(name, value, shapes[name]) for name, value in gradients.items() if value is not None}
-        bandwidth = given.get("bandwidth")
-        return Given(
-            _number(loss),
-            given.get("logits"),
-            given.get("angles"),
-            None if bandwidth is None else float(bandwidth),
-        )
+        return _with_gradients(_number(loss), given)
 
 
 @final
@@ -147,7 +141,7 @@ class Torch(Backend):
             name: np.zeros_like(inputs[name]) if gradient is None else gradient.detach().cpu().double().numpy()
             for name, gradient in zip(wrt, gradients, strict=True)
         }
-        return _autograd(value, given)
+        return _with_gradients(value, given)
 
     def _loss(self, loss: Any, is_differentiated: bool) -> float:
         """Return the number that the function returned, which must have a gradient where it `is_differentiated`."""
@@ -213,7 +207,7 @@ class Jax(Backend):
 
             loss, gradients = jax.value_and_grad(loss_of)({name: arrays[name] for name in wrt})
             given = {name: np.array(gradient, dtype=np.float64) for name, gradient in gradients.items()}
-            return _autograd(float(loss), given)
+            return _with_gradients(float(loss), given)
 
     def explained(self, error: BaseException) -> str:
         if isinstance(error, self._jax.errors.JAXTypeError | self._jax.errors.JAXIndexError):
@@ -280,7 +274,7 @@ def _gradient(name: str, value: Any, shape: tuple[int, ...]) -> FloatArray:
     return np.array(array.reshape(shape), dtype=np.float64)
 
 
-def _autograd(loss: float, given: Mapping[str, FloatArray]) -> Given:
-    """Return what automatic differentiation gave."""
+def _with_gradients(loss: float, given: Mapping[str, FloatArray]) -> Given:
+    """Return a loss with its gradients by name; the bandwidth's is an array of one number."""
     bandwidth = given.get("bandwidth")
     return Given(loss, given.get("logits"), given.get("angles"), None if bandwidth is None else float(bandwidth))

@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
-from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import PRECISIONS, Comparison, Evaluator, Unmet
+from kdegrad.properties.base import Comparison, Evaluator, Unmet
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import formula_of
-
-ROUNDING: Final = PRECISIONS["float64"].rounding
 
 
 def rates_compared(ask: Evaluator, got: FloatArray, want: FloatArray, problem: Problem, what: str) -> Comparison:

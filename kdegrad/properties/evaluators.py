@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-import time
+from collections.abc import Collection
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Final, final
@@ -120,13 +120,11 @@ class Judged(Evaluator):
             if value is not None and np.isnan(value).any():
                 what = "NaN" if name == "loss" else f"a gradient of the {name} that is NaN"
                 raise LossError(f"returns {what} for {len(problem.angles)} points near the target")
-        began = time.perf_counter()  # of a second call: the first may compile
         again = self.given(problem, gradient=True).loss
-        seconds = time.perf_counter() - began
-        if seconds > _SLOWEST:
+        if self.of.seconds > _SLOWEST:  # the first call may compile
             raise LossError(
-                f"takes {seconds:.3g} s a call with {len(problem.angles)} points: a case needs some hundred calls; "
-                "judge it with fewer bins, or on a smaller model"
+                f"takes {self.of.seconds:.3g} s a call with {len(problem.angles)} points: a case needs some hundred "
+                "calls; judge it with fewer bins, or on a smaller model"
             )
         if not math.isclose(given.loss, again, rel_tol=_RANDOM, abs_tol=_RANDOM):
             raise LossError(
@@ -235,7 +233,6 @@ class Judged(Evaluator):
             "circular": s.circumference is not None,
             "period": s.circumference,
             "unit": s.unit,
-            "reduction": "none",
         }
         return options if self.floor is not None else options | {"scale": s.scale, "background": s.background}
 
@@ -258,6 +255,14 @@ class Judged(Evaluator):
             made = (s.background, s.scale * (1.0 - share))
             if not np.allclose(made, (share, 1.0), rtol=_SAME_FLOOR, atol=0.0):
                 raise Unmet(f"takes no other background than its floor of {self.floor!r}")
+
+
+def require_meant(like: Settings, given: Collection[str] = ()) -> None:
+    """Raise SettingError for settings, or the name of one that was `given`, that a judged loss cannot have."""
+    if "sums" in given:
+        raise SettingError("sums", "is about kdegrad's own sums, and a judged loss has none of them: leave it out")
+    if like.rule != "midpoint":
+        raise SettingError("rule", f"is {like.rule}, and a loss is judged with bins: take midpoint")
 
 
 def judged_loss(function: Any, name: str, options: JudgedOptions, like: Settings) -> Judged:

@@ -36,7 +36,7 @@ class FarStart(NamedTuple):
 
 
 class _Row(NamedTuple):
-    distance: float
+    place: str  # "4 h"; on a circle the bandwidth, "P/8"
     problem: Problem
     given: Given
     plain: Reference
@@ -50,7 +50,7 @@ def far_start(problem: Problem, judged: Judged) -> FarStart:
     named, remedy = _end_of_growth(rows, problem, judged)
     is_line = problem.settings.circumference is None
     lines = [
-        ["all points away by" if is_line else "points opposite, h =", *(_place(row, is_line) for row in rows)],
+        ["all points away by" if is_line else "points opposite, h =", *(row.place for row in rows)],
         ["loss", *(f"{row.given.loss + 0.0:.2f}" for row in rows)],  # no -0
         ["right", *(f"{row.plain.answer.loss:.2f}" for row in rows)],
     ]
@@ -61,7 +61,7 @@ def far_start(problem: Problem, judged: Judged) -> FarStart:
         dead = next((row for row, ratio in zip(rows, ratios, strict=True) if not ratio > _LEARNS), None)
         if dead is not None:
             what = "{} or more away" if is_line else "opposite the target, with a bandwidth of {} or less,"
-            means = f"points that start {what.format(_place(dead, is_line))} hardly learn, or not at all"
+            means = f"points that start {what.format(dead.place)} hardly learn, or not at all"
     if not named and means is None:
         return FarStart()
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
@@ -73,15 +73,11 @@ def far_start(problem: Problem, judged: Judged) -> FarStart:
 def _rows(problem: Problem, judged: Judged) -> Iterator[_Row]:
     for u in _DISTANCES:
         try:
-            ((_, start),) = starts(problem, (u,))
+            ((where, start),) = starts(problem, (u,))
             seen = judged.seen(start)
-            yield _Row(u, seen, judged.given(seen, gradient=True), reference_of(seen))
+            yield _Row(where.removeprefix("h = "), seen, judged.given(seen, gradient=True), reference_of(seen))
         except (Unmet, LossError):
             continue
-
-
-def _place(row: _Row, is_line: bool) -> str:
-    return f"{row.distance:g} h" if is_line else f"P/{2.0 * row.distance:g}"
 
 
 def _ratio(row: _Row) -> float:

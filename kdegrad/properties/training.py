@@ -12,7 +12,7 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
 from kdegrad.properties.comparisons import is_at_kink, roundoff
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import offsets, starts
+from kdegrad.properties.geometry import offsets, outward, starts
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
 
@@ -77,7 +77,7 @@ class MaskedPoint(Property):
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
         n, h, centre = len(problem.angles), problem.settings.bandwidth, problem.centre
-        old = ask(problem)
+        old, allowed, slopes_allowed = ask(problem), roundoff(ask, problem), roundoff(ask, problem, slopes=True)
         nodes = problem.rule.nodes
         far = min(_FAR_MASK * h, formula_of(problem).half_period)
         places = {"a node": float(nodes[len(nodes) // 2]), "0.3 h from c": centre + 0.3 * h, "10⁶ h": centre + far}
@@ -85,13 +85,12 @@ class MaskedPoint(Property):
             masked = problem.replace(
                 angles=np.append(problem.angles, place), logits=np.append(problem.logits, -math.inf), labels=None
             )
-            new, allowed = ask(masked), roundoff(ask, problem)
+            new = ask(masked)
             yield Comparison("loss", new.loss, old.loss, allowed, where=where)
             yield Comparison("logits", new.logits, np.append(old.logits, 0.0), allowed, where=where)
             if not is_at_kink(ask, problem):
-                allowed = roundoff(ask, problem, slopes=True)
-                yield Comparison("angles", new.angles, np.append(old.angles, 0.0), allowed, where=where)
-                yield Comparison("bandwidth", new.log_bandwidth, old.log_bandwidth, allowed, where=where)
+                yield Comparison("angles", new.angles, np.append(old.angles, 0.0), slopes_allowed, where=where)
+                yield Comparison("bandwidth", new.log_bandwidth, old.log_bandwidth, slopes_allowed, where=where)
             what = "the masked point's own gradient"
             yield Comparison("logits", float(new.logits[n]), 0.0, 0.0, where=where, what=what)
             yield Comparison("angles", float(new.angles[n]), 0.0, 0.0, where=where, what=what)
@@ -112,24 +111,22 @@ class SteepLogits(Property):
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
-        visible = np.isfinite(problem.logits)
-        logits = np.where(visible, problem.logits - problem.logits.max(), -math.inf)  # the largest is 0
-        order = np.argsort(np.where(visible, np.abs(offsets(problem)), -1.0))
-        nearest, farthest = (int(order[visible[order]][k]) for k in (0, -1))
-        if visible.sum() < 2:
+        visible = np.flatnonzero(np.isfinite(problem.logits))
+        if len(visible) < 2:
             raise Unmet("one point of positive weight: no logit is steep beside it")
-        n, h, centre, seen = len(logits), problem.settings.bandwidth, problem.centre, offsets(problem)
-        away = np.where(np.arange(n) == farthest, _FAR_AND_HEAVY * h, 0.0)
-        farther = problem.replace(angles=centre + seen + np.copysign(away, seen))
+        logits = problem.logits - problem.logits.max()  # the largest is 0
+        by_distance = visible[np.argsort(np.abs(offsets(problem))[visible])]
+        is_nearest, is_farthest = (np.arange(len(logits)) == by_distance[k] for k in (0, -1))
+        farther = outward(problem, _FAR_AND_HEAVY * problem.settings.bandwidth * is_farthest)
         for lift in _LIFTS:
-            near = problem.replace(logits=np.where(np.arange(n) == nearest, lift, logits))
+            near = problem.replace(logits=np.where(is_nearest, lift, logits))
             yield from self._checked(ask, near, f"the nearest +{lift:g}")
             if lift == 0.0:
                 continue
-            far = problem.replace(logits=np.where(np.arange(n) == farthest, 0.0, logits - lift))
+            far = problem.replace(logits=np.where(is_farthest, 0.0, logits - lift))
             yield from self._checked(ask, far, f"all but the farthest -{lift:g}")
             if problem.settings.circumference is None and not formula_of(problem).is_compact:
-                moved = farther.replace(logits=np.where(np.arange(n) == farthest, lift, logits))
+                moved = farther.replace(logits=np.where(is_farthest, lift, logits))
                 yield from self._checked(ask, moved, f"one {_FAR_AND_HEAVY:g} h farther +{lift:g}")
 
     def _checked(self, ask: Evaluator, problem: Problem, where: str) -> Iterator[Comparison]:
