@@ -27,9 +27,10 @@ from numpy.typing import ArrayLike
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.mixture import kernel_sums, log_mixture, log_share
+from kdegrad.option import several
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
-from kdegrad.settings import WRT, GradientOptions, several
+from kdegrad.settings import WRT, GradientOptions
 from kdegrad.sums import DenseDensity, Density, KernelSums, weighted
 
 if TYPE_CHECKING:

@@ -3,7 +3,7 @@
 A group of options is a frozen dataclass, and a row of the table is a field of it: its name, type and default, with an
 `Option` for the rest. These are made from the rows:
 
-- the check of every value (`checked`), wherever it comes from;
+- the check of every value (`kdegrad.option`), wherever it comes from;
 - the flags of the command line and their help (`kdegrad.cli.options`), under the heading of the group;
 - the keys of a YAML problem (`kdegrad.reading.document`), but for each `Flag`;
 - the field ``problem`` of a report (`kdegrad.reports.records`), from `Settings`.
@@ -14,17 +14,14 @@ generating them slows the start.
 """
 
 import math
-import operator
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Mapping
 from dataclasses import dataclass
-from functools import partial
 from types import NoneType
-from typing import Annotated, Any, ClassVar, Final, get_args
+from typing import Annotated, ClassVar, Final
 
 from kdegrad import grammar
 from kdegrad.errors import SettingError
-from kdegrad.text import nearest, shown
+from kdegrad.option import Flag, Group, Option, Range, Row
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 UNITS: Final = tuple(CIRCUMFERENCE)
@@ -43,120 +40,9 @@ DTYPES: Final = ("float64", "float32")
 COMPUTING: Final = ("loss", "grad", "sweep", "descend", "verify-props")  # the commands that have a result to draw
 MOST_BINS: Final = 10_000_000
 MOST_GAUSS_BINS: Final = 10_000
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Range:
-    """The finite numbers from `low` to `high`; an end that is open is not one of them."""
-
-    low: float = -math.inf
-    high: float = math.inf
-    open_low: bool = False
-    open_high: bool = False
-
-    def __contains__(self, value: float) -> bool:
-        above = self.low < value if self.open_low else self.low <= value
-        below = value < self.high if self.open_high else value <= self.high
-        return above and below and -math.inf < value < math.inf
-
-    def __str__(self) -> str:
-        if self.high < math.inf:
-            return f" from {self.low} to {'below ' if self.open_high else ''}{self.high}"
-        return "" if self.low == -math.inf else f" {'above' if self.open_low else 'of at least'} {self.low}"
-
-
-_READS: Final[Mapping[Any, Callable[[str], Any]]] = {
-    float: grammar.number,
-    int: grammar.integer,
-    bool: grammar.truth,
-    tuple[float, float]: grammar.number,
-}
 POSITIVE: Final = Range(0, open_low=True)
 NOT_NEGATIVE: Final = Range(0)
 SHARE: Final = Range(0, 1, open_high=True)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Option:
-    """What an option is beside its name, type and default."""
-
-    metavar: str
-    help: str
-    allowed: Range | tuple[str, ...] | None = None  # None: not checked here
-    default: str = ""  # shown in help when the default is not a literal
-    words: str = ""  # ``module.NAME`` in kdegrad: the names that a shell completes, where `allowed` does not list them
-    key: bool = True  # whether it is also a key of a YAML problem
-    reported: str = ""  # for a setting: its name in the field ``problem`` of a report, where that is another
-    commands: tuple[str, ...] = ()  # commands that offer this flag; empty: every command that has its group
-    short: str = ""  # a second spelling of the flag, of one letter
-    is_text: bool = False  # of a list: a comma is a part of the text, and does not separate two
-
-
-Flag = partial(Option, key=False)
-
-
-@dataclass(frozen=True, eq=False, repr=False)
-class Row:
-    """One row of the table."""
-
-    name: str  # as a keyword; with an underscore at its end if it is a Python keyword or builtin (from_, list_)
-    type: Any  # float, int, bool, str, tuple[float, float] or tuple[str, ...]
-    optional: bool  # whether it may be None: not given
-    default: Any
-    option: Option
-
-    @property
-    def reads(self) -> Callable[[str], Any]:
-        """The function that reads a value, or each of several, from text; it raises ValueError."""
-        return _READS.get(self.type, str)
-
-    @property
-    def spelled(self) -> str:
-        """The name in flags, YAML keys and messages."""
-        return self.name.removesuffix("_").replace("_", "-")
-
-
-def checked(row: Row, value: Any) -> Any:
-    """Return the value of an option, converted to its type; SettingError for one that is not allowed."""
-    allowed = row.option.allowed
-    if value is None and row.optional:
-        return None
-    if row.type is bool:
-        if isinstance(value, str) or str(value) not in ("True", "False"):  # also NumPy's
-            raise SettingError(row.spelled, f"{value!r} is neither true nor false")
-        return bool(value)
-    if isinstance(allowed, Range):
-        return _number(row, value, allowed)
-    if row.type != tuple[str, ...]:
-        return value if allowed is None else _choice(row.spelled, value, allowed)
-    names = several(row.spelled, value)
-    if allowed is None:
-        return names
-    given = {_choice(row.spelled, name, allowed) for name in names}
-    return tuple(name for name in allowed if name in given)
-
-
-@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
-class Group:
-    """Options that belong together. Each is checked and kept as a plain value, not as an array, which might change."""
-
-    panel: ClassVar[str]  # the heading in help
-    rows: ClassVar[tuple[Row, ...]] = ()
-
-    def __init_subclass__(cls) -> None:
-        rows = {row.name: row for row in cls.rows}  # begins with those of the base class
-        annotations: dict[str, Any] = cls.__annotations__
-        for name, annotated in annotations.items():
-            if hasattr(annotated, "__metadata__"):
-                alternatives = get_args(annotated.__origin__)
-                optional = NoneType in alternatives
-                kind = alternatives[0] if optional else annotated.__origin__
-                rows[name] = Row(name, kind, optional, getattr(cls, name), *annotated.__metadata__)
-        cls.rows = tuple(rows.values())
-
-    def __post_init__(self) -> None:
-        for row in self.rows:
-            object.__setattr__(self, row.name, checked(row, getattr(self, row.name)))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -390,50 +276,3 @@ GROUPS: Final[tuple[type[Group], ...]] = (
     *(SweepOptions, DescentOptions, CheckOptions, JudgedOptions, DebugOptions),
 )
 PROBLEM: Final[tuple[Row, ...]] = (*TargetOptions.rows, *Settings.rows)  # the options that make a problem
-
-
-def several(name: str, value: Any) -> tuple[Any, ...]:
-    """Return what the option `name` lists; a text is one name, not its letters."""
-    if isinstance(value, str):
-        return (value,)
-    try:
-        return tuple(value)
-    except TypeError:
-        raise SettingError(name, f"{value!r} is not a list: give one or more") from None
-
-
-def is_real(value: object) -> bool:
-    """Return whether `value` is a real number, of Python or NumPy, infinite ones too."""
-    kind = getattr(getattr(value, "dtype", None), "kind", "f")  # NumPy kinds i, u, f only: no bool, string or complex
-    if isinstance(value, (str, bool)) or kind not in "iuf" or not hasattr(value, "__float__"):
-        return False
-    if getattr(value, "ndim", None):
-        return False  # NumPy 1 converted one-element arrays, with a warning
-    try:
-        return not math.isnan(float(value))
-    except (TypeError, ValueError, OverflowError):  # an array; a signalling NaN; an integer beyond the floats
-        return False
-
-
-def _number(row: Row, value: Any, allowed: Range) -> float:
-    """Return the number that `value` is, an integer where the option is one."""
-    kind, wanted = ("an integer", "an integer") if row.type is int else ("a number", "a finite number")
-    number: float | None = None
-    if row.type is float and is_real(value):
-        number = float(value)
-    elif row.type is int and not isinstance(value, bool):
-        with suppress(TypeError):  # not an integer; an array of several
-            number = operator.index(value)
-    if number is None or number not in allowed:
-        wrong = f"is not {kind}" if number is None else "is out of range"
-        raise SettingError(row.spelled, f"{value!r} {wrong}: give {wanted}{allowed}")
-    return number
-
-
-def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
-    """Return the choice that `value` is, in whatever case it is written."""
-    if not isinstance(value, str) or value.lower() not in choices:
-        written = shown(value) if isinstance(value, str) else repr(value)
-        listed = ", ".join(choice if choice.isalnum() else f"'{choice}'" for choice in choices)
-        raise SettingError(name, f"unknown {written}: choose {listed}{nearest(str(value), choices)}")
-    return value.lower()

@@ -22,8 +22,9 @@ from kdegrad.domain import Circle
 from kdegrad.errors import SettingError
 from kdegrad.kernel import KERNELS, make_kernel
 from kdegrad.objective import Evaluation, evaluate
+from kdegrad.option import is_real, several
 from kdegrad.problem import Problem
-from kdegrad.settings import SweepOptions, is_real, several
+from kdegrad.settings import SweepOptions
 from kdegrad.sums import DenseDensity
 
 _BLOCK_PAIRS: Final = 65_536

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Set
 from typing import Any, NamedTuple
 
 from kdegrad.errors import SettingError
-from kdegrad.settings import is_real
+from kdegrad.option import is_real
 from kdegrad.text import angle_texts, interval_text
 
 

@@ -11,6 +11,7 @@ from typing import get_type_hints
 import pytest
 
 import kdegrad as kg
+from kdegrad.option import Group, Range
 from kdegrad.reports.records import problem_facts
 from kdegrad.settings import (
     GROUPS,
@@ -18,8 +19,6 @@ from kdegrad.settings import (
     CheckOptions,
     DescentOptions,
     GradientOptions,
-    Group,
-    Range,
     ReadingOptions,
     Settings,
     SweepOptions,

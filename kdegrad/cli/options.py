@@ -17,7 +17,8 @@ from typing import Any, Final, TypeVar, final
 import typer
 
 from kdegrad.errors import SettingError
-from kdegrad.settings import DebugOptions, Group, Row
+from kdegrad.option import Group, Row
+from kdegrad.settings import DebugOptions
 
 COMPLETING: Final = "_KDEGRAD_COMPLETE" in os.environ  # a shell asks what may follow on the line
 _ONCE: Final = {  # of others the last one holds, as is usual

@@ -8,6 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from kdegrad.errors import SettingError
+from kdegrad.option import several
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Evaluator, Property, Verdict
 from kdegrad.properties.cases import input_case, judged_cases, random_cases
@@ -15,7 +16,7 @@ from kdegrad.properties.evaluators import Judged, production
 from kdegrad.properties.explanation import example, explained
 from kdegrad.properties.judge import PROPERTIES, judge
 from kdegrad.properties.losses import LossError
-from kdegrad.settings import CheckOptions, Settings, several
+from kdegrad.settings import CheckOptions, Settings
 from kdegrad.text import nearest
 
 IDS: Final = tuple(property_.id for property_ in PROPERTIES)
