@@ -22,6 +22,7 @@ from typing import Annotated, ClassVar, Final
 from kdegrad import grammar
 from kdegrad.errors import SettingError
 from kdegrad.option import Flag, Group, Option, Range, Row
+from kdegrad.text import shown
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 UNITS: Final = tuple(CIRCUMFERENCE)
@@ -37,6 +38,7 @@ FORMATS: Final = ("table", "json", "csv")
 CHECK_FORMATS: Final = (*FORMATS, "junit", "github")
 BACKENDS: Final = ("numpy", "torch", "jax")
 DTYPES: Final = ("float64", "float32")
+GROUPED: Final = ("loss", "grad")  # the commands that take many problems at once
 COMPUTING: Final = ("loss", "grad", "sweep", "descend", "verify-props")  # the commands that have a result to draw
 MOST_BINS: Final = 10_000_000
 MOST_GAUSS_BINS: Final = 10_000
@@ -55,11 +57,14 @@ class TargetOptions(Group):
         The interval (a, b) that the target density is uniform on, in the unit of the angles.
     at
         The single node that replaces the quadrature: the note's "only one of the bins".
+    target_points
+        The table of weighted angles that stands for the interval, on the command line.
     """
 
     panel: ClassVar = "Target"
     target: Annotated[tuple[float, float] | None, Option("LOW HIGH", "The interval [a, b].")] = None
     at: Annotated[float | None, Option("X", "One bin only, at X.", Range())] = None
+    target_points: Annotated[str | None, Flag("FILE", "Weighted angles instead: a table of angle, weight.")] = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -121,12 +126,18 @@ class ReadingOptions(Group):
     logit_column: Annotated[str | None, Option("NAME", "Column of the logits.", default="logit")] = None
     weight_column: Annotated[str | None, Option("NAME", "Column of the weights.", default="weight")] = None
     label_column: Annotated[str | None, Option("NAME", "Column of the labels.", default="label")] = None
+    group_by: Annotated[
+        str | None, Option("COLUMN", "Column of the groups, each a problem of its own.", commands=GROUPED)
+    ] = None
+    target_columns: Annotated[
+        tuple[str, ...] | None, Option("NAMES", "Columns of each group's target: LOW,HIGH or AT.", commands=GROUPED)
+    ] = None
     no_weights: Annotated[bool | None, Option("", "A column named weight holds no weights: ignore it.")] = None
     missing: Annotated[
         str | None, Option("NAME", "What to do with a row that lacks a value: error or skip.", MISSING, default="error")
     ] = None
     delimiter: Annotated[
-        str | None, Option("C", "Character between cells, or whitespace.", default="from the file")
+        str | None, Option("C", "The character between cells, or the word whitespace.", default="from the file")
     ] = None
     decimal: Annotated[str | None, Option("C", "Decimal mark: a point or a comma.", DECIMALS, default=".")] = None
     input_format: Annotated[
@@ -136,8 +147,16 @@ class ReadingOptions(Group):
     def __post_init__(self) -> None:
         super().__post_init__()
         for row in self.rows:
-            if row.type is str and not isinstance(getattr(self, row.name), (str, NoneType)):
-                raise SettingError(row.spelled, f"{getattr(self, row.name)!r} is not text")
+            value = getattr(self, row.name)
+            texts = value if row.type == tuple[str, ...] and value is not None else (value,)
+            if row.type is not bool and (wrong := [text for text in texts if not isinstance(text, (str, NoneType))]):
+                raise SettingError(row.spelled, f"{wrong[0]!r} is not text")
+        columns = self.target_columns
+        if columns is not None and (len(columns) not in (1, 2) or len(set(columns)) < len(columns) or "" in columns):
+            listed = shown(",".join(columns))
+            raise SettingError(
+                "target-columns", f"{listed} is not one column or two: give LOW,HIGH, or AT for an observed angle"
+            )
         if self.delimiter is not None:
             try:
                 object.__setattr__(self, "delimiter", grammar.delimiter(self.delimiter))
@@ -275,4 +294,7 @@ GROUPS: Final[tuple[type[Group], ...]] = (
     *(TargetOptions, Settings, ReadingOptions, CheckReportOptions, GradientOptions),
     *(SweepOptions, DescentOptions, CheckOptions, JudgedOptions, DebugOptions),
 )
-PROBLEM: Final[tuple[Row, ...]] = (*TargetOptions.rows, *Settings.rows)  # the options that make a problem
+PROBLEM: Final[tuple[Row, ...]] = (  # the options that make a problem
+    *(row for row in TargetOptions.rows if row.option.key),
+    *Settings.rows,
+)

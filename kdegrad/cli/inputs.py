@@ -124,6 +124,12 @@ def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quie
     content = read(source, flags.of(ReadingOptions))
     if content.table is not None:
         output.check_outputs(files, content.table)
+    if content.groups is not None:
+        raise SettingError(
+            "group-by",
+            "makes a problem of each group, and this command takes one problem: remove it",
+            content.places.get("group-by") if "group_by" not in flags.values else None,
+        )
     for note in () if quiet else content.notes:
         say(f"note: {content.place_of_points} {note}")
     problem = problem_of(content, given)
@@ -137,8 +143,18 @@ def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quie
 def _given(flags: Flags) -> dict[str, Any]:
     """Return the options of a problem that were given, which must not contradict each other."""
     given = flags.given(TargetOptions) | flags.given(Settings)
-    if "at" in given and (clash := sorted({"bins", "rule"} & given.keys())):
-        raise SettingError("at", f"is one bin: leave out --{' and --'.join(clash)}")
+    wanted = {name for name, value in flags.values.items() if value is not False}  # --no-exact asks for nothing
+    is_observed = len(flags.values.get("target_columns", ())) == 1
+    for name, others, cause in (
+        ("at", ("bins", "rule"), "is one bin"),
+        ("target_points", ("target", "at", "bins", "rule", "exact"), "is the whole target, and has no bins"),
+        ("target_columns", ("target", "at", "target_points"), "gives every group its target"),
+        ("target_columns", ("bins", "rule", "exact") if is_observed else (), "names observed angles, without bins"),
+    ):
+        if name in wanted and (clash := [f"--{other.replace('_', '-')}" for other in others if other in wanted]):
+            raise SettingError(name.replace("_", "-"), f"{cause}: leave out {' and '.join(clash)}")
+    if "target_points" in given:
+        raise SettingError("target-points", "cannot be read yet")
     if given.get("circular") is False and "period" in given:
         raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
     return given

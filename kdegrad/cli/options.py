@@ -99,7 +99,7 @@ class Command:
                 if row.name in given:  # repeated or, but for texts, by commas
                     separator = "\0" if row.option.is_text else ","  # no argument of a process has a \0
                     words = (word.strip() for text in given[row.name] for word in text.split(separator))
-                    given[row.name] = tuple(dict.fromkeys(words))
+                    given[row.name] = tuple(words)
             kernels = tuple(given.get("kernel", ()))
             for name, remedy in _ONCE.items():
                 if len(given.get(name, ())) > 1 and (name, self.name) != ("kernel", "sweep"):

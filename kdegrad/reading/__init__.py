@@ -6,7 +6,9 @@
 - `delimited`: such bytes → cells by column, or directly numbers where the file is plain;
 - `tree`: such bytes → the tree of a YAML document, with the place of each node;
 - `document`: that tree → settings, and points that are written in it or in a table that it names;
+- `columns`: names of columns → what they hold;
 - `points`: cells by column → arrays, with the one grammar of numbers (`kdegrad.grammar`);
+- `groups`: the groups of the rows, and the target of each; `faults`: what is wrong with a file, with its places;
 - `parquet`: Parquet files → cells by column, where pyarrow is installed.
 
 Types are checked here (``bandwidth: abc``). Ranges (``bandwidth: -1``) are checked by `kdegrad.settings`; for its
@@ -21,6 +23,7 @@ from typing import TYPE_CHECKING, Any
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import delimited, files
+from kdegrad.reading.columns import require_groups
 from kdegrad.reading.points import Source
 from kdegrad.settings import INPUT_FORMATS, ReadingOptions
 from kdegrad.text import shown
@@ -54,6 +57,11 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
     path = os.fspath(path)
     name = files.display_name(path)
     chosen = _format_of(path, name, options.input_format)
+    if chosen in ("yaml", "yml"):
+        from kdegrad.reading import document  # imports yaml, which a table does not need
+
+        return document.read_document(files.contents(path), name, os.path.dirname(path), options)
+    require_groups(options)
     if chosen == "parquet":
         from kdegrad.reading import parquet
 
@@ -61,10 +69,6 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
             if option is not None:
                 raise SettingError(what, f"{name} is Parquet, which is not text: remove it")
         return parquet.read_parquet(path, name, options)
-    if chosen in ("yaml", "yml"):
-        from kdegrad.reading import document  # imports yaml, which a table does not need
-
-        return document.read_document(files.contents(path), name, os.path.dirname(path), options)
     return delimited.read_table(files.blocks(path), name, options, delimited.DELIMITER_OF_FORMAT[chosen])
 
 
@@ -88,6 +92,8 @@ def load(
     logit_column: str | None = None,
     weight_column: str | None = None,
     label_column: str | None = None,
+    group_by: str | None = None,
+    target_columns: tuple[str, ...] | None = None,
     no_weights: bool | None = None,
     missing: str | None = None,
     delimiter: str | None = None,
@@ -104,6 +110,10 @@ def load(
         The options, see `kdegrad.Settings`; those that are given override the file's.
     angle_column, logit_column, weight_column, label_column
         The names of columns, if they are not ``angle``, ``logit``, ``weight`` and ``label``.
+    group_by
+        The column of the groups, each of which is a problem of its own.
+    target_columns
+        The columns of the target of each group: the lower and the upper ends, or the observed angles.
     no_weights
         Whether a column named ``weight`` is ignored, since it holds no weights.
     missing

@@ -21,8 +21,9 @@ import numpy as np
 from kdegrad import grammar
 from kdegrad.errors import InputError
 from kdegrad.grammar import WHITESPACE, is_missing, reads_as_number, unguarded
+from kdegrad.reading.faults import Faults, place
 from kdegrad.reading.files import Block
-from kdegrad.reading.points import SWAPPED, Collector, Faults, Source, bare, place, plain_numbers
+from kdegrad.reading.points import SWAPPED, TEXTS, Collector, Source, bare, plain_numbers
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import enumerated, shown
 
@@ -38,21 +39,26 @@ _QUOTED_OR_BLANKS: Final = re.compile(r'(?<![^ \t])"(?:[^"]|"")*"?|[ \t]+')
 _BLANKS_OF_BYTES: Final = re.compile(rb"[ \t]+")
 
 
-def read_table(blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None) -> Source:
+def read_table(
+    blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None, *, of_target: bool = False
+) -> Source:
     """Return the points of the table `name`; `usual` is the delimiter of such files, None: its header tells.
 
-    The delimiter is the one of the options, else that of a first line ``sep=;``, else the usual one.
+    The delimiter is the one of the options, else that of a first line ``sep=;``, else the usual one. The options are
+    for the points of INPUT: no message about a table of target points (`of_target`) names one.
 
     Raises
     ------
     InputError
         With a line for each fault: the line, the column's name, the value and the remedy.
     """
-    options = replace(options, decimal=options.decimal or ".")
+    if not of_target:
+        options = replace(options, decimal=options.decimal or ".")
     blocks = iter(blocks)
     header = _read_header(blocks, name, options, usual)
     faults = Faults(name)
-    points = Collector(header.names, options, faults, place(name, header.line), header.hint)
+    hint = "" if of_target else header.hint
+    points = Collector(header.names, options, faults, place(name, header.line), hint, of_target=of_target)
     blocks = chain([header.body], blocks)
     table = _Table(header, points, faults, blocks, options)
     for block in blocks:  # `take_by_row` takes further ones where a quoted cell goes on
@@ -209,7 +215,7 @@ class _Table:
     def take_plain(self, block: Block) -> bool:
         """Take the rows of a block that contains only numbers; return False if it must be read row by row."""
         mark, body = self.header.delimiter, block.data
-        if "label" in self.columns or not mark.isascii() or mark == " ":
+        if self.columns.keys() & TEXTS or not mark.isascii() or mark == " ":
             return False
         if self.decimal == mark:  # a comma in quotes is the decimal mark, one between cells the delimiter
             return False
@@ -227,7 +233,9 @@ class _Table:
         cells = {role: np.ascontiguousarray(rows[:, column]) for role, column in self.columns.items()}
         if "weight" in cells and cells["weight"].min() < 0.0:
             return False
-        self.points.take(cells, lambda *_: ())
+        above = len(block.data) - len(block.data.lstrip(b"\r\n"))
+        first = block.line + block.data[:above].count(b"\n")
+        self.points.take(cells, lambda _, row: (first + row,))
         return True
 
     def take_by_row(self, block: Block) -> None:
@@ -242,8 +250,9 @@ class _Table:
                     append(row[column])
             else:
                 self.faults.add((line,), partial(_ragged, row, self.header))
-        if "label" in texts:
-            texts["label"] = [unguarded(cell) for cell in texts["label"]]
+        for role in TEXTS:
+            if role in texts:
+                texts[role] = [unguarded(cell) for cell in texts[role]]
         self.points.take(texts, lambda _, row: (begins[row],))
 
     def _records(self, block: Block) -> Iterator[tuple[int, list[str]]]:

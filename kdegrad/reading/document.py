@@ -11,7 +11,9 @@ from typing import Any, Final, NamedTuple
 from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import number
 from kdegrad.reading import delimited, files
-from kdegrad.reading.points import ROLES, Collector, Faults, Source, named, place
+from kdegrad.reading.columns import ROLES, named, require_groups
+from kdegrad.reading.faults import Faults, place
+from kdegrad.reading.points import Collector, Source
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
 from kdegrad.settings import GROUPS, PROBLEM, ReadingOptions
 from kdegrad.text import nearest, shown
@@ -73,7 +75,7 @@ def read_document(data: bytes, name: str, folder: str, given: ReadingOptions) ->
                 faults.add(options[option].where, f"{option}: the points are in this file, not in a table: remove it")
         source = _points_inside(points, name, reading, faults)
     settings = {option: value for option, value in values.items() if option in _SETTINGS}
-    places = {option: place(name, *options[option].where) for option in settings}
+    places = {option: place(name, *options[option].where) for option in values}
     return replace(source, name=name, settings=settings, places=places)
 
 
@@ -116,7 +118,13 @@ def _values(options: dict[str, Node], faults: Faults) -> dict[str, Any]:
     values = {}
     for option, node in options.items():
         try:
-            values[option] = _interval(node) if option == "target" else _value(node, _PARSERS[option])
+            values[option] = (
+                _interval(node)
+                if option == "target"
+                else _names(node)
+                if option == "target-columns"
+                else _value(node, _PARSERS[option])
+            )
         except NodeError as error:
             faults.add(error.where, f"{option}: {error}")
     return values
@@ -133,9 +141,11 @@ def _reading(
     elif given.no_weights:
         own.pop("weight_column", None)
     try:
-        return ReadingOptions(**own | beside)
+        options = ReadingOptions(**own | beside)
+        require_groups(options)
+        return options
     except SettingError as error:
-        if error.name not in nodes:
+        if error.name not in nodes or error.name.replace("-", "_") in beside:
             raise
         faults.add(nodes[error.name].where, f"{error.name}: {error.problem}")
         return given
@@ -149,6 +159,14 @@ def _interval(node: Node) -> tuple[float, float]:
     else:
         raise NodeError(node.where, f"{kind(node)} in place of an interval: write [-30, 30] or {{low: -30, high: 30}}")
     return _value(low, number), _value(high, number)
+
+
+def _names(node: Node) -> tuple[str, ...]:
+    """Return the names in a list, or in a text by commas."""
+    if isinstance(node, ListNode):
+        return tuple(_value(item, str) for item in node.items)
+    names: str = _value(node, str)
+    return tuple(name.strip() for name in names.split(","))
 
 
 def _value(node: Node, parse: Callable[[str], Any]) -> Any:

@@ -13,7 +13,9 @@ import numpy as np
 
 from kdegrad.errors import InputError
 from kdegrad.reading import files
-from kdegrad.reading.points import Cells, Collector, Faults, Source
+from kdegrad.reading.columns import flag_of
+from kdegrad.reading.faults import Faults
+from kdegrad.reading.points import TEXTS, Cells, Collector, Source
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
 
@@ -23,7 +25,7 @@ if TYPE_CHECKING:
     Chosen = dict[str, pyarrow.Field]  # role → column
 
 
-def read_parquet(path: str, name: str, options: ReadingOptions) -> Source:
+def read_parquet(path: str, name: str, options: ReadingOptions, *, of_target: bool = False) -> Source:
     """Return the points of the Parquet file `name`; InputError as for a table of text, with rows counted from 1."""
     try:
         import pyarrow
@@ -36,9 +38,9 @@ def read_parquet(path: str, name: str, options: ReadingOptions) -> Source:
             parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
             fields, faults = list(parquet.schema_arrow), Faults(name)
             found = [field.name.strip() for field in fields]
-            points = Collector(found, options, faults, name)
+            points = Collector(found, options, faults, name, of_target=of_target, counted="row")
             chosen = {role: fields[found.index(column)] for role, column in points.roles.items()}
-            _refuse_types(chosen, points, name)
+            _refuse_types(chosen, points, name, of_target)
             names = list({field.name for field in chosen.values()})
             for rows in parquet.iter_batches(columns=names, use_threads=False):
                 _take(rows, chosen, points, faults)
@@ -84,15 +86,17 @@ def _cause(file: pyarrow.NativeFile, error: Exception) -> str:
     return f"a damaged Parquet file ({said}): copy or save it anew"
 
 
-def _refuse_types(chosen: Chosen, points: Collector, name: str) -> None:
-    """Raise an InputError for a column of angles, logits or weights whose type is not that of numbers or texts."""
+def _refuse_types(chosen: Chosen, points: Collector, name: str, of_target: bool) -> None:
+    """Raise an InputError for a column of numbers, such as the angles, whose type is not that of numbers or texts."""
     from pyarrow import types
 
     without_numbers, refused = (types.is_temporal, types.is_nested, types.is_boolean), []
     for role, field in chosen.items():
-        if role != "label" and any(holds(field.type) for holds in without_numbers):
+        if role not in TEXTS and any(holds(field.type) for holds in without_numbers):
             column, kind = shown(points.roles[role]), shown(str(field.type))
-            remedy = f"convert it to numbers, or name another column with --{role}-column"
+            remedy = "convert it to numbers"
+            if not of_target:
+                remedy += f", or name another column with {flag_of(role)}"
             refused.append(f"{name}: column {column} has the type {kind}, which has no numbers: {remedy}")
     if refused:
         raise InputError(refused)
@@ -110,14 +114,15 @@ def _take(rows: pyarrow.RecordBatch, chosen: Chosen, points: Collector, faults: 
             column.validate(full=True)  # text that is not UTF-8, a dictionary index out of range
         except ArrowInvalid as error:
             raise ArrowInvalid(f"column {shown(points.roles[role])}: {error}") from None
-        if role != "label" and (types.is_floating(column.type) or types.is_integer(column.type)):
+        if role not in TEXTS and (types.is_floating(column.type) or types.is_integer(column.type)):
             cells[role] = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)  # NaN for a null
         else:
             cells[role] = _texts(column)
-    for row, label in enumerate(cells.get("label", ())):
-        if "\0" in label:
-            said = f"column {shown(points.roles['label'])}: {shown(label)} contains a NUL character: remove it"
-            faults.add((before + row + 1,), said)
+    for role in TEXTS:
+        for row, text in enumerate(cells.get(role, ())):
+            if "\0" in text:
+                said = f"column {shown(points.roles[role])}: {shown(text)} contains a NUL character: remove it"
+                faults.add((before + row + 1,), said)
     points.take(cells, lambda _, row: (before + row + 1,))
 
 

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import math
 import re
-from bisect import insort
-from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
@@ -14,101 +12,22 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray
+from kdegrad.arrays import FloatArray, IntArray
 from kdegrad.errors import InputError
 from kdegrad.grammar import NUMBER_CHARACTERS, is_missing, number
+from kdegrad.reading.columns import chosen_columns
+from kdegrad.reading.faults import Faults
 from kdegrad.reading.files import display_name
+from kdegrad.reading.groups import MISSING, Grouping, Groups
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import enumerated, nearest, one_edit_apart, shown
+from kdegrad.text import shown
 from kdegrad.weights import logits_of
 
-ROLES: Final = ("angle", "logit", "weight", "label")
+TEXTS: Final = ("group", "label")  # roles of columns that hold texts, not numbers
 SWAPPED: Final = bytes.maketrans(b".,", b",.")  # a decimal comma becomes a point, and a point no number
 
-_ANGLES: Final = ("azimuth", "bearing", "heading", "direction", "theta", "phi", "yaw")
 _PLAIN: Final = NUMBER_CHARACTERS.encode() + b" "
 _NO_NUMBER: Final = re.compile(rb'[^\s\x1c-\x1f"infINF\x80-\xff]')  # besides those of numbers: never in one
-
-
-def named(options: ReadingOptions) -> dict[str, str]:
-    """Return role → column for the roles whose column was named."""
-    columns = {role: getattr(options, f"{role}_column") for role in ROLES}
-    return {role: column for role, column in columns.items() if column is not None}
-
-
-def chosen_columns(
-    found: Sequence[str], options: ReadingOptions, place: str, hint: str = ""
-) -> tuple[dict[str, str], list[str]]:
-    """Return role → column for the roles that the points have, ``{"angle": "theta"}``, and notes about the choice.
-
-    A column whose name was given must exist. Of the others only that of the angles must. If none has the name of the
-    role, one that differs by capitals alone is taken.
-
-    Parameters
-    ----------
-    found
-        The names of the columns that exist, in `place`.
-    hint
-        Another possible remedy for a missing column, as the end of a sentence.
-
-    Raises
-    ------
-    InputError
-        If two columns have one name, one that must exist does not, there are both logits and weights, or a column is to
-        be the angles and one of these.
-    """
-    given = named(options)
-    names = {role: role for role in ROLES} | given
-    if options.no_weights:
-        del names["weight"]
-    # Columns without a name, as spreadsheets leave behind the last, may be several.
-    twice = [column for column, count in Counter(found).items() if count > 1 and (column or "" in names.values())]
-    if twice:
-        raise InputError(
-            [f"{place}: the column {shown(column)} appears twice: rename or remove one" for column in twice]
-        )
-    chosen = {role: column for role, column in names.items() if column in found}
-    notes = []
-    either = {"logit", "weight"}  # "Weight" beside "logit" is something else
-    for role in [role for role in names if role not in {*given, *chosen, *(either if either & chosen.keys() else ())}]:
-        alike = [column for column in found if column.lower() == role]
-        if len(alike) == 1:
-            names[role] = chosen[role] = alike[0]
-            notes.append(f"has no column {shown(role)}: {shown(alike[0])} is taken for the {role}s")
-    # Not those that are several names, since they are not separated as was thought.
-    several = r"[,;|\t{}]" if len(found) > 1 else r"[,;|\t{} ]"
-    likely = [column for column in found if not re.search(several, column)]
-    missing = [
-        f"{place}: no column {shown(column)} for the {role}s (columns found: {enumerated(found)}"
-        f"{nearest(column, likely) if role in given else _likely_angles(likely)}): name the right one with "
-        f"--{role}-column{hint}"
-        for role, column in names.items()
-        if column not in found and (role == "angle" or role in given)
-    ]
-    if missing:
-        raise InputError(missing)
-    if "logit" in chosen and "weight" in chosen:
-        if ("logit" in given) == ("weight" in given):
-            remedy = (
-                "leave out --logit-column or --weight-column"
-                if "weight" in given
-                else "name the one to use with --logit-column or --weight-column, or give --no-weights"
-            )
-            raise InputError(
-                f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
-                f"{shown(chosen['weight'])}): {remedy}"
-            )
-        del chosen["weight" if "logit" in given else "logit"]
-    for role in either & chosen.keys():
-        if chosen[role] == chosen["angle"]:
-            remedy = " or ".join(f"--{one}-column" for one in ("angle", role) if one in given)
-            raise InputError(
-                f"{place}: the column {shown(chosen[role])} cannot be both the angles and the {role}s: give another "
-                f"column with {remedy}"
-            )
-    if options.no_weights and not any(column.lower() == "weight" for column in found):
-        notes.append("has no column 'weight': --no-weights has no effect")
-    return chosen, notes
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,8 +45,15 @@ class Source:
         neither.
     labels
         N names, unchanged, or None.
+    weights
+        Shape (N,), the weights that the file has, or None.
+    groups
+        Which group each row belongs to, by the option `group_by`; None: all rows are one problem.
+    targets
+        The target of each group by the option `target_columns`, else None: the arrays of the lower and of the upper
+        ends, or the one of the observed angles, each (G,).
     settings, places
-        Option → value and option → ``file:line:column``, for the options that a YAML problem gives.
+        Option → value, for the settings of a YAML problem, and option → ``file:line:column``, for all that it gives.
     table
         The file that a YAML problem takes its points from, or None.
     notes
@@ -138,6 +64,9 @@ class Source:
     angles: FloatArray
     logits: FloatArray | None
     labels: tuple[str, ...] | None
+    weights: FloatArray | None = None
+    groups: Groups | None = None
+    targets: tuple[FloatArray, ...] | None = None
     settings: dict[str, object] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     table: str | None = None
@@ -147,43 +76,6 @@ class Source:
     def place_of_points(self) -> str:
         """The file that the points are written in, for messages: the table that is named, or the file itself."""
         return self.name if self.table is None else display_name(self.table)
-
-
-class Faults:
-    """The faults of the file `name`, raised together in the order of their places; only those to be shown are kept."""
-
-    def __init__(self, name: str) -> None:
-        self.name = name
-        self._first: list[tuple[tuple[int, ...], str | Callable[[], str]]] = []
-        self.total = 0
-
-    def add(self, where: tuple[int, ...], text: str | Callable[[], str]) -> None:
-        """Add a fault at `where`, (line,) or (line, column); a callable makes a costly text only if it is shown."""
-        self.total += 1
-        if len(self._first) < InputError.SHOWN or where < self._first[-1][0]:
-            insort(self._first, (where, text), key=lambda fault: fault[0])
-            del self._first[InputError.SHOWN :]
-
-    def stop_if_any(self) -> None:
-        """Raise the faults that were added as one `InputError`."""
-        if self.total:
-            texts = ((where, text if isinstance(text, str) else text()) for where, text in self._first)
-            raise InputError([f"{place(self.name, *where)}: {text}" for where, text in texts], total=self.total)
-
-
-def place(name: str, *where: int) -> str:
-    """Return ``name:line`` or ``name:line:column``."""
-    return ":".join([name, *map(str, where)])
-
-
-def _likely_angles(found: Sequence[str]) -> str:
-    """Return ``; did you mean 'azimuth'?`` for the columns that have a word for an angle in their names."""
-    likely = []
-    for column in found:
-        words = re.findall(r"[A-Z]?[a-z]+|[A-Z]+", column)  # of windDirection, wind_direction, DIRECTION
-        if any(word in _ANGLES or one_edit_apart(word.removesuffix("s"), "angle") for word in map(str.lower, words)):
-            likely.append(shown(column))
-    return f"; did you mean {' or '.join(likely[:3])}?" if likely else ""
 
 
 Cells = FloatArray | Sequence[str]  # of one column
@@ -200,8 +92,10 @@ class Collector:
         Which of them are used, and what is done with missing values.
     faults
         What is wrong with the file; wrong cells are added.
-    place, hint
+    place, hint, of_target
         As for `chosen_columns`.
+    counted
+        What the first number of a place counts: lines, or the rows of a file that has none.
 
     Attributes
     ----------
@@ -210,12 +104,22 @@ class Collector:
     """
 
     def __init__(
-        self, found: Sequence[str], options: ReadingOptions, faults: Faults, place: str, hint: str = ""
+        self,
+        found: Sequence[str],
+        options: ReadingOptions,
+        faults: Faults,
+        place: str,
+        hint: str = "",
+        *,
+        of_target: bool = False,
+        counted: str = "line",
     ) -> None:
-        self.roles, self._notes = chosen_columns(found, options, place, hint)
-        self._found, self._options, self._faults = found, options, faults
-        self._numbers: dict[str, list[FloatArray]] = {role: [] for role in self.roles if role != "label"}
+        self.roles, self._notes = chosen_columns(found, options, place, hint, of_target=of_target)
+        self._found, self._options, self._faults, self._of_target = found, options, faults, of_target
+        self._numbers: dict[str, list[FloatArray]] = {role: [] for role in self.roles if role not in TEXTS}
         self._labels: list[str] = []
+        self._grouping = Grouping(self.roles, faults, counted) if "group" in self.roles else None
+        self._codes: list[IntArray] = []
         self._left_out = 0
         self.count = 0  # rows, those that were left out included
 
@@ -237,6 +141,17 @@ class Collector:
         if self._options.missing == "skip":
             for column in numbers.values():
                 kept &= ~np.isnan(column)
+        if self._grouping is not None:
+            names = list(map(str, cells["group"]))
+            codes = self._grouping.codes(names, where)
+            unnamed = codes == MISSING
+            if self._options.missing == "skip":
+                kept &= ~unnamed
+            else:
+                self._add_faults("group", np.flatnonzero(unnamed).tolist(), names.__getitem__, partial(where, "group"))
+            self._grouping.take_targets(codes, numbers, kept, where)
+            self._codes.append(codes[kept])
+        if not kept.all():
             labels = list(compress(labels, kept.tolist()))
             self._left_out += rows - int(np.count_nonzero(kept))
         for role, column in numbers.items():
@@ -259,17 +174,24 @@ class Collector:
 
         if self._options.missing == "skip":
             rows = [row for row in rows if not is_missing(text(row))]
+        self._add_faults(role, rows, text, where)
+        return numbers
+
+    def _add_faults(
+        self, role: str, rows: list[int], text: Callable[[int], str], where: Callable[[int], tuple[int, ...]]
+    ) -> None:
+        """Add the faults of the cells of a column in some rows of a block."""
         for row in rows[: InputError.SHOWN]:
             self._faults.add(where(row), partial(self._fault, role, text(row)))
         self._faults.total += len(rows[InputError.SHOWN :])
-        return numbers
 
     def _fault(self, role: str, cell: str) -> str:
         """Return what is wrong with a cell."""
         column = f"column {shown(self.roles[role])}"
         cell = bare(cell)
         if is_missing(cell):
-            remedy = "write a number, or leave such rows out with --missing skip"
+            remedy = "write the name of a group" if role == "group" else "write a number"
+            remedy += "" if self._of_target else ", or leave such rows out with --missing skip"
             return f"{column}: {shown(cell)} is a missing value: {remedy}"
         try:
             number(cell, minus_infinity=role == "logit", decimal=self._options.decimal)
@@ -287,18 +209,32 @@ class Collector:
         if self._left_out:
             notes.append(f"has {self._left_out} of {self.count} rows with a missing value: they are left out")
         values = {role: np.concatenate(blocks) for role, blocks in self._numbers.items()}
-        logits = values.get("logit")
-        if "weight" in values:
-            logits = logits_of(values["weight"])
+        weights, logits, labels = values.get("weight"), values.get("logit"), None
+        if weights is not None:
+            logits = logits_of(weights)
+        has_weight = np.isfinite(values["angle"] if logits is None else logits)
         if logits is None:
-            names = ("logit",) if self._options.no_weights else ("logit", "weight")
-            likely = [column for column in self._found if column.lower().removesuffix("s") in names]
-            meant = "".join(f" (is column {shown(column)} either?)" for column in likely[:1])
-            notes.append(f"has neither logits nor weights{meant}: all points weigh the same")
-        elif not np.isfinite(logits).any():
-            raise InputError(f"{name}: no point has a positive weight: one logit must be finite, or one weight above 0")
-        labels = tuple(self._labels) if "label" in self.roles else None
-        return Source(name=name, angles=values["angle"], logits=logits, labels=labels, notes=tuple(notes))
+            notes.append(self._note_without_weights())
+        elif not has_weight.any():
+            cause = "no point has a positive weight: one logit must be finite, or one weight above 0"
+            if self._of_target:
+                cause = "no target point has a positive weight: one must be above 0"
+            raise InputError(f"{name}: {cause}")
+        groups, targets = None, None
+        if self._grouping is not None:
+            groups, targets = self._grouping.groups(np.concatenate(self._codes), has_weight)
+        if "label" in self.roles:
+            labels = tuple(self._labels)
+        return Source(name, values["angle"], logits, labels, weights, groups, targets, notes=tuple(notes))
+
+    def _note_without_weights(self) -> str:
+        """Return the note that all points weigh the same, with a column that may have been meant."""
+        names = ("weight",) if self._of_target else ("logit",) if self._options.no_weights else ("logit", "weight")
+        likely = [column for column in self._found if column.lower().removesuffix("s") in names]
+        meant = "".join(f" (is column {shown(column)} either?)" for column in likely[:1])
+        if self._of_target:
+            return f"has no weights{meant.replace('either', 'one')}: all target points weigh the same"
+        return f"has neither logits nor weights{meant}: all points weigh the same"
 
 
 def bare(text: str) -> str:

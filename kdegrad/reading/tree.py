@@ -14,7 +14,7 @@ from typing import Any, Final, NamedTuple
 import yaml
 
 from kdegrad.errors import InputError
-from kdegrad.reading.points import place
+from kdegrad.reading.faults import place
 from kdegrad.text import shown
 
 DEEPEST: Final = 20  # levels of nesting; a problem needs 4

@@ -1,0 +1,37 @@
+"""The faults of a file, raised together, each with its place."""
+
+from __future__ import annotations
+
+from bisect import insort
+from collections.abc import Callable
+from typing import final
+
+from kdegrad.errors import InputError
+
+
+@final
+class Faults:
+    """The faults of the file `name`, raised together in the order of their places; only those to be shown are kept."""
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+        self._first: list[tuple[tuple[int, ...], str | Callable[[], str]]] = []
+        self.total = 0
+
+    def add(self, where: tuple[int, ...], text: str | Callable[[], str]) -> None:
+        """Add a fault at `where`, (line,) or (line, column); a callable makes a costly text only if it is shown."""
+        self.total += 1
+        if len(self._first) < InputError.SHOWN or where < self._first[-1][0]:
+            insort(self._first, (where, text), key=lambda fault: fault[0])
+            del self._first[InputError.SHOWN :]
+
+    def stop_if_any(self) -> None:
+        """Raise the faults that were added as one `InputError`."""
+        if self.total:
+            texts = ((where, text if isinstance(text, str) else text()) for where, text in self._first)
+            raise InputError([f"{place(self.name, *where)}: {text}" for where, text in texts], total=self.total)
+
+
+def place(name: str, *where: int) -> str:
+    """Return ``name:line`` or ``name:line:column``."""
+    return ":".join([name, *map(str, where)])
