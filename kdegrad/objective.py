@@ -320,7 +320,7 @@ def _gradients(
     if "angles" in wrt:
         angles = density.slopes(*pulls)
     if "bandwidth" in wrt:
-        log_bandwidth = -density.bandwidth_slope(*pulls)
+        log_bandwidth = -float(density.bandwidth_slope(*pulls))
     if problem.rule_name == "exact" and (angles is not None or log_bandwidth is not None):
         from kdegrad.exact import edge_terms  # as in `_quadrature`
 

@@ -82,6 +82,9 @@ class Kernel(ABC):
         The |d| at which a compact kernel ends; None for none.
     antipode
         The |d| at which the two ways round a circle meet in a kink; None for none.
+    is_positive
+        Whether K_h is positive everywhere: its derivatives are then factors of K_h itself, by the logarithm that
+        `log_shape` returns.
     exponential_way
         How far to each side log K_h is -|d|/h + const: 0 if it is not; infinite on the line, half a
         turn of a circle the shorter way, a whole turn where K_h is the sum over all turns.
@@ -103,6 +106,7 @@ class Kernel(ABC):
     jumps: bool = False
     edge: float | None = None
     antipode: float | None = None
+    is_positive: bool = False
     exponential_way: float = 0.0
 
     @property
@@ -182,6 +186,7 @@ class UnboundedKernel(LineKernel):
     """A line kernel that is positive everywhere: its logarithm k has a derivative k'."""
 
     support = "R"
+    is_positive = True
 
     @abstractmethod
     def log_slope(self, d: FloatArray) -> FloatArray:
@@ -266,7 +271,7 @@ class Geodesic(Kernel):
         with np.errstate(over="ignore"):  # so far out that log K is not a float64: the slope is 0
             at_antipode = float(line.log_density(np.array([self.half_period]))[0])
         self.log_mass_slope = -line.domain.measure * math.exp(at_antipode) / mass
-        self.kinked, self.jumps = line.kinked, line.jumps
+        self.kinked, self.jumps, self.is_positive = line.kinked, line.jumps, line.is_positive
         self.exponential_way = min(line.exponential_way, self.half_period)
         if line.edge is not None and line.edge < self.half_period:
             self.edge = line.edge
@@ -293,6 +298,7 @@ class NativeCircleKernel(Kernel):
 
     support = "circle"
     domains = ("circle",)
+    is_positive = True
 
     def __init__(self, bandwidth: float, domain: Domain) -> None:
         self.bandwidth = float(bandwidth)

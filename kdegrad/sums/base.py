@@ -32,7 +32,7 @@ class Density(ABC):
 
     What the nodes give to the points comes as q_m and log(q_m/p_m), each of shape (B,): far out the difference of
     logarithms has lost the digits of q, and where q and p are both 0, as beside a background, only the quotient is
-    known. The loss must be finite.
+    known. The loss must be finite. Of g problems at once all arrays have one more axis, the first: (g, N) and (g, B).
 
     Attributes
     ----------
@@ -55,8 +55,8 @@ class Density(ABC):
         """Return S_i Σ_m (q_m/p_m) ∂K_h/∂d (t_m ⊖ x_i), shape (N,)."""
 
     @abstractmethod
-    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
-        """Return Σ_i S_i Σ_m (q_m/p_m) ∂K_h/∂log h (t_m ⊖ x_i)."""
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        """Return Σ_i S_i Σ_m (q_m/p_m) ∂K_h/∂log h (t_m ⊖ x_i), shape ()."""
 
 
 class KernelSums(ABC):

@@ -271,9 +271,9 @@ class CellDensity(Density):
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         return weighted(self.shifted(slice(None)) - self.log_sum, self.owner.slope_at_points(log_pulls))
 
-    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         sums = self.owner.bandwidth_slope_at_points(log_pulls)
-        return float(weighted(self.shifted(slice(None)) - self.log_sum, sums).sum())
+        return np.asarray(weighted(self.shifted(slice(None)) - self.log_sum, sums).sum())
 
     def shifted(self, which: slice | IntArray) -> FloatArray:
         """Return z_i - shift of some points, to be read only."""

@@ -25,8 +25,8 @@ from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
 from kdegrad.sums.pairs import Derivative, Strongest, blocked_sum, finite, strongest_sources
 from kdegrad.weights import log_softmax
 
-_MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
-_FAINT: Final = (
+MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
+FAINT: Final = (
     1e-290  # the points' q beside a background, below which a node counts for R_i/S_i of very light points alone
 )
 
@@ -37,7 +37,7 @@ def density_of(sums: KernelSums, logits: FloatArray) -> Density:
     """Return the density by `sums`, but by all pairs at the nodes where |log p| is large; logits of shape (N,)."""
     log_weights = log_softmax(logits)
     log_density = sums.at_nodes(log_weights)
-    is_far = np.abs(log_density) > _MOST_LOG
+    is_far = np.abs(log_density) > MOST_LOG
     is_far &= log_density > -np.inf
     if not is_far.any():
         return SummedDensity(sums, log_weights, log_density)
@@ -88,8 +88,8 @@ class SummedDensity(Density):
             slopes += density.slopes(node_shares[is_far], log_pulls[is_far])
         return slopes
 
-    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
-        slope = float(weighted(self.log_weights, self.sums.bandwidth_slope_at_points(self._near(log_pulls))).sum())
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        slope = np.asarray(weighted(self.log_weights, self.sums.bandwidth_slope_at_points(self._near(log_pulls))).sum())
         if self.far is not None:
             is_far, density = self.far
             slope += density.bandwidth_slope(node_shares[is_far], log_pulls[is_far])
@@ -134,9 +134,10 @@ class DenseDensity(Density):
         slopes = self._sum(relative, self.points, self.log_weights, self.kernel.slope)
         return -value(slopes)  # odd in d: exchanged roles change its sign
 
-    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> float:
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         relative = self._relative(node_shares, log_pulls)
-        return float(value(self._sum(relative, self.points, self.log_weights, self.kernel.bandwidth_slope)).sum())
+        slopes = value(self._sum(relative, self.points, self.log_weights, self.kernel.bandwidth_slope))
+        return np.asarray(slopes.sum())
 
     def responsibilities(self, node: int) -> FloatArray:
         """Return r_i at one node, shape (N,); 0 where p is 0."""
@@ -161,7 +162,7 @@ class DenseDensity(Density):
 
         Where q is all but 0 these are log(q/p) and zeros: D is log S + log K_h itself.
         """
-        is_faint = node_shares < _FAINT
+        is_faint = node_shares < FAINT
         reference = Strongest(*(np.where(is_faint, 0.0, finite(part)) for part in self.strongest))
         pulls = np.where(is_faint, log_pulls - self.kernel.log_norm, log_ratio(node_shares, reference.log_rest))
         return pulls, reference

@@ -1,0 +1,304 @@
+"""All pairs of many small problems at once: arrays (g, N, B) of g problems, N points and B nodes that stay in cache.
+
+Where p is of ordinary size at all nodes of a problem, plain numbers do. Of every pair one exponential is formed, and
+everything is made of it:
+
+    s_m = Σ_j S_j K_jm,    log p = log s - log_norm,    R_i/S_i = Σ_m K_im q_m/s_m
+
+The same K and S give s and R: responsibilities add up to 1. The other problems are summed again by `FarBlockDensity`,
+relative to the strongest point of each node as in `shares.py`.
+"""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.arrays import FloatArray, IntArray
+from kdegrad.kernel import Kernel
+from kdegrad.logs import log_or_minus_infinity
+from kdegrad.sums.base import Density, Shares
+from kdegrad.sums.pairs import Derivative, finite
+from kdegrad.sums.shares import FAINT
+
+_BLOCK_PAIRS: Final = 32_768  # 256 KiB an array: a handful of temporaries stay in the second-level cache
+_LEAST: Final = 1e-100  # of s, in plain numbers: a K that underflows is nothing beside it
+_DEEPEST: Final = -700.0  # log K below which it is taken for 0 in plain numbers
+_NOTHING: Final = math.exp(_DEEPEST)
+_LIGHT: Final = -600.0  # log S below which products and quotients with S = 1e-261 lose digits
+
+
+def block_size(points: int, nodes: int) -> int:
+    """Return how many problems of so many points and nodes belong in one block."""
+    return max(1, _BLOCK_PAIRS // (points * nodes))
+
+
+@final
+class Pairs:
+    """The pairs of g problems, in arrays (g, N, B), or (g, B, N) where N is larger: loops are over the last axis.
+
+    Parameters
+    ----------
+    points
+        Shape (g, N).
+    nodes
+        Shape (g, B), or (1, B) for all problems.
+    """
+
+    def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray) -> None:
+        self.kernel, self.points, self.nodes = kernel, points, nodes
+        self.nodes_last = points.shape[1] <= nodes.shape[1]
+        self.axis = 1 if self.nodes_last else 2  # of the points
+
+    def of_points(self, values: FloatArray) -> FloatArray:
+        """Return values of the points as an array that pairs are combined with."""
+        return values[:, :, np.newaxis] if self.nodes_last else values[:, np.newaxis, :]
+
+    def of_nodes(self, values: FloatArray) -> FloatArray:
+        """Return values of the nodes as an array that pairs are combined with."""
+        return values[:, np.newaxis, :] if self.nodes_last else values[:, :, np.newaxis]
+
+    @property
+    def displacements(self) -> FloatArray:
+        """The displacements t ⊖ x."""
+        return self.kernel.domain.difference(self.of_nodes(self.nodes), self.of_points(self.points))
+
+    def sum_at_nodes(self, pairs: FloatArray, weights: FloatArray) -> FloatArray:
+        """Return Σ_i a_im b_i, shape (g, B)."""
+        return np.asarray(np.einsum("gim,gi->gm" if self.nodes_last else "gmi,gi->gm", pairs, weights))
+
+    def sum_at_points(self, pairs: FloatArray, pulls: FloatArray) -> FloatArray:
+        """Return Σ_m a_im c_m, shape (g, N)."""
+        return np.asarray(np.einsum("gim,gm->gi" if self.nodes_last else "gmi,gm->gi", pairs, pulls))
+
+
+class PlainBlockDensity(Density):
+    """The densities of g problems in plain numbers, for log S of shape (g, N); of some of them by `FarBlockDensity`.
+
+    Attributes
+    ----------
+    weights
+        S, shape (g, N).
+    totals
+        s at the nodes, shape (g, B); 1 for the problems that are summed apart.
+    far
+        The problems where s is not of ordinary size at all nodes, and their density; None if there are none.
+    """
+
+    def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray, log_weights: FloatArray) -> None:
+        self.kernel, self.points, self.nodes, self.log_weights = kernel, points, np.atleast_2d(nodes), log_weights
+        self.weights = np.exp(log_weights)
+        self.far: tuple[IntArray, FarBlockDensity] | None = None
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._prepare()
+            self.totals = self._at_nodes(self.weights)
+        is_ordinary = (self.totals.min(axis=1) >= _LEAST) & (self.totals.max(axis=1) <= 1.0 / _LEAST)
+        if is_ordinary.all():
+            self.log = np.log(self.totals) - kernel.log_norm
+            return
+        which = np.flatnonzero(~is_ordinary)
+        pairs = Pairs(kernel, points[which], self.nodes if len(self.nodes) == 1 else self.nodes[which])
+        self.far = which, FarBlockDensity(pairs, log_weights[which])
+        self.totals[which] = 1.0
+        self.log = np.log(self.totals) - kernel.log_norm
+        self.log[which] = self.far[1].log
+
+    @abstractmethod
+    def _prepare(self) -> None:
+        """Form what the sums are made of."""
+
+    @abstractmethod
+    def _at_nodes(self, weights: FloatArray) -> FloatArray:
+        """Return Σ_i b_i K_im, shape (g, B), for b of shape (g, N)."""
+
+    @abstractmethod
+    def _at_points(self, pulls: FloatArray) -> FloatArray:
+        """Return Σ_m c_m K_im, shape (g, N), for c of shape (g, B)."""
+
+    @abstractmethod
+    def _slopes_at_points(self, pulls: FloatArray) -> FloatArray:
+        """Return Σ_m c_m ∂K/∂d, shape (g, N)."""
+
+    @abstractmethod
+    def _bandwidth_slopes_at_points(self, pulls: FloatArray) -> FloatArray:
+        """Return Σ_m c_m ∂K/∂log h, shape (g, N)."""
+
+    @final
+    @np.errstate(over="ignore", invalid="ignore")
+    def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
+        pulls = node_shares / self.totals
+        faint = np.broadcast_to(node_shares < FAINT, pulls.shape)
+        if faint.any():  # beside a background; R/S of a very light point counts them
+            np.exp(log_pulls - self.kernel.log_norm, out=pulls, where=faint)
+        ratios = self._at_points(pulls)
+        shares = self.weights * ratios
+        light = self.log_weights < _LIGHT
+        if light.any():
+            shares[light] = np.exp(self.log_weights[light] + log_or_minus_infinity(ratios[light]))
+        if self.far is not None:
+            which, density = self.far
+            shares[which], ratios[which] = density.shares(*self._of_far(node_shares, log_pulls))
+        return Shares(shares, ratios)
+
+    @final
+    def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return np.asarray(self.weights - self.shares(node_shares, log_pulls).shares)
+
+    @final
+    @np.errstate(over="ignore", invalid="ignore")
+    def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        slopes = self.weights * self._slopes_at_points(node_shares / self.totals)
+        if self.far is not None:
+            which, density = self.far
+            slopes[which] = density.slopes(*self._of_far(node_shares, log_pulls))
+        return slopes
+
+    @final
+    @np.errstate(over="ignore", invalid="ignore")
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        slopes = (self.weights * self._bandwidth_slopes_at_points(node_shares / self.totals)).sum(axis=1)
+        if self.far is not None:
+            which, density = self.far
+            slopes[which] = density.bandwidth_slope(*self._of_far(node_shares, log_pulls))
+        return np.asarray(slopes)
+
+    def _of_far(self, *of_nodes: FloatArray) -> tuple[FloatArray, ...]:
+        """Return values of the nodes, (g, B) or (B,), for the problems that are summed apart."""
+        assert self.far is not None
+        return tuple(np.broadcast_to(values, self.log.shape)[self.far[0]] for values in of_nodes)
+
+
+@final
+class BlockDensity(PlainBlockDensity):
+    """The densities of g problems by all pairs, for log S of shape (g, N).
+
+    Parameters
+    ----------
+    points, log_weights
+        Shape (g, N); log S may be -inf, also that of points that only fill a row.
+    nodes
+        Shape (g, B), or (1, B) or (B,) for all problems.
+    """
+
+    def _prepare(self) -> None:
+        self.pairs = Pairs(self.kernel, self.points, self.nodes)
+        logs = self.kernel.log_shape(self.pairs.displacements)
+        if logs.min() >= _DEEPEST:
+            self.values = np.exp(logs, out=logs)
+        else:  # np.exp slows down tenfold where it underflows
+            np.maximum(logs, _DEEPEST, out=logs)
+            self.values = np.exp(logs, out=logs)
+            self.values -= _NOTHING
+
+    def _at_nodes(self, weights: FloatArray) -> FloatArray:
+        return self.pairs.sum_at_nodes(self.values, weights)
+
+    def _at_points(self, pulls: FloatArray) -> FloatArray:
+        return self.pairs.sum_at_points(self.values, pulls)
+
+    def _slopes_at_points(self, pulls: FloatArray) -> FloatArray:
+        return self._derivatives(self.kernel.slope, pulls)
+
+    def _bandwidth_slopes_at_points(self, pulls: FloatArray) -> FloatArray:
+        return self._derivatives(self.kernel.bandwidth_slope, pulls)
+
+    def _derivatives(self, derivative: Derivative, pulls: FloatArray) -> FloatArray:
+        log, factor = derivative(self.pairs.displacements)
+        factor = factor * (self.values if self.kernel.is_positive else np.exp(log))  # log is log K, or an edge's
+        return self.pairs.sum_at_points(factor, pulls)
+
+
+@final
+class FarBlockDensity(Density):
+    """The densities of g problems by all pairs, right at any distance and with any logits; for log S of shape (g, N).
+
+    With * the strongest point of a node,
+
+        E_j = exp D_j,    D_j = (log K_j - log K_*) + (log S_j - log S_*),    s = Σ_j E_j,
+
+    log p = log K_* + log S_* + log s, and responsibilities are E_j/s. At a node that no point reaches E and s are 0.
+    """
+
+    def __init__(self, pairs: Pairs, log_weights: FloatArray) -> None:
+        self.pairs, self.kernel, self.log_weights = pairs, pairs.kernel, log_weights
+        with np.errstate(over="ignore", invalid="ignore"):
+            self._sum()
+
+    def _sum(self) -> None:
+        """Find the strongest points, and form E, s and log p."""
+        axis, weights = self.pairs.axis, self.pairs.of_points(self.log_weights)
+        log_shape = self.kernel.log_shape(self.pairs.displacements)
+        excess = log_shape + weights
+        every = np.broadcast_to(weights, excess.shape)
+        for _ in range(2):  # a sum of large logarithms does not tell which is the largest: see `strongest_sources`
+            best = np.expand_dims(excess.argmax(axis=axis), axis)
+            log_kernel = finite(np.take_along_axis(log_shape, best, axis))
+            log_weight = finite(np.take_along_axis(every, best, axis))
+            np.subtract(log_shape, log_kernel, out=excess)
+            excess += weights - log_weight
+        np.minimum(excess, 0.0, out=excess)  # what is left above 0 is rounding
+        self.terms = np.exp(excess, out=excess)
+        self.totals = self.terms.sum(axis=axis)
+        self.log_kernel, self.log_weight = log_kernel.squeeze(axis), log_weight.squeeze(axis)
+        self.log = (self.log_kernel + self.log_weight) + log_or_minus_infinity(self.totals)
+        self.log -= self.kernel.log_norm
+
+    def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
+        shares = self.pairs.sum_at_points(self.terms, self._pulls(node_shares))
+        light = self.log_weights < _LIGHT
+        ratios = np.divide(shares, np.exp(self.log_weights), out=np.zeros_like(shares), where=~light)
+        if light.any():
+            ratios[light] = self._light_ratios(np.nonzero(light), node_shares, log_pulls)
+        return Shares(shares, ratios)
+
+    def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        shares = self.pairs.sum_at_points(self.terms, self._pulls(node_shares))
+        return np.asarray(np.exp(self.log_weights) - shares)
+
+    def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return self._derivatives(self.kernel.slope, node_shares)
+
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return np.asarray(self._derivatives(self.kernel.bandwidth_slope, node_shares).sum(axis=1))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _derivatives(self, derivative: Derivative, node_shares: FloatArray) -> FloatArray:
+        """Return S_i Σ_m (q_m/p_m) of a derivative of K_h at t_m ⊖ x_i, shape (g, N)."""
+        log, factor = derivative(self.pairs.displacements)
+        pulls, of_nodes = self._pulls(node_shares), self.pairs.of_nodes
+        if self.kernel.is_positive:  # log is log K: its exponentials are there
+            return self.pairs.sum_at_points(factor * self.terms, pulls)
+        # at an edge K is 0 and its derivative is not; q is in the exponent, lest a node without it give 0·inf
+        log = log - of_nodes(self.log_kernel)
+        log += self.pairs.of_points(self.log_weights) - of_nodes(self.log_weight)
+        log += of_nodes(log_or_minus_infinity(pulls))
+        terms = np.exp(log, out=log)
+        terms *= factor
+        np.copyto(terms, 0.0, where=factor == 0.0)
+        return np.asarray(terms.sum(axis=3 - self.pairs.axis))
+
+    @np.errstate(over="ignore", invalid="ignore")
+    def _light_ratios(self, which: tuple[IntArray, ...], node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        """Return R_i/S_i of k points whose S_i is 0 or almost, shape (k,), formed as if it were 1.
+
+        Where q is all but 0, as beside a background, log(q/p) is what is known of it.
+        """
+        problems = which[0]
+        is_faint = node_shares < FAINT
+        log_kernel, log_weight = (np.where(is_faint, 0.0, part) for part in (self.log_kernel, self.log_weight))
+        logs = np.where(is_faint, log_pulls - self.kernel.log_norm, log_or_minus_infinity(self._pulls(node_shares)))
+        nodes = np.broadcast_to(self.pairs.nodes, self.log.shape)[problems]
+        d = self.kernel.domain.difference(nodes, self.pairs.points[which][:, np.newaxis])
+        exponents = self.kernel.log_shape(d) - log_kernel[problems]
+        exponents -= log_weight[problems]
+        exponents += logs[problems]
+        return np.asarray(np.exp(exponents, out=exponents).sum(axis=1))
+
+    def _pulls(self, node_shares: FloatArray) -> FloatArray:
+        """Return q/s, shape (g, B), and 0 where no point reaches."""
+        pulls: FloatArray = np.zeros_like(self.totals)
+        np.divide(node_shares, self.totals, out=pulls, where=self.totals > 0.0)
+        return pulls
