@@ -2,7 +2,8 @@
 
 `base.py` says what a scheme offers, and `dense.py` is the reference: every pair. The fast schemes, each bound to it by
 tests, are `exponential.py` (with `decays.py`) for exponentials of the distance and `chebyshev.py` for smooth and
-compact kernels. `shares.py` forms the density and the shares of the points in it. Here a scheme is chosen.
+compact kernels. `shares.py` forms the density and the shares of the points in it. Here a scheme is chosen. Blocks of
+small problems have two schemes of their own, `blocks.py` for all pairs and `windows.py` for exponentials.
 """
 
 from __future__ import annotations
