@@ -14,36 +14,47 @@ TYPE_CHECKING = False  # known to type checkers; importing `typing` here would d
 if TYPE_CHECKING:
     from typing import Any
 
+    from kdegrad.batch import Batch
+    from kdegrad.crossentropy import Gradients
     from kdegrad.descent import Descent, descend
     from kdegrad.errors import InputError, KdegradError, SettingError
-    from kdegrad.objective import Diagnostics, Evaluation, Gradients, evaluate, grad, loss, loss_and_grad
+    from kdegrad.evaluation import BatchEvaluation, Diagnostics, Evaluation
+    from kdegrad.objective import evaluate, grad, loss, loss_and_grad
     from kdegrad.problem import Problem
     from kdegrad.properties import Verdict, verify
     from kdegrad.reading import load
     from kdegrad.settings import Settings
     from kdegrad.sweeps import Sweep, sweep
+    from kdegrad.targets import Points
 
 __version__ = "0.1.0"
 
 _NAMES = {  # what each module offers
+    "batch": ("Batch",),
+    "crossentropy": ("Gradients",),
     "descent": ("Descent", "descend"),
     "errors": ("InputError", "KdegradError", "SettingError"),
-    "objective": ("Diagnostics", "Evaluation", "Gradients", "evaluate", "grad", "loss", "loss_and_grad"),
+    "evaluation": ("BatchEvaluation", "Diagnostics", "Evaluation"),
+    "objective": ("evaluate", "grad", "loss", "loss_and_grad"),
     "problem": ("Problem",),
     "properties": ("Verdict", "verify"),
     "reading": ("load",),
     "settings": ("Settings",),
     "sweeps": ("Sweep", "sweep"),
+    "targets": ("Points",),
 }
 _MODULES = {name: module for module, names in _NAMES.items() for name in names}
 
 __all__ = [
+    "Batch",
+    "BatchEvaluation",
     "Descent",
     "Diagnostics",
     "Evaluation",
     "Gradients",
     "InputError",
     "KdegradError",
+    "Points",
     "Problem",
     "SettingError",
     "Settings",

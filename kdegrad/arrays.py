@@ -18,7 +18,15 @@ ComplexArray = NDArray[np.complex128]
 
 
 def vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
-    """Return `values` as a read-only float64 vector, shape (N,), N ≥ 1.
+    """Return `values` as a read-only float64 vector, shape (N,), N ≥ 1; parameters and errors as for `numbers`."""
+    array = numbers(name, values, copy)
+    if array.ndim != 1 or array.size == 0:
+        raise InputError(f"{name}: shape {array.shape}, but one number for each of N ≥ 1 points is needed")
+    return array
+
+
+def numbers(name: str, values: ArrayLike, copy: bool) -> FloatArray:
+    """Return `values` as a read-only float64 array of any shape.
 
     Parameters
     ----------
@@ -32,7 +40,7 @@ def vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
     Raises
     ------
     InputError
-        For text, dates, complex numbers, masked values, and any other shape.
+        For text, dates, complex numbers and masked values.
     """
     try:
         given = np.asanyarray(values)
@@ -42,20 +50,66 @@ def vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:
         array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
     except (TypeError, ValueError, OverflowError) as error:
         raise InputError(f"{name}: not an array of numbers ({error})") from None
-    if array.ndim != 1 or array.size == 0:
-        raise InputError(f"{name}: shape {array.shape}, but one number for each of N ≥ 1 points is needed")
     array.flags.writeable = False
     return array
 
 
-def require_everywhere(good: BoolArray, values: FloatArray, what: str, remedy: str) -> None:
+def require_everywhere(good: BoolArray, values: FloatArray, what: str, remedy: str, noun: str = "point") -> None:
     """Raise an `InputError` that names the points whose values are not `good`, each (N,)."""
     if not good.all():
         bad = ~good
         faults = [
-            f"point {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
+            f"{noun} {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
         ]
         raise InputError(faults, total=int(bad.sum()))
+
+
+def checked_offsets(offsets: ArrayLike, count: int, what: str) -> IntArray:
+    """Return `offsets`, shape (G+1,), by which `count` values in a row are those of G ≥ 1 problems, one or more each.
+
+    Raises
+    ------
+    InputError
+        If they are not whole numbers that rise from 0 to `count`; `what` says what the values are.
+    """
+    try:
+        given = np.asarray(offsets)
+        if given.dtype.kind not in "iu" or given.ndim != 1 or given.size < 2:
+            raise TypeError
+        bounds = given.astype(np.intp)
+    except (TypeError, ValueError, OverflowError):
+        text = shortened(offsets)
+        raise InputError(
+            f"offsets of the {what}: {text} are not G+1 whole numbers: give 0, and where each problem ends"
+        ) from None
+    faults = []
+    if bounds[0] != 0 or bounds[-1] != count:
+        faults.append(
+            f"offsets of the {what}: they go from {bounds[0]} to {bounds[-1]}, and there are {count}: "
+            f"give offsets from 0 to {count}"
+        )
+    falls = np.flatnonzero(np.diff(bounds) <= 0)
+    for problem in falls[: InputError.SHOWN].tolist():
+        begin, end = bounds[problem : problem + 2].tolist()
+        faults.append(
+            f"problem {problem}: it has none of the {what} (offsets {begin}, {end}): each needs one or more"
+            if begin == end
+            else f"problem {problem}: offsets of the {what} fall from {begin} to {end}: give offsets that rise"
+        )
+    if faults:
+        raise InputError(faults, total=len(faults) + max(0, len(falls) - InputError.SHOWN))
+    return bounds
+
+
+def shortened(values: object, longest: int = 60) -> str:
+    """Return how Python writes `values`, on one line and not longer than a message can bear."""
+    text = " ".join(repr(values).split())
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
+def group_totals(values: FloatArray, offsets: IntArray) -> FloatArray:
+    """Return the sums of values (M,) over each of the groups between offsets (G+1,), none of them empty."""
+    return np.asarray(np.add.reduceat(values, offsets[:-1]), dtype=np.float64)
 
 
 def euclidean_norm(values: FloatArray) -> float:

@@ -39,7 +39,8 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.errors import KdegradError
-from kdegrad.objective import NOTICEABLE, Evaluation, evaluate
+from kdegrad.evaluation import NOTICEABLE, Evaluation
+from kdegrad.objective import evaluate
 from kdegrad.option import several
 from kdegrad.problem import Problem
 from kdegrad.settings import DescentOptions

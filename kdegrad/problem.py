@@ -17,14 +17,14 @@ from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, Settings, TargetOptions
-from kdegrad.targets import Interval, checked_interval
+from kdegrad.targets import Interval, Points, TargetLike, checked_target
 from kdegrad.weights import log_softmax
 
 
 @final
 @dataclass(frozen=True, init=False, eq=False)
 class Problem:
-    """N points with logits, a target on [a, b], a kernel, a domain and a quadrature.
+    """N points with logits, a target, a kernel, a domain and a quadrature.
 
     Parameters
     ----------
@@ -36,8 +36,20 @@ class Problem:
         N names for reports, or None.
     copy
         False: arrays of float64 are taken as they are, on the promise that they do not change.
-    target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
-        The options; see `TargetOptions` and `Settings`.
+    target
+        Two numbers, the interval [a, b]; or `kdegrad.Points`, a mapping ``{"angle": [...], "weight": [...]}``, a number
+        (one observed angle): target points, which stand in place of a quadrature.
+    at
+        A single node in place of a quadrature, with an interval as target or without one.
+    kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
+        The options; see `Settings`.
+
+    Attributes
+    ----------
+    target
+        The interval; None where target points or a single node stand without one.
+    observed
+        The target points, or the single node as one; None where the target is an interval alone.
 
     Raises
     ------
@@ -51,6 +63,7 @@ class Problem:
     logits: FloatArray
     labels: tuple[str, ...] | None
     target: Interval | None
+    observed: Points | None
     at: float | None
     settings: Settings
     domain: Domain
@@ -63,7 +76,7 @@ class Problem:
         labels: Iterable[str] | None = None,
         *,
         copy: bool = True,
-        target: tuple[float, float] | None = None,
+        target: TargetLike | None = None,
         at: float | None = None,
         kernel: str = "laplace",
         bandwidth: float = 1.0,
@@ -80,8 +93,14 @@ class Problem:
         names_of_settings = {row.name for row in Settings.rows}
         settings = Settings(**{name: value for name, value in locals().items() if name in names_of_settings})
         node = TargetOptions(at=at).at
-        interval = None if target is None else checked_interval(target, settings.circumference)
-        _check_quadrature(interval, node, settings)
+        given = None if target is None else checked_target(target, settings.circumference)
+        interval = given if isinstance(given, Interval) else None
+        observed = given if isinstance(given, Points) else None
+        if node is not None:
+            if observed is not None:
+                raise SettingError("at", "is one target point, and target has others: leave one of them out")
+            observed = Points([node])
+        check_quadrature(settings, has_interval=interval is not None, has_points=observed is not None)
         points = vector("angles", angles, copy)
         values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
         try:
@@ -96,6 +115,7 @@ class Problem:
             "logits": values,
             "labels": names,
             "target": interval,
+            "observed": observed,
             "at": node,
             "settings": settings,
             "domain": domain,
@@ -104,17 +124,17 @@ class Problem:
         for name, part in parts.items():
             object.__setattr__(self, name, part)
 
-    @property
+    @cached_property
     def interval(self) -> Interval:
-        """The target's interval.
+        """The target's interval, or the hull of its points: see `Points.hull`."""
+        return self.target or self.nodes_hull
 
-        Raises
-        ------
-        SettingError
-            Where a single node stands without one.
-        """
-        if self.target is None:
-            raise SettingError("target", "a single node stands for the target: give --target LOW HIGH too")
+    @cached_property
+    def nodes_hull(self) -> Interval:
+        """The interval that the nodes lie in: the target's, or the hull of the target points or of the single node."""
+        if self.observed is not None:
+            return self.observed.hull(self.domain)
+        assert self.target is not None  # checked when it was made: one of the two is there
         return self.target
 
     @property
@@ -125,12 +145,19 @@ class Problem:
     @property
     def centre(self) -> float:
         """The single node where there is one, else the middle of the target."""
-        return self.interval.centre if self.at is None else self.at
+        return self.nodes_hull.centre if self.at is None else self.at
+
+    @property
+    def background_width(self) -> float:
+        """The length that a background is spread over: that of the interval, with target points on a circle P."""
+        return self.domain.measure if self.target is None else self.target.width
 
     @property
     def rule_name(self) -> str:
-        """The name of the quadrature rule: ``at`` for a single node."""
-        return self.settings.rule if self.at is None else "at"
+        """The name of the quadrature rule: ``at`` for a single node, ``points`` for target points."""
+        if self.observed is None:
+            return self.settings.rule
+        return "points" if self.at is None else "at"
 
     @cached_property
     def log_weights(self) -> FloatArray:
@@ -141,16 +168,16 @@ class Problem:
 
     @cached_property
     def rule(self) -> Rule:
-        """The nodes and weights of the rules of bins; a single node comes before `rule` and `bins`.
+        """The nodes and weights of the rules of bins; target points and a single node come before `rule` and `bins`.
 
         Raises
         ------
         SettingError
             For the rule ``exact``, whose nodes depend on the density: see `kdegrad.Evaluation.rule`.
         """
-        match self.rule_name:
-            case "at":
-                return Rule(np.array([self.centre]), np.ones(1))
+        if self.observed is not None:
+            return self.observed.rule()
+        match self.settings.rule:
             case "midpoint":
                 return midpoint(*self.reduced_interval, self.settings.bins)
             case "gauss":
@@ -160,7 +187,8 @@ class Problem:
     @property
     def options(self) -> dict[str, Any]:
         """All options by name, as the keywords of `Problem` take them."""
-        return {"target": self.target, "at": self.at, **asdict(self.settings)}
+        target = self.observed if self.target is None and self.at is None else self.target
+        return {"target": target, "at": self.at, **asdict(self.settings)}
 
     def replace(self, **changes: Any) -> Problem:
         """Return the problem with other angles, logits, labels or options; the rest stays."""
@@ -168,15 +196,15 @@ class Problem:
         return Problem(**points, **{**self.options, **changes})
 
 
-def _check_quadrature(target: Interval | None, at: float | None, settings: Settings) -> None:
-    """Refuse settings that do not fit the target."""
-    if target is None and at is None:
+def check_quadrature(settings: Settings, *, has_interval: bool, has_points: bool) -> None:
+    """Refuse settings that do not fit the target: an interval, target points or a single node, or both."""
+    if not has_interval and not has_points:
         raise SettingError(
             "target", "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin)"
         )
-    if target is None and settings.background > 0.0:
+    if not has_interval and settings.background > 0.0 and settings.circumference is None:
         raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
-    if at is None and settings.rule == "gauss" and settings.bins > MOST_GAUSS_BINS:
+    if not has_points and settings.rule == "gauss" and settings.bins > MOST_GAUSS_BINS:
         raise SettingError("bins", f"{settings.bins} is out of range: give 1 to {MOST_GAUSS_BINS} for the rule gauss")
 
 

@@ -14,7 +14,7 @@ from kdegrad.arrays import FloatArray
 @final
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """Nodes t_m in the unit of the angles, shape (B,), and weights w_m that sum to 1, shape (B,)."""
+    """Nodes t_m in the unit of the angles, shape (B,), or (g, B) of g targets, and weights w_m that sum to 1, (B,)."""
 
     nodes: FloatArray
     weights: FloatArray
@@ -29,15 +29,17 @@ class Rule:
         return len(self.nodes)
 
 
-def midpoint(low: float, high: float, bins: int) -> Rule:
+Ends = float | FloatArray  # of one interval, or (g, 1) for nodes of many, (g, B)
+
+
+def midpoint(low: Ends, high: Ends, bins: int) -> Rule:
     """Return B equal bins, one node at each centre: t_m = a + (m + ½)(b - a)/B, w = 1/B. "Binning"."""
-    nodes = np.arange(0.5, bins)
-    nodes *= (high - low) / bins
+    nodes = np.arange(0.5, bins) * ((high - low) / bins)
     nodes += low
     return Rule(nodes, np.full(bins, 1.0 / bins))
 
 
-def gauss(low: float, high: float, bins: int) -> Rule:
+def gauss(low: Ends, high: Ends, bins: int) -> Rule:
     """Return the Gauss-Legendre rule with B nodes on [a, b]."""
     points, weights = legendre(bins)
     return Rule(0.5 * (low + high) + 0.5 * (high - low) * points, weights / weights.sum())

@@ -20,8 +20,9 @@ import numpy as np
 from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.domain import Circle
 from kdegrad.errors import SettingError
+from kdegrad.evaluation import Evaluation
 from kdegrad.kernel import KERNELS, make_kernel
-from kdegrad.objective import Evaluation, evaluate
+from kdegrad.objective import evaluate
 from kdegrad.option import is_real, several
 from kdegrad.problem import Problem
 from kdegrad.settings import SweepOptions
@@ -161,10 +162,11 @@ def members(
         if values is not None:
             raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
         return [(name, name) for name in names]
-    if over == "bins" and problem.rule_name in ("at", "exact"):
-        reason = "one bin stands for all" if problem.rule_name == "at" else "the exact integral has none"
+    if over == "bins" and problem.rule_name not in ("midpoint", "gauss"):
+        reasons = {"at": "one bin stands for all", "points": "the target's points stand for them"}
+        reason = reasons.get(problem.rule_name, "the exact integral has none")
         raise SettingError("over", f"bins: {reason}: take the rule midpoint or gauss")
-    if over == "background" and problem.target is None:
+    if over == "background" and problem.background_width == math.inf:
         raise SettingError("over", "background spreads over the target's width: give --target LOW HIGH too")
     given = () if values is None else several(over, values)
     if not given:

@@ -1,14 +1,29 @@
-"""What a model's density is compared with: an interval, on which the target density is uniform, or a single node."""
+"""What a model's density is compared with: an interval, or weighted angles.
+
+    L = -Σ_m q_m log p(t_m),    Σ_m q_m = 1
+
+Of an interval, on which the target density is uniform, a quadrature rule gives the nodes t_m and their weights q_m.
+Target points are nodes themselves: angles that were observed, or a soft label over bins. One node is one such point.
+"""
 
 from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any, Final, NamedTuple, final
 
-from kdegrad.errors import SettingError
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kdegrad.arrays import FloatArray, IntArray, checked_offsets, group_totals, require_everywhere, vector
+from kdegrad.domain import Domain
+from kdegrad.errors import InputError, SettingError
 from kdegrad.option import is_real
+from kdegrad.quadrature import Rule
 from kdegrad.text import angle_texts, interval_text
+
+_LEAST_WEIGHT: Final = 1e-305  # of a target point with a part: its product with log p = -inf is infinite, not 0
 
 
 class Interval(NamedTuple):
@@ -28,6 +43,178 @@ class Interval(NamedTuple):
         return 0.5 * self.low + 0.5 * self.high
 
 
+@final
+@dataclass(frozen=True, init=False, eq=False)
+class Points:
+    """Weighted angles as a target, or those of many problems.
+
+    Parameters
+    ----------
+    angles
+        Shape (M,), finite, in the unit of the model's angles.
+    weights
+        Shape (M,), finite and ≥ 0, some above 0 for each problem; they are normalised. None: all equal. A point of
+        weight 0 takes no part, not even where the density is 0.
+    offsets
+        Shape (G+1,), from 0 to M, as in CSR: the points of problem g are those from ``offsets[g]`` to
+        ``offsets[g+1]``. None: the points are one target.
+
+    Raises
+    ------
+    InputError
+        For anything else, naming the points.
+    """
+
+    angles: FloatArray
+    weights: FloatArray
+    offsets: IntArray | None
+
+    def __init__(self, angles: ArrayLike, weights: ArrayLike | None = None, offsets: ArrayLike | None = None) -> None:
+        places = vector("target points", angles, copy=True)
+        require_everywhere(np.isfinite(places), places, "angle", "give a finite number", "target point")
+        shares = vector("weights of the target points", np.ones_like(places) if weights is None else weights, copy=True)
+        if len(shares) != len(places):
+            raise InputError(f"{len(places)} target points but {len(shares)} weights: give one weight for each point")
+        good = (shares >= 0.0) & (shares < np.inf)
+        require_everywhere(good, shares, "weight", "give a finite number of at least 0", "target point")
+        bounds = None if offsets is None else checked_offsets(offsets, len(places), "target points")
+        totals = group_totals(
+            (shares > 0.0).astype(np.float64), np.array([0, len(places)]) if bounds is None else bounds
+        )
+        if not totals.all():
+            where = "" if bounds is None else f" of problem {int(np.argmin(totals > 0.0))}"
+            raise InputError(f"no target point{where} has a positive weight: give one above 0")
+        for name, part in {"angles": places, "weights": shares, "offsets": bounds}.items():
+            object.__setattr__(self, name, part)
+
+    def __len__(self) -> int:
+        """Return M."""
+        return len(self.angles)
+
+    def part(self, problem: int) -> Points:
+        """Return the target points of one problem."""
+        if self.offsets is None:
+            return self
+        chosen = slice(*self.offsets[problem : problem + 2])
+        return Points(self.angles[chosen], self.weights[chosen])
+
+    @property
+    def takes_part(self) -> IntArray:
+        """The indices of the points whose weight is not 0."""
+        return np.flatnonzero(self.weights)
+
+    def rule(self) -> Rule:
+        """Return the points of one target as nodes, those of weight 0 left out, and q_m = w_m/Σ w."""
+        chosen = self.takes_part
+        return Rule(self.angles[chosen], normalised(self.weights[chosen], np.array([0, len(chosen)])))
+
+    def hull(self, domain: Domain) -> Interval:
+        """Return the smallest interval that holds the points of one target with a part: see `arranged`."""
+        of = arranged(self, domain)
+        return Interval(float(of.lows[0]), float(of.highs[0]))
+
+
+# Two numbers, or two arrays (G,) for many problems: an interval. `Points`, or a mapping of their angles and weights. A
+# number, or an array (G,): observed angles.
+TargetLike = tuple[ArrayLike, ArrayLike] | Points | Mapping[str, ArrayLike] | ArrayLike
+
+
+class Arranged(NamedTuple):
+    """The target points of G problems that take part, in ascending order from the low end of each problem's hull.
+
+    Attributes
+    ----------
+    nodes, weights
+        Shape (M',): their angles as given, and their weights, which sum to 1 for each problem.
+    offsets
+        Shape (G+1,).
+    lows, highs
+        The ends of the hulls, shape (G,).
+    """
+
+    nodes: FloatArray
+    weights: FloatArray
+    offsets: IntArray
+    lows: FloatArray
+    highs: FloatArray
+
+
+def arranged(points: Points, domain: Domain) -> Arranged:
+    """Return target points in order, with the smallest interval that holds those of each problem; on a circle an arc.
+
+    That is the complement of the largest gap between neighbours, of equal ones the first from 0 upward.
+    """
+    bounds = np.array([0, len(points)]) if points.offsets is None else points.offsets
+    chosen = points.takes_part
+    offsets = np.searchsorted(chosen, bounds)
+    angles, counts, firsts = points.angles[chosen], np.diff(offsets), offsets[:-1]
+    problem = np.repeat(np.arange(len(counts)), counts)
+    weights = normalised(points.weights[chosen], offsets)
+    places = angles
+    if domain.measure < math.inf:
+        places = np.mod(domain.reduced(angles), domain.measure)
+        order = np.lexsort((places, problem))
+        gaps = np.roll(places[order], -1) - places[order]
+        lasts = offsets[1:] - 1
+        gaps[lasts] = places[order[firsts]] + domain.measure - places[order[lasts]]
+        is_largest = np.flatnonzero(gaps == np.repeat(np.maximum.reduceat(gaps, firsts), counts))
+        ends = is_largest[np.searchsorted(is_largest, firsts)]  # the first of the largest gaps of each problem
+        starts = np.where(ends == lasts, firsts, ends + 1)
+        places = np.mod(places - np.repeat(places[order[starts]], counts), domain.measure)
+    order = np.lexsort((places, problem))
+    lows, highs = angles[order[firsts]], angles[order[offsets[1:] - 1]]
+    if domain.measure < math.inf:  # the high end as many turns on as the low one
+        highs = lows + (places[order[offsets[1:] - 1]] - places[order[firsts]])
+    return Arranged(angles[order], weights[order], offsets, lows, highs)
+
+
+def normalised(weights: FloatArray, offsets: IntArray) -> FloatArray:
+    """Return w_m/Σ w, shape (M,), for the weights of each of the problems between `offsets`; what is not 0 stays so."""
+    counts = np.diff(offsets)
+    peaks = np.maximum.reduceat(weights, offsets[:-1])  # weights of up to 1e300 are not added up
+    shares: FloatArray = weights / np.repeat(peaks, counts)
+    shares /= np.repeat(group_totals(shares, offsets), counts)
+    return np.where(weights > 0.0, np.maximum(shares, _LEAST_WEIGHT), 0.0)
+
+
+def checked_target(target: Any, period: float | None) -> Interval | Points:
+    """Return the target of one problem, in any of its forms.
+
+    Parameters
+    ----------
+    target
+        Two numbers, low and high; `Points`, or a mapping of ``angle`` and perhaps ``weight``; a number, which is one
+        observed angle.
+    period
+        The circumference P, which an interval may not exceed; None on the line.
+
+    Raises
+    ------
+    SettingError
+        For anything else.
+    InputError
+        For target points that cannot be used.
+    """
+    if isinstance(target, Mapping):
+        target = points_of(target)
+    if isinstance(target, Points):
+        if target.offsets is not None:
+            raise SettingError("target", "the target points have offsets, and this is one problem: leave them out")
+        return target
+    if is_real(target):
+        return Points([float(target)])
+    return checked_interval(target, period)
+
+
+def points_of(target: Mapping[Any, Any]) -> Points:
+    """Return the target points that a mapping of ``angle`` and perhaps ``weight`` describes."""
+    if "angle" not in target or not set(target) <= {"angle", "weight"}:
+        raise SettingError(
+            "target", f"a mapping of {', '.join(map(repr, target)) or 'nothing'}: give 'angle', and 'weight' or nothing"
+        )
+    return Points(target["angle"], target.get("weight"))
+
+
 def checked_interval(target: Any, period: float | None) -> Interval:
     """Return the interval that `target`, two numbers, describes.
 
@@ -44,29 +231,39 @@ def checked_interval(target: Any, period: float | None) -> Interval:
         For anything else; low must be below high, both finite.
     """
     try:
-        if isinstance(target, (Set, Mapping)):
-            raise TypeError("a set has no order, and a mapping no values")
+        if isinstance(target, Set):
+            raise TypeError("a set has no order")
         low, high = (float(end) if is_real(end) else math.nan for end in target)
     except (TypeError, ValueError):
         low = high = math.nan
     if math.isnan(low) or math.isnan(high):
-        raise SettingError("target", f"{target!r} is not an interval: give two numbers, low and high")
+        raise SettingError(
+            "target", f"{target!r} is not an interval: give two numbers, low and high (or target points)"
+        )
+    fault = interval_fault(low, high, period)
+    if fault is not None:
+        raise SettingError("target", fault)
+    return Interval(low, high)
+
+
+def interval_fault(low: float, high: float, period: float | None) -> str | None:
+    """Return why two numbers are no interval, and what to do; None if they are one."""
+    if not (math.isfinite(low) and math.isfinite(high)):
+        return f"[{low!r}, {high!r}] is not finite: give two finite angles"
     interval = Interval(low, high)
-    if math.isinf(low) or math.isinf(high):
-        raise SettingError("target", f"[{low!r}, {high!r}] is not finite: give two finite angles")
     if math.isinf(interval.width):
-        raise SettingError("target", f"[{low!r}, {high!r}] is wider than the range of float64: make it narrower")
+        return f"[{low!r}, {high!r}] is wider than the range of float64: make it narrower"
     if low >= high:
         ends = angle_texts(interval)
-        raise SettingError(
-            "target",
-            f"low {ends[0]} is not below high {ends[1]}: give low < high (across the wrap of a circle: 350 370)",
-        )
-    roundings = 2.0 * math.ulp(max(abs(low), abs(high)))  # 512.2 - 152.2 exceeds 360 by one
-    if period is not None and interval.width > period + roundings:
-        raise SettingError(
-            "target",
+        return f"low {ends[0]} is not below high {ends[1]}: give low < high (across the wrap of a circle: 350 370)"
+    if period is not None and interval.width > _widest(low, high, period):
+        return (
             f"{interval_text(interval)} is {interval.width:g} wide, wider than the circle ({period:g}): "
-            "make it narrower",
+            "make it narrower"
         )
-    return interval
+    return None
+
+
+def _widest(low: float, high: float, period: float) -> float:
+    """Return the greatest width on a circle, allowing the rounding of the ends: 512.2 - 152.2 exceeds 360 by one."""
+    return period + 2.0 * math.ulp(max(abs(low), abs(high)))

@@ -9,6 +9,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.mixture import density
 from kdegrad.problem import Problem
+from kdegrad.quadrature import Rule
 
 _MARGIN: Final = 0.07  # fraction of the range, beyond the outermost point
 _POINTS_IN_CURVE: Final = 2_000
@@ -20,7 +21,7 @@ def span(problem: Problem) -> tuple[float, float]:
     middle, period = problem.centre, problem.settings.circumference
     if period is not None:
         return middle - 0.5 * period, middle + 0.5 * period
-    ends = [middle, *(problem.target or ()), float(problem.angles.min()), float(problem.angles.max())]
+    ends = [middle, *problem.interval, float(problem.angles.min()), float(problem.angles.max())]
     low, high = min(ends), max(ends)
     margin = max(_MARGIN * (high - low), 1e-9 * abs(middle)) or problem.kernel.bandwidth
     return max(low - margin, -_FARTHEST), min(high + margin, _FARTHEST)
@@ -42,10 +43,22 @@ def target_parts(problem: Problem) -> list[tuple[float, float]]:
 
 def positions(problem: Problem) -> FloatArray:
     """Return the angles where `span` shows them: on a circle the turn about the centre."""
+    return _within_span(problem, problem.angles)
+
+
+def target_points(problem: Problem) -> Rule | None:
+    """Return the target points of the problem that take part, where `span` shows them; None for an interval alone."""
+    if problem.observed is None:
+        return None
+    rule = problem.observed.rule()
+    return Rule(_within_span(problem, rule.nodes).copy(), rule.weights)
+
+
+def _within_span(problem: Problem, angles: FloatArray) -> FloatArray:
     if problem.settings.circumference is None:
-        return problem.angles
+        return angles
     middle = problem.centre
-    return middle + problem.domain.difference(problem.angles, np.asarray(middle))
+    return middle + problem.domain.difference(angles, np.asarray(middle))
 
 
 def curve(problem: Problem, count: int) -> tuple[FloatArray, FloatArray]:

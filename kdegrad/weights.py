@@ -14,7 +14,12 @@ _MODERATE: Final = 8.0  # applies to the largest logit: a common relative error 
 
 
 def log_softmax(logits: FloatArray) -> FloatArray:
-    """Return log S_j, shape (N,), for logits (N,), the largest of which is finite; -inf where the logit is -inf."""
+    """Return log S_j along the last axis for logits (..., N), one of which is finite; -inf where the logit is -inf."""
+    if logits.ndim > 1:
+        with np.errstate(over="ignore"):  # as below
+            rows: FloatArray = logits - logits.max(axis=-1, keepdims=True)
+        rows -= np.log(np.exp(rows).sum(axis=-1, keepdims=True))
+        return rows
     shift = common_shift(logits)
     if shift != 0.0:
         with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0

@@ -393,7 +393,7 @@ def truth(problem: Problem, rule: Rule) -> Truth:
     log_share = np.log1p(-Real(settings.background)) + np.log(Real(settings.scale))
     log_floor = Real(-np.inf)
     if settings.background > 0.0:
-        low, high = problem.interval
+        low, high = problem.target or (0.0, period)  # beside target points all round the circle
         log_floor = np.log(Real(settings.background)) - np.log(Real(high) - Real(low))
 
     edge = h if name in oracle.COMPACT and (period is None or 2 * settings.bandwidth <= period) else None

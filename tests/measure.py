@@ -102,7 +102,7 @@ def rules(found: Evaluation) -> dict[str, float]:
     responsibilities = gradients.responsibilities
     background = np.zeros(found.rule.bins)  # its share at each node
     if problem.settings.background > 0.0:
-        log = np.log(problem.settings.background) - np.log(problem.interval.width)
+        log = np.log(problem.settings.background) - np.log(problem.background_width)
         background = np.exp(log - found.diagnostics.log_density)
     errors = {
         "sum of shares": abs(responsibilities.sum() - (found.rule.weights * (1.0 - background)).sum()),

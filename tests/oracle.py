@@ -365,7 +365,7 @@ def _truth(problem: Problem, rule: Rule) -> Truth:
     share = (1 - mpf(float(settings.background))) * mpf(float(settings.scale))
     floor = mpf(0)
     if settings.background:
-        low, high = problem.interval
+        low, high = problem.target or (0.0, period)  # beside target points all round the circle
         floor = mpf(float(settings.background)) / (mpf(float(high)) - mpf(float(low)))
     weights = softmax(problem.logits)
 

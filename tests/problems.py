@@ -59,6 +59,9 @@ WIND = sample("wind.csv", "angle")[::25]
 NOTE = Case([-75.3, 50.7, 11.9], [0.4, -0.2, -1.3], {"target": (-30, 30), "bandwidth": 100, "bins": 9})
 SPREAD = np.array([-91.3, -60.1, -44.7, -20.9, -8.1, -3.3, 1.7, 12.9, 33.1, 58.3, 87.7])
 LOGITS = np.array([0.3, -1.2, 2.1, 0.0, -0.7, 1.1, -2.9, 0.4, 0.9, -1.8, 0.2])
+OBSERVED = np.array([31.7, -49.3, 5.9, 5.9, -49.3 + 1e-13, 77.1])
+SHARES = np.array([2.0, 0.5, 0.0, 1.0, 3.0, 0.7])
+EXTREME = np.array([1e300, 1e-300, 0.0, 1.0, 3e-7, 2e299])
 
 
 def far(bandwidths: float) -> list[float]:
@@ -109,6 +112,14 @@ LINE: dict[str, Case] = {
     "scale 1e300": Case(SPREAD, LOGITS, {"target": (-30, 30), "bandwidth": 99.1, "bins": 8, "scale": 1e300}),
     "scale 1e-300, background": Case(
         SPREAD, LOGITS, {"target": (-30, 30), "bandwidth": 99.1, "bins": 8, "scale": 1e-300, "background": 1e-301}
+    ),
+    "one observed angle": Case(SPREAD, LOGITS, {"target": 14.3, "bandwidth": 71.3}),
+    "target points": Case(SPREAD, LOGITS, {"target": {"angle": OBSERVED, "weight": SHARES}, "bandwidth": 143.9}),
+    "target points of any weight": Case(
+        SPREAD, LOGITS, {"target": {"angle": OBSERVED[::-1], "weight": EXTREME}, "bandwidth": 131.7, "scale": 1e-300}
+    ),
+    "target points, far from all": Case(
+        far(1e6), [0.0, 1.0, 2.0, 0.5, -1.0], {"target": {"angle": OBSERVED, "weight": EXTREME}, "bandwidth": 1.0}
     ),
 }
 
@@ -163,6 +174,18 @@ CIRCLE: dict[str, Case] = {
     ),
     "scale 1e300, period 7": Case(
         [1.1, 3.3, 6.7], None, {"target": (6, 9), "bandwidth": 1.7, "bins": 8, "scale": 1e300, "period": 7.0}
+    ),
+    "one observed angle": Case(SPREAD, LOGITS, {"target": 374.3, "bandwidth": 71.3, **_ROUND}),
+    "target points, background": Case(
+        SPREAD,
+        LOGITS,
+        {"target": {"angle": 139.7 + OBSERVED, "weight": SHARES}, "bandwidth": 83.9, "background": 0.3, **_ROUND},
+    ),
+    "target points of any weight": Case(
+        SPREAD, LOGITS, {"target": {"angle": 7.0 * OBSERVED, "weight": EXTREME}, "bandwidth": 131.7, **_ROUND}
+    ),
+    "target points, far from all": Case(
+        SPREAD, LOGITS, {"target": {"angle": 180.0 + 0.1 * OBSERVED, "weight": SHARES}, "bandwidth": 0.37, **_ROUND}
     ),
 }
 # The values of κ are meant for von Mises; compact kernels leave nodes uncovered there, which is tested too.

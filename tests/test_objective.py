@@ -98,7 +98,7 @@ def test_responsibilities_by_bin_average_to_the_mean_ones(options):
     total = 1.0
     if evaluation.problem.settings.background:
         density = np.exp(evaluation.diagnostics.log_density)
-        total = 1.0 - evaluation.problem.settings.background / evaluation.problem.interval.width / density
+        total = 1.0 - evaluation.problem.settings.background / evaluation.problem.background_width / density
     np.testing.assert_allclose(shares.sum(axis=1), total, rtol=LAW)
     np.testing.assert_allclose(gradients.sum(axis=1), 0.0, atol=LAW)
 

@@ -24,6 +24,7 @@ from kdegrad.settings import (
     SweepOptions,
     TargetOptions,
 )
+from kdegrad.targets import TargetLike
 
 P = kg.Problem([-40, 10], target=(-30, 30), bandwidth=10, bins=9)
 
@@ -77,23 +78,26 @@ def keywords(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
     return {name: given for name, given in parameters.items() if given.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-@pytest.mark.parametrize("function", [kg.Problem.__init__, kg.loss, kg.grad, kg.loss_and_grad])
+@pytest.mark.parametrize("function", [kg.Problem.__init__, kg.Batch.__init__, kg.loss, kg.grad, kg.loss_and_grad])
 def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
-    """Names, order, types and defaults; so that `help` and editors show them, and nothing else is taken."""
-    written = keywords(function)
-    written.pop("copy", None)
-    hints, of_table = get_type_hints(function), HINTS
+    """Names, order, types and defaults; so that `help` and editors show them, and nothing else is taken.
+
+    A target has more forms than the two numbers of a flag. What says how a batch is given is no option.
+    """
+    beside = {"copy", "offsets", "order", "names", "reduction", "wrt"}
+    written = {name: given for name, given in keywords(function).items() if name not in beside}
+    hints, of_table = get_type_hints(function), {**HINTS, "target": TargetLike | None}
     assert [(name, hints[name], given.default) for name, given in written.items()] == [
         (row.name, of_table[row.name], row.default) for row in PROBLEM
     ]
     assert inspect.Parameter.VAR_KEYWORD not in {p.kind for p in inspect.signature(function).parameters.values()}
 
 
-@pytest.mark.parametrize("function", [kg.Problem, kg.loss, kg.load])
+@pytest.mark.parametrize("function", [kg.Problem, kg.Batch, kg.loss, kg.load])
 def test_a_docstring_lists_the_options(function: Callable[..., object]) -> None:
     """On one line, in the order of the table; `grad` and `loss_and_grad` refer to that of `loss`."""
     lines = [line.strip() for line in inspect.getdoc(function).splitlines()]
-    assert ", ".join(row.name for row in PROBLEM) in " ".join(lines)
+    assert ", ".join(row.name for row in Settings.rows) in " ".join(lines)
 
 
 def test_a_problem_keeps_every_option_that_it_is_given() -> None:

@@ -55,7 +55,7 @@ def deliver(report: ReportOptions, record: Record) -> None:
 
 def warn_of_rounding(input_rounding: float) -> None:
     """Say where the rounding of the angles themselves moves the responsibilities noticeably."""
-    from kdegrad.objective import NOTICEABLE
+    from kdegrad.evaluation import NOTICEABLE
 
     if input_rounding > NOTICEABLE:
         say(

@@ -122,7 +122,7 @@ def _steep_doubts(problem: Problem, edge: float, rule: Rule, rounding: float) ->
     pieces = _pieces(problem, rule)
     rises = list(_steep_rises(problem, edge, pieces)) if pieces.halved.any() else []
     known = np.zeros(rule.bins, dtype=bool)
-    log_own = problem.log_weights + log_share(problem)
+    log_own = problem.log_weights + log_share(problem.settings)
     log_k = problem.kernel.log_density(edge - np.array([rounding_unit(problem), gap]))
     angles = np.zeros(len(problem.angles))
     for side in (-1, 1):
@@ -162,7 +162,7 @@ def _rises(problem: Problem, rule: Rule, log_p: FloatArray, pieces: _Pieces) -> 
     near = pieces.halved[pieces.of_node]
     nodes, piece = rule.nodes[near], pieces.of_node[near]
     log, factor = density_slope(problem, nodes)
-    slopes = factor * np.exp(log + log_share(problem) - log_p[near])
+    slopes = factor * np.exp(log + log_share(problem.settings) - log_p[near])
     terms = rule.weights[near] * slopes
     second = nodes > pieces.middles[piece]
     return {

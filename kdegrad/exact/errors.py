@@ -145,7 +145,9 @@ def _off(found: FloatArray, finer: FloatArray) -> float:
 
 def _constants(problem: Problem) -> float:
     """Return 2 |log K(0)| + |log((1-E) C)| + log N + 1, and with a background its logarithm."""
-    constants = 2.0 * abs(problem.kernel.log_norm) + abs(log_share(problem)) + math.log(len(problem.angles)) + 1.0
+    constants = (
+        2.0 * abs(problem.kernel.log_norm) + abs(log_share(problem.settings)) + math.log(len(problem.angles)) + 1.0
+    )
     if problem.settings.background > 0.0:
         constants += abs(math.log(problem.settings.background)) + abs(math.log(problem.interval.width))
     return constants

@@ -66,7 +66,7 @@ class Jumps:
 
     def __init__(self, problem: Problem, edge: float, rule: Rule, log_p: FloatArray) -> None:
         (low, high), gap = problem.reduced_interval, smallest_gap(problem)
-        self.log_jump = problem.log_weights + log_share(problem) + problem.kernel.log_density(np.zeros(1))
+        self.log_jump = problem.log_weights + log_share(problem.settings) + problem.kernel.log_density(np.zeros(1))
         places = [shifted(problem, way * edge, low - gap) for way in (-1.0, 1.0)]
         self.cuts: list[IntArray] = [np.searchsorted(rule.nodes, place) for place in places]
         self.inside = np.ones(rule.bins + 1, dtype=bool)

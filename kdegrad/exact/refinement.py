@@ -212,7 +212,7 @@ class Refinement:
         """Refine until no panel is in doubt."""
         cuts = breakpoints(self.problem)
         smallest_unit = -log_share(
-            self.problem
+            self.problem.settings
         )  # where v is below 1, its absolute error counts: Σ_i (1-E) C S_i K_i/p̃ ≤ 1
         panels = Panels(cuts[:-1], cuts[1:], np.full(len(cuts) - 1, smallest_unit))
         most = _CROWD * (len(panels) + _CROWD)
@@ -259,7 +259,7 @@ class Refinement:
 
     def noise(self, panels: Panels, log_density: FloatArray, rule: PanelRule) -> FloatArray:
         """Return by how much rounding may move log p: of its terms, and of t where it is steep."""
-        constants = abs(self.problem.kernel.log_norm) + abs(log_share(self.problem)) + 1.0
+        constants = abs(self.problem.kernel.log_norm) + abs(log_share(self.problem.settings)) + 1.0
         of_terms = _EPS * (np.abs(log_density).max(axis=1) + constants)
         of_places = self.unit * (steepest(panels, log_density, rule) + 1.0 / self.problem.kernel.bandwidth)
         noise: FloatArray = _NOISE * (of_terms + of_places)

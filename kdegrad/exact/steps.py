@@ -60,7 +60,7 @@ def lost_range(problem: Problem, log_p: FloatArray) -> float:
     A piece without a node may be covered by the lightest point alone, or by the background alone.
     """
     weights = problem.log_weights[problem.log_weights > -np.inf]
-    lowest = float(weights.min()) + log_share(problem) - problem.kernel.log_norm
+    lowest = float(weights.min()) + log_share(problem.settings) - problem.kernel.log_norm
     if problem.settings.background > 0.0:
         lowest = float(np.log(problem.settings.background) - np.log(problem.interval.width))
     return float(log_p.max()) - min(lowest, float(log_p.min()))

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
     from kdegrad.descent import Descent
-    from kdegrad.objective import Evaluation
+    from kdegrad.evaluation import Evaluation
     from kdegrad.properties import Verdict
     from kdegrad.sweeps import Sweep
 

@@ -10,12 +10,12 @@ from matplotlib.figure import Figure
 from matplotlib.projections.polar import PolarAxes
 
 from kdegrad.arrays import FloatArray, largest_first
-from kdegrad.figures.line import ALL, BY_SIGN, STEMS, Groups, separate_lines, title_of
+from kdegrad.evaluation import Evaluation
+from kdegrad.figures.line import ALL, BY_SIGN, STEMS, Groups, lines_of_points, separate_lines, title_of
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, figure, legend_below
-from kdegrad.objective import Evaluation
 from kdegrad.problem import Problem
 from kdegrad.text import interval_text
-from kdegrad.view import curve
+from kdegrad.view import curve, target_points
 
 OUTER, EDGE = 0.65, 1.75  # the height of the highest density over the ring, the frame's radius
 INNER, INNER_OF_MANY, MANY = 0.8, 0.4, 60  # the length of the longest stem: many would meet in the centre
@@ -39,8 +39,9 @@ def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
         axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=name)
         wanted = np.full_like(arc, 1.0 + height / problem.target.width)
         axes.plot(arc, wanted, color=PULLED, linestyle="--", label="wanted density")
-    if problem.at is not None:
-        axes.plot([problem.at * turn] * 2, [0.0, EDGE], color=FAINT, linewidth=0.8, label="the one bin")
+    if (points := target_points(problem)) is not None:
+        inner = 1.0 if problem.at is None else 0.0
+        axes.vlines(points.nodes * turn, inner, EDGE, **lines_of_points(problem, points))
     axes.plot(np.linspace(0.0, 2.0 * math.pi, 181), np.ones(181), color=FAINT, linewidth=0.7)
     axes.fill_between(places * turn, 1.0, 1.0 + height * density, color=INK, alpha=0.1, linewidth=0)
     unit = problem.settings.unit.removesuffix("s")

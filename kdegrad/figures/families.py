@@ -160,15 +160,16 @@ def _paths(axes: Axes, done: Descent) -> None:
 
 
 def _mark_target(axes: Axes, problem: Problem) -> None:
-    """Shade the target, on a circle once for each turn, without changing the range."""
-    if problem.target is None:
-        return
-    (low, high), (bottom, top) = problem.target, axes.get_ylim()
+    """Shade the target (the hull of its points), on a circle once for each turn, without changing the range."""
+    (low, high), (bottom, top) = problem.interval, axes.get_ylim()
     period = problem.settings.circumference or math.inf
     first, last = (0, 0) if math.isinf(period) else (round((bottom - high) / period), round((top - low) / period))
     for turn in range(first, last + 1)[:20]:
         shift = turn * period if turn else 0.0
-        axes.axhspan(low + shift, high + shift, color=BAND, zorder=0, linewidth=0)
+        if low == high:  # a single target point, or node
+            axes.axhline(low + shift, color=BAND, zorder=0, linewidth=1.2)
+        else:
+            axes.axhspan(low + shift, high + shift, color=BAND, zorder=0, linewidth=0)
     axes.set_ylim(bottom, top)
 
 

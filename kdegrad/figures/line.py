@@ -6,19 +6,22 @@ Also the map of ``grad --per-bin``, of the line and of the circle: the gradient 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap
+from matplotlib.colors import LinearSegmentedColormap, to_rgba
 from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from kdegrad.arrays import FloatArray, largest_first
+from kdegrad.evaluation import Evaluation
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, short
-from kdegrad.objective import Evaluation, responsibilities_by_bin
+from kdegrad.objective import responsibilities_by_bin
+from kdegrad.problem import Problem
+from kdegrad.quadrature import Rule
 from kdegrad.text import angle_texts, interval_text
-from kdegrad.view import curve, positions, span
+from kdegrad.view import curve, positions, span, target_points
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
 BY_SIGN: Final[Groups] = {
@@ -43,10 +46,15 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
     drawing = figure(1.7 + 0.14 * min(max(len(points), 5), 20))
     axes = drawing.subplots()
     places = evaluation.rule.nodes[nodes]
-    if problem.target is None or len(places) == 1:
+    if problem.observed is not None:  # a column for each target point
+        edges = np.arange(len(places) + 1) - 0.5
+        shown = _spread(len(places), 8)
+        axes.set_xticks(shown, angle_texts(places[shown]))
+    elif len(places) == 1:
         edges = np.array([places[0] - 0.5, places[-1] + 0.5])
     else:  # halfway between the nodes, and the edges of the target
-        edges = np.concatenate([problem.target[:1], 0.5 * (places[:-1] + places[1:]), problem.target[1:]])
+        low, high = problem.interval
+        edges = np.concatenate([[low], 0.5 * (places[:-1] + places[1:]), [high]])
     mesh = axes.pcolormesh(
         edges,
         np.arange(len(points) + 1) - 0.5,
@@ -67,6 +75,16 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
     axes.set_yticks(np.flatnonzero(np.isin(points, named)), names)
     axes.set_title(title_of(evaluation))
     return drawing
+
+
+def lines_of_points(problem: Problem, points: Rule) -> dict[str, Any]:
+    """Return how the lines at target points look, darker for a heavier one, and what a legend calls them."""
+    if problem.at is not None:
+        return {"colors": FAINT, "linewidth": 0.8, "label": f"the bin at {angle_texts([problem.at])[0]}"}
+    shades = 0.15 + 0.85 * points.weights / points.weights.max()
+    colours = [to_rgba(PULLED, shade) for shade in shades.tolist()]
+    name = "the target point" if len(shades) == 1 else f"the {len(shades)} target points, by weight"
+    return {"colors": colours, "linestyles": "dashed", "linewidth": 0.9, "label": name}
 
 
 def _some(shown: int, total: int) -> str:
@@ -116,9 +134,9 @@ def panels(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
             low, high = problem.target
             name = f"target {interval_text(problem.target)}"
             axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
-        if problem.at is not None:
-            name = f"the bin at {angle_texts([problem.at])[0]}"
-            axes.axvline(problem.at, color=FAINT, linewidth=0.8, label=name)
+        if (points := target_points(problem)) is not None:
+            style = lines_of_points(problem, points)
+            axes.vlines(points.nodes, 0.0, 1.0, transform=axes.get_xaxis_transform(), **style)
     above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
     above.plot(places, density, color=INK, label="model's density p")
     if problem.target is not None:

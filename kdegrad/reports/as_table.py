@@ -15,7 +15,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from kdegrad.arrays import largest_first
-from kdegrad.objective import Evaluation
+from kdegrad.evaluation import Evaluation
 from kdegrad.output import Look
 from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
@@ -28,7 +28,7 @@ if TYPE_CHECKING:
 
 ROWS_SHOWN: Final = 40  # applies to a table whose length was not asked for
 BOLD: Final = "bold bright_blue"
-BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node"}
+BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node", "points": "target point"}
 
 
 def _loss(record: Record, look: Look) -> Iterator[str]:

@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 
 from kdegrad import __version__
 from kdegrad.arrays import euclidean_norm, largest_first
+from kdegrad.evaluation import Evaluation
 from kdegrad.kernel import BY_NAME, KERNELS
-from kdegrad.objective import Evaluation, nodes_of, responsibilities_by_bin
+from kdegrad.objective import nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import PROBLEM, WRT
@@ -158,13 +159,14 @@ def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, N
 def _blocks_of_bins(evaluation: Evaluation) -> Iterator[Block]:
     """Yield bin, node, point, angle, responsibility and gradient, the points of a bin together."""
     nodes, angles = evaluation.rule.nodes, evaluation.problem.angles
-    each = responsibilities_by_bin(evaluation)
+    each, observed = responsibilities_by_bin(evaluation), evaluation.problem.observed
+    numbered = None if observed is None else observed.takes_part  # a target point keeps its number in the target
     bins_in_block = max(1, _ROWS_IN_BLOCK // len(angles))
     for start in range(0, len(nodes), bins_in_block):
         responsibilities, slopes = zip(*islice(each, bins_in_block), strict=True)
         bins = np.arange(start, start + len(slopes))
         yield (
-            np.repeat(bins, len(angles)),
+            np.repeat(bins if numbered is None else numbered[bins], len(angles)),
             np.repeat(nodes[bins], len(angles)),
             np.tile(np.arange(len(angles)), len(bins)),
             np.tile(angles, len(bins)),
@@ -178,15 +180,17 @@ def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
     settings, options = problem.settings, problem.options
     found = {  # what was computed, where that is more than what was asked for
         "target": None if problem.target is None else list(problem.target),
+        "target_points": len(problem.observed) if problem.rule_name == "points" and problem.observed else None,
         "kernel": problem.kernel.name,
         "df": settings.df if "df" in problem.kernel.parameters else None,
         "rule": problem.rule_name,
-        "bins": rule.bins,
+        "bins": rule.bins if problem.observed is None else len(problem.observed),
         "circular": problem.domain.name,
         "period": settings.circumference,
     }
-    asked = {row.option.reported or row.name: found.get(row.name, options[row.name]) for row in PROBLEM}
-    return {"points": len(problem.angles)} | asked
+    told = {name: found[name] for name in ("target", "target_points")}
+    asked = {row.option.reported or row.name: found.get(row.name, options.get(row.name)) for row in PROBLEM}
+    return {"points": len(problem.angles)} | told | asked
 
 
 def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:

@@ -21,12 +21,12 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from kdegrad.arrays import FloatArray
-from kdegrad.objective import Evaluation
+from kdegrad.evaluation import Evaluation
 from kdegrad.output import Look
 from kdegrad.problem import Problem
 from kdegrad.reports.tables import PULLED, PUSHED, ROUNDING, printed
 from kdegrad.text import angle_texts
-from kdegrad.view import curve, positions, span, target_parts
+from kdegrad.view import curve, positions, span, target_parts, target_points
 
 GUTTER: Final = 13
 FEWEST_CELLS, MOST_CELLS = 24, 88
@@ -78,7 +78,8 @@ def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
     for row, name in enumerate(("density", f"to {peak:.3g}", ""), start=1):
         shown = np.clip(levels - 8 * (DENSITY_ROWS - row), 0, 8)
         yield from line(name, (eighths[level] for level in shown.tolist()))
-    yield from line("target" if problem.target is not None else "the bin", _axis(problem, cells, look), "bright_blue")
+    is_bin = problem.target is None and problem.at is not None
+    yield from line("the bin" if is_bin else "target", _axis(problem, cells, look), "bright_blue")
     for name, values, style in _point_rows(evaluation, cells):
         # rounded up: what is above 0 shows
         yield from line(name, (eighths[level] for level in np.ceil(8.0 * values).astype(int).tolist()), style)
@@ -101,21 +102,22 @@ def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, Fl
 
 
 def _axis(problem: Problem, cells: _Cells, look: Look) -> list[str]:
-    """Return the axis with the target, and the bin where there is only one."""
+    """Return the axis with the target: an interval, its points, the bin where there is only one."""
     thin, thick, mark = AXIS[look.unicode]
     axis = [thin] * cells.count
     for part in target_parts(problem):
         first, last = cells.of(np.array(part))
         axis[first : last + 1] = thick * (last + 1 - first)
-    if problem.at is not None:
-        axis[int(cells.of(problem.at))] = mark
+    if (points := target_points(problem)) is not None:
+        for cell in cells.of(points.nodes).tolist():
+            axis[cell] = mark
     return axis
 
 
 def _ticks(problem: Problem, cells: _Cells) -> list[str]:
     """Return the numbers below the axis: the target's edges, then the ends, where there is room."""
     numbers = [edge for part in target_parts(problem) for edge in part]
-    numbers += [] if problem.at is None else [problem.at]
+    numbers += [] if problem.observed is None else list(dict.fromkeys(problem.nodes_hull))
     on_line = problem.settings.circumference is None
     numbers += [float(problem.angles.min()), float(problem.angles.max())] if on_line else [cells.low, cells.high]
     line = [" "] * cells.count

@@ -18,8 +18,8 @@ import pytest
 
 import kdegrad as kg
 import kdegrad.descent
+import kdegrad.evaluation
 import kdegrad.exact
-import kdegrad.objective
 import kdegrad.problem
 import kdegrad.properties.evaluators
 import kdegrad.properties.ground
@@ -29,19 +29,21 @@ import kdegrad.sums.chebyshev
 import kdegrad.sums.shares
 import kdegrad.sweeps
 from kdegrad.arrays import FloatArray
+from kdegrad.crossentropy import CrossEntropy, Gradients
 from kdegrad.domain import Circle
+from kdegrad.evaluation import Evaluation
 from kdegrad.exact import EdgeTerms
 from kdegrad.exact.refinement import PanelRule
 from kdegrad.kernel.base import CompactKernel, Geodesic
 from kdegrad.kernel.circle import WrappedGaussian
 from kdegrad.kernel.line import Laplace, PowerKernel
 from kdegrad.logs import Scaled
-from kdegrad.objective import Evaluation, Gradients, evaluate, responsibilities_by_bin
+from kdegrad.objective import evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, passed, verify
 from kdegrad.properties.geometry import offsets
 from kdegrad.quadrature import Rule
-from kdegrad.sums import DenseSums, Density
+from kdegrad.sums import DenseSums, Density, KernelSums
 from kdegrad.sums.chebyshev import Cells
 from kdegrad.sums.exponential import ExponentialSums
 from kdegrad.sums.shares import SummedDensity
@@ -126,7 +128,7 @@ def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> Density:
 
 TRUE_INNER_SLOPE, TRUE_TURNS, TRUE_JUDGE = PowerKernel.inner_slope, WrappedGaussian.turns, PanelRule.judge
 TRUE_INTERPOLATE = Cells.interpolate
-TRUE_EDGE_TERMS, TRUE_LOG_MIXTURE = kdegrad.exact.edge_terms, kdegrad.objective.log_mixture
+TRUE_EDGE_TERMS, TRUE_SUMMED = kdegrad.exact.edge_terms, kdegrad.evaluation.summed
 TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ExponentialSums.density, SummedDensity.excess, kdegrad.quadrature.gauss
 
 
@@ -182,8 +184,8 @@ def first_cosine(self: WrappedGaussian, d: FloatArray, power: int) -> FloatArray
     return 2.0 * math.exp(power * math.log(s) - 0.5 * s * s) * wave(self.radians * d)
 
 
-def no_background_at_one_bin(problem: Problem, log_sums: FloatArray) -> FloatArray:
-    return TRUE_LOG_MIXTURE(problem if problem.at is None else problem.replace(background=0.0), log_sums)
+def no_background_at_one_bin(problem: Problem, rule: Rule) -> tuple[KernelSums, CrossEntropy]:
+    return TRUE_SUMMED(problem if problem.at is None else problem.replace(background=0.0), rule)
 
 
 def without_small(responsibilities: FloatArray, gradient: FloatArray) -> dict[str, FloatArray]:
@@ -343,7 +345,7 @@ SABOTAGES = {
         in_place_of(WrappedGaussian, "cosines", first_cosine), "equal-distance-moved derivative sums-agree"
     ),
     "no background at one bin": Sabotage(
-        in_place_of(kdegrad.objective, "log_mixture", no_background_at_one_bin), "kernel-scale derivative sums-agree"
+        in_place_of(kdegrad.evaluation, "summed", no_background_at_one_bin), "kernel-scale derivative sums-agree"
     ),
     "masked points of a weight above 0": Sabotage(
         log_softmax_as(lambda z: np.where(np.isneginf(z), -690.0, log_softmax(z))),

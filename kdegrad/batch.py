@@ -1,0 +1,445 @@
+"""Many problems that share kernel, domain and settings: data, handed out in blocks whose rows are filled up."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import asdict, dataclass
+from functools import cached_property
+from typing import Any, final
+
+import numpy as np
+from numpy.typing import ArrayLike
+
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers, shortened
+from kdegrad.domain import Circle, Domain, Line
+from kdegrad.errors import InputError, SettingError
+from kdegrad.kernel import Kernel, make_kernel
+from kdegrad.option import is_real
+from kdegrad.problem import Problem, check_quadrature
+from kdegrad.quadrature import gauss, midpoint
+from kdegrad.settings import Settings, TargetOptions
+from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, interval_fault, points_of
+from kdegrad.text import shown
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Block:
+    """Some problems of a batch as rows of arrays; short rows are filled with masked points and nodes of weight 0.
+
+    Attributes
+    ----------
+    problems
+        Which problems they are, shape (g,).
+    places
+        Where their points are in the batch's arrays, shape (g, N).
+    is_point
+        Which entries are points and do not only fill a row, shape (g, N); None: all.
+    angles, logits
+        Shape (g, N).
+    nodes
+        Shape (g, B), or (1, B) where all problems have the same.
+    node_weights
+        q_m, of the shape of the nodes or (B,).
+    widths
+        What a background is spread over, shape (g, 1).
+    """
+
+    problems: IntArray
+    places: IntArray
+    is_point: BoolArray | None
+    angles: FloatArray
+    logits: FloatArray
+    nodes: FloatArray
+    node_weights: FloatArray
+    widths: FloatArray
+
+    def those(self, chosen: BoolArray) -> Block:
+        """Return some of its problems, chosen by (g,)."""
+        is_shared = len(self.nodes) == 1  # nodes and their weights
+        has_own_weights = not is_shared and self.node_weights.ndim == 2
+        return Block(
+            problems=self.problems[chosen],
+            places=self.places[chosen],
+            is_point=None if self.is_point is None else self.is_point[chosen],
+            angles=self.angles[chosen],
+            logits=self.logits[chosen],
+            nodes=self.nodes if is_shared else self.nodes[chosen],
+            node_weights=self.node_weights[chosen] if has_own_weights else self.node_weights,
+            widths=self.widths[chosen],
+        )
+
+    def write(self, values: FloatArray, out: FloatArray) -> None:
+        """Write values of the points (g, N) to where they are in a flat array of the batch."""
+        if self.is_point is None:
+            out[self.places] = values
+        else:
+            out[self.places[self.is_point]] = values[self.is_point]
+
+
+@final
+@dataclass(frozen=True, init=False, eq=False)
+class Batch:
+    """G problems, each with its own points and target, and one kernel, domain and quadrature.
+
+    Parameters
+    ----------
+    angles
+        Shape (G, N); or (M,) with `offsets` for problems of different lengths. Finite, in the unit of the settings.
+    logits
+        Of the shape of the angles: finite or -inf (a mask: the point takes no part), in each problem one finite at
+        least; None: all equal.
+    labels
+        M names for reports, or None.
+    offsets
+        Shape (G+1,), as in CSR: the points of problem g are those from ``offsets[g]`` to ``offsets[g+1]``, one at
+        least.
+    order
+        Shape (M,): the places of the points in `angles` problem by problem, where they do not stand together.
+    names
+        G names of the problems for reports and messages, or None.
+    copy
+        False: arrays of float64 are taken as they are, on the promise that they do not change.
+    target
+        An interval: a tuple or list of low and high, each a number for all problems or an array (G,). Observed angles:
+        a number for all, or an array (G,). `kdegrad.Points`: with offsets those of each problem, without for all.
+    at
+        A single node for all problems.
+    kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
+        The options; see `Settings`.
+
+    Attributes
+    ----------
+    intervals
+        The low and high ends of the targets, each (G,); None where target points or a single node stand without them.
+    observed
+        The target points, of all problems where they have no offsets; None where the targets are intervals alone.
+
+    Raises
+    ------
+    InputError
+        For points or targets that cannot be used, naming the problems.
+    SettingError
+        For an option out of range.
+    """
+
+    angles: FloatArray
+    logits: FloatArray
+    labels: tuple[str, ...] | None
+    offsets: IntArray
+    order: IntArray | None
+    names: tuple[str, ...] | None
+    intervals: tuple[FloatArray, FloatArray] | None
+    observed: Points | None
+    at: float | None
+    settings: Settings
+    domain: Domain
+    kernel: Kernel
+
+    def __init__(
+        self,
+        angles: ArrayLike,
+        logits: ArrayLike | None = None,
+        labels: Iterable[str] | None = None,
+        *,
+        offsets: ArrayLike | None = None,
+        order: ArrayLike | None = None,
+        names: Iterable[str] | None = None,
+        copy: bool = True,
+        target: TargetLike | None = None,
+        at: float | None = None,
+        kernel: str = "laplace",
+        bandwidth: float = 1.0,
+        df: float = 3.0,
+        rule: str = "midpoint",
+        bins: int = 360,
+        scale: float = 1.0,
+        background: float = 0.0,
+        circular: bool = False,
+        period: float | None = None,
+        unit: str = "degrees",
+        sums: str = "auto",
+    ) -> None:
+        names_of_settings = {row.name for row in Settings.rows}
+        settings = Settings(**{name: value for name, value in locals().items() if name in names_of_settings})
+        period = settings.circumference
+        domain = Line() if period is None else Circle(period)
+        made_kernel = make_kernel(settings.kernel, settings.bandwidth, domain, settings.df)
+        points, bounds = _points_of_problems(angles, offsets, copy)
+        values = np.zeros_like(points) if logits is None else numbers("logits", logits, copy)
+        if values.shape != points.shape:
+            raise InputError(f"angles of shape {points.shape} but logits of shape {values.shape}: give equal shapes")
+        parts: dict[str, Any] = {
+            "angles": points,
+            "logits": values,
+            "labels": None if labels is None else tuple(labels),
+            "offsets": bounds,
+            "order": None if order is None else np.asarray(order, dtype=np.intp),
+            "names": None if names is None else tuple(names),
+            "at": TargetOptions(at=at).at,
+            "settings": settings,
+            "domain": domain,
+            "kernel": made_kernel,
+        }
+        for name, part in parts.items():
+            object.__setattr__(self, name, part)
+        faults = _Faults(self.called)
+        intervals, observed = _targets(target, len(bounds) - 1, period, faults)
+        if self.at is not None:
+            if observed is not None:
+                raise SettingError("at", "is one target point, and target has others: leave one of them out")
+            observed = Points([self.at])
+        check_quadrature(settings, has_interval=intervals is not None, has_points=observed is not None)
+        self._check_points(faults)
+        faults.stop_if_any()
+        object.__setattr__(self, "intervals", intervals)
+        object.__setattr__(self, "observed", observed)
+
+    def __len__(self) -> int:
+        """Return G."""
+        return len(self.offsets) - 1
+
+    def called(self, problem: int) -> str:
+        """Return what a message calls a problem: its number, or the name of the group that it is."""
+        return f"problem {problem}" if self.names is None else f"group {shown(self.names[problem])}"
+
+    @cached_property
+    def counts(self) -> IntArray:
+        """How many points each problem has, shape (G,)."""
+        return np.diff(self.offsets)
+
+    @cached_property
+    def problem_of_point(self) -> IntArray:
+        """The problem of each point, shape (M,)."""
+        problems = np.repeat(np.arange(len(self)), self.counts)
+        if self.order is None:
+            return problems
+        found = np.empty_like(problems)
+        found[self.order] = problems
+        return found
+
+    @cached_property
+    def arranged(self) -> Arranged:
+        """The target points in order, of all problems where they have no offsets: see `kdegrad.targets.arranged`."""
+        assert self.observed is not None  # who asks has looked
+        return arranged(self.observed, self.domain)
+
+    @cached_property
+    def hulls(self) -> tuple[FloatArray, FloatArray]:
+        """The ends of the interval that the nodes of each problem lie in, each (G,)."""
+        if self.observed is None:
+            assert self.intervals is not None  # checked when it was made: one of the two is there
+            return self.intervals
+        ends = (np.broadcast_to(ends, len(self)) for ends in (self.arranged.lows, self.arranged.highs))
+        return next(ends), next(ends)
+
+    @property
+    def rule_name(self) -> str:
+        """The name of the quadrature rule: ``at`` for a single node, ``points`` for target points."""
+        if self.observed is None:
+            return self.settings.rule
+        return "points" if self.at is None else "at"
+
+    @cached_property
+    def node_counts(self) -> IntArray:
+        """How many nodes each problem has, shape (G,); the rule ``exact`` finds them as it goes."""
+        count = self.settings.bins if self.observed is None else np.diff(self.arranged.offsets)
+        return np.broadcast_to(np.asarray(count, dtype=np.intp), len(self))
+
+    def places(self, problem: int) -> IntArray:
+        """Return where the points of a problem are in the flat arrays."""
+        begin, end = self.offsets[problem : problem + 2]
+        return np.arange(begin, end) if self.order is None else self.order[begin:end]
+
+    def problem(self, problem: int) -> Problem:
+        """Return one problem on its own."""
+        places = self.places(problem)
+        target: Interval | Points | None = None
+        if self.intervals is not None:
+            low, high = self.intervals
+            target = Interval(float(low[problem]), float(high[problem]))
+        elif self.observed is not None and self.at is None:
+            target = self.observed.part(problem)
+        return Problem(
+            self.angles.ravel()[places],
+            self.logits.ravel()[places],
+            None if self.labels is None else [self.labels[place] for place in places.tolist()],
+            copy=False,
+            target=target,
+            at=self.at,
+            **asdict(self.settings),
+        )
+
+    def blocks(self, problems: IntArray, most: Callable[[int, int], int]) -> Iterator[Block]:
+        """Yield some of the problems in blocks of similar size.
+
+        Parameters
+        ----------
+        problems
+            Which, shape (g,).
+        most
+            How many problems of N points and B nodes a block may have.
+        """
+        points, nodes = self.counts[problems], self.node_counts[problems]
+        if (points != points[:1]).any() or (nodes != nodes[:1]).any():
+            order = np.lexsort((points, nodes))
+            problems, points, nodes = problems[order], points[order], nodes[order]
+        start, end = 0, len(problems)
+        while start < end:
+            stop = min(end, start + max(1, most(int(points[start]), int(nodes[start]))))
+            while stop - start > 1:  # the largest of the block decides how many fit
+                longest, widest = int(points[start:stop].max()), int(nodes[start:stop].max())
+                fit = max(1, most(longest, widest))
+                if fit >= stop - start:
+                    break
+                stop = start + fit
+            yield self._block(problems[start:stop])
+            start = stop
+
+    def _block(self, problems: IntArray) -> Block:
+        counts = self.counts[problems]
+        longest = int(counts.max())
+        column = np.arange(longest)
+        is_point = None if (counts == longest).all() else column < counts[:, np.newaxis]
+        if is_point is not None:
+            column = np.minimum(column, counts[:, np.newaxis] - 1)  # a row is filled with its last point
+        places = self.offsets[problems][:, np.newaxis] + column
+        if self.order is not None:
+            places = self.order[places]
+        logits = self.logits.ravel()[places]
+        if is_point is not None:
+            logits[~is_point] = -np.inf
+        nodes, weights = self._nodes(problems)
+        widths = np.full((len(problems), 1), self.domain.measure)
+        if self.intervals is not None:
+            low, high = self.intervals
+            widths[:, 0] = high[problems] - low[problems]
+        return Block(problems, places, is_point, self.angles.ravel()[places], logits, nodes, weights, widths)
+
+    def _nodes(self, problems: IntArray) -> tuple[FloatArray, FloatArray]:
+        """Return the nodes (g, B), or (1, B) where all problems have the same, and their weights, (B,) or (g, B)."""
+        if self.observed is not None:
+            nodes, weights, offsets = self.arranged[:3]
+            if self.observed.offsets is None:
+                return nodes[np.newaxis], weights
+            counts = np.diff(offsets)[problems][:, np.newaxis]
+            column = np.arange(int(counts.max()))
+            places = offsets[problems][:, np.newaxis] + np.minimum(column, counts - 1)
+            return nodes[places], np.where(column < counts, weights[places], 0.0)
+        assert self.intervals is not None  # one of the two is there
+        low, high = (ends[problems, np.newaxis] for ends in self._reduced_intervals)
+        rule = midpoint if self.settings.rule == "midpoint" else gauss
+        made = rule(low, high, self.settings.bins)
+        return made.nodes, made.weights
+
+    @cached_property
+    def _reduced_intervals(self) -> tuple[FloatArray, FloatArray]:
+        """The intervals where their nodes are formed: see `Domain.reduced_interval`."""
+        assert self.intervals is not None  # who asks has looked
+        return self.domain.reduced_intervals(*self.intervals)
+
+    def _check_points(self, faults: _Faults) -> None:
+        angles, logits = self.angles.ravel(), self.logits.ravel()
+        with np.errstate(over="ignore", invalid="ignore"):
+            total = float(angles.sum())  # one pass; not finite if an angle is not
+        if not math.isfinite(total):
+            self._name_points(~np.isfinite(angles), angles, "angle", "give a finite number", faults)
+        in_order = logits if self.order is None else logits[self.order]
+        peaks = np.maximum.reduceat(in_order, self.offsets[:-1])
+        if not np.isfinite(peaks).all():
+            remedy = "give a finite number, or -inf for weight zero"
+            self._name_points(~(logits < np.inf), logits, "logit", remedy, faults)
+            faults.add(np.isneginf(peaks), lambda _: "no point has a positive weight: all its logits are -inf")
+
+    def _name_points(self, bad: BoolArray, values: FloatArray, what: str, remedy: str, faults: _Faults) -> None:
+        """Add the faults of single points, which a message counts within their problem."""
+        for place in np.flatnonzero(bad)[: InputError.SHOWN].tolist():
+            problem = int(self.problem_of_point[place])
+            point = int(np.flatnonzero(self.places(problem) == place)[0])
+            faults.add_one(problem, f"point {point}: {what} {values[place]}: {remedy}")
+        faults.total += max(0, int(bad.sum()) - InputError.SHOWN)
+
+
+class _Faults:
+    """What is wrong with single problems; all of it is raised together, in their order."""
+
+    def __init__(self, called: Callable[[int], str]) -> None:
+        self.called, self.total = called, 0
+        self._found: list[tuple[int, str]] = []
+
+    def add_one(self, problem: int, text: str) -> None:
+        self._found.append((problem, text))
+        self.total += 1
+
+    def add(self, bad: BoolArray, text: Callable[[int], str]) -> None:
+        """Add what is wrong with the `bad` of all problems, (G,)."""
+        which = np.flatnonzero(bad)
+        for problem in which[: InputError.SHOWN].tolist():
+            self.add_one(problem, text(problem))
+        self.total += len(which[InputError.SHOWN :])
+
+    def stop_if_any(self) -> None:
+        if self.total:
+            listed = sorted(self._found, key=lambda fault: fault[0])
+            raise InputError([f"{self.called(problem)}: {text}" for problem, text in listed], total=self.total)
+
+
+def _points_of_problems(angles: ArrayLike, offsets: ArrayLike | None, copy: bool) -> tuple[FloatArray, IntArray]:
+    """Return the angles, (G, N) or (M,), and the offsets of the problems in their flat order."""
+    points = numbers("angles", angles, copy)
+    if offsets is not None:
+        if points.ndim != 1:
+            raise InputError(f"angles: shape {points.shape}, but with offsets one row of all points is needed, (M,)")
+        return points, checked_offsets(offsets, len(points), "points")
+    if points.ndim != 2 or points.size == 0:
+        raise InputError(
+            f"angles: shape {points.shape}, but a batch is an array (G, N) of G problems of N ≥ 1 points each, or (M,) "
+            "with offsets"
+        )
+    return points, np.arange(len(points) + 1) * points.shape[1]
+
+
+def _targets(
+    target: TargetLike | None, count: int, period: float | None, faults: _Faults
+) -> tuple[tuple[FloatArray, FloatArray] | None, Points | None]:
+    """Return the targets of `count` problems as the two ends of intervals or as target points, one of them None."""
+    if target is None:
+        return None, None
+    if isinstance(target, dict):
+        target = points_of(target)
+    if isinstance(target, Points):
+        if target.offsets is not None and len(target.offsets) - 1 != count:
+            raise InputError(f"target: points of {len(target.offsets) - 1} problems, but there are {count}")
+        return None, target
+    if isinstance(target, (tuple, list)) and len(target) == 2:
+        low, high = (
+            _for_each(f"target: {name}", end, count) for name, end in zip(("low", "high"), target, strict=True)
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            width = high - low
+            good = (low < high) & np.isfinite(width)
+            if period is not None:
+                good &= width <= period + 2.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+
+        def fault(problem: int) -> str:
+            return f"target: {interval_fault(float(low[problem]), float(high[problem]), period)}"
+
+        faults.add(~good, fault)
+        return (low, high), None
+    if is_real(target):
+        return None, Points(np.array([target], dtype=np.float64))
+    angles = _for_each("target", target, count)
+    faults.add(~np.isfinite(angles), lambda problem: f"target {angles[problem]}: give a finite angle")
+    return None, Points(np.where(np.isfinite(angles), angles, 0.0), offsets=np.arange(count + 1))
+
+
+def _for_each(name: str, values: Any, count: int) -> FloatArray:
+    """Return a number for each problem, shape (G,), from one number or from as many as there are problems."""
+    given = numbers(name, values, copy=True)
+    if given.shape not in ((), (count,)):
+        raise InputError(
+            f"{name}: {shortened(values)} has the shape {given.shape}, and there are {count} problems: give a number "
+            "for each, or one for all; an interval is a tuple of low and high"
+        )
+    return np.array(np.broadcast_to(given, count))

@@ -1,0 +1,131 @@
+"""The cross-entropy at the nodes and its derivatives, on logarithms: of one problem, or of a block of problems.
+
+With S_j the softmax of the logits, t_m, q_m the nodes and weights of the target and
+p̃(x) = (1-E) C Σ_j S_j K_h(x ⊖ x_j) + E/(b-a),
+
+    L          = -Σ_m q_m log p̃(t_m)
+    R_i        = Σ_m q_m r_i(t_m),  r_i = (1-E) C S_i K_h/p̃
+    ∂L/∂z_i    = S_i Σ_j R_j - R_i
+    ∂L/∂x_i    = S_i (1-E) C Σ_m (q_m/p̃_m) ∂K_h/∂d (t_m ⊖ x_i)
+    ∂L/∂log h  = -Σ_i S_i (1-E) C Σ_m (q_m/p̃_m) ∂K_h/∂log h (t_m ⊖ x_i)
+
+so the loss is one kernel sum at the nodes, and each gradient is one more at the points. Every product is formed as exp
+of a sum of logarithms: S_i may be 0 where its factor is infinite. All sums run along the last axis.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection
+from dataclasses import dataclass
+from functools import cached_property
+from typing import final
+
+import numpy as np
+
+from kdegrad.arrays import FloatArray
+from kdegrad.logs import log_or_minus_infinity
+from kdegrad.mixture import log_share, mixed
+from kdegrad.settings import Settings
+from kdegrad.sums import Density
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Gradients:
+    """The derivatives of the loss; NaN where the loss is infinite. Of a batch each has the shape of its angles.
+
+    Attributes
+    ----------
+    logits
+        ∂L/∂z_i, shape (N,).
+    per_weight
+        ∂L/∂z_i / S_i = Σ_j R_j - R_i/S_i, shape (N,), defined for a point of weight 0 too; infinite where it overflows.
+    responsibilities
+        R_i, shape (N,), each point's mean share in the density over the target.
+    angles
+        ∂L/∂x_i, shape (N,), per unit of the angles; None unless asked for.
+    log_bandwidth
+        ∂L/∂log h; None unless asked for, and of a batch, each of whose problems has its own.
+    """
+
+    logits: FloatArray
+    per_weight: FloatArray
+    responsibilities: FloatArray
+    angles: FloatArray | None = None
+    log_bandwidth: float | None = None
+
+
+@final
+class CrossEntropy:
+    """The loss and its gradients from the density at the nodes.
+
+    Parameters
+    ----------
+    density
+        The density p at the nodes: of one problem, or of a block of g.
+    weights
+        q_m, shape (B,), or (g, B) where they differ; 0 for a node that only fills a row.
+    settings
+        Scale and background.
+    width
+        What a background is spread over: one number, or (g, 1).
+
+    Attributes
+    ----------
+    log_density
+        log p̃ at the nodes, shape (B,) or (g, B).
+    """
+
+    def __init__(self, density: Density, weights: FloatArray, settings: Settings, width: float | FloatArray) -> None:
+        self.density, self.weights, self.settings = density, weights, settings
+        self.log_density = mixed(settings, width, density.log)
+
+    @property
+    def loss(self) -> FloatArray:
+        """The loss L, of each problem; infinite where the density is 0 at a node."""
+        terms = self.weights * self.log_density
+        if not self.weights.all():
+            terms = np.where(self.weights > 0.0, terms, 0.0)
+        return np.asarray(-terms.sum(axis=-1))  # not @, for which BLAS starts its threads
+
+    @property
+    def node_shares(self) -> FloatArray:
+        """q_m (1-E) C p_m/p̃_m: what all points together have in the mixture at a node."""
+        if self.settings.background == 0.0:
+            return self.weights
+        logs = self.density.log + log_share(self.settings) - self.log_density
+        return np.asarray(self.weights * np.exp(logs))
+
+    @cached_property
+    def pulls(self) -> tuple[FloatArray, FloatArray]:
+        """The shares of the nodes, and log(q_m/p_m) = log(q_m (1-E) C/p̃_m)."""
+        return self.node_shares, log_or_minus_infinity(self.weights) - self.log_density + log_share(self.settings)
+
+    def gradients(self, weights: FloatArray, wrt: Collection[str]) -> Gradients:
+        """Return the gradients of the points that `wrt` names, and that of the logits, for their S_i."""
+        responsibilities, ratios = self.density.shares(*self.pulls)
+        per_weight = np.subtract(self._total(responsibilities), ratios, out=ratios)
+        logits = self.logit_gradient(weights, responsibilities)
+        angles = self.density.slopes(*self.pulls) if "angles" in wrt else None
+        return Gradients(logits, per_weight, responsibilities, angles)
+
+    def log_bandwidth(self) -> FloatArray:
+        """Return ∂L/∂log h, of each problem."""
+        return np.asarray(-self.density.bandwidth_slope(*self.pulls))
+
+    def logit_gradient(self, weights: FloatArray, responsibilities: FloatArray) -> FloatArray:
+        """Return S_i Σ_j R_j - R_i."""
+        total = self._total(responsibilities)
+        return (weights if isinstance(total, float) else weights * total) - responsibilities
+
+    def excess(self, weights: FloatArray) -> FloatArray:
+        """Return the gradient of the logits alone, without more arrays than it takes."""
+        if self.settings.background == 0.0:
+            return self.density.excess(*self.pulls)
+        return self.logit_gradient(weights, self.density.shares(*self.pulls).shares)
+
+    def _total(self, responsibilities: FloatArray) -> float | FloatArray:
+        """Return Σ_j R_j, which is 1 without a background."""
+        if self.settings.background == 0.0:
+            return 1.0
+        return np.asarray(responsibilities.sum(axis=-1, keepdims=True))

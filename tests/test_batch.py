@@ -1,0 +1,309 @@
+"""Pins down that a batch is its problems one by one, in every form, and what it refuses.
+
+The twin is `Batch.problem`, each evaluated on its own. The numbers of blocks and windows themselves, in extreme
+conditions, are those of test_blocks.py and test_windows.py.
+"""
+
+from __future__ import annotations
+
+import itertools
+import math
+import re
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+import kdegrad as kg
+from kdegrad.kernel import KERNELS
+
+RELATIVE, ABSOLUTE = 1e-10, 1e-12  # of log K as large as 10³, each route keeps 13 digits
+WRT = ("logits", "angles", "bandwidth")
+COUNT = 7
+EVERY_KERNEL = [
+    pytest.param(kind.name, domain, id=f"{kind.name}-{domain}") for kind in KERNELS for domain in kind.domains
+]
+TARGETS = ("interval", "one interval", "observed", "points", "one target", "at", "at in an interval")
+
+
+def target_of(kind: str, rng: np.random.Generator) -> dict[str, Any]:
+    """Return the options that give `COUNT` problems such targets."""
+    lows = rng.uniform(-30.0, 0.0, COUNT)
+    intervals = (lows, lows + rng.uniform(5.0, 40.0, COUNT))
+    offsets = np.append(0, np.cumsum(rng.integers(1, 5, COUNT)))
+    weights = np.where(rng.random(offsets[-1]) < 0.3, 0.0, rng.uniform(0.1, 2.0, offsets[-1]))
+    weights[offsets[:-1]] = 1.0
+    options: dict[str, dict[str, Any]] = {
+        "interval": {"target": intervals},
+        "one interval": {"target": (-10, 20.0)},
+        "observed": {"target": lows},
+        "points": {"target": kg.Points(rng.uniform(-30.0, 30.0, offsets[-1]), weights, offsets)},
+        "one target": {"target": {"angle": [3.0, -5.0, 10.0], "weight": [1.0, 0.0, 2.0]}},
+        "at": {"at": 3.25},
+        "at in an interval": {"at": 3.25, "target": intervals},
+    }
+    return options[kind]
+
+
+def batch_of(rng: np.random.Generator, **options: Any) -> kg.Batch:
+    """Return problems of different lengths whose rows do not stand together, with masks among them."""
+    counts = np.array([1, 4, 2, 7, 3, 4, 5])
+    offsets = np.append(0, np.cumsum(counts))
+    logits = np.where(rng.random(offsets[-1]) < 0.2, -math.inf, 2.0 * rng.normal(size=offsets[-1]))
+    logits[offsets[:-1]] = 0.5
+    order = rng.permutation(offsets[-1])
+    angles, shuffled = np.empty(offsets[-1]), np.empty(offsets[-1])
+    angles[order], shuffled[order] = rng.uniform(-40.0, 40.0, offsets[-1]).round(2), logits
+    return kg.Batch(angles, shuffled, offsets=offsets, order=order, **options)
+
+
+def assert_one_by_one(batch: kg.Batch) -> kg.BatchEvaluation:
+    """Compare all numbers of a batch with those of its problems, and return the evaluation."""
+    together = kg.evaluate(batch, WRT)
+    found = {**vars(together.gradients), "weights": together.weights}
+    for number in range(len(batch)):
+        alone = kg.evaluate(batch.problem(number), WRT)
+        places = batch.places(number)
+        same = {"rtol": RELATIVE, "atol": ABSOLUTE}
+        np.testing.assert_allclose(together.losses[number], alone.loss, **same)
+        if alone.kl is not None:
+            np.testing.assert_allclose(together.kl[number], alone.kl, **same)
+        np.testing.assert_allclose(together.log_bandwidth[number], alone.gradients.log_bandwidth, **same)
+        assert together.uncovered[number] == len(alone.diagnostics.uncovered)
+        for name, expected in {**vars(alone.gradients), "weights": alone.weights}.items():
+            if name != "log_bandwidth":
+                np.testing.assert_allclose(found[name].ravel()[places], expected, err_msg=name, **same)
+    return together
+
+
+@pytest.mark.parametrize("target", TARGETS)
+@pytest.mark.parametrize(("kernel", "domain"), EVERY_KERNEL)
+def test_a_batch_is_its_problems_one_by_one(kernel: str, domain: str, target: str) -> None:
+    """With rules, scales and backgrounds, and with compact kernels so narrow that some nodes are not covered."""
+    rng = np.random.default_rng([ord(letter) for letter in kernel + domain + target])
+    options: dict[str, Any] = {"kernel": kernel, "circular": domain == "circle"}
+    has_width = domain == "circle" or target in ("interval", "one interval", "at in an interval")
+    for changes in (
+        {"bandwidth": 60.0, "bins": 17},
+        {"bandwidth": 11.0, "rule": "gauss", "bins": 9, "scale": 1.5},
+        {"bandwidth": 41.0, "bins": 5, "background": 0.2 if has_width else 0.0, "scale": 1e-3},
+        {"bandwidth": 1.1, "bins": 3},
+    ):
+        assert_one_by_one(batch_of(rng, **target_of(target, rng), **options, **changes))
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "biweight", "uniform"])
+def test_the_rule_exact_is_that_of_each_problem(kernel: str) -> None:
+    rng = np.random.default_rng(5)
+    evaluation = assert_one_by_one(
+        batch_of(rng, **target_of("interval", rng), kernel=kernel, bandwidth=70, rule="exact")
+    )
+    assert evaluation.is_finite
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "triangular"])
+def test_one_huge_problem_beside_thousands_of_tiny_ones(kernel: str) -> None:
+    rng = np.random.default_rng(6)
+    counts = np.append(rng.integers(1, 4, 2000), 90_000)
+    offsets = np.append(0, np.cumsum(counts))
+    angles = rng.uniform(-40, 40, offsets[-1])
+    lows = rng.uniform(-30, 0, len(counts))
+    batch = kg.Batch(angles, offsets=offsets, target=(lows, lows + 20), kernel=kernel, bandwidth=55.0, bins=36)
+    evaluation = kg.evaluate(batch, WRT)
+    assert sum(evaluation.sums.values()) == len(counts)
+    for number in (0, 1, 1000, 2000):
+        alone = kg.evaluate(batch.problem(number), WRT)
+        assert evaluation.losses[number] == pytest.approx(alone.loss, rel=RELATIVE)
+        np.testing.assert_allclose(
+            evaluation.gradients.angles[batch.places(number)], alone.gradients.angles, rtol=1e-9, atol=1e-16
+        )
+
+
+@pytest.mark.parametrize("sums", ["auto", "dense", "fast"])
+@pytest.mark.parametrize("kernel", ["laplace", "cauchy", "wrapped-laplace", "von-mises"])
+def test_all_schemes_give_the_same(kernel: str, sums: str) -> None:
+    rng = np.random.default_rng(7)
+    circular = kernel in ("wrapped-laplace", "von-mises")
+    assert_one_by_one(
+        batch_of(rng, **target_of("interval", rng), kernel=kernel, bandwidth=23.0, circular=circular, sums=sums)
+    )
+
+
+@settings(deadline=None, max_examples=60)
+@given(
+    st.lists(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9), min_size=1, max_size=12),
+    st.sampled_from(["laplace", "gaussian", "student-t", "cosine", "von-mises", "wrapped-laplace"]),
+    st.floats(0.01, 1e3),
+    st.booleans(),
+)
+def test_the_length_of_other_problems_changes_nothing(
+    lists: list[list[float]], kernel: str, bandwidth: float, circular: bool
+) -> None:
+    circular = circular or kernel in ("von-mises", "wrapped-laplace")
+    angles, offsets = np.concatenate([np.array(angles) for angles in lists]), np.cumsum([0, *map(len, lists)])
+    options: dict[str, Any] = {"kernel": kernel, "bandwidth": bandwidth, "circular": circular, "bins": 12}
+    logits = np.sin(angles)
+    losses, gradient = kg.loss_and_grad(angles, logits, target=(-30.5, 40.25), offsets=offsets, **options)
+    for number, (begin, end) in enumerate(itertools.pairwise(offsets)):
+        alone = kg.loss_and_grad(angles[begin:end], logits[begin:end], target=(-30.5, 40.25), **options)
+        np.testing.assert_allclose(losses[number], alone[0], rtol=1e-11)
+        np.testing.assert_allclose(gradient[begin:end], alone[1], rtol=1e-9, atol=1e-11)
+
+
+def test_shapes_and_names_of_what_is_returned() -> None:
+    rng = np.random.default_rng(8)
+    angles, logits = rng.uniform(-40, 40, (5, 3)), rng.normal(size=(5, 3))
+    options: dict[str, Any] = {"target": (-10, 20), "bandwidth": 9.0}
+    losses, gradient = kg.loss_and_grad(angles, logits, **options)
+    assert losses.shape == (5,)
+    assert gradient.shape == (5, 3)
+    np.testing.assert_allclose(gradient.sum(axis=1), 0.0, atol=1e-15)
+    every = kg.grad(angles, logits, wrt=WRT, **options)
+    assert {name: values.shape for name, values in every.items()} == {
+        "logits": (5, 3),
+        "angles": (5, 3),
+        "bandwidth": (5,),
+    }
+    np.testing.assert_array_equal(kg.grad(angles, logits, wrt="angles", **options), every["angles"])
+    np.testing.assert_allclose(every["logits"], gradient, rtol=1e-13, atol=1e-16)
+    ragged = kg.loss_and_grad(angles.ravel(), logits.ravel(), offsets=[0, 3, 6, 9, 12, 15], **options)
+    np.testing.assert_array_equal(ragged[0], losses)
+    np.testing.assert_array_equal(ragged[1], gradient.ravel())
+    assert isinstance(kg.loss(angles[0], logits[0], **options), float)
+    alone = kg.grad(angles[0], logits[0], wrt=WRT, **options)
+    for name, values in every.items():
+        np.testing.assert_allclose(values[0], alone[name], rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize("reduction", ["mean", "sum"])
+def test_the_gradient_is_that_of_the_reduced_loss(reduction: str) -> None:
+    """By differences of the reduced loss."""
+    rng = np.random.default_rng(9)
+    angles, logits, step = rng.uniform(-40, 40, (4, 3)), rng.normal(size=(4, 3)), 1e-5
+    options: dict[str, Any] = {"target": (rng.uniform(-20, 0, 4), 25.0), "bandwidth": 19.0, "reduction": reduction}
+    options["kernel"] = "gaussian"
+    value, slopes = kg.loss_and_grad(angles, logits, wrt=WRT, **options)
+    alone = [
+        kg.loss(x, z, **{**options, "target": (low, 25.0), "reduction": "none"})
+        for x, z, low in zip(angles, logits, options["target"][0], strict=True)
+    ]
+    assert value == pytest.approx(np.mean(alone) if reduction == "mean" else np.sum(alone), rel=1e-14)
+    for name in ("angles", "logits"):
+        for place in ((0, 0), (2, 1), (3, 2)):
+            moved = []
+            for sign in (1.0, -1.0):
+                inputs = {"angles": angles.copy(), "logits": logits.copy()}
+                inputs[name][place] += sign * step
+                moved.append(kg.loss(**inputs, **options))
+            assert slopes[name][place] == pytest.approx((moved[0] - moved[1]) / (2 * step), rel=1e-6, abs=1e-9)
+    up, down = (kg.loss(angles, logits, **{**options, "bandwidth": 19.0 * math.exp(d)}) for d in (step, -step))
+    assert slopes["bandwidth"] == pytest.approx((up - down) / (2 * step), rel=1e-6)
+
+
+def test_an_infinite_loss_is_that_of_its_problem_alone() -> None:
+    angles = np.array([[0.0, 5.0], [70.0, 80.0], [1.0, 2.0]])
+    options: dict[str, Any] = {"target": (-10, 10), "kernel": "biweight", "bandwidth": 30.0}
+    losses, gradient = kg.loss_and_grad(angles, wrt=WRT, **options)
+    assert np.isinf(losses).tolist() == [False, True, False]
+    for name in ("logits", "angles"):
+        assert np.isnan(gradient[name]).all(axis=1).tolist() == [False, True, False]
+        assert np.isfinite(gradient[name][[0, 2]]).all()
+    assert np.isnan(gradient["bandwidth"]).tolist() == [False, True, False]
+    mean, of_mean = kg.loss_and_grad(angles, reduction="mean", **options)
+    assert mean == math.inf
+    np.testing.assert_allclose(of_mean, gradient["logits"] / 3, rtol=1e-15)
+    evaluation = kg.evaluate(kg.Batch(angles, **options))
+    assert (evaluation.loss, evaluation.is_finite) == (math.inf, False)
+
+
+def test_masked_points_take_no_part() -> None:
+    """Not even far out, or with an angle of any size."""
+    angles = np.array([[3.0, 40.0, -20.0], [5.0, 7.0, 1e300]])
+    logits = np.array([[0.0, 1.0, -math.inf], [0.3, 0.2, -math.inf]])
+    for kernel in ("laplace", "gaussian", "cauchy", "cosine"):
+        options: dict[str, Any] = {"target": ([0.0, 2.0], [9.0, 8.0]), "kernel": kernel, "bandwidth": 50.0, "bins": 9}
+        losses, gradient = kg.loss_and_grad(angles, logits, **options)
+        fewer = kg.loss_and_grad(angles[:, :2], logits[:, :2], **options)
+        np.testing.assert_allclose(losses, fewer[0], rtol=1e-13)
+        np.testing.assert_allclose(gradient[:, :2], fewer[1], rtol=1e-11, atol=1e-15)
+        assert gradient[:, 2].tolist() == [0.0, 0.0]
+
+
+ANGLES = np.arange(12.0).reshape(4, 3)
+WITH_NAN, MASKED = ANGLES.copy(), np.zeros((4, 3))
+WITH_NAN[1, 2] = WITH_NAN[3, 0] = math.nan
+MASKED[2] = -math.inf
+
+
+@pytest.mark.parametrize(
+    ("angles", "options", "messages"),
+    [
+        (
+            WITH_NAN,
+            {"target": (0, 1)},
+            ["problem 1: point 2: angle nan: give a finite", "problem 3: point 0: angle nan"],
+        ),
+        (ANGLES, {"logits": MASKED, "target": (0, 1)}, ["problem 2: no point has a positive weight"]),
+        (
+            ANGLES,
+            {"logits": -WITH_NAN, "target": (0, 1)},
+            ["problem 1: point 2: logit nan: give a finite number, or -inf"],
+        ),
+        (ANGLES, {"logits": np.zeros(3), "target": (0, 1)}, ["angles of shape (4, 3) but logits of shape (3,)"]),
+        (
+            ANGLES,
+            {"target": ([0, 5, 2, 9], 5)},
+            ["problem 1: target: low 5 is not below high 5", "problem 3: target: low 9 is not below high 5"],
+        ),
+        (ANGLES, {"target": ([0, -math.inf, 2, 3], 5)}, ["problem 1: target: [-inf, 5.0] is not finite"]),
+        (
+            ANGLES,
+            {"target": ([0, 0, 0, 0], [1, 2, 999, 4]), "circular": True},
+            ["problem 2: target: [0, 999] is 999 wide"],
+        ),
+        (ANGLES, {"target": ([0, 1, 2], 5)}, ["target: low: [0, 1, 2] has the shape (3,), and there are 4 problems"]),
+        (ANGLES, {"target": np.array([1, 2])}, ["an interval is a tuple of low and high"]),
+        (
+            ANGLES,
+            {"target": [1, math.nan, 3, math.inf]},
+            ["problem 1: target nan: give a finite", "problem 3: target inf"],
+        ),
+        (ANGLES, {"target": kg.Points([1, 2], offsets=[0, 1, 2])}, ["target: points of 2 problems, but there are 4"]),
+        (ANGLES, {"target": "ab"}, ["target: not an array of numbers"]),
+        (ANGLES, {}, ["no target is given"]),
+        (ANGLES, {"target": 3.0, "at": 2.0}, ["at: is one target point, and target has others"]),
+        (ANGLES, {"target": 3.0, "background": 0.1}, ["background: spreads over the target's width"]),
+        (ANGLES, {"target": (0, 1), "reduction": "median"}, ["reduction: unknown 'median': choose none, mean, sum"]),
+        (ANGLES, {"target": (0, 1), "offsets": [0, 4]}, ["angles: shape (4, 3), but with offsets one row"]),
+        (ANGLES[0], {"target": (0, 1), "offsets": [0, 2, 1, 3]}, ["problem 1: offsets of the points fall from 2 to 1"]),
+        (ANGLES[0], {"target": (0, 1), "offsets": [0, 3, 3]}, ["problem 1: it has none of the points (offsets 3, 3)"]),
+        (ANGLES[0], {"target": (0, 1), "offsets": [0, 2]}, ["they go from 0 to 2, and there are 3"]),
+        (ANGLES[0], {"target": (0, 1), "reduction": "mean"}, ["reduction: 'mean' is for the losses of a batch"]),
+        (ANGLES[:, :0], {"target": (0, 1)}, ["angles: shape (4, 0)"]),
+        (ANGLES[np.newaxis], {"target": (0, 1)}, ["angles: shape (1, 4, 3)"]),
+    ],
+)
+def test_what_cannot_be_used_is_refused_and_named(angles: Any, options: dict[str, Any], messages: list[str]) -> None:
+    with pytest.raises(kg.KdegradError) as raised:
+        kg.loss(angles, **options)
+    for message in messages:
+        assert message in str(raised.value)
+
+
+def test_many_faults_are_counted() -> None:
+    with pytest.raises(kg.InputError, match=re.escape("and 80 more faults (100 in all)")):
+        kg.loss(np.full((100, 1), math.nan), target=(0, 1))
+
+
+def test_a_problem_is_called_by_its_name() -> None:
+    with pytest.raises(kg.InputError, match="group 'img_2': point 1: angle nan"):
+        kg.Batch([1.0, 2.0, math.nan], offsets=[0, 1, 3], names=["img_1", "img_2"], target=(0, 1))
+
+
+def test_the_rounding_of_the_angles_is_the_largest_of_the_problems() -> None:
+    angles = np.array([[1e8, 1e8 + 1.0], [0.5, 1.0]])
+    batch = kg.Batch(angles, target=([1e8, 0.0], [1e8 + 3.0, 3.0]), kernel="gaussian", bandwidth=1e-3)
+    alone = [kg.evaluate(batch.problem(number)).input_rounding for number in range(2)]
+    assert kg.evaluate(batch).input_rounding == pytest.approx(max(alone), rel=0.02)  # its ends are not the nodes
