@@ -1,20 +1,33 @@
-"""The losses and gradients of a batch."""
+"""The losses and gradients of a batch, in blocks of problems whose arrays stay in the cache.
+
+A block is one computation along the last axis: by windows where the kernel is an exponential of the distance and they
+serve, else by all pairs. A problem of so many pairs that it is no small one is summed on its own, by the scheme of a
+single problem, and so are all with the rule ``exact``, whose nodes depend on the density.
+"""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Collection
+from collections.abc import Collection, Iterator
 from typing import Final
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray
-from kdegrad.batch import Batch
-from kdegrad.crossentropy import Gradients
+from kdegrad.arrays import FloatArray, IntArray
+from kdegrad.batch import Batch, Block
+from kdegrad.crossentropy import CrossEntropy, Gradients
 from kdegrad.evaluation import BatchEvaluation, evaluation_of
+from kdegrad.sums.blocks import BlockDensity, block_size
+from kdegrad.sums.windows import WindowDensity, window_block_size
+from kdegrad.weights import log_softmax
+
+_ALONE: Final = 1 << 18  # pairs of a problem that is summed on its own: its overhead is a few per cent then
+_ALONE_BY_WINDOWS: Final = 1 << 16  # points and nodes of one that is, where a window could serve
 
 OF_POINTS: Final = ("weights", "logits", "per_weight", "responsibilities", "angles")
 OF_PROBLEMS: Final = ("losses", "uncovered", "log_bandwidth")
+
+Scheme = type[BlockDensity] | type[WindowDensity]
 
 
 def batch_evaluation(batch: Batch, wrt: Collection[str]) -> BatchEvaluation:
@@ -50,9 +63,84 @@ def computed(batch: Batch, wanted: Collection[str]) -> tuple[dict[str, FloatArra
     size = {name: batch.angles.size if name in OF_POINTS else len(batch) for name in wanted}
     out = {name: np.empty(size[name]) for name in wanted}
     sums: Counter[str] = Counter()
-    for problem in range(len(batch)):
+    every = np.arange(len(batch))
+    if batch.rule_name == "exact":
+        alone = every
+    else:
+        alone, together = _parted(batch, every)
+        for scheme, block in _schemes(batch, together):
+            sums["windows" if scheme is WindowDensity else "blocks"] += len(block.problems)
+            _fill(batch, block, scheme, out)
+    for problem in alone.tolist():
         sums[_fill_alone(batch, problem, out)] += 1
     return out, dict(sums)
+
+
+def _parted(batch: Batch, problems: IntArray) -> tuple[IntArray, IntArray]:
+    """Return the problems that are summed on their own, and the others."""
+    points, nodes = batch.counts[problems], batch.node_counts[problems]
+    if _by_windows(batch):
+        is_alone = points + nodes > _ALONE_BY_WINDOWS
+    else:
+        is_alone = points * nodes > _ALONE
+        is_alone |= batch.settings.sums == "fast"
+    return problems[is_alone], problems[~is_alone]
+
+
+def _by_windows(batch: Batch) -> bool:
+    return batch.settings.sums != "dense" and batch.kernel.exponential_way > 0.0
+
+
+def _schemes(batch: Batch, problems: IntArray) -> Iterator[tuple[Scheme, Block]]:
+    """Yield the problems in blocks, each with the sums that serve it."""
+    left = [problems]
+    if _by_windows(batch):
+        left = []
+        for block in batch.blocks(problems, window_block_size):
+            serves = WindowDensity.serves(batch.kernel, block.angles, block.nodes, log_softmax(block.logits))
+            if serves.all():
+                yield WindowDensity, block
+                continue
+            left.append(block.problems[~serves])
+            if serves.any():
+                yield WindowDensity, block.those(serves)
+    for block in batch.blocks(np.sort(np.concatenate([problems[:0], *left])), block_size):
+        yield BlockDensity, block
+
+
+def _fill(batch: Batch, block: Block, scheme: Scheme, out: dict[str, FloatArray]) -> None:
+    """Write what is wanted of a block of problems."""
+    log_weights = log_softmax(block.logits)
+    density = scheme(batch.kernel, block.angles, block.nodes, log_weights)
+    at_nodes = CrossEntropy(density, block.node_weights, batch.settings, block.widths)
+    losses = at_nodes.loss
+    out["losses"][block.problems] = losses
+    undefined = ~np.isfinite(losses)
+    has_undefined = bool(undefined.any())
+    if "uncovered" in out:
+        is_zero = np.isneginf(at_nodes.log_density) & (block.node_weights > 0.0)
+        out["uncovered"][block.problems] = is_zero.sum(axis=-1)
+    of_points = out.keys() & set(OF_POINTS)
+    if not of_points and "log_bandwidth" not in out:
+        return
+    weights = np.exp(log_weights)
+    found: dict[str, FloatArray] = {}
+    if "responsibilities" in of_points:
+        found = vars(at_nodes.gradients(weights, of_points))
+    else:
+        if "logits" in of_points:
+            found["logits"] = at_nodes.excess(weights)
+        if "angles" in of_points:
+            found["angles"] = density.slopes(*at_nodes.pulls)
+    for name in of_points - {"weights"}:
+        if has_undefined:
+            found[name][undefined] = np.nan
+        block.write(found[name], out[name])
+    if "weights" in of_points:
+        block.write(weights, out["weights"])
+    if "log_bandwidth" in out:
+        slopes = at_nodes.log_bandwidth()
+        out["log_bandwidth"][block.problems] = np.where(undefined, np.nan, slopes) if has_undefined else slopes
 
 
 def _fill_alone(batch: Batch, problem: int, out: dict[str, FloatArray]) -> str:
