@@ -279,6 +279,7 @@ class JudgedOptions(Group):
     wrt: Annotated[
         tuple[str, ...], Flag("NAMES", "What autograd is asked for: logits, angles, bandwidth, by commas.", WRT)
     ] = ("logits", "angles")
+    batched: Annotated[bool, Flag("", "It takes many problems at once, and returns their losses.")] = False
     floor: Annotated[float | None, Flag("EPS", "It is meant to be -log(p + EPS).", POSITIVE)] = None
 
 

@@ -317,6 +317,98 @@ def test_a_broken_library_is_told(library: SimpleNamespace, folder: Path, monkey
     assert error.value.problem == f"{library.name} cannot be imported: libcuda.so.12: not found"
 
 
+# Batches.
+
+
+MANY, TARGETS = np.array([ANGLES, 10.0 * ANGLES]), (np.array([-1.0, 0.0]), np.array([1.0, 4.0]))
+
+
+def products(angles: Any, logits: Any, target: Any, *, bandwidth: Any = 1.0) -> Any:
+    """L_g = h (b - a)_g Σ x z: the gradients are h (b - a) x, h (b - a) z and (b - a) Σ x z of each problem."""
+    width = target[1] - target[0] if isinstance(target, tuple) else target
+    return bandwidth * width * (angles * logits).sum(-1)
+
+
+def together(function: Any, *, target: Any = TARGETS, gradient: bool = True, **options: Any) -> Any:
+    loss = Loss(function, name="m:f", batched=True, **options)
+    return loss.together(MANY, np.array([LOGITS, LOGITS]), target, OPTIONS, gradient=gradient)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32"])
+@pytest.mark.parametrize("wrt", [ALL, ("angles",), ("bandwidth",), ("logits", "angles")])
+def test_each_problem_of_a_batch_has_its_own_gradients(
+    library: SimpleNamespace, dtype: str, wrt: tuple[str, ...]
+) -> None:
+    first, second = together(products, backend=library.name, dtype=dtype, wrt=wrt)
+    assert (first.loss, second.loss) == (2.5 * 2.0 * -0.0, 0.0)
+    by_logits, by_angles = (5.0 * ANGLES).tolist(), (5.0 * LOGITS).tolist()
+    assert (first.logits.tolist() if "logits" in wrt else first.logits) == (by_logits if "logits" in wrt else None)
+    assert (first.angles.tolist() if "angles" in wrt else first.angles) == (by_angles if "angles" in wrt else None)
+    if "logits" in wrt:
+        assert second.logits.tolist() == (100.0 * ANGLES).tolist()
+    moved = together(
+        lambda x, z, t, *, bandwidth: products(x + 1.0, z, t, bandwidth=bandwidth), backend=library.name, wrt=wrt
+    )
+    if "bandwidth" in wrt:
+        assert [given.bandwidth for given in moved] == [2.0 * 0.25, 4.0 * 0.25]
+    assert [given.loss for given in moved] == [5.0 * 0.25, 10.0 * 0.25]
+    alone = together(products, backend=library.name, gradient=False)
+    assert [(given.logits, given.angles, given.bandwidth) for given in alone] == [(None, None, None)] * 2
+
+
+def test_the_targets_of_a_batch_are_arrays_of_the_dtype(library: SimpleNamespace) -> None:
+    seen: list[Any] = []
+
+    def loss(angles: Any, logits: Any, target: Any) -> Any:
+        seen.extend(target if isinstance(target, tuple) else [target])
+        return (angles * logits).sum(-1)
+
+    together(loss, backend=library.name, dtype="float32")
+    together(loss, backend=library.name, dtype="float64", target=np.array([0.5, 1.5]))
+    kinds = [str(array.dtype).removeprefix("torch.") for array in seen]
+    assert kinds == ["float32", "float32", "float64"]
+    assert [array.tolist() for array in seen] == [[-1.0, 0.0], [1.0, 4.0], [0.5, 1.5]]
+
+
+@pytest.mark.parametrize(
+    ("returned", "message"),
+    [
+        (lambda z: z.sum(), "returns a float64 scalar, not 2 losses of shape (2,): return that of each problem"),
+        (lambda z: z, "returns an array of shape (2, 3), not 2 losses of shape (2,)"),
+        (lambda z: 1j * z.sum(-1), "returns values of dtype complex128, not real numbers"),
+        (lambda z: None, "returns None, not 2 losses of shape (2,)"),
+        (lambda z: 0.0 * z.sum(-1).tolist()[0], "returns a float, not 2 losses"),
+    ],
+)
+@pytest.mark.parametrize("gradient", [True, False])
+def test_what_is_no_batch_of_losses_is_named(
+    library: SimpleNamespace, returned: Any, message: str, gradient: bool
+) -> None:
+    if "tolist" in returned.__code__.co_names and library.name == "jax" and gradient:
+        pytest.skip("JAX has an error of its own")
+    with pytest.raises(LossError) as error:
+        together(lambda angles, logits, target: returned(logits), backend=library.name, gradient=gradient)
+    assert str(error.value).startswith(message)
+
+
+@pytest.mark.parametrize("wrt", [ALL, ("angles",), ()])
+def test_the_lines_to_paste_print_losses_and_gradients_of_a_batch(
+    library: SimpleNamespace, folder: Path, wrt: tuple[str, ...]
+) -> None:
+    (folder / "pasted.py").write_text(
+        "def loss(angles, logits, target, *, bandwidth):\n"
+        "    return bandwidth * (target[1] - target[0]) * (angles * logits + 0.25).sum(-1)\n"
+    )
+    function, name = imported("pasted:loss")
+    loss = Loss(function, name=name, backend=library.name, wrt=wrt, batched=True)
+    text = loss.example(MANY, np.array([LOGITS, LOGITS]), TARGETS, OPTIONS, "[1, 2]")
+    assert len(text.split("\n")) == 3
+    shown = subprocess.run([sys.executable, "-c", text], capture_output=True, text=True, check=True).stdout
+    assert "3.75" in shown
+    assert "7.5" in shown
+    assert shown.count("[[") == len({"logits", "angles"} & set(wrt))
+
+
 PASTED = """
 def loss(angles, logits, target, *, bandwidth=1.0):
     return (angles * logits).sum() * bandwidth + 1.0 / 3.0

@@ -37,7 +37,17 @@ class Given:
     bandwidth: float | None = None  # ∂L/∂h
 
 
-# What is called takes "angles" and "logits" by these names, and "bandwidth" where it is differentiated.
+@final
+@dataclass(frozen=True, eq=False)
+class Returned:
+    """The same with the shape of what was called: () for one problem, (G,) for a batch, whose angles are (G, N)."""
+
+    losses: FloatArray
+    gradients: Mapping[str, FloatArray]  # by the names of `wrt`, those that there are
+
+
+# What is called takes its arrays by their names: "angles", "logits", those of a batch's target, and "bandwidth" where
+# it is differentiated.
 Function = Callable[[Mapping[str, Any]], Any]
 
 
@@ -50,8 +60,13 @@ class Backend(ABC):
         self.dtype = dtype
 
     @abstractmethod
-    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
-        """Return the loss of `inputs` in new arrays of the dtype, and its gradients with respect to `wrt`.
+    def returned(
+        self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...], shape: tuple[int, ...] = ()
+    ) -> Returned:
+        """Return the losses of `inputs` in new arrays of the dtype, of a shape, and the gradients of each.
+
+        The gradients of logits and angles are those of the sum of the losses: each loss depends on its own alone. The
+        bandwidth is common to all, so that its gradient is taken of each loss.
 
         Raises
         ------
@@ -74,7 +89,9 @@ class Numpy(Backend):
 
     name = "numpy"
 
-    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
+    def returned(
+        self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...], shape: tuple[int, ...] = ()
+    ) -> Returned:
         arrays = {name: np.array(value, dtype=self.dtype) for name, value in inputs.items()}
         # A 0-d array is the bandwidth: without autograd it is the number that it always is.
         returned = function({name: array if array.ndim else float(array) for name, array in arrays.items()})
@@ -84,12 +101,12 @@ class Numpy(Backend):
                 raise LossError(
                     f"returns {_kind(returned)} of {library} (is it written in {library}? --backend {library})"
                 )
-            return Given(_number(returned))
+            return Returned(_numbers(returned, shape), {})
         if len(returned) != 2:
             raise LossError(f"returns a tuple of {len(returned)}, not (loss, gradient of the logits)")
         loss, gradients = returned
         if not wrt:
-            return Given(_number(loss))
+            return Returned(_numbers(loss, shape), {})
         if not isinstance(gradients, Mapping):
             gradients = {"logits": gradients}
         for key in gradients:
@@ -98,9 +115,9 @@ class Numpy(Backend):
                 raise LossError(
                     f"returns a gradient named {shown(name)}: the names are {enumerated(WRT)}{nearest(name, WRT)}"
                 )
-        shapes = {name: array.shape for name, array in arrays.items()} | {"bandwidth": ()}
+        shapes = {name: array.shape for name, array in arrays.items()} | {"bandwidth": shape}
         given = {name: _gradient(name, value, shapes[name]) for name, value in gradients.items() if value is not None}
-        return _with_gradients(_number(loss), given)
+        return Returned(_numbers(loss, shape), given)
 
 
 @final
@@ -119,7 +136,9 @@ class Torch(Backend):
         self._torch = torch
         self._dtype = getattr(torch, dtype)
 
-    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
+    def returned(
+        self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...], shape: tuple[int, ...] = ()
+    ) -> Returned:
         torch = self._torch
         before = torch.get_default_dtype()
         torch.set_default_dtype(self._dtype)
@@ -131,35 +150,47 @@ class Torch(Backend):
                 }
                 # torch lets nobody write into a leaf, but in training the logits are a network's output and no leaves.
                 loss = function({name: tensor.clone() for name, tensor in tensors.items()})
-                value = self._loss(loss, bool(wrt))
+                values = self._losses(loss, bool(wrt), shape)
                 if not wrt:
-                    return Given(value)
-                gradients = torch.autograd.grad(loss, [tensors[name] for name in wrt], allow_unused=True)
+                    return Returned(values, {})
+                found = self._gradients(loss, {name: tensors[name] for name in wrt}, shape)
         finally:
             torch.set_default_dtype(before)
-        given = {
-            name: np.zeros_like(inputs[name]) if gradient is None else gradient.detach().cpu().double().numpy()
-            for name, gradient in zip(wrt, gradients, strict=True)
-        }
-        return _with_gradients(value, given)
+        return Returned(values, {name: gradient.detach().cpu().double().numpy() for name, gradient in found.items()})
 
-    def _loss(self, loss: Any, is_differentiated: bool) -> float:
-        """Return the number that the function returned, which must have a gradient where it `is_differentiated`."""
+    def _gradients(self, loss: Any, inputs: Mapping[str, Any], shape: tuple[int, ...]) -> dict[str, Any]:
+        """Return the gradients of a loss, or of a batch of them; 0 where it does not depend on an input."""
+        is_each = "bandwidth" in inputs and bool(shape)
+
+        def slopes(of: Any, names: list[str]) -> list[Any]:
+            varied = [inputs[name] for name in names]
+            found = self._torch.autograd.grad(of, varied, allow_unused=True, retain_graph=is_each)
+            return [self._torch.zeros_like(v) if f is None else f for v, f in zip(varied, found, strict=True)]
+
+        names = [name for name in inputs if not (is_each and name == "bandwidth")]
+        gradients = dict(zip(names, slopes(loss.sum(), names), strict=True)) if names else {}
+        if is_each:
+            gradients["bandwidth"] = self._torch.stack([slopes(one, ["bandwidth"])[0] for one in loss])
+        return gradients
+
+    def _losses(self, loss: Any, is_differentiated: bool, shape: tuple[int, ...]) -> FloatArray:
+        """Return the numbers that the function returned, which must have a gradient where it `is_differentiated`."""
         if not isinstance(loss, self._torch.Tensor):
             if is_differentiated and not isinstance(loss, tuple):
-                _number(loss)  # None or a text is no loss at all
+                _numbers(loss, shape)  # None or a text is no loss at all
                 raise LossError(
                     f"returns {_kind(loss)}, which autograd cannot follow: return a tensor (no .item(), float() or "
                     ".numpy(); --backend numpy is for losses in NumPy)"
                 )
-            return _number(loss)
-        value = _number(loss.detach())
+            return _numbers(loss, shape)
+        _require_numbers(loss, shape)
+        values = _numbers(loss.detach().cpu().double(), shape)
         if is_differentiated and not loss.requires_grad:
             raise LossError(
                 "returns a tensor that requires no gradient: it is detached, computed under no_grad or by way of "
                 "NumPy, or does not depend on the inputs"
             )
-        return value
+        return values
 
     def module_in_dtype(self, module: Any) -> Any:
         import copy
@@ -188,26 +219,32 @@ class Jax(Backend):
         # `jax.enable_x64` is the context manager of jax 0.8 and later.
         self._x64 = jax.enable_x64 if hasattr(jax, "enable_x64") else jax.experimental.enable_x64
 
-    def given(self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...]) -> Given:
+    def returned(
+        self, function: Function, inputs: Mapping[str, ArrayLike], wrt: tuple[str, ...], shape: tuple[int, ...] = ()
+    ) -> Returned:
         jax = self._jax
         with self._x64(self.dtype == "float64"):
             arrays = {name: jax.numpy.array(value, dtype=self.dtype) for name, value in inputs.items()}
             if not wrt:
-                return Given(_number(function(arrays)))
+                return Returned(_numbers(function(arrays), shape), {})
 
             def loss_of(varied: Mapping[str, Any]) -> Any:
                 returned = function({**arrays, **varied})
-                _require_number(returned)
+                _require_numbers(returned, shape)
                 if not isinstance(returned, jax.core.Tracer):
                     raise LossError(
                         f"returns {_kind(returned)} that JAX cannot differentiate: it is computed outside of JAX (by "
                         "float(), .item(), NumPy or math), its gradient is stopped, or it does not depend on the inputs"
                     )
-                return returned.reshape(())
+                return returned.reshape(shape)
 
-            loss, gradients = jax.value_and_grad(loss_of)({name: arrays[name] for name in wrt})
-            given = {name: np.array(gradient, dtype=np.float64) for name, gradient in gradients.items()}
-            return _with_gradients(float(loss), given)
+            losses, pulled_back = jax.vjp(loss_of, {name: arrays[name] for name in wrt})
+            (of_sum,) = pulled_back(jax.numpy.ones_like(losses))
+            found = {name: np.array(gradient, dtype=np.float64) for name, gradient in of_sum.items()}
+            if shape and "bandwidth" in wrt:
+                ways = jax.numpy.eye(*shape, dtype=losses.dtype)
+                found["bandwidth"] = np.array([pulled_back(way)[0]["bandwidth"] for way in ways], dtype=np.float64)
+            return Returned(np.array(losses, dtype=np.float64), found)
 
     def explained(self, error: BaseException) -> str:
         if isinstance(error, self._jax.errors.JAXTypeError | self._jax.errors.JAXIndexError):
@@ -241,24 +278,36 @@ def _kind(value: Any) -> str:
     return f"{'an' if name[0] in 'aeiou' else 'a'} {name}"
 
 
-def _require_number(value: Any) -> None:
-    """Raise `LossError` unless a value is one real number: of Python or NumPy, or in an array of size 1."""
+def _require_numbers(value: Any, shape: tuple[int, ...]) -> None:
+    """Raise `LossError` unless a value is real numbers of a shape; for () one of Python, or in an array of size 1."""
     is_array = hasattr(value, "dtype") and isinstance(getattr(value, "shape", None), tuple)
     if is_array:
+        is_shaped = tuple(value.shape) == shape if shape else math.prod(value.shape) == 1
         dtype = f"{value.dtype}".removeprefix("torch.")
-        right = math.prod(value.shape) == 1 and dtype.startswith(("float", "int", "uint", "bfloat"))
-        if math.prod(value.shape) == 1 and not right:
-            raise LossError(f"returns a value of dtype {dtype}, not a real number")
+        right = is_shaped and dtype.startswith(("float", "int", "uint", "bfloat"))
+        if is_shaped and not right:
+            wrong = (
+                f"values of dtype {dtype}, not real numbers"
+                if shape
+                else f"a value of dtype {dtype}, not a real number"
+            )
+            raise LossError(f"returns {wrong}")
     else:
-        right = isinstance(value, int | float) and not isinstance(value, bool)
+        right = not shape and isinstance(value, int | float) and not isinstance(value, bool)
+    if not right and shape:
+        raise LossError(
+            f"returns {_kind(value)}, not {shape[0]} losses of shape {shape}: return that of each problem in the "
+            "batch, and no mean or sum of them"
+        )
     if not right:
         raise LossError(f"returns {_kind(value)}, not one number")
 
 
-def _number(value: Any) -> float:
-    """Return a loss as a number; NaN and infinity are numbers here, and the judge decides about them."""
-    _require_number(value)
-    return float(value.reshape(()) if hasattr(value, "reshape") else value)
+def _numbers(value: Any, shape: tuple[int, ...]) -> FloatArray:
+    """Return losses as numbers; NaN and infinity are numbers here, and the judge decides about them."""
+    _require_numbers(value, shape)
+    number = float(value.reshape(()) if hasattr(value, "reshape") else value) if not shape else value
+    return np.array(number, dtype=np.float64)
 
 
 def _gradient(name: str, value: Any, shape: tuple[int, ...]) -> FloatArray:
@@ -272,9 +321,3 @@ def _gradient(name: str, value: Any, shape: tuple[int, ...]) -> FloatArray:
     if array.shape != shape and not (shape == () and array.size == 1):
         raise LossError(f"returns a gradient of the {name} of shape {array.shape}, not {shape}")
     return np.array(array.reshape(shape), dtype=np.float64)
-
-
-def _with_gradients(loss: float, given: Mapping[str, FloatArray]) -> Given:
-    """Return a loss with its gradients by name; the bandwidth's is an array of one number."""
-    bandwidth = given.get("bandwidth")
-    return Given(loss, given.get("logits"), given.get("angles"), None if bandwidth is None else float(bandwidth))

@@ -2,7 +2,8 @@
 
     my_loss(angles, logits, target, **options)
 
-`angles` and `logits` are arrays (N,), `target` is (low, high) or one node, and `options` are those that it names.
+`angles` and `logits` are arrays (N,), `target` is (low, high) or one node, and `options` are those that it names. A
+batched loss takes G problems at once: arrays (G, N), and arrays (G,) in the target; it returns the G losses.
 """
 
 from __future__ import annotations
@@ -16,10 +17,11 @@ from operator import attrgetter
 from typing import Any, Final, final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
-from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError
+from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError, Returned
 from kdegrad.properties.user_code import described, imported, library_of, one_line, place, quiet
 from kdegrad.settings import Settings
 from kdegrad.text import nearest
@@ -30,6 +32,7 @@ OPTIONS: Final = ("kernel", "bandwidth", "bins", "df", "scale", "background", "c
 _PASSED: Final = (*OPTIONS, "reduction")
 _NOT_ANGLES: Final = ("logit", "weight", "score", "target")  # of the first parameter, in the singular
 _ARRAYS: Final = {"numpy": "np.array", "torch": "torch.tensor", "jax": "jnp.array"}
+_BESIDE: Final = 2  # problems of a batch with which it is tried what a batched loss takes
 _IMPORTS: Final = {"numpy": "import numpy as np", "torch": "import torch", "jax": "import jax, jax.numpy as jnp"}
 
 
@@ -67,6 +70,7 @@ class Loss:
         backend: str | None = None,
         dtype: str = "float64",
         wrt: tuple[str, ...] = ("logits", "angles"),
+        batched: bool = False,
         declared: Mapping[str, Any] | None = None,
     ) -> None:
         self._given = function
@@ -93,6 +97,7 @@ class Loss:
         self.backend = self._backend.name
         self.dtype = dtype
         self.wrt = wrt
+        self.batched = batched
         self.seconds = 0.0  # that the last call took
 
     def accepts(self, option: str) -> bool:
@@ -103,9 +108,13 @@ class Loss:
     def takes_one_node(self) -> bool:
         """Whether the target may be one number, a single node: it is tried with two points near it."""
         options = {row.name: row.default for row in Settings.rows if row.name in OPTIONS} | self._declared
-        angles = np.array([0.0, 0.5 * float(options["bandwidth"])])
+        angles, logits = np.array([0.0, 0.5 * float(options["bandwidth"])]), np.zeros(2)
         try:
-            self(angles, np.zeros(2), 0.0, options, gradient=False)
+            if self.batched:
+                many = np.tile(angles, (_BESIDE, 1))
+                self.together(many, np.zeros_like(many), np.zeros(_BESIDE), options, gradient=False)
+            else:
+                self(angles, logits, 0.0, options, gradient=False)
         except LossError:
             return False
         return True
@@ -136,15 +145,42 @@ class Loss:
         LossError
             If the function raises, or returns what is not a loss; also if its gradient cannot be obtained.
         """
-        passed, target = self._passed(options), _plain(target)
-        wrt = tuple(name for name in self.wrt if name != "bandwidth" or name in passed) if gradient else ()
-        inputs: dict[str, Any] = {"angles": angles, "logits": logits}
+        returned = self._returned({"angles": angles, "logits": logits}, _plain(target), options, gradient)
+        found = returned.gradients
+        bandwidth = float(found["bandwidth"]) if "bandwidth" in found else None
+        return Given(float(returned.losses), found.get("logits"), found.get("angles"), bandwidth)
+
+    def together(
+        self,
+        angles: FloatArray,
+        logits: FloatArray,
+        target: tuple[FloatArray, FloatArray] | FloatArray,
+        options: Mapping[str, Any],
+        *,
+        gradient: bool = True,
+    ) -> list[Given]:
+        """Return the same of each problem of a batch: angles and logits (G, N), ends of targets or nodes (G,)."""
+        places = dict(zip(("low", "high"), target, strict=True)) if isinstance(target, tuple) else {"at": target}
+        returned = self._returned({"angles": angles, "logits": logits, **places}, None, options, gradient)
+        found = returned.gradients
+        missing = [None] * len(returned.losses)
+        parts = (found.get(name, missing) for name in ("logits", "angles"))
+        bandwidths = found["bandwidth"].tolist() if "bandwidth" in found else missing
+        return [Given(*of_one) for of_one in zip(returned.losses.tolist(), *parts, bandwidths, strict=True)]
+
+    def _returned(
+        self, inputs: Mapping[str, Any], target: Any, options: Mapping[str, Any], is_differentiated: bool
+    ) -> Returned:
+        """Call the function; the target of a batch is among the arrays of `inputs`."""
+        passed = self._passed(options)
+        wrt = tuple(name for name in self.wrt if name != "bandwidth" or name in passed) if is_differentiated else ()
         if "bandwidth" in wrt:
-            inputs["bandwidth"] = passed.pop("bandwidth")
+            inputs = {**inputs, "bandwidth": passed.pop("bandwidth")}
 
         def function(values: Mapping[str, Any]) -> Any:
             varied = {"bandwidth": values["bandwidth"]} if "bandwidth" in values else {}
-            returned = self._function(values["angles"], values["logits"], target, **passed, **varied)
+            ends = (values["low"], values["high"]) if "low" in values else values.get("at", target)
+            returned = self._function(values["angles"], values["logits"], ends, **passed, **varied)
             if inspect.iscoroutine(returned):
                 returned.close()  # else Python warns that nobody waits for it
                 raise LossError("returns a coroutine: an async function cannot be judged")
@@ -153,7 +189,8 @@ class Loss:
         began = time.monotonic()
         try:
             with quiet():
-                return self._backend.given(function, inputs, wrt)
+                shape = np.shape(inputs["angles"])[:-1]
+                return self._backend.returned(function, inputs, wrt, shape)
         except (LossError, KeyboardInterrupt):
             raise
         except MemoryError as error:
@@ -192,11 +229,14 @@ class Loss:
         self,
         angles: FloatArray,
         logits: FloatArray,
-        target: tuple[float, float] | float,
+        target: tuple[ArrayLike, ArrayLike] | ArrayLike,
         options: Mapping[str, Any],
         right: str,
     ) -> str:
-        """Return three lines of Python that print the loss, with autograd its gradients too, and what is `right`."""
+        """Return three lines of Python that print the loss, with autograd its gradients too, and what is `right`.
+
+        Of a batch the arrays are those of `together`, and the gradients printed are those of the sum of its losses.
+        """
         statement, called = self._written()
         imports = [_IMPORTS[self.backend], *([statement] if statement else [])]
         if self.dtype == "float64" and self.backend != "numpy":
@@ -210,15 +250,18 @@ class Loss:
         if "bandwidth" in self.wrt and "bandwidth" in passed and self.backend != "numpy":
             inputs["bandwidth"] = passed["bandwidth"]
         wrt = [name for name in self.wrt if name in inputs]
-        arrays = ", ".join(self._array(name, value, name in wrt) for name, value in inputs.items())
+        arrays = ", ".join(self._array(value, name in wrt) for name, value in inputs.items())
         keywords = [f"{key}={key if key in inputs else repr(value)}" for key, value in passed.items()]
-        call = f"{called}({', '.join(['angles', 'logits', repr(_plain(target)), *keywords])})"
+        call = f"{called}({', '.join(['angles', 'logits', self._target(target), *keywords])})"
+        varied, places = ", ".join(wrt), tuple(range(len(wrt)))
+        value, summed = ("tolist", "loss.sum()") if self.batched else ("item", "loss")
         if self.backend == "torch" and wrt:
-            varied = f"[{', '.join(wrt)}]"
-            call = f"loss = {call}; print(loss.item(), torch.autograd.grad(loss, {varied}, allow_unused=True))"
+            gradients = f"torch.autograd.grad({summed}, [{varied}], allow_unused=True)"
+            call = f"loss = {call}; print(loss.{value}(), {gradients})"
+        elif self.backend == "jax" and wrt and self.batched:
+            call = f"print({call}, jax.grad(lambda {varied}: {call}.sum(), {places})({varied}))"
         elif self.backend == "jax" and wrt:
-            varied = ", ".join(wrt)
-            call = f"print(jax.value_and_grad(lambda {varied}: {call}, {tuple(range(len(wrt)))})({varied}))"
+            call = f"print(jax.value_and_grad(lambda {varied}: {call}, {places})({varied}))"
         else:
             call = f"print({call})"
         return "\n".join(["; ".join(imports), f"{', '.join(inputs)} = {arrays}", f"{call}  # right: {right}"])
@@ -228,14 +271,27 @@ class Loss:
         every = {**options, "reduction": "none"}
         return {name: _plain(value) for name, value in every.items() if self.accepts(name)}
 
-    def _array(self, name: str, values: Any, is_differentiated: bool) -> str:
+    def _array(self, values: Any, is_differentiated: bool = False) -> str:
         """Return an array as Python, in the fewest digits that read back to the same numbers of the dtype."""
         library = {"numpy": "np", "torch": "torch", "jax": "jnp"}[self.backend]
-        numbers = [_digits(value, self.dtype, library) for value in np.atleast_1d(values)]
-        text = f"[{', '.join(numbers)}]" if np.ndim(values) else numbers[0]
+
+        def written(part: FloatArray) -> str:
+            if part.ndim:
+                return f"[{', '.join(map(written, part))}]"
+            return _digits(float(part), self.dtype, library)
+
+        text = written(np.asarray(values))
         dtype = ", dtype=np.float32" if self.backend == "numpy" and self.dtype == "float32" else ""
         leaf = ", requires_grad=True" if self.backend == "torch" and is_differentiated else ""
         return f"{_ARRAYS[self.backend]}({text}{dtype}{leaf})"
+
+    def _target(self, target: tuple[ArrayLike, ArrayLike] | ArrayLike) -> str:
+        """Return a target as Python."""
+        if not self.batched:
+            return repr(_plain(target))
+        if isinstance(target, tuple):
+            return f"({', '.join(self._array(ends) for ends in target)})"
+        return self._array(target)
 
     def _written(self) -> tuple[str, str]:
         """Return the statement that imports the loss, if there is one, and the expression that is called."""
