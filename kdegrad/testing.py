@@ -35,6 +35,7 @@ def check_loss(
     backend: str | None = None,
     dtype: str = "float64",
     wrt: tuple[str, ...] = ("logits", "angles"),
+    batched: bool = False,
     floor: float | None = None,
     cases: int = 20,
     seed: int = 0,
@@ -56,6 +57,8 @@ def check_loss(
         ``float64`` or ``float32``.
     wrt
         What autograd is asked for: ``logits``, ``angles``, ``bandwidth``.
+    batched
+        Whether it takes G problems at once: arrays (G, N), a target of two arrays (G,), and returns the losses (G,).
     floor
         ε, if the loss is meant to be -log(p + ε).
     cases, seed
@@ -75,7 +78,8 @@ def check_loss(
     SettingError
         For an option that cannot be used.
     """
-    options, like = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, floor=floor), _declared(settings)
+    options = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, batched=batched, floor=floor)
+    like = _declared(settings)
     failed = _failures(loss, options, like, cases=cases, seed=seed, only=only, expected_failures=expected_failures)
     if failed:
         raise AssertionError(failed)
@@ -87,6 +91,7 @@ def loss_checks(
     backend: str | None = None,
     dtype: str = "float64",
     wrt: tuple[str, ...] = ("logits", "angles"),
+    batched: bool = False,
     floor: float | None = None,
     cases: int = 20,
     seed: int = 0,
@@ -100,7 +105,8 @@ def loss_checks(
     are those of `check_loss`. A property that is expected to fail is skipped with the reason where it does, and fails
     where it passes in every case, if no other is expected with it.
     """
-    options, like = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, floor=floor), _declared(settings)
+    options = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, batched=batched, floor=floor)
+    like = _declared(settings)
     expected = expectations(expected_failures)
 
     def check_of(id_: str) -> Callable[[], None]:

@@ -194,7 +194,15 @@ def test_reports_of_a_judged_loss_contain_it(text: str, form: Format) -> None:
         "far-start", "1 some", "holds", "breaks", 1.0, 0.1, "fail", text, "", text, True, text, f"{text}  {text}", text
     )
     like = {"kernel": "laplace", "bandwidth": 1.0, "df": None, "period": None, "scale": 1.0, "background": 0.0}
-    loss = {"name": text, "backend": "numpy", "dtype": "float64", "floor": None, "gives": ["loss"], **like}
+    loss = {
+        "name": text,
+        "backend": "numpy",
+        "dtype": "float64",
+        "floor": None,
+        "batched": False,
+        "gives": ["loss"],
+        **like,
+    }
     run = records.Checks([check], PROPERTIES, 0, loss, full=True)
     report = "".join(render(records.checks_record(run, False), form, Look()))
     match form:

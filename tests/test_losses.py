@@ -102,8 +102,8 @@ def losses_in(file: Path) -> set[str]:
 
 
 def test_the_catalogue_names_every_loss() -> None:
-    files = sorted((Path(__file__).parent / "losses").glob("[fr]*_*.py"))
-    assert len(files) == 6  # right and faulty, in three frameworks
+    files = sorted((Path(__file__).parent / "losses").glob("[bfr]*_*.py"))
+    assert len(files) == 9  # right, faulty and batched, in three frameworks
     written = set().union(*map(losses_in, files))
     assert {entry.loss for entry in CATALOGUE} - written == {"tests.losses.right_torch:cauchy"}  # a module, not a class
     assert written - {entry.loss for entry in CATALOGUE} == set()

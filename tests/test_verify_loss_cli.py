@@ -500,7 +500,13 @@ def test_json_says_what_was_judged(judge: Judge, kdegrad: Callable[..., Run]) ->
     assert (found["kdegrad"], found["seed"], found["passed"]) == (kg.__version__, 3, False)
     assert found["loss"] == {
         **{"name": "mine:floored", "backend": "numpy", "dtype": "float64", "wrt": ["logits", "angles"], "floor": None},
-        **{"takes": ["bandwidth", "bins"], "gives": ["loss", "logits"], "kernel": "gaussian", "bandwidth": 10.0},
+        **{
+            "batched": False,
+            "takes": ["bandwidth", "bins"],
+            "gives": ["loss", "logits"],
+            "kernel": "gaussian",
+            "bandwidth": 10.0,
+        },
         **{"df": None, "bins": 360, "scale": 1.0, "background": 0.0, "period": None},
     }
     explained = [check for check in found["checks"] if check["meaning"]]  # type: ignore[attr-defined]

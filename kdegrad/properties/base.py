@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import math
 from abc import ABC, abstractmethod
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import ClassVar, Final, Literal, final
 
@@ -124,6 +124,16 @@ class Evaluator(ABC):
         ------
         Unmet
             Where the density is 0 at a node, or the evaluator cannot be given such a problem.
+        """
+
+    @abstractmethod
+    def together(self, problems: Sequence[Problem]) -> list[Answer]:
+        """Return the answers about problems of the same settings that are asked as one batch.
+
+        Raises
+        ------
+        Unmet
+            As above, and where the evaluator takes no batch.
         """
 
     @abstractmethod

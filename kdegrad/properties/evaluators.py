@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from dataclasses import asdict
 from functools import lru_cache
 from typing import Any, Final, final
@@ -15,6 +15,7 @@ from kdegrad.errors import SettingError
 from kdegrad.objective import evaluate
 from kdegrad.problem import Problem
 from kdegrad.properties.base import PRECISIONS, Answer, Evaluator, Quantity, Unmet
+from kdegrad.properties.geometry import beside
 from kdegrad.properties.losses import Given, Loss, LossError
 from kdegrad.properties.reference import log_densities, reference_of
 from kdegrad.properties.reference_kernels import formula_of
@@ -37,6 +38,9 @@ class Plain(Evaluator):
         answer = reference_of(problem).answer
         _require_density(answer.log_density)
         return answer
+
+    def together(self, problems: Sequence[Problem]) -> list[Answer]:
+        return [self(problem) for problem in problems]
 
     def loss(self, problem: Problem) -> float:
         return reference_of(problem).answer.loss
@@ -71,6 +75,9 @@ class Production(Evaluator):
             error=e.diagnostics.quadrature_error,
         )
 
+    def together(self, problems: Sequence[Problem]) -> list[Answer]:
+        raise Unmet("not yet")
+
     def loss(self, problem: Problem) -> float:
         return evaluate(problem, wrt=()).loss
 
@@ -85,6 +92,8 @@ class Judged(Evaluator):
 
     A floor ε, -log(p + ε), is a background: with E = ε (b-a) and C = 1/(1-E), (1-E) C p + E/(b-a) = p + ε. So the cases
     of a loss with a floor have that background and scale, neither of which the loss is told.
+
+    A loss that takes batches is asked about a single problem in a batch of two, behind another one.
 
     Parameters
     ----------
@@ -101,7 +110,7 @@ class Judged(Evaluator):
         self.gives = frozenset()  # before the first call nothing is known
         self.precision = PRECISIONS[of.dtype]
         self.case: Problem | None = None  # of the check that is under way: what the loss is not told has its value
-        self.asked: list[Problem] = []  # the problems of the calls in this check, as the loss saw them
+        self.asked: list[tuple[Problem, ...]] = []  # what was asked in this check, each time, as the loss saw it
         self._seen = lru_cache(maxsize=4)(self._rounded)
         self._answer = lru_cache(maxsize=4)(self._answered)  # properties share the case's own problem
 
@@ -188,39 +197,49 @@ class Judged(Evaluator):
         self._require(problem)
         seen = self.seen(problem)
         reference(seen)  # raises Unmet where the density is 0
-        self.asked.append(seen)
+        self.asked.append((seen,))
         return self._answer(seen)
 
+    def together(self, problems: Sequence[Problem]) -> list[Answer]:
+        if not self.of.batched:
+            raise Unmet("no --batched")
+        for problem in problems:
+            self._require(problem)
+        seen = tuple(map(self.seen, problems))
+        for problem in seen:
+            reference(problem)
+        self.asked.append(seen)
+        return list(map(_as_answer, seen, self.given_together(seen, gradient=True)))
+
     def _answered(self, seen: Problem) -> Answer:
-        plain = reference(seen)
-        given = self.given(seen, gradient=True)
-        n, weights = len(seen.angles), plain.weights
-        missing = np.full(n, math.nan)
-        logits = missing if given.logits is None else given.logits
-        h = seen.settings.bandwidth
-        with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            per_weight = logits / weights
-        return Answer(
-            loss=given.loss,
-            log_density=np.full(len(plain.log_density), math.nan),
-            weights=weights,
-            responsibilities=weights * plain.responsibilities.sum() - logits,  # ∂L/∂z_i = S_i Σ_j R_j - R_i
-            logits=logits,
-            per_weight=per_weight,
-            angles=missing if given.angles is None else h * given.angles,
-            log_bandwidth=math.nan if given.bandwidth is None else h * given.bandwidth,
-        )
+        return _as_answer(seen, self.given(seen, gradient=True))
 
     def loss(self, problem: Problem) -> float:
         self._require(problem)
         seen = self.seen(problem)
-        self.asked.append(seen)
+        self.asked.append((seen,))
         return self.given(seen, gradient=False).loss
 
     def given(self, problem: Problem, *, gradient: bool) -> Given:
         """Return what the loss gives for a problem as it sees it."""
-        target = (problem.interval.low, problem.interval.high) if problem.at is None else problem.at
-        return self.of(problem.angles, problem.logits, target, self.told(problem), gradient=gradient)
+        return self.given_together((problem,), gradient=gradient)[0]
+
+    def given_together(self, problems: tuple[Problem, ...], *, gradient: bool) -> list[Given]:
+        """Return what it gives for problems in one call, several of which take a batch."""
+        options = self.told(problems[-1])
+        if not self.of.batched:
+            (problem,) = problems
+            return [self.of(problem.angles, problem.logits, target_of(problem), options, gradient=gradient)]
+        called = self.called_with(problems)
+        angles, logits = (np.stack([getattr(p, name) for p in called]) for name in ("angles", "logits"))
+        return self.of.together(angles, logits, targets_of(called), options, gradient=gradient)[-len(problems) :]
+
+    def called_with(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
+        """Return the problems of the call that asks for some: in a batch a single one has another before it."""
+        if not self.of.batched or len(problems) > 1:
+            return problems
+        other = beside(problems[0], 16.0 * self.precision.epsilon)
+        return (self.case_of(other if self.floor is None else other.replace(background=0.0, scale=1.0)), *problems)
 
     def told(self, problem: Problem) -> dict[str, Any]:
         """Return what the loss is told by keyword, as far as its signature names it."""
@@ -257,6 +276,40 @@ class Judged(Evaluator):
                 raise Unmet(f"takes no other background than its floor of {self.floor!r}")
 
 
+def _as_answer(seen: Problem, given: Given) -> Answer:
+    """Return what a loss gave as an answer, in the units of an answer; what it did not give is NaN."""
+    plain = reference(seen)
+    weights, h = plain.weights, seen.settings.bandwidth
+    missing = np.full(len(seen.angles), math.nan)
+    logits = missing if given.logits is None else given.logits
+    with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
+        per_weight = logits / weights
+    return Answer(
+        loss=given.loss,
+        log_density=np.full(len(plain.log_density), math.nan),
+        weights=weights,
+        responsibilities=weights * plain.responsibilities.sum() - logits,  # ∂L/∂z_i = S_i Σ_j R_j - R_i
+        logits=logits,
+        per_weight=per_weight,
+        angles=missing if given.angles is None else h * given.angles,
+        log_bandwidth=math.nan if given.bandwidth is None else h * given.bandwidth,
+    )
+
+
+def target_of(problem: Problem) -> tuple[float, float] | float:
+    """Return the ends of a problem's target, or its node."""
+    return (problem.interval.low, problem.interval.high) if problem.at is None else problem.at
+
+
+def targets_of(problems: Sequence[Problem]) -> tuple[FloatArray, FloatArray] | FloatArray:
+    """Return the ends of the problems' targets, or their nodes, each of shape (G,)."""
+    nodes = [problem.at for problem in problems if problem.at is not None]
+    if nodes:
+        return np.array(nodes)
+    low, high = np.array([problem.interval for problem in problems]).T
+    return low, high
+
+
 def require_meant(like: Settings, given: Collection[str] = ()) -> None:
     """Raise SettingError for settings, or the name of one that was `given`, that a judged loss cannot have."""
     if "sums" in given:
@@ -277,7 +330,8 @@ def judged_loss(function: Any, name: str, options: JudgedOptions, like: Settings
     kernel = Problem([0.0], at=0.0, **one_node).kernel.name  # raises for a kernel that there is not, or not here
     period = like.circumference
     declared = one_node | {"kernel": kernel, "circular": period is not None, "period": period}
-    loss = Loss(function, name=name, backend=options.backend, dtype=options.dtype, wrt=options.wrt, declared=declared)
+    how = {name: getattr(options, name) for name in ("backend", "dtype", "wrt", "batched")}
+    loss = Loss(function, name=name, declared=declared, **how)
     return Judged(loss, options.floor)
 
 

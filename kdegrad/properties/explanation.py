@@ -7,7 +7,7 @@ once more, in their order, for the first at which loss or gradient plainly is no
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from typing import Final, NamedTuple
 
@@ -17,10 +17,10 @@ from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Verdict
 from kdegrad.properties.comparisons import roundoff
-from kdegrad.properties.evaluators import Judged
+from kdegrad.properties.evaluators import Judged, target_of, targets_of
 from kdegrad.properties.far_out import far_start
 from kdegrad.properties.judge import PROPERTIES
-from kdegrad.properties.losses import LossError
+from kdegrad.properties.losses import Given, LossError
 from kdegrad.properties.reference import reference_of
 
 _PLAIN: Final = 1e-3  # fraction: a difference that is plain to see
@@ -52,16 +52,16 @@ class _Finding(NamedTuple):
 def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
     """Return the failed verdict with what is wrong, what it means, a table where one helps, and Python to paste."""
     property_ = next(p for p in PROPERTIES if p.id == verdict.property)
-    asked = list(dict.fromkeys(judged.asked))[:_MOST_ASKED] or [case.problem]
-    found = [(_difference(judged, problem), problem) for problem in asked]
+    asked = list(dict.fromkeys(judged.asked))[:_MOST_ASKED] or [(case.problem,)]
+    found = [(finding, problems) for problems in asked for finding in _differences(judged, problems)]
     differing = [pair for pair in found if pair[0].difference] or [(_Finding(), asked[-1])]
-    finding, problem = next((pair for pair in differing if pair[0].off > _PLAIN), differing[0])
+    finding, problems = next((pair for pair in differing if pair[0].off > _PLAIN), differing[0])
     others = [other for other, _ in differing]
     if all(other.is_loss_alone for other in others) and any(other.has_slope for other in others):
         finding = finding._replace(means="the gradients are right, and training is not changed")
     details, remedy = "", property_.remedy if finding.names_fault else ""
     match verdict.property:
-        case "agrees" if not finding.names_fault and (hint := _hint(judged, problem)):
+        case "agrees" if not finding.names_fault and (hint := _hint(judged, problems[-1])):
             finding = finding._replace(difference=f"{finding.difference}: {hint}", names_fault=True)
         case "far-start":
             far = far_start(case.problem, judged)
@@ -76,32 +76,51 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
         names_fault=finding.names_fault,
         meaning=property_.meaning if finding.means is None else finding.means,
         details=details + (f"Remedy: {remedy}\n" if remedy else ""),
-        example=example(judged, problem),
+        example=example(judged, problems),
     )
 
 
-def example(judged: Judged, problem: Problem) -> str:
-    """Return three lines of Python that show what the loss gives for the problem, and what is right."""
-    target = (problem.interval.low, problem.interval.high) if problem.at is None else problem.at
-    plain, h = reference_of(problem).answer, problem.settings.bandwidth
-    right = [f"{plain.loss:.6g}"]
-    for name, symbol, gradient in (
-        ("logits", "z", plain.logits),
-        ("angles", "x", plain.angles / h),
-        ("bandwidth", "h", np.array(plain.log_bandwidth / h)),
+def example(judged: Judged, problems: tuple[Problem, ...]) -> str:
+    """Return three lines of Python that show what the loss gives for problems in one call, and what is right."""
+    called, of, h = judged.called_with(problems), judged.of, problems[-1].settings.bandwidth
+    plain = [reference_of(problem).answer for problem in called]
+    right = ", ".join(f"{answer.loss:.6g}" for answer in plain)
+    of_bandwidth = np.array([answer.log_bandwidth / h for answer in plain])
+    is_summed = of.batched and of.backend != "numpy"  # autograd in these lines is asked for the sum's alone
+    told = [f"[{right}]" if of.batched else right]
+    for name, symbol, gradients in (
+        ("logits", "z", [answer.logits for answer in plain]),
+        ("angles", "x", [answer.angles / h for answer in plain]),
+        ("bandwidth", "h", of_bandwidth.sum() if is_summed else of_bandwidth),
     ):
         if name in judged.gives or not judged.gives:  # before the first call nothing is known
-            right.append(f"∂L/∂{symbol} = {np.array2string(gradient, precision=3)}")
-    text = " ".join("; ".join(right).split())
-    return judged.of.example(problem.angles, problem.logits, target, judged.told(problem), text)
+            shown = np.asarray(gradients if of.batched else gradients[0])
+            told.append(f"∂L/∂{symbol} = {np.array2string(shown, precision=3)}")
+    text = " ".join("; ".join(told).split())
+    if of.batched:
+        angles, logits = (np.stack([getattr(problem, name) for problem in called]) for name in ("angles", "logits"))
+        return of.example(angles, logits, targets_of(called), judged.told(called[0]), text)
+    (problem,) = called
+    return of.example(problem.angles, problem.logits, target_of(problem), judged.told(problem), text)
 
 
-def _difference(judged: Judged, problem: Problem) -> _Finding:
-    """Return how loss or gradients differ from the plain reference's."""
+def _differences(judged: Judged, problems: tuple[Problem, ...]) -> Iterator[_Finding]:
+    """Yield how loss or gradients of each problem in a call differ from the plain reference's."""
     try:
-        given = judged.given(problem, gradient=bool(judged.gives - {"loss"}))
+        given = judged.given_together(problems, gradient=bool(judged.gives - {"loss"}))
     except LossError as error:
-        return _Finding(f"the loss {error}", True, means="")
+        yield _Finding(f"the loss {error}", True, means="")
+        return
+    for number, (problem, of_problem) in enumerate(zip(problems, given, strict=True), 1):
+        finding = _difference(judged, problem, of_problem)
+        if finding.difference and len(problems) > 1:
+            said = f"of {len(problems)} problems in one batch, in number {number}, {finding.difference}"
+            finding = finding._replace(difference=said)
+        yield finding
+
+
+def _difference(judged: Judged, problem: Problem, given: Given) -> _Finding:
+    """Return how loss or gradients differ from the plain reference's."""
     plain, h = reference_of(problem), problem.settings.bandwidth
     loss, want = given.loss + 0.0, plain.answer.loss  # no -0
     allowed, slopes_allowed = roundoff(judged, problem), roundoff(judged, problem, slopes=True) / h

@@ -13,6 +13,8 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Unmet
 from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
 
+_GOLDEN: Final = 0.6180339887498949  # the parts that its multiples leave of 1 are all different
+_LOWER: Final = 1.5  # what the logits of the other problem in a batch are lower by
 _APART: Final = 3.0  # bandwidths from the first to the last point of a far start
 _SHARE_OF_CIRCLE: Final = 80.0  # its target is no wider than 2 P/80 on a circle
 
@@ -68,6 +70,26 @@ def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **chang
         "target": ends,
     }
     return problem.replace(**{**moved, **changes})
+
+
+def beside(problem: Problem, least: float) -> Problem:
+    """Return another problem of the same settings, which stands before it in a batch of two.
+
+    Its points are within h/4 of its own narrow target, so that its loss is finite whatever the kernel is; the ends of
+    the target are at least `least` times their size apart. Its logits are those of the problem in reverse order, and
+    lower: what is shared out over both problems, or is the mean of both, is not the problem's own.
+    """
+    n, period = len(problem.angles), problem.settings.circumference
+    length = problem.settings.bandwidth if period is None else min(problem.settings.bandwidth, period / 8.0)
+    centre = problem.centre + 0.375 * length
+    places = np.mod(_GOLDEN * np.arange(1, n + 1), 1.0) - 0.5  # none on a node
+    changes: dict[str, Any] = {"at": centre}
+    if problem.at is None:
+        half = min(max(0.125 * length, least * abs(centre)), 0.5 * problem.interval.width)
+        changes = {"target": (centre - half, centre + half)}
+    return problem.replace(
+        angles=centre + 0.5 * length * places, logits=problem.logits[::-1] - _LOWER, labels=None, **changes
+    )
 
 
 def starts(problem: Problem, bandwidths: Sequence[float]) -> Iterator[tuple[str, Problem]]:

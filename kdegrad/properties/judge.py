@@ -42,6 +42,7 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     training.MaskedPoint(),
     training.SteepLogits(),
     training.FarStart(),
+    training.InBatches(),
 )
 _RANGE: Final = 1e100  # applies to a bandwidth, and to lengths in bandwidths
 _RANGE_ON_CIRCLE: Final = 1e12  # applies to a bandwidth, in turns

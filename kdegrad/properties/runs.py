@@ -122,7 +122,7 @@ def verify_loss(
     except LossError as error:
         reason = f"the loss {error}"
         first = Verdict(FIRST_CALL, drawn[0].name, "holds", "error: LossError", verdict="fail", reason=reason)
-        shown = example(judged, drawn[0].problem)
+        shown = example(judged, (drawn[0].problem,))
         return [replace(first, reproduce=drawn[0].reproduce, difference=reason, names_fault=True, example=shown)]
     if progress is not None:  # from here on it is known how long a call takes
         progress(0, len(drawn) * len(chosen(options.only)))

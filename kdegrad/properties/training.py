@@ -1,4 +1,4 @@
-"""What a loss needs to be trained with, at the places where losses break: far out, at masks, at steep logits."""
+"""What a loss needs to be trained with, where losses break: far out, at masks, at steep logits, in batches."""
 
 from __future__ import annotations
 
@@ -9,16 +9,18 @@ from typing import Final, final
 import numpy as np
 
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
+from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
 from kdegrad.properties.comparisons import is_at_kink, roundoff
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import offsets, outward, starts
+from kdegrad.properties.geometry import mapped, offsets, outward, starts
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
 
 _LIFTS: Final = (0.0, 200.0, 1e4)  # of the largest logit above the rest
 _FAR_MASK: Final = 1e6  # bandwidths
 _FAR_AND_HEAVY: Final = 60.0  # bandwidths
+_MORE_POINTS: Final = 2  # of the longest problem in a batch, by which the others are padded
+_SHIFT: Final = 1.5  # bandwidths, on a circle at most of P: what its target is moved by
 _VISIBLE: Final = 1e-3  # a gradient that is worth looking at
 _STARTS: Final = (20.0, 100.0, 1e4)  # bandwidths from the target's edge
 _HEAVY_STARTS: Final = (20.0, 100.0, 1e4, 1e7)  # where the tail is heavy, p is still 1e-8 at 10⁴
@@ -27,15 +29,19 @@ _HEAVY_STARTS: Final = (20.0, 100.0, 1e4, 1e7)  # where the tail is heavy, p is 
 def as_reference(ask: Evaluator, problem: Problem, where: str = "") -> Iterator[Comparison]:
     """Yield that loss and gradients are those of the plain reference."""
     seen = ask.seen(problem)
-    plain, answer = reference(seen), ask(problem)
-    allowed = roundoff(ask, seen)
-    yield Comparison("loss", answer.loss, plain.loss, allowed, where=where)
-    yield Comparison("logits", answer.logits, plain.logits, allowed, where=where)
+    yield from _equal(ask, seen, ask(problem), reference(seen), where)
+
+
+def _equal(ask: Evaluator, seen: Problem, got: Answer, want: Answer, where: str) -> Iterator[Comparison]:
+    """Yield that two answers about a problem are the same; `got` may have masked points beyond those of `want`."""
+    points, allowed = slice(len(want.logits)), roundoff(ask, seen)
+    yield Comparison("loss", got.loss, want.loss, allowed, where=where)
+    yield Comparison("logits", got.logits[points], want.logits, allowed, where=where)
     if not ask.is_own and is_at_kink(ask, seen):
         return  # a loss may take either side's slope there
     allowed = roundoff(ask, seen, slopes=True)
-    yield Comparison("angles", answer.angles, plain.angles, allowed, where=where)
-    yield Comparison("bandwidth", answer.log_bandwidth, plain.log_bandwidth, allowed, where=where)
+    yield Comparison("angles", got.angles[points], want.angles, allowed, where=where)
+    yield Comparison("bandwidth", got.log_bandwidth, want.log_bandwidth, allowed, where=where)
 
 
 @final
@@ -161,3 +167,73 @@ class FarStart(Property):
                     yield Comparison("loss", ask.loss(start), math.inf, 0.0, where=where)
             elif np.abs(reference_of(seen).answer.logits).max() > _VISIBLE:
                 yield from as_reference(ask, start, where)
+
+
+@final
+class InBatches(Property):
+    """Every sum of a problem is over its own points and nodes, and a point of S = 0 stands in none of them."""
+
+    id = "batch"
+    family = "training"
+    statement = (
+        "Problems together, some of them padded by masked points, are the problems one by one: each has the loss and "
+        "the gradients that it has alone, those of the plain reference, and padding has gradient 0"
+    )
+    remedy = "sums over the axis of the points alone (dim=-1), log_softmax over a logit of -inf, and a loss a problem"
+    meaning = "what a problem learns depends on the others in its batch, or on how far it is padded"
+
+    def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
+        problems = list(_others(case.problem, ask))
+        yield from self._compared(ask, problems)
+        is_alone = ask.is_own or case.problem.settings.background == 0.0
+        if case.problem.at is None and ask.takes("at") and is_alone:
+            nodes = [float(problem.rule.nodes[-1]) for problem in problems]
+            single = [problem.replace(at=node) for problem, node in zip(problems, nodes, strict=True)]
+            yield from self._compared(ask, single, ", one node each")
+
+    def _compared(self, ask: Evaluator, problems: list[Problem], what: str = "") -> Iterator[Comparison]:
+        most = max(len(problem.angles) for problem in problems)
+        batches = [[_padded(problem, most) for problem in problems]]
+        batches += [problems] if ask.is_own else []  # which takes problems of unequal lengths as they are
+        for answers in map(ask.together, batches):
+            for number, (problem, answer) in enumerate(zip(problems, answers, strict=True), 1):
+                where, n = f"number {number} of {len(problems)} in a batch{what}", len(problem.angles)
+                seen = ask.seen(problem)
+                yield from _equal(ask, seen, answer, ask(problem), f"{where}, beside the problem alone")
+                yield from _equal(ask, seen, answer, reference(seen), where)
+                padding = "the gradient of the padding"
+                yield Comparison(
+                    "logits", answer.logits[n:], np.zeros(len(answer.logits) - n), 0.0, 0.0, where, padding
+                )
+                yield Comparison(
+                    "angles", answer.angles[n:], np.zeros(len(answer.angles) - n), 0.0, 0.0, where, padding
+                )
+
+
+def _others(problem: Problem, ask: Evaluator) -> Iterator[Problem]:
+    """Yield the problems of a batch: the problem itself, a longer one with its target elsewhere, and a mirror image.
+
+    The mirror image has its logits at other points. Where a compact kernel then leaves a node uncovered it is left out.
+    """
+    settings, n = problem.settings, len(problem.angles)
+    places = problem.centre + settings.bandwidth * np.linspace(0.1, 0.3, _MORE_POINTS)
+    longer = problem.replace(
+        angles=np.append(problem.angles[::-1], places),
+        logits=np.append(problem.logits[::-1], np.full(_MORE_POINTS, problem.logits.max() - 1.0)),
+        labels=None,
+    )
+    length = min(settings.bandwidth, settings.circumference or math.inf)
+    yield problem
+    yield mapped(longer, shift=_SHIFT * length)
+    mirrored = problem.replace(
+        angles=problem.centre - offsets(problem), logits=np.roll(problem.logits, n // 2), labels=None
+    )
+    if reference_of(ask.seen(mirrored)).uncovered == 0:
+        yield mirrored
+
+
+def _padded(problem: Problem, count: int) -> Problem:
+    """Return the problem with so many points: those that it lacks are its first one again, with a logit of -inf."""
+    lacking = count - len(problem.angles)
+    angles = np.append(problem.angles, np.full(lacking, problem.angles[0]))
+    return problem.replace(angles=angles, logits=np.append(problem.logits, np.full(lacking, -math.inf)), labels=None)

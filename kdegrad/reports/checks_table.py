@@ -103,7 +103,8 @@ def _headline(run: Checks, loss: dict[str, Any]) -> str:
         _cases(run),
     ]
     name = safe_text(loss["name"])
-    return f"Judged {name} ({loss['backend']}, {loss['dtype']}): {', '.join(filter(None, parts))}"
+    how = ", ".join([loss["backend"], loss["dtype"], *(["batched"] if loss["batched"] else [])])
+    return f"Judged {name} ({how}): {', '.join(filter(None, parts))}"
 
 
 def _cases(run: Checks) -> str:

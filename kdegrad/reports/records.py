@@ -313,6 +313,7 @@ def loss_facts(judged: Judged, like: Settings) -> dict[str, Any]:
     of, kind = judged.of, BY_NAME[like.kernel.lower()]
     return {
         **{"name": of.name, "backend": of.backend, "dtype": of.dtype, "wrt": list(of.wrt), "floor": judged.floor},
+        "batched": of.batched,
         "takes": [name for name in OPTIONS if of.accepts(name)],
         "gives": [name for name in ("loss", *WRT) if name in judged.gives],
         **{"kernel": kind.name, "bandwidth": like.bandwidth, "df": like.df if "df" in kind.parameters else None},

@@ -28,7 +28,7 @@ class Entry:
     kernel, bandwidth
         What it is meant to compute.
     options
-        Further options of that, and of the judge (wrt).
+        Further options of that, and of the judge (wrt, batched).
     caught_by
         The properties that name its fault, each of which must fail; none for a right loss, which must pass all.
     note
@@ -51,6 +51,11 @@ class Entry:
     dtypes: tuple[str, ...] = ("float64", "float32")
 
     @property
+    def batched(self) -> bool:
+        """Whether it takes many problems at once."""
+        return bool(self.options.get("batched"))
+
+    @property
     def is_right(self) -> bool:
         """Whether it must pass."""
         return not self.caught_by
@@ -64,9 +69,10 @@ class Entry:
 
 def right(backend: str, name: str, kernel: str, note: str, bandwidth: float = 10.0, **options: Any) -> Entry:
     """Return the entry of a right loss."""
-    loss = f"tests.losses.right_{backend}:{name}"
-    df = f"-{options['df']}" if "df" in options else ""
-    return Entry(f"{backend}-{name}-{kernel}{df}", loss, backend, kernel, bandwidth, options, (), note)
+    kind = "batched" if "batched" in options else "right"
+    loss = f"tests.losses.{kind}_{backend}:{name}"
+    more = f"-{options['df']}" if "df" in options else "-batched" if "batched" in options else ""
+    return Entry(f"{backend}-{name}-{kernel}{more}", loss, backend, kernel, bandwidth, options, (), note)
 
 
 def faulty(
@@ -81,12 +87,25 @@ def faulty(
     **options: Any,
 ) -> Entry:
     """Return the entry of a faulty loss."""
-    loss = f"tests.losses.faulty_{backend}:{name}"
-    return Entry(f"{backend}-{name}", loss, backend, kernel, bandwidth, options, caught_by, note, cause, dtypes)
+    kind = "batched" if "batched" in options else "faulty"
+    loss = f"tests.losses.{kind}_{backend}:{name}"
+    return Entry(
+        f"{backend}-{name}{'-batched' if 'batched' in options else ''}",
+        loss,
+        backend,
+        kernel,
+        bandwidth,
+        options,
+        caught_by,
+        note,
+        cause,
+        dtypes,
+    )
 
 
 CIRCLE = {"circular": True}
 ALL = {"wrt": ("logits", "angles", "bandwidth")}
+BATCHED = {"batched": True}
 ONLY_64 = ("float64",)
 
 CATALOGUE: tuple[Entry, ...] = (
@@ -227,4 +246,62 @@ CATALOGUE: tuple[Entry, ...] = (
         bandwidth=60.0,
         period=360.0,
     ),
+    right("numpy", "gaussian", "gaussian", "returns the losses alone", **BATCHED),
+    right("numpy", "laplace", "laplace", "returns (losses, gradients)", **BATCHED),
+    right("numpy", "cauchy", "cauchy", "returns all gradients by name", **BATCHED, **ALL),
+    right("numpy", "epanechnikov", "epanechnikov", "compact; takes no option", bins=24, **BATCHED),
+    right("numpy", "von_mises", "von-mises", "on the circle", **BATCHED, **CIRCLE),
+    right("torch", "gaussian", "gaussian", "the bandwidth is learned", **BATCHED, **ALL),
+    right("torch", "Laplace", "laplace", "a module; takes no option", bins=24, **BATCHED),
+    right("torch", "geodesic_laplace", "laplace", "on the circle", **BATCHED, **CIRCLE),
+    right("jax", "gaussian", "gaussian", "by vmap; the bandwidth is learned", **BATCHED, **ALL),
+    right("jax", "triangular", "triangular", "compact; takes no option", bins=24, **BATCHED),
+    faulty("numpy", "softmax_over_problems", "batch", "agrees", note="a wrong axis", **BATCHED),
+    faulty("numpy", "softmax_over_all", "batch", "equal-distance-moved", note="a wrong axis", **BATCHED),
+    faulty(
+        *("numpy", "mean_of_batch", "agrees"),
+        note="a mean over the batch",
+        cause="not 2 losses of shape (2,)",
+        **BATCHED,
+    ),
+    faulty("numpy", "mean_for_each", "batch", "agrees", note="a mean over the batch", **BATCHED),
+    faulty("numpy", "gradient_of_mean", "batch", "derivative", note="a mean over the batch", **BATCHED),
+    faulty("numpy", "mask_times_logarithm", "batch", "masked-point", note="NaN of the padding", **BATCHED),
+    faulty("numpy", "padded_length", "batch", "masked-point", note="padding is counted", **BATCHED),
+    faulty("numpy", "one_target", "batch", "agrees", note="one target for all", **BATCHED),
+    faulty(
+        "numpy",
+        "one_bandwidth_gradient",
+        "batch",
+        "agrees",
+        kernel="cauchy",
+        note="a sum over the batch",
+        **BATCHED,
+        **ALL,
+    ),
+    faulty("numpy", "longest_as_first", "batch", note="losses in another order", **BATCHED),
+    faulty("torch", "softmax_over_problems", "batch", "zero-sum", note="a wrong axis", **BATCHED),
+    faulty(
+        *("torch", "mean_of_batch", "agrees"),
+        note="a mean over the batch",
+        cause="not 2 losses of shape (2,)",
+        **BATCHED,
+    ),
+    faulty("torch", "batch_normalised", "batch", "agrees", note="a mean over the batch", **BATCHED),
+    faulty("torch", "mask_times_logarithm", "batch", "masked-point", note="NaN of the padding", **BATCHED),
+    faulty("torch", "detached_others", "batch", "derivative", note="a detached part", **BATCHED),
+    faulty(
+        "jax",
+        "softmax_over_problems",
+        "batch",
+        "zero-sum",
+        kernel="triangular",
+        bins=24,
+        note="a wrong axis",
+        **BATCHED,
+    ),
+    faulty(
+        *("jax", "mean_of_batch", "agrees"), note="a mean over the batch", cause="not 2 losses of shape (2,)", **BATCHED
+    ),
+    faulty("jax", "visible_padding", "batch", "masked-point", note="padding with weight", **BATCHED),
 )

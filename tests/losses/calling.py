@@ -27,7 +27,7 @@ TAKEN = ("kernel", "bandwidth", "bins", "df", "scale", "background", "circular",
 class Answer(NamedTuple):
     """A loss and those of its gradients that there are, by their names; that of the bandwidth is ∂L/∂h."""
 
-    loss: float
+    loss: Any
     gradients: Mapping[str, np.ndarray]
 
 
@@ -45,51 +45,121 @@ def called(entry: Entry, problem: kg.Problem, dtype: str) -> Answer:
     options = {name: getattr(settings, name) for name in TAKEN if takes_all or name in names}
     options.update({"circular": circular} if "circular" in options else {})
     options.update({"period": settings.circumference} if "period" in options else {})
-    target = problem.at if problem.at is not None else tuple(map(float, problem.interval))
+    target: Any = problem.at if problem.at is not None else tuple(map(float, problem.interval))
     wanted = [name for name in entry.options.get("wrt", ("logits", "angles")) if name != "bandwidth" or name in names]
     with np.errstate(all="ignore"):
         call = {"numpy": _by_numpy, "torch": _by_torch, "jax": _by_jax}[entry.backend]
-        return call(entry.function(), problem, target, options, wanted, dtype)
+        if not entry.batched:
+            return call(entry.function(), problem.angles, problem.logits, target, options, wanted, dtype)
+        angles, logits, targets = in_a_batch(problem)
+        found = call(entry.function(), angles, logits, targets, options, wanted, dtype)
+        return _last(found, len(problem.angles))
+
+
+def in_a_batch(problem: kg.Problem) -> tuple[np.ndarray, np.ndarray, Any]:
+    """Return a batch of three problems padded by masked points, the first the most; the problem is the last.
+
+    The others have their targets elsewhere.
+    """
+    moves = np.array([1.5, -0.75, 0.0]) * problem.settings.bandwidth
+    padding = np.array([0.0, problem.centre])
+    angles = np.stack([np.roll(problem.angles, 1), problem.angles[::-1], problem.angles]) + moves[:, None]
+    logits = np.stack([problem.logits[::-1], np.roll(problem.logits, 2) - 3.0, problem.logits])
+    logits[0, int(np.argmin(logits[0]))] = -np.inf
+    angles = np.concatenate([angles, np.tile(padding, (3, 1))], axis=1)
+    logits = np.concatenate([logits, np.full((3, 2), -np.inf)], axis=1)
+    if problem.at is not None:
+        return angles, logits, problem.at + moves
+    return angles, logits, tuple(end + moves for end in problem.interval)
+
+
+def _last(found: Answer, points: int) -> Answer:
+    """Return the answer about the last problem of a batch; NaN where the padding has a gradient."""
+    if np.ndim(found.loss) != 1:
+        return Answer(math.nan, {})
+    gradients = {}
+    for name, rows in found.gradients.items():
+        if name == "bandwidth":
+            gradients[name] = np.asarray(rows)[-1]
+        else:
+            is_clean = not np.any(rows[-1][points:])
+            gradients[name] = np.asarray(rows)[-1][:points] + (0.0 if is_clean else math.nan)
+    return Answer(float(np.asarray(found.loss)[-1]), gradients)
 
 
 def _by_numpy(
-    loss: Callable[..., Any], problem: kg.Problem, target: Any, options: dict[str, Any], wanted: list[str], dtype: str
+    loss: Callable[..., Any],
+    angles: np.ndarray,
+    logits: np.ndarray,
+    target: Any,
+    options: dict[str, Any],
+    wanted: list[str],
+    dtype: str,
 ) -> Answer:
-    found = loss(problem.angles.astype(dtype), problem.logits.astype(dtype), target, **options)
+    found = loss(angles.astype(dtype), logits.astype(dtype), _as_arrays(target, lambda x: x.astype(dtype)), **options)
     value, gradients = found if isinstance(found, tuple) else (found, {})
-    return Answer(float(value), gradients if isinstance(gradients, dict) else {"logits": gradients})
+    return Answer(value, gradients if isinstance(gradients, dict) else {"logits": gradients})
+
+
+def _as_arrays(target: Any, made: Callable[[np.ndarray], Any]) -> Any:
+    """Return the target of a batch in arrays of a framework; that of a single problem is numbers."""
+    if isinstance(target, tuple):
+        return tuple(_as_arrays(ends, made) for ends in target)
+    return made(target) if isinstance(target, np.ndarray) else target
 
 
 def _by_torch(
-    loss: Callable[..., Any], problem: kg.Problem, target: Any, options: dict[str, Any], wanted: list[str], dtype: str
+    loss: Callable[..., Any],
+    angles: np.ndarray,
+    logits: np.ndarray,
+    target: Any,
+    options: dict[str, Any],
+    wanted: list[str],
+    dtype: str,
 ) -> Answer:
     import torch
 
     kind = getattr(torch, dtype)
-    given = {"angles": problem.angles, "logits": problem.logits, "bandwidth": options.get("bandwidth")}
+    given = {"angles": angles, "logits": logits, "bandwidth": options.get("bandwidth")}
     inputs = {name: torch.tensor(given[name], dtype=kind, requires_grad=True) for name in wanted}
     if "bandwidth" in wanted:
         options = {**options, "bandwidth": inputs["bandwidth"]}
+    target = _as_arrays(target, lambda x: torch.tensor(x, dtype=kind))
     value = loss(inputs["angles"], inputs["logits"], target, **options)
-    found = torch.autograd.grad(value, list(inputs.values()), allow_unused=True, materialize_grads=True)
-    return Answer(value.item(), {name: g.numpy() for name, g in zip(inputs, found, strict=True)})
+    of = value.sum() if value.ndim == 0 else value[-1]  # of a batch the last problem
+    found = torch.autograd.grad(of, list(inputs.values()), allow_unused=True, materialize_grads=True)
+    gradients = {name: g.numpy() for name, g in zip(inputs, found, strict=True)}
+    return Answer(value.detach().numpy(), _of_last(gradients))
 
 
 def _by_jax(
-    loss: Callable[..., Any], problem: kg.Problem, target: Any, options: dict[str, Any], wanted: list[str], dtype: str
+    loss: Callable[..., Any],
+    angles: np.ndarray,
+    logits: np.ndarray,
+    target: Any,
+    options: dict[str, Any],
+    wanted: list[str],
+    dtype: str,
 ) -> Answer:
     import jax
 
     with jax.enable_x64(dtype == "float64"):
-        given = {"angles": problem.angles, "logits": problem.logits, "bandwidth": options.get("bandwidth")}
+        given = {"angles": angles, "logits": logits, "bandwidth": options.get("bandwidth")}
         inputs = {name: jax.numpy.asarray(given[name], dtype) for name in wanted}
+        target = _as_arrays(target, lambda x: jax.numpy.asarray(x, dtype))
 
         def of(inputs: dict[str, Any]) -> Any:
             learned = {"bandwidth": inputs["bandwidth"]} if "bandwidth" in inputs else {}
-            return loss(inputs["angles"], inputs["logits"], target, **{**options, **learned})
+            value = loss(inputs["angles"], inputs["logits"], target, **{**options, **learned})
+            return (value[-1] if value.ndim else value), value  # of a batch the last problem
 
-        value, gradients = jax.value_and_grad(of)(inputs)
-        return Answer(float(value), {name: np.asarray(g) for name, g in gradients.items()})
+        (_, value), gradients = jax.value_and_grad(of, has_aux=True)(inputs)
+        return Answer(np.asarray(value), _of_last({name: np.asarray(g) for name, g in gradients.items()}))
+
+
+def _of_last(gradients: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return gradients of the last loss, by which that of the bandwidth is the last of those of all."""
+    return {name: np.atleast_1d(g) if name == "bandwidth" else g for name, g in gradients.items()}
 
 
 # --- Problems --------------------------------------------------------------------------------------------------------
@@ -110,7 +180,7 @@ def problems(entry: Entry, dtype: str) -> Mapping[str, kg.Problem]:
 
 def _problems(entry: Entry, dtype: str) -> Iterator[tuple[str, kg.Problem]]:
     names, takes_all = parameters(entry)
-    options = {name: value for name, value in entry.options.items() if name != "wrt"}
+    options = {name: value for name, value in entry.options.items() if name not in ("wrt", "batched")}
     h, compact = entry.bandwidth, entry.kernel in COMPACT
     circular = "period" in options or "circular" in options
     whole = 2.0 * math.pi if options.get("unit") == "radians" else 360.0
@@ -173,7 +243,9 @@ def errors(entry: Entry, problem: kg.Problem, dtype: str) -> dict[str, float]:
     if "angles" in answer.gradients:
         found["angles"] = h * _largest(answer.gradients["angles"] - np.array(exact.angles, float)) / of_slopes
     if "bandwidth" in answer.gradients:
-        found["bandwidth"] = abs(h * float(answer.gradients["bandwidth"]) - float(exact.log_bandwidth)) / of_slopes
+        found["bandwidth"] = (
+            abs(h * float(np.squeeze(answer.gradients["bandwidth"])) - float(exact.log_bandwidth)) / of_slopes
+        )
     return {what: math.inf if math.isnan(error) else error for what, error in found.items()}
 
 

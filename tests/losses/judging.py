@@ -17,8 +17,8 @@ def verdicts_of(
 ) -> list[Verdict]:
     """Return what `verify-props --loss` finds in a loss, declared as its entry says, and meant to have a floor."""
     options = {"kernel": entry.kernel, "bandwidth": entry.bandwidth, **entry.options}
-    wrt = options.pop("wrt", ("logits", "angles"))
-    like, how = Settings(**options), JudgedOptions(backend=entry.backend, dtype=dtype, wrt=wrt, floor=floor)
+    of_judge = {name: options.pop(name) for name in ("wrt", "batched") if name in options}
+    like, how = Settings(**options), JudgedOptions(backend=entry.backend, dtype=dtype, floor=floor, **of_judge)
     return verify_loss(judged_loss(*imported(entry.loss), how, like), like, cases=cases, only=only)
 
 

@@ -27,6 +27,7 @@ from kdegrad.properties.cases import input_case
 ALL_IDS = [p.id for p in PROPERTIES]
 LINE_NAMES = [kernel.name for kernel in KERNELS if "line" in kernel.domains]
 CIRCLE_NAMES = [kernel.name for kernel in KERNELS if "line" not in kernel.domains]
+NOT_YET = {"batch"}  # kdegrad's own path takes no batch
 FEWEST_CONTROLS = 3  # ids that must have been seen to break in a default run
 
 # All outside the target, on both sides of it.
@@ -56,7 +57,7 @@ def test_a_default_run_passes_every_id_for_every_kernel(kernel: str) -> None:
     assert not failures(verdicts)
     assert passed(verdicts)
     without_tail = {"far-field"} if kernel in CIRCLE_NAMES else set()
-    assert ids_with(verdicts, "pass") == set(ALL_IDS) - without_tail
+    assert ids_with(verdicts, "pass") == set(ALL_IDS) - without_tail - NOT_YET
     assert len(ids_with(verdicts, "pass", "breaks")) >= FEWEST_CONTROLS
     assert all(v.reason for v in verdicts)
 
@@ -64,7 +65,7 @@ def test_a_default_run_passes_every_id_for_every_kernel(kernel: str) -> None:
 def test_the_claims_about_laplace_are_seen_to_hold_and_not_only_to_break() -> None:
     verdicts = verify(sample("laplace"))
     held = ids_with(verdicts, "pass", "holds")
-    assert held == set(ALL_IDS) - {"laplace-shift-past-edge"}
+    assert held == set(ALL_IDS) - {"laplace-shift-past-edge"} - NOT_YET
     assert "laplace-shift-past-edge" in ids_with(verdicts, "pass", "breaks")
 
 
@@ -383,5 +384,5 @@ def test_the_ids_families_and_statements_are_complete() -> None:
         assert p.meaning
         assert (p.__doc__ or "").strip()
     counts = {family: len(ids) for family, ids in expected.items()}
-    assert counts == {"claim": 5, "sharper": 4, "ground": 11, "training": 4}
-    assert len(set(ALL_IDS)) == 24
+    assert counts == {"claim": 5, "sharper": 4, "ground": 11, "training": 5}
+    assert len(set(ALL_IDS)) == 25
