@@ -13,13 +13,12 @@ from numpy.typing import ArrayLike
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers, shortened
 from kdegrad.domain import Circle, Domain, Line
-from kdegrad.errors import InputError, SettingError
+from kdegrad.errors import InputError, ProblemFaults, SettingError
 from kdegrad.kernel import Kernel, make_kernel
-from kdegrad.option import is_real
 from kdegrad.problem import Problem, check_quadrature
 from kdegrad.quadrature import gauss, midpoint
 from kdegrad.settings import Settings, TargetOptions
-from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, interval_fault, points_of
+from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, targets_of
 from kdegrad.text import shown
 
 
@@ -173,10 +172,10 @@ class Batch:
         parts: dict[str, Any] = {
             "angles": points,
             "logits": values,
-            "labels": None if labels is None else tuple(labels),
+            "labels": _texts("labels", labels, points.size, "point"),
             "offsets": bounds,
-            "order": None if order is None else np.asarray(order, dtype=np.intp),
-            "names": None if names is None else tuple(names),
+            "order": None if order is None else _permutation(order, points.size),
+            "names": _texts("names", names, len(bounds) - 1, "problem"),
             "at": TargetOptions(at=at).at,
             "settings": settings,
             "domain": domain,
@@ -184,8 +183,8 @@ class Batch:
         }
         for name, part in parts.items():
             object.__setattr__(self, name, part)
-        faults = _Faults(self.called)
-        intervals, observed = _targets(target, len(bounds) - 1, period, faults)
+        faults = ProblemFaults(self.called)
+        intervals, observed = targets_of(target, len(bounds) - 1, period, faults)
         if self.at is not None:
             if observed is not None:
                 raise SettingError("at", "is one target point, and target has others: leave one of them out")
@@ -339,7 +338,7 @@ class Batch:
         assert self.intervals is not None  # who asks has looked
         return self.domain.reduced_intervals(*self.intervals)
 
-    def _check_points(self, faults: _Faults) -> None:
+    def _check_points(self, faults: ProblemFaults) -> None:
         angles, logits = self.angles.ravel(), self.logits.ravel()
         with np.errstate(over="ignore", invalid="ignore"):
             total = float(angles.sum())  # one pass; not finite if an angle is not
@@ -350,39 +349,19 @@ class Batch:
         if not np.isfinite(peaks).all():
             remedy = "give a finite number, or -inf for weight zero"
             self._name_points(~(logits < np.inf), logits, "logit", remedy, faults)
-            faults.add(np.isneginf(peaks), lambda _: "no point has a positive weight: all its logits are -inf")
+            masked = np.flatnonzero(np.isneginf(peaks)).tolist()
+            faults.add(masked, lambda _: "no point has a positive weight: all its logits are -inf")
 
-    def _name_points(self, bad: BoolArray, values: FloatArray, what: str, remedy: str, faults: _Faults) -> None:
+    def _name_points(self, bad: BoolArray, values: FloatArray, what: str, remedy: str, faults: ProblemFaults) -> None:
         """Add the faults of single points, which a message counts within their problem."""
-        for place in np.flatnonzero(bad)[: InputError.SHOWN].tolist():
-            problem = int(self.problem_of_point[place])
-            point = int(np.flatnonzero(self.places(problem) == place)[0])
-            faults.add_one(problem, f"point {point}: {what} {values[place]}: {remedy}")
-        faults.total += max(0, int(bad.sum()) - InputError.SHOWN)
+        places = np.flatnonzero(bad)
 
+        def text(fault: int) -> str:
+            place = places[fault]
+            point = int(np.flatnonzero(self.places(int(self.problem_of_point[place])) == place)[0])
+            return f"point {point}: {what} {values[place]}: {remedy}"
 
-class _Faults:
-    """What is wrong with single problems; all of it is raised together, in their order."""
-
-    def __init__(self, called: Callable[[int], str]) -> None:
-        self.called, self.total = called, 0
-        self._found: list[tuple[int, str]] = []
-
-    def add_one(self, problem: int, text: str) -> None:
-        self._found.append((problem, text))
-        self.total += 1
-
-    def add(self, bad: BoolArray, text: Callable[[int], str]) -> None:
-        """Add what is wrong with the `bad` of all problems, (G,)."""
-        which = np.flatnonzero(bad)
-        for problem in which[: InputError.SHOWN].tolist():
-            self.add_one(problem, text(problem))
-        self.total += len(which[InputError.SHOWN :])
-
-    def stop_if_any(self) -> None:
-        if self.total:
-            listed = sorted(self._found, key=lambda fault: fault[0])
-            raise InputError([f"{self.called(problem)}: {text}" for problem, text in listed], total=self.total)
+        faults.add(self.problem_of_point[places].tolist(), text)
 
 
 def _points_of_problems(angles: ArrayLike, offsets: ArrayLike | None, copy: bool) -> tuple[FloatArray, IntArray]:
@@ -400,46 +379,22 @@ def _points_of_problems(angles: ArrayLike, offsets: ArrayLike | None, copy: bool
     return points, np.arange(len(points) + 1) * points.shape[1]
 
 
-def _targets(
-    target: TargetLike | None, count: int, period: float | None, faults: _Faults
-) -> tuple[tuple[FloatArray, FloatArray] | None, Points | None]:
-    """Return the targets of `count` problems as the two ends of intervals or as target points, one of them None."""
-    if target is None:
-        return None, None
-    if isinstance(target, dict):
-        target = points_of(target)
-    if isinstance(target, Points):
-        if target.offsets is not None and len(target.offsets) - 1 != count:
-            raise InputError(f"target: points of {len(target.offsets) - 1} problems, but there are {count}")
-        return None, target
-    if isinstance(target, (tuple, list)) and len(target) == 2:
-        low, high = (
-            _for_each(f"target: {name}", end, count) for name, end in zip(("low", "high"), target, strict=True)
-        )
-        with np.errstate(over="ignore", invalid="ignore"):
-            width = high - low
-            good = (low < high) & np.isfinite(width)
-            if period is not None:
-                good &= width <= period + 2.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
-
-        def fault(problem: int) -> str:
-            return f"target: {interval_fault(float(low[problem]), float(high[problem]), period)}"
-
-        faults.add(~good, fault)
-        return (low, high), None
-    if is_real(target):
-        return None, Points(np.array([target], dtype=np.float64))
-    angles = _for_each("target", target, count)
-    faults.add(~np.isfinite(angles), lambda problem: f"target {angles[problem]}: give a finite angle")
-    return None, Points(np.where(np.isfinite(angles), angles, 0.0), offsets=np.arange(count + 1))
+def _texts(what: str, given: Iterable[str] | None, count: int, of: str) -> tuple[str, ...] | None:
+    """Return labels or names, one for each of `count` points or problems."""
+    if given is None:
+        return None
+    try:
+        texts = tuple(given)
+    except TypeError:
+        texts = ()
+    if len(texts) != count:
+        raise InputError(f"{what}: {shortened(given)} are not {count}: give one for each {of}")
+    return texts
 
 
-def _for_each(name: str, values: Any, count: int) -> FloatArray:
-    """Return a number for each problem, shape (G,), from one number or from as many as there are problems."""
-    given = numbers(name, values, copy=True)
-    if given.shape not in ((), (count,)):
-        raise InputError(
-            f"{name}: {shortened(values)} has the shape {given.shape}, and there are {count} problems: give a number "
-            "for each, or one for all; an interval is a tuple of low and high"
-        )
-    return np.array(np.broadcast_to(given, count))
+def _permutation(order: ArrayLike, count: int) -> IntArray:
+    """Return the order of `count` points, each of which appears once."""
+    given = np.asarray(order)
+    if given.dtype.kind not in "iu" or given.shape != (count,) or (np.sort(given) != np.arange(count)).any():
+        raise InputError(f"order: {shortened(order)} does not have each of the numbers 0 to {count - 1} once")
+    return given.astype(np.intp)

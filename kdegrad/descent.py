@@ -15,9 +15,10 @@ r_j taken at the old weights S, Jensen's inequality bounds the loss at new weigh
 
 and S'_i = R_i/Σ_j R_j is where the right side is least. A background and a scale only change the r_j.
 
-**The duality gap.** In the weights, over the simplex Σ_i S_i = 1, S_i ≥ 0, the loss is convex: it is a mean of -log of
-functions affine in S. (In the logits it is not, but each stationary point with all S_i > 0 is a minimum all the same.)
-With g_i = R_i/S_i, ∂L/∂S_i = -g_i, a convex function lies above its tangent, so for the weights S* of the least loss L*
+**The duality gap.** In the weights, over the simplex Σ_i S_i = 1, S_i ≥ 0, the loss is convex: it is a mean, by the
+weights q_m of any target, of -log of functions affine in S. (In the logits it is not, but each stationary point with
+all S_i > 0 is a minimum all the same.) With g_i = R_i/S_i, ∂L/∂S_i = -g_i, a convex function lies above its tangent, so
+for the weights S* of the least loss L*
 
     L* ≥ L + Σ_i (-g_i)(S*_i - S_i) = L - Σ_i S*_i g_i + Σ_j R_j ≥ L - max_i g_i + Σ_j R_j
 

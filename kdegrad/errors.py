@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 
 class KdegradError(ValueError):
@@ -53,3 +53,28 @@ class InputError(KdegradError):
         hidden = self.total - len(self.faults)
         more = [f"... and {hidden} more faults ({self.total} in all)"] if hidden > 0 else []
         super().__init__("\n".join(self.faults + more))
+
+
+class ProblemFaults:
+    """What is wrong with single problems of many; it is raised together, in the order of the problems.
+
+    Parameters
+    ----------
+    called
+        What a message calls a problem, by its number.
+    """
+
+    def __init__(self, called: Callable[[int], str]) -> None:
+        self._called, self._total = called, 0
+        self._found: list[tuple[int, str]] = []
+
+    def add(self, problems: Sequence[int], text: Callable[[int], str]) -> None:
+        """Add a fault of each of the `problems`; the text of the k-th is made only where it is shown."""
+        self._found += [(problem, text(k)) for k, problem in enumerate(problems[: InputError.SHOWN])]
+        self._total += len(problems)
+
+    def stop_if_any(self) -> None:
+        """Raise the faults that were added as one `InputError`."""
+        if self._total:
+            listed = sorted(self._found, key=lambda fault: fault[0])
+            raise InputError([f"{self._called(problem)}: {text}" for problem, text in listed], total=self._total)

@@ -16,9 +16,18 @@ from typing import Any, Final, NamedTuple, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdegrad.arrays import FloatArray, IntArray, checked_offsets, group_totals, require_everywhere, vector
+from kdegrad.arrays import (
+    FloatArray,
+    IntArray,
+    checked_offsets,
+    group_totals,
+    numbers,
+    require_everywhere,
+    shortened,
+    vector,
+)
 from kdegrad.domain import Domain
-from kdegrad.errors import InputError, SettingError
+from kdegrad.errors import InputError, ProblemFaults, SettingError
 from kdegrad.option import is_real
 from kdegrad.quadrature import Rule
 from kdegrad.text import angle_texts, interval_text
@@ -267,3 +276,47 @@ def interval_fault(low: float, high: float, period: float | None) -> str | None:
 def _widest(low: float, high: float, period: float) -> float:
     """Return the greatest width on a circle, allowing the rounding of the ends: 512.2 - 152.2 exceeds 360 by one."""
     return period + 2.0 * math.ulp(max(abs(low), abs(high)))
+
+
+def targets_of(
+    target: TargetLike | None, count: int, period: float | None, faults: ProblemFaults
+) -> tuple[tuple[FloatArray, FloatArray] | None, Points | None]:
+    """Return the targets of `count` problems as the two ends of intervals or as target points, one of them None."""
+    if target is None:
+        return None, None
+    if isinstance(target, Mapping):
+        target = points_of(target)
+    if isinstance(target, Points):
+        if target.offsets is not None and len(target.offsets) - 1 != count:
+            raise InputError(f"target: points of {len(target.offsets) - 1} problems, but there are {count}")
+        return None, target
+    if isinstance(target, (tuple, list)) and len(target) == 2:
+        low, high = (
+            _for_each(f"target: {name}", end, count) for name, end in zip(("low", "high"), target, strict=True)
+        )
+        with np.errstate(over="ignore", invalid="ignore"):
+            width = high - low
+            good = (low < high) & np.isfinite(width)
+            if period is not None:
+                good &= width <= period + 2.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
+
+        bad = np.flatnonzero(~good)
+        faults.add(bad.tolist(), lambda k: f"target: {interval_fault(float(low[bad[k]]), float(high[bad[k]]), period)}")
+        return (low, high), None
+    if is_real(target):
+        return None, Points(np.array([target], dtype=np.float64))
+    angles = _for_each("target", target, count)
+    bad = np.flatnonzero(~np.isfinite(angles))
+    faults.add(bad.tolist(), lambda k: f"target {angles[bad[k]]}: give a finite angle")
+    return None, Points(np.where(np.isfinite(angles), angles, 0.0), offsets=np.arange(count + 1))
+
+
+def _for_each(name: str, values: Any, count: int) -> FloatArray:
+    """Return a number for each problem, shape (G,), from one number or from as many as there are problems."""
+    given = numbers(name, values, copy=True)
+    if given.shape not in ((), (count,)):
+        raise InputError(
+            f"{name}: {shortened(values)} has the shape {given.shape}, and there are {count} problems: give a number "
+            "for each, or one for all; an interval is a tuple of low and high"
+        )
+    return np.array(np.broadcast_to(given, count))

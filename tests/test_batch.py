@@ -293,6 +293,22 @@ def test_what_cannot_be_used_is_refused_and_named(angles: Any, options: dict[str
         assert message in str(raised.value)
 
 
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"order": [0, 1, 1]}, "order: [0, 1, 1] does not have each of the numbers 0 to 2 once"),
+        ({"order": [0, 1]}, "order: [0, 1] does not"),
+        ({"order": [0.0, 1.0, 2.0]}, "order: [0.0, 1.0, 2.0] does not"),
+        ({"names": ["a"]}, "names: ['a'] are not 2: give one for each problem"),
+        ({"labels": ["a", "b"]}, "labels: ['a', 'b'] are not 3: give one for each point"),
+        ({"labels": 7}, "labels: 7 are not 3"),
+    ],
+)
+def test_an_order_and_names_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
+    with pytest.raises(kg.InputError, match=re.escape(message)):
+        kg.Batch([1.0, 2.0, 3.0], offsets=[0, 1, 3], target=(0, 1), **options)
+
+
 def test_many_faults_are_counted() -> None:
     with pytest.raises(kg.InputError, match=re.escape("and 80 more faults (100 in all)")):
         kg.loss(np.full((100, 1), math.nan), target=(0, 1))
