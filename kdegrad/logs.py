@@ -65,6 +65,17 @@ def log_or_minus_infinity(x: FloatArray) -> FloatArray:
         return np.log(x)
 
 
+def exp_or_zero(logs: FloatArray) -> FloatArray:
+    """Return e^x in place of x, and 0 below e^-700."""
+    if logs.min(initial=0.0) >= -_DEEPEST:
+        return np.asarray(np.exp(logs, out=logs))
+    is_nothing = logs < -_DEEPEST
+    np.maximum(logs, -_DEEPEST, out=logs)
+    np.exp(logs, out=logs)
+    np.copyto(logs, 0.0, where=is_nothing)
+    return logs
+
+
 def log1p_square(x: FloatArray) -> FloatArray:
     """Return log(1 + x²), also where x² is beyond the range of a float64."""
     with np.errstate(over="ignore"):

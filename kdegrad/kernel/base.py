@@ -27,7 +27,7 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.domain import Domain
-from kdegrad.logs import Scaled
+from kdegrad.logs import Scaled, exp_or_zero
 
 _LARGEST: Final = float(np.finfo(np.float64).max)
 
@@ -122,6 +122,10 @@ class Kernel(ABC):
     @abstractmethod
     def log_shape(self, d: FloatArray) -> FloatArray:
         """Return log K_h(d) + log_norm; -inf where K_h is 0."""
+
+    def shape(self, d: FloatArray) -> FloatArray:
+        """Return K_h(d) · exp(log_norm) in plain numbers; 0 below e^-700."""
+        return exp_or_zero(self.log_shape(d))
 
     @abstractmethod
     def slope(self, d: FloatArray) -> Scaled:
@@ -284,6 +288,9 @@ class Geodesic(Kernel):
 
     def log_shape(self, d: FloatArray) -> FloatArray:
         return self.line.log_shape(d)
+
+    def shape(self, d: FloatArray) -> FloatArray:
+        return self.line.shape(d)
 
     def slope(self, d: FloatArray) -> Scaled:
         log, factor = self.line.slope(d)

@@ -11,23 +11,21 @@ relative to the strongest point of each node as in `shares.py`.
 
 from __future__ import annotations
 
-import math
 from abc import abstractmethod
+from collections.abc import Iterator
 from typing import Final, final
 
 import numpy as np
 
 from kdegrad.arrays import FloatArray, IntArray
 from kdegrad.kernel import Kernel
-from kdegrad.logs import log_or_minus_infinity
+from kdegrad.logs import Scaled, exp_or_zero, log_or_minus_infinity, value
 from kdegrad.sums.base import Density, Shares
 from kdegrad.sums.pairs import Derivative, finite
-from kdegrad.sums.shares import FAINT
+from kdegrad.sums.shares import FAINT, DenseDensity
 
-_BLOCK_PAIRS: Final = 32_768  # 256 KiB an array: a handful of temporaries stay in the second-level cache
+_BLOCK_PAIRS: Final = 65_536  # 512 KiB an array: larger ones leave the cache, smaller ones wait for Python
 _LEAST: Final = 1e-100  # of s, in plain numbers: a K that underflows is nothing beside it
-_DEEPEST: Final = -700.0  # log K below which it is taken for 0 in plain numbers
-_NOTHING: Final = math.exp(_DEEPEST)
 _LIGHT: Final = -600.0  # log S below which products and quotients with S = 1e-261 lose digits
 
 
@@ -85,26 +83,23 @@ class PlainBlockDensity(Density):
     totals
         s at the nodes, shape (g, B); 1 for the problems that are summed apart.
     far
-        The problems where s is not of ordinary size at all nodes, and their density; None if there are none.
+        Which problems have an s that is not of ordinary size at all nodes, and their densities.
     """
 
     def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray, log_weights: FloatArray) -> None:
         self.kernel, self.points, self.nodes, self.log_weights = kernel, points, np.atleast_2d(nodes), log_weights
         self.weights = np.exp(log_weights)
-        self.far: tuple[IntArray, FarBlockDensity] | None = None
+        self.far: list[tuple[IntArray | int, Density]] = []
         with np.errstate(over="ignore", invalid="ignore"):
             self._prepare()
             self.totals = self._at_nodes(self.weights)
-        is_ordinary = (self.totals.min(axis=1) >= _LEAST) & (self.totals.max(axis=1) <= 1.0 / _LEAST)
-        if is_ordinary.all():
-            self.log = np.log(self.totals) - kernel.log_norm
-            return
-        which = np.flatnonzero(~is_ordinary)
-        pairs = Pairs(kernel, points[which], self.nodes if len(self.nodes) == 1 else self.nodes[which])
-        self.far = which, FarBlockDensity(pairs, log_weights[which])
-        self.totals[which] = 1.0
+            if not (self.totals.min() >= _LEAST and self.totals.max() <= 1.0 / _LEAST):
+                is_ordinary = (self.totals.min(axis=1) >= _LEAST) & (self.totals.max(axis=1) <= 1.0 / _LEAST)
+                self.totals[~is_ordinary] = 1.0
+                self.far = list(self._apart(np.flatnonzero(~is_ordinary)))
         self.log = np.log(self.totals) - kernel.log_norm
-        self.log[which] = self.far[1].log
+        for which, density in self.far:
+            self.log[which] = density.log
 
     @abstractmethod
     def _prepare(self) -> None:
@@ -129,18 +124,14 @@ class PlainBlockDensity(Density):
     @final
     @np.errstate(over="ignore", invalid="ignore")
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
-        pulls = node_shares / self.totals
-        faint = np.broadcast_to(node_shares < FAINT, pulls.shape)
-        if faint.any():  # beside a background; R/S of a very light point counts them
-            np.exp(log_pulls - self.kernel.log_norm, out=pulls, where=faint)
+        pulls = self._pulls(node_shares, log_pulls)
         ratios = self._at_points(pulls)
         shares = self.weights * ratios
         light = self.log_weights < _LIGHT
         if light.any():
             shares[light] = np.exp(self.log_weights[light] + log_or_minus_infinity(ratios[light]))
-        if self.far is not None:
-            which, density = self.far
-            shares[which], ratios[which] = density.shares(*self._of_far(node_shares, log_pulls))
+        for which, density in self.far:
+            shares[which], ratios[which] = density.shares(*self._nodes_of(which, node_shares, log_pulls))
         return Shares(shares, ratios)
 
     @final
@@ -150,25 +141,46 @@ class PlainBlockDensity(Density):
     @final
     @np.errstate(over="ignore", invalid="ignore")
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        slopes = self.weights * self._slopes_at_points(node_shares / self.totals)
-        if self.far is not None:
-            which, density = self.far
-            slopes[which] = density.slopes(*self._of_far(node_shares, log_pulls))
+        slopes = self._weighted(self._slopes_at_points(self._pulls(node_shares, log_pulls)))
+        for which, density in self.far:
+            slopes[which] = density.slopes(*self._nodes_of(which, node_shares, log_pulls))
         return slopes
 
     @final
     @np.errstate(over="ignore", invalid="ignore")
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        slopes = (self.weights * self._bandwidth_slopes_at_points(node_shares / self.totals)).sum(axis=1)
-        if self.far is not None:
-            which, density = self.far
-            slopes[which] = density.bandwidth_slope(*self._of_far(node_shares, log_pulls))
-        return np.asarray(slopes)
+        slopes = self._weighted(self._bandwidth_slopes_at_points(self._pulls(node_shares, log_pulls)))
+        slope = slopes.sum(axis=1)
+        for which, density in self.far:
+            slope[which] = density.bandwidth_slope(*self._nodes_of(which, node_shares, log_pulls))
+        return np.asarray(slope)
 
-    def _of_far(self, *of_nodes: FloatArray) -> tuple[FloatArray, ...]:
-        """Return values of the nodes, (g, B) or (B,), for the problems that are summed apart."""
-        assert self.far is not None
-        return tuple(np.broadcast_to(values, self.log.shape)[self.far[0]] for values in of_nodes)
+    def _pulls(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        """Return q/s, shape (g, B); where q is all but 0, as beside a background, from log(q/p)."""
+        pulls = node_shares / self.totals
+        is_faint = node_shares < FAINT
+        if is_faint.any():
+            np.exp(log_pulls - self.kernel.log_norm, out=pulls, where=np.broadcast_to(is_faint, pulls.shape))
+        return pulls
+
+    def _weighted(self, sums: FloatArray) -> FloatArray:
+        """Return S_i times sums at the points, also where S_i is too small for a float64."""
+        return value(Scaled(self.log_weights, sums))
+
+    def _nodes_of(self, which: IntArray | int, *of_nodes: FloatArray) -> list[FloatArray]:
+        """Return values of the nodes, (g, B) or (B,), for some of the problems."""
+        return [np.broadcast_to(values, self.totals.shape)[which] for values in of_nodes]
+
+    def _apart(self, which: IntArray) -> Iterator[tuple[IntArray | int, Density]]:
+        """Yield densities of some problems that are right at any distance; large ones one by one, in blocks of pairs."""
+        most = _BLOCK_PAIRS // (self.points.shape[1] * self.nodes.shape[1])
+        for start in range(0, len(which), max(1, most)):
+            some = which[start : start + max(1, most)]
+            (nodes,) = self._nodes_of(some, self.nodes)
+            if most > 0:
+                yield some, FarBlockDensity(Pairs(self.kernel, self.points[some], nodes), self.log_weights[some])
+            else:
+                yield int(some[0]), DenseDensity(self.kernel, self.points[some[0]], nodes[0], self.log_weights[some[0]])
 
 
 @final
@@ -185,13 +197,7 @@ class BlockDensity(PlainBlockDensity):
 
     def _prepare(self) -> None:
         self.pairs = Pairs(self.kernel, self.points, self.nodes)
-        logs = self.kernel.log_shape(self.pairs.displacements)
-        if logs.min() >= _DEEPEST:
-            self.values = np.exp(logs, out=logs)
-        else:  # np.exp slows down tenfold where it underflows
-            np.maximum(logs, _DEEPEST, out=logs)
-            self.values = np.exp(logs, out=logs)
-            self.values -= _NOTHING
+        self.values = self.kernel.shape(self.pairs.displacements)
 
     def _at_nodes(self, weights: FloatArray) -> FloatArray:
         return self.pairs.sum_at_nodes(self.values, weights)
@@ -240,18 +246,25 @@ class FarBlockDensity(Density):
             np.subtract(log_shape, log_kernel, out=excess)
             excess += weights - log_weight
         np.minimum(excess, 0.0, out=excess)  # what is left above 0 is rounding
-        self.terms = np.exp(excess, out=excess)
+        self.terms = exp_or_zero(excess)
         self.totals = self.terms.sum(axis=axis)
         self.log_kernel, self.log_weight = log_kernel.squeeze(axis), log_weight.squeeze(axis)
         self.log = (self.log_kernel + self.log_weight) + log_or_minus_infinity(self.totals)
         self.log -= self.kernel.log_norm
 
+    @np.errstate(over="ignore", invalid="ignore")
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
         shares = self.pairs.sum_at_points(self.terms, self._pulls(node_shares))
         light = self.log_weights < _LIGHT
         ratios = np.divide(shares, np.exp(self.log_weights), out=np.zeros_like(shares), where=~light)
-        if light.any():
-            ratios[light] = self._light_ratios(np.nonzero(light), node_shares, log_pulls)
+        if light.any():  # S is 0 or almost: as if it were 1
+            which = np.nonzero(light)
+            logs, log_kernel, log_weight = (part[which[0]] for part in self._relative(node_shares, log_pulls))
+            nodes = np.broadcast_to(self.pairs.nodes, self.log.shape)[which[0]]
+            pairs = Pairs(self.kernel, self.pairs.points[which][:, np.newaxis], nodes)
+            exponents = self.kernel.log_shape(pairs.displacements) - pairs.of_nodes(log_kernel)
+            exponents += pairs.of_nodes(logs - log_weight)
+            ratios[light] = np.exp(exponents, out=exponents).sum(axis=(1, 2))
         return Shares(shares, ratios)
 
     def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
@@ -259,43 +272,29 @@ class FarBlockDensity(Density):
         return np.asarray(np.exp(self.log_weights) - shares)
 
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        return self._derivatives(self.kernel.slope, node_shares)
+        return self._derivatives(self.kernel.slope, node_shares, log_pulls)
 
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        return np.asarray(self._derivatives(self.kernel.bandwidth_slope, node_shares).sum(axis=1))
+        return np.asarray(self._derivatives(self.kernel.bandwidth_slope, node_shares, log_pulls).sum(axis=1))
 
     @np.errstate(over="ignore", invalid="ignore")
-    def _derivatives(self, derivative: Derivative, node_shares: FloatArray) -> FloatArray:
+    def _derivatives(self, derivative: Derivative, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         """Return S_i Σ_m (q_m/p_m) of a derivative of K_h at t_m ⊖ x_i, shape (g, N)."""
         log, factor = derivative(self.pairs.displacements)
-        pulls, of_nodes = self._pulls(node_shares), self.pairs.of_nodes
-        if self.kernel.is_positive:  # log is log K: its exponentials are there
-            return self.pairs.sum_at_points(factor * self.terms, pulls)
-        # at an edge K is 0 and its derivative is not; q is in the exponent, lest a node without it give 0·inf
-        log = log - of_nodes(self.log_kernel)
-        log += self.pairs.of_points(self.log_weights) - of_nodes(self.log_weight)
-        log += of_nodes(log_or_minus_infinity(pulls))
-        terms = np.exp(log, out=log)
-        terms *= factor
-        np.copyto(terms, 0.0, where=factor == 0.0)
-        return np.asarray(terms.sum(axis=3 - self.pairs.axis))
+        logs, log_kernel, log_weight = map(self.pairs.of_nodes, self._relative(node_shares, log_pulls))
+        exponents = log - log_kernel
+        exponents += self.pairs.of_points(self.log_weights) - log_weight
+        exponents += logs
+        return np.asarray(value(Scaled(exponents, factor)).sum(axis=3 - self.pairs.axis))
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def _light_ratios(self, which: tuple[IntArray, ...], node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        """Return R_i/S_i of k points whose S_i is 0 or almost, shape (k,), formed as if it were 1.
+    def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> tuple[FloatArray, FloatArray, FloatArray]:
+        """Return log(q/s), and the log K_* and log S_* that D is formed with, each (g, B).
 
-        Where q is all but 0, as beside a background, log(q/p) is what is known of it.
+        Where q is all but 0, as beside a background, these are log(q/p) and zeros: D is log S + log K_h itself.
         """
-        problems = which[0]
         is_faint = node_shares < FAINT
-        log_kernel, log_weight = (np.where(is_faint, 0.0, part) for part in (self.log_kernel, self.log_weight))
         logs = np.where(is_faint, log_pulls - self.kernel.log_norm, log_or_minus_infinity(self._pulls(node_shares)))
-        nodes = np.broadcast_to(self.pairs.nodes, self.log.shape)[problems]
-        d = self.kernel.domain.difference(nodes, self.pairs.points[which][:, np.newaxis])
-        exponents = self.kernel.log_shape(d) - log_kernel[problems]
-        exponents -= log_weight[problems]
-        exponents += logs[problems]
-        return np.asarray(np.exp(exponents, out=exponents).sum(axis=1))
+        return logs, np.where(is_faint, 0.0, self.log_kernel), np.where(is_faint, 0.0, self.log_weight)
 
     def _pulls(self, node_shares: FloatArray) -> FloatArray:
         """Return q/s, shape (g, B), and 0 where no point reaches."""

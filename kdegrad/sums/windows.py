@@ -27,10 +27,11 @@ from kdegrad.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from kdegrad.kernel import Kernel
 from kdegrad.sums.blocks import Pairs, PlainBlockDensity
 
-_BLOCK_PLACES: Final = 8_192  # of points and nodes: some ten arrays of them stay in the second-level cache
+_BLOCK_PLACES: Final = 32_768  # of points and nodes: larger arrays leave the cache, smaller ones wait for Python
 _CLOSE_PAIRS: Final = 32_768  # at a time
 _LONG: Final = 150.0  # bandwidths that the nodes may span: e^150 = 1e65
-_FARTHEST: Final = 700.0  # bandwidths beyond which a point is taken to be there: e^-700 is nothing beside s
+_FARTHEST: Final = 800.0  # bandwidths beyond which a point is taken to be there: e^-800 is 0
+_LARGEST: Final = 700.0  # whose exponential is still finite: no node is read by what is larger
 _MOST_NODES: Final = 4_096  # whose running sum loses some 1e-14
 _EACH: Final = 6  # pairs that cost as much as a point or a node here
 _WIDEST: Final = 0.999  # turns that the nodes may span
@@ -125,7 +126,9 @@ class WindowDensity(PlainBlockDensity):
         """Enter points of problems `rows` at an index, the number of nodes before them."""
         b = self.nodes.shape[1]
         start = rows * (b + 1)
-        self.to_right.append(Entries(point, place, sign * np.exp(place), start + index, start + (b - index)))
+        self.to_right.append(
+            Entries(point, place, sign * np.exp(np.minimum(place, _LARGEST)), start + index, start + (b - index))
+        )
 
     def _enter_left(
         self, point: IntArray, rows: IntArray, place: FloatArray, index: IntArray | int, sign: float = 1.0
@@ -133,7 +136,9 @@ class WindowDensity(PlainBlockDensity):
         """Enter points in the mirrored sums."""
         b = self.nodes.shape[1]
         start = rows * (b + 1)
-        self.to_left.append(Entries(point, place, sign * np.exp(-place), start + (b - index), start + index))
+        self.to_left.append(
+            Entries(point, place, sign * np.exp(np.minimum(-place, _LARGEST)), start + (b - index), start + index)
+        )
 
     def _enter_all_turns(self, point: IntArray, y: FloatArray) -> None:
         """Enter the nearest image on either side, which acts on the nodes that the point itself does not."""
@@ -202,11 +207,11 @@ class WindowDensity(PlainBlockDensity):
     def _entered(self, entries: list[Entries], weights: FloatArray) -> FloatArray:
         """Return Σ b f of the entries at each index, shape (g, B + 1)."""
         shape = len(weights), self.nodes.shape[1] + 1
-        total = np.zeros(shape[0] * shape[1])
+        totals = []
         for entry in entries:
             charges = weights.ravel()[entry.point] * entry.factor
-            total += np.bincount(entry.begins.ravel(), charges.ravel(), len(total))
-        return total.reshape(shape)
+            totals.append(np.bincount(entry.begins.ravel(), charges.ravel(), shape[0] * shape[1]).reshape(shape))
+        return np.asarray(sum(totals[1:], totals[0]))
 
     def _at_points(self, pulls: FloatArray) -> FloatArray:
         to_right, to_left = self._by_side(pulls)
@@ -232,7 +237,7 @@ class WindowDensity(PlainBlockDensity):
     def _bandwidth_slopes_at_points(self, pulls: FloatArray) -> FloatArray:
         # (way/h - 1 + (L/h)/(e^(L/h) - 1)) e^(-way/h) for each way, L the longest
         longest = self.kernel.exponential_way * self.per_unit
-        shift = 1.0 - (longest / math.expm1(longest) if longest < _FARTHEST else 0.0)
+        shift = 1.0 - (longest / math.expm1(longest) if longest < _LARGEST else 0.0)
         to_right, to_left = self._by_side(pulls)
         ways_right, ways_left = self._by_side(pulls, of_ways=True)
         return ways_right + ways_left - shift * (to_right + to_left)
