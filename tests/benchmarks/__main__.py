@@ -15,18 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kdegrad as kg
-from tests.benchmarks import files, growth, peers, startup
+from tests.benchmarks import batches, files, growth, peers, startup
 
 PAGE = Path(__file__).with_name("README.md")
 MARKS = ("<!-- bench -->\n", "<!-- /bench -->\n")
-GROUPS = {"growth": growth, "peers": peers, "files": files, "startup": startup}
+GROUPS = {"growth": growth, "peers": peers, "batches": batches, "files": files, "startup": startup}
 COMPARED = ("numpy", "scipy", "scikit-learn", "KDEpy", "torch", "pyarrow")
 
 
 def lines(names: list[str]) -> Iterator[str]:
     """Yield the date, the machine, the versions and the tables of the named groups."""
     today = datetime.datetime.now(datetime.UTC).date()
-    yield f"Measured on {today} on {_processor()}, {os.cpu_count()} cores, {platform.system()}; medians of one run."
+    yield f"Measured on {today} on {_processor()}, {os.cpu_count()} cores, {platform.system()}."
+    yield "Medians of one run; least times where the title says so."
     yield f"kdegrad {kg.__version__}, Python {platform.python_version()}, {', '.join(_versions())}."
     yield ""
     for name in names:
