@@ -20,6 +20,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from itertools import groupby
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ from kdegrad.errors import InputError, KdegradError, SettingError
 from kdegrad.reading import Source, delimited, files, load
 from kdegrad.reading import read as read_with
 from kdegrad.reading.files import Block
-from kdegrad.reading.points import bare, numbers_of, plain_numbers
+from kdegrad.reading.plain import plain_numbers, rows_of
+from kdegrad.reading.points import bare, numbers_of
 from kdegrad.settings import ReadingOptions
 from tests.malformed import FUZZ
 
@@ -1196,35 +1198,50 @@ NUMBER = st.one_of(
 )
 
 
-def strict_numbers(cell: str) -> float | None:
+def strict_numbers(cell: str, decimal: str | None) -> float | None:
     """Return what the grammar makes of a cell; None if it refuses it."""
     try:
-        return grammar.number(cell)
+        return grammar.number(cell, decimal=decimal)
     except ValueError:
         return None
 
 
+def column_of_numbers(cells: list[str], decimal: str = ".") -> list[float] | None:
+    """Return what the fast reader makes of the cells of a column between two others."""
+    rows = rows_of("\n".join(f"+1;{cell};x" for cell in cells).encode(), ";", 3)
+    assert rows is not None
+    values = rows.numbers(1, decimal)
+    return None if values is None else values.tolist()
+
+
 @FUZZ
-@given(st.lists(CELL, min_size=1, max_size=6), st.integers(1, 3))
-@example(["1,5", ""], 2)
-@example(["1", " ", "2"], 3)
-def test_the_fast_reader_of_numbers_never_differs_from_the_grammar(cells: list[str], width: int) -> None:
-    cells = cells[: len(cells) // width * width] or cells[:1] * width
-    rows = [cells[i : i + width] for i in range(0, len(cells), width)]
-    values = plain_numbers("\n".join(map(",".join, rows)).encode(), b"," * (width - 1) + b"\n")
-    strict = [strict_numbers(cell) for cell in cells]
-    if values is not None and (values.size == len(cells) or None not in strict):
-        assert list(map(repr, values.tolist())) == list(map(repr, strict))
+@given(st.lists(CELL.filter(lambda cell: not {";", "\n"} & set(cell)), min_size=1, max_size=6), st.sampled_from(".,"))
+@example(["1", " ", "2"], ".")
+@example(["1,5", "1.5"], ",")
+@example(["-", "+", ".", "-.", "1.2.3", "1-2", "", "--1", "1+", "5", "..5"], ".")
+def test_the_fast_reader_of_numbers_never_differs_from_the_grammar(cells: list[str], decimal: str) -> None:
+    for some in (cells, *([cell] for cell in cells)):  # one odd cell has all of them refused
+        values, strict = column_of_numbers(some, decimal), [strict_numbers(cell, decimal) for cell in some]
+        assert (values is None) >= (None in strict)
+        if values is not None:
+            assert list(map(repr, values)) == list(map(repr, strict))
+    many = plain_numbers([cell.encode() for cell in cells])
+    if many is not None:
+        assert list(map(repr, many.tolist())) == [repr(strict_numbers(cell, None)) for cell in cells]
 
 
 @FUZZ
 @given(st.lists(NUMBER, min_size=1, max_size=50))
 @example([str(2**53 + 1), "9007199254740993e0", "9007199254740993.00", "0.500000000000000166", "-0.0", "-.0"])
+@example(["9007199254740991", "9007199254740992", "9007199254740993", "-900719925474099.3", "9007199254740.9935"])
+@example(["00000000000000001", "0.00000000000000001", "-00000000000000001.5", "+1.", "-.5", "0.1", "0.3", "1" * 17])
 @example(["1" * 18, "1" * 19, "1." + "1" * 17, "1." + "1" * 18, "0." + "1" * 18, "12345678." + "9" * 10, "123456789.5"])
 def test_the_fast_reader_of_numbers_rounds_as_float_does(numbers: list[str]) -> None:
-    values = plain_numbers("\n".join(numbers).encode(), b"\n")
+    values = column_of_numbers(numbers)
     assert values is not None
-    assert list(map(repr, values.tolist())) == list(map(repr, map(float, numbers)))
+    assert list(map(repr, values)) == list(map(repr, map(float, numbers)))
+    commas = column_of_numbers([number.replace(".", ",") for number in numbers], ",")
+    assert commas == values
 
 
 @FUZZ
@@ -1244,13 +1261,29 @@ def test_a_column_of_text_is_read_as_the_grammar_reads_each_cell(cells: list[str
     assert list(map(repr, numbers_of(cells, logit, decimal).tolist())) == [repr(one(cell)) for cell in cells]
 
 
-def test_the_fast_reader_of_numbers_refuses_ragged_rows() -> None:
+def test_the_fast_reader_refuses_ragged_rows() -> None:
     cells = [f"{i / 7!r},{-i}" for i in range(100)]
-    values = plain_numbers("\n".join(cells).encode(), b",\n")
-    assert values is not None
-    assert values.tolist() == [number for i in range(100) for number in (i / 7, -i)]
-    for odd in (["1"], ["1", "2,3,4"], ["1,2,3", "4"], [""], [",1"], ["1,"]):
-        assert plain_numbers("\n".join([*cells, *odd]).encode(), b",\n") is None
+    rows = rows_of("\n".join(cells).encode(), ",", 2)
+    assert rows is not None
+    for column, expected in ((0, [i / 7 for i in range(100)]), (1, [-i for i in range(100)])):
+        values = rows.numbers(column, ".")
+        assert values is not None
+        assert values.tolist() == expected
+    for odd in (["1"], ["1", "2,3,4"], ["1,2,3", "4"], [""], ["1,2", ""]):
+        assert rows_of("\n".join([*cells, *odd]).encode(), ",", 2) is None
+    assert rows_of(b"", ",", 1) is None
+
+
+@FUZZ
+@given(st.lists(st.text(st.characters(exclude_characters="\n,", codec="utf-8"), max_size=5), min_size=1, max_size=9))
+@example(["a", "a", "ba", "a", "aa", "aa", "", "", "é", "é", "è"])
+@example(["x" * 64, "x" * 64, "y" * 65, "y" * 65])
+def test_the_fast_reader_of_texts_changes_none(texts: list[str]) -> None:
+    rows = rows_of("\n".join(f"{text},a{row}" for row, text in enumerate(texts)).encode(), ",", 2)
+    assert rows is not None
+    assert rows.texts(0).all() == texts
+    runs = [text for text, _ in groupby(texts)]
+    assert rows.texts(0).texts == (runs if max(len(text.encode()) for text in texts) < 65 else texts)
 
 
 def read_table(data: bytes, **options: object) -> Source:
@@ -1258,15 +1291,18 @@ def read_table(data: bytes, **options: object) -> Source:
     return delimited.read_table([Block(1, data)], "swarm.csv", ReadingOptions(**options), None)  # type: ignore[arg-type]
 
 
-def both_readers(data: bytes) -> tuple[object, object]:
+def both_readers(data: bytes, **options: object) -> tuple[object, object]:
     """Return what becomes of a table, and of the same with a comment at its end, which must be read row by row."""
 
     def outcome(table: bytes) -> object:
         try:
-            source = read_table(table)
+            source = read_table(table, **options)
         except KdegradError as error:
             return str(error)
-        return source.angles.tolist(), None if source.logits is None else source.logits.tolist(), source.labels
+        groups = None if source.groups is None else (source.groups.names, source.groups.codes.tolist())
+        targets = None if source.targets is None else [ends.tolist() for ends in source.targets]
+        logits = None if source.logits is None else source.logits.tolist()
+        return source.angles.tolist(), logits, source.labels, groups, targets, source.notes
 
     return outcome(data), outcome(data + b"\n#")
 
@@ -1283,6 +1319,56 @@ def test_the_two_readers_of_tables_agree(header: str, end: str, rows: list[list[
     width = header.count(mark) + 1
     rows = [(row * width)[:width] for row in rows] if straight else rows
     fast, strict = both_readers(end.join([header, *(mark.join(row) for row in rows)]).encode())
+    assert fast == strict
+
+
+TEXT_CELL = st.one_of(
+    st.sampled_from(
+        ["a", "b", "7", "007", "'=a", "'a", "é", " a", "", "NA", "#", " #1", "a#", '"a"', '"a\nb"', 'a"', "\t"]
+    ),
+    CELL,
+)
+NAMES = ["g", "angle", "logit", "low", "high", "label", "other"]
+NUMBER_CELL = st.one_of(st.sampled_from(["1", "2", "-0.5", "-inf", "nan", "", "1e400", "0x1"]), NUMBER, CELL)
+
+
+@FUZZ
+@given(
+    st.permutations(NAMES),
+    st.sampled_from([",", ";", "\t", "|", "whitespace"]),
+    st.sampled_from(["\n", "\r\n"]),
+    st.lists(st.tuples(TEXT_CELL, NUMBER_CELL, NUMBER_CELL, st.sampled_from(["1", "1", "1.0", "2"]),
+                       st.sampled_from(["3", "3", "x", ""]), TEXT_CELL, CELL), max_size=6),
+    st.sampled_from([".", ",", None]),
+    st.booleans(),
+)  # fmt: skip
+@example(
+    ["g", "angle", "logit", "low", "high", "label", "other"],
+    ",",
+    "\n",
+    [("a", "1", "2", "1", "3", "l", "")] * 3,
+    None,
+    False,
+)
+@example(
+    ["g", "angle", "logit", "low", "high", "label", "other"],
+    ",",
+    "\n",
+    [("#", "1", "2", "1", "3", "l", "")] * 3,
+    None,
+    False,
+)
+@example(
+    ["g", "angle", "logit", "low", "high", "label", "other"], ",", "\n", [("", "", "", "", "", "", "")] * 3, None, True
+)
+def test_the_two_readers_agree_on_texts(
+    order: list[str], mark: str, end: str, rows: list[tuple[str, ...]], decimal: str | None, skips: bool
+) -> None:
+    between = " " if mark == "whitespace" else mark
+    lines = [[row[NAMES.index(name)] for name in order] for row in (tuple(NAMES), *rows)]
+    options = {"group_by": "g", "target_columns": ("low", "high"), "decimal": decimal, "delimiter": mark}
+    data = end.join(between.join(line) for line in lines).encode()
+    fast, strict = both_readers(data, **options, missing="skip" if skips else "error")
     assert fast == strict
 
 
@@ -1348,7 +1434,7 @@ def rows_parsed(data: bytes, **options: object) -> int:
     "name",
     [
         "plain", "no-last-line-end", "crlf", "semicolons", "tabs", "comments-above", "spaces-after-commas", "exponents",
-        "leading-zeros", "extra-numbers",
+        "leading-zeros", "extra-numbers", "extra-columns", "bars", "other-capitals",
     ],
 )  # fmt: skip
 def test_a_table_of_plain_numbers_is_converted_as_a_whole(name: str) -> None:

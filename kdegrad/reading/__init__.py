@@ -6,6 +6,7 @@
 - `delimited`: such bytes → cells by column, or directly numbers where the file is plain;
 - `tree`: such bytes → the tree of a YAML document, with the place of each node;
 - `document`: that tree → settings, and points that are written in it or in a table that it names;
+- `plain`: lines without quotes → columns, many cells at once;
 - `columns`: names of columns → what they hold;
 - `points`: cells by column → arrays, with the one grammar of numbers (`kdegrad.grammar`);
 - `groups`: the groups of the rows, and the target of each; `faults`: what is wrong with a file, with its places;

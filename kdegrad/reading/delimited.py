@@ -1,7 +1,7 @@
 """CSV and TSV → points: a table is read in blocks of lines.
 
-There are two readers of a block. `_plain_points` converts one that contains only numbers as a whole; at the first
-peculiarity it gives up, without a message. `_points_by_row` reads any block, row by row, and makes all messages. A test
+There are two readers of a block. `take_plain` cuts one without quotes, comments and blank lines into columns as a
+whole; at the first peculiarity it gives up, without a message. `take_by_row` reads any block, row by row. A test
 compares the two.
 """
 
@@ -16,14 +16,13 @@ from functools import partial
 from itertools import chain
 from typing import Final
 
-import numpy as np
-
 from kdegrad import grammar
 from kdegrad.errors import InputError
 from kdegrad.grammar import WHITESPACE, is_missing, reads_as_number, unguarded
 from kdegrad.reading.faults import Faults, place
 from kdegrad.reading.files import Block
-from kdegrad.reading.points import SWAPPED, TEXTS, Collector, Source, bare, plain_numbers
+from kdegrad.reading.plain import Coded, rows_of
+from kdegrad.reading.points import TEXTS, Cells, Collector, Source, bare, coded
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import enumerated, shown
 
@@ -213,30 +212,40 @@ class _Table:
         self.columns = {role: header.names.index(column) for role, column in points.roles.items()}
 
     def take_plain(self, block: Block) -> bool:
-        """Take the rows of a block that contains only numbers; return False if it must be read row by row."""
+        """Take the rows of a block whose lines are rows and whose separators separate; False: read it row by row."""
         mark, body = self.header.delimiter, block.data
-        if self.columns.keys() & TEXTS or not mark.isascii() or mark == " ":
-            return False
-        if self.decimal == mark:  # a comma in quotes is the decimal mark, one between cells the delimiter
-            return False
-        if self.decimal == ",":
-            body = body.translate(SWAPPED)
         if b"\r" in body:
             body = body.replace(b"\r\n", b"\n")
+        if not mark.isascii() or mark == " " or b'"' in body or b"\r" in body:
+            return False
         if mark == WHITESPACE:
-            body = _BLANKS_OF_BYTES.sub(b"\t", body).replace(b"\t\n", b"\n").replace(b"\n\t", b"\n").strip(b"\t")
-            mark = "\t"
-        numbers = plain_numbers(body.strip(b"\n"), mark.encode() * (self.width - 1) + b"\n")
-        if numbers is None:
+            mark, body = "\t", _BLANKS_OF_BYTES.sub(b"\t", body)
+            body = body.replace(b"\t\n", b"\n").replace(b"\n\t", b"\n").strip(b"\t")
+        rows = rows_of(body.strip(b"\n"), mark, self.width)
+        if rows is None or rows.longest > csv.field_size_limit():
             return False
-        rows = numbers.reshape(-1, self.width)
-        cells = {role: np.ascontiguousarray(rows[:, column]) for role, column in self.columns.items()}
-        if "weight" in cells and cells["weight"].min() < 0.0:
-            return False
-        above = len(block.data) - len(block.data.lstrip(b"\r\n"))
-        first = block.line + block.data[:above].count(b"\n")
-        self.points.take(cells, lambda _, row: (first + row,))
+        if b"#" in body and any(cell.lstrip(b" \t").startswith(b"#") for cell in rows.cells(0)):
+            return False  # a comment, perhaps
+        cells: dict[str, Cells] = {}
+        for role, column in self.columns.items():
+            numbers = None if role in TEXTS else rows.numbers(column, self.decimal)
+            if role == "weight" and numbers is not None and numbers.min() < 0.0:
+                numbers = None  # a fault is shown as it is written
+            cells[role] = rows.texts(column) if numbers is None else numbers
+        angles = cells["angle"]
+        if isinstance(angles, Coded) and not all(map(str.strip, angles.texts)):
+            return False  # a row of delimiters alone, perhaps
+        begin = block.line + len(body) - len(body.lstrip(b"\n"))
+        self._take(cells, range(begin, begin + len(rows)))
         return True
+
+    def _take(self, cells: dict[str, Cells], lines: Sequence[int]) -> None:
+        """Take a block of rows, of which each begins in one of the `lines`."""
+        for role in TEXTS & cells.keys():
+            texts, codes = coded(cells[role])
+            if "'" in "".join(texts):
+                cells[role] = Coded([unguarded(text) for text in texts], codes)
+        self.points.take(cells, lambda _, row: (lines[row],))
 
     def take_by_row(self, block: Block) -> None:
         """Take the rows of any block, and all faults of its rows and cells."""
@@ -250,10 +259,7 @@ class _Table:
                     append(row[column])
             else:
                 self.faults.add((line,), partial(_ragged, row, self.header))
-        for role in TEXTS:
-            if role in texts:
-                texts[role] = [unguarded(cell) for cell in texts[role]]
-        self.points.take(texts, lambda _, row: (begins[row],))
+        self._take(dict(texts), begins)
 
     def _records(self, block: Block) -> Iterator[tuple[int, list[str]]]:
         """Yield the line in which each record begins, and its cells; a fault of its quotes ends the table.

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import NamedTuple, final
 
@@ -12,6 +12,7 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.errors import InputError
 from kdegrad.grammar import is_missing
 from kdegrad.reading.faults import Faults
+from kdegrad.reading.plain import Coded
 from kdegrad.text import angle_texts, shown
 
 MISSING = -1  # in place of the number of a group
@@ -59,12 +60,13 @@ class Grouping:
         self._begins: list[int] = []  # the line of the first row of each group
         self._ends = [role for role in ("low", "high", "at") if role in columns]
         # of at least as many groups as there are; NaN until there is a row with numbers, and the line of that row
-        self._targets, self._lines = np.empty((0, len(self._ends))), np.empty(0, dtype=np.intp)
+        self._targets, self._lines = np.full((1, len(self._ends)), np.nan), np.zeros(1, dtype=np.intp)
 
-    def codes(self, cells: Sequence[str], where: Callable[[str, int], tuple[int, ...]]) -> IntArray:
+    def codes(self, cells: Coded, where: Callable[[str, int], tuple[int, ...]]) -> IntArray:
         """Return the number of each row's group, `MISSING` for a cell that names none; later rows are asked later."""
         known = len(self._numbers.names)
-        codes = np.fromiter(map(self._numbers.__getitem__, cells), np.intp, len(cells))
+        numbers = np.fromiter(map(self._numbers.__getitem__, cells.texts), np.intp, len(cells.texts))
+        codes = numbers[cells.codes]
         fresh = np.flatnonzero(codes >= known)
         if fresh.size:
             _, first = np.unique(codes[fresh], return_index=True)

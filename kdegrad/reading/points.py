@@ -14,19 +14,18 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray, IntArray
 from kdegrad.errors import InputError
-from kdegrad.grammar import NUMBER_CHARACTERS, is_missing, number
+from kdegrad.grammar import is_missing, number
 from kdegrad.reading.columns import chosen_columns
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.files import display_name
 from kdegrad.reading.groups import MISSING, Grouping, Groups
+from kdegrad.reading.plain import PLAIN, SWAPPED, Coded, plain_numbers
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
 from kdegrad.weights import logits_of
 
-TEXTS: Final = ("group", "label")  # roles of columns that hold texts, not numbers
-SWAPPED: Final = bytes.maketrans(b".,", b",.")  # a decimal comma becomes a point, and a point no number
+TEXTS: Final = frozenset({"group", "label"})  # roles of columns that hold texts, not numbers
 
-_PLAIN: Final = NUMBER_CHARACTERS.encode() + b" "
 _NO_NUMBER: Final = re.compile(rb'[^\s\x1c-\x1f"infINF\x80-\xff]')  # besides those of numbers: never in one
 
 
@@ -78,7 +77,7 @@ class Source:
         return self.name if self.table is None else display_name(self.table)
 
 
-Cells = FloatArray | Sequence[str]  # of one column
+Cells = FloatArray | Sequence[str] | Coded  # of one column
 
 
 class Collector:
@@ -136,19 +135,20 @@ class Collector:
         numbers = {role: self._checked(role, cells[role], partial(where, role)) for role in self._numbers}
         rows = len(numbers["angle"])
         self.count += rows
-        labels = list(map(str, cells.get("label", ())))
+        labels = coded(cells["label"]).all() if "label" in cells else []
         kept = np.ones(rows, dtype=bool)
         if self._options.missing == "skip":
             for column in numbers.values():
                 kept &= ~np.isnan(column)
         if self._grouping is not None:
-            names = list(map(str, cells["group"]))
+            names = coded(cells["group"])
             codes = self._grouping.codes(names, where)
             unnamed = codes == MISSING
             if self._options.missing == "skip":
                 kept &= ~unnamed
             else:
-                self._add_faults("group", np.flatnonzero(unnamed).tolist(), names.__getitem__, partial(where, "group"))
+                missing: list[int] = np.flatnonzero(unnamed).tolist()
+                self._add_faults("group", missing, lambda row: names.texts[names.codes[row]], partial(where, "group"))
             self._grouping.take_targets(codes, numbers, kept, where)
             self._codes.append(codes[kept])
         if not kept.all():
@@ -160,8 +160,10 @@ class Collector:
 
     def _checked(self, role: str, cells: Cells, where: Callable[[int], tuple[int, ...]]) -> FloatArray:
         """Return the numbers of a block of a column; NaN, or a number of no use, in place of those that are faults."""
-        texts = None if isinstance(cells, np.ndarray) else cells
-        numbers = cells if isinstance(cells, np.ndarray) else numbers_of(cells, role == "logit", self._options.decimal)
+        texts: Sequence[str] = ()
+        if not isinstance(cells, np.ndarray):
+            texts = cells.all() if isinstance(cells, Coded) else cells
+        numbers = cells if isinstance(cells, np.ndarray) else numbers_of(texts, role == "logit", self._options.decimal)
         wrong = ~np.isfinite(numbers)
         if role == "logit":
             wrong &= numbers != -np.inf
@@ -170,7 +172,7 @@ class Collector:
         rows: list[int] = np.flatnonzero(wrong).tolist()
 
         def text(row: int) -> str:
-            return repr(float(numbers[row])) if texts is None else texts[row]
+            return texts[row] if texts else repr(float(numbers[row]))
 
         if self._options.missing == "skip":
             rows = [row for row in rows if not is_missing(text(row))]
@@ -237,6 +239,11 @@ class Collector:
         return f"has neither logits nor weights{meant}: all points weigh the same"
 
 
+def coded(cells: Cells) -> Coded:
+    """Return the texts of a column with the numbers of their rows."""
+    return cells if isinstance(cells, Coded) else Coded(list(map(str, cells)), np.arange(len(cells)))
+
+
 def bare(text: str) -> str:
     """Return a cell without spaces around it, and without quotes that these spaces kept csv from removing."""
     stripped = text.strip()
@@ -248,12 +255,11 @@ def numbers_of(cells: Sequence[str], minus_infinity: bool, decimal: str | None) 
     joined = "\n".join(cells).encode("utf-8", "replace")
     if decimal == ",":
         joined = joined.translate(SWAPPED)
-    plain = plain_numbers(joined, b"\n")
-    if plain is not None and plain.size == len(cells):
+    texts = joined.split(b"\n")
+    if len(texts) == len(cells) and (plain := plain_numbers(texts)) is not None:
         return plain
     numbers = np.full(len(cells), np.nan)
-    texts = joined.split(b"\n")
-    others = joined.translate(None, _PLAIN).split(b"\n")  # what each contains besides the characters of numbers
+    others = joined.translate(None, PLAIN).split(b"\n")  # what each contains besides the characters of numbers
     if len(texts) != len(cells):  # a cell contains an end of line
         texts = others = [b" "] * len(cells)
     for row, (text, other) in enumerate(zip(texts, others, strict=True)):
@@ -266,29 +272,3 @@ def numbers_of(cells: Sequence[str], minus_infinity: bool, decimal: str | None) 
         except ValueError:
             pass
     return numbers
-
-
-def plain_numbers(cells: bytes, row: bytes) -> FloatArray | None:
-    """Return the numbers of many cells at once, or None if the cells must be read one by one.
-
-    A returned number is what `kdegrad.grammar.number` returns for its cell; no cell is accepted that the grammar
-    refuses, and no row with more or fewer cells.
-
-    Parameters
-    ----------
-    cells
-        Rows of cells, without a line end after the last.
-    row
-        The separators of one row: two commas and a line end for rows of three cells.
-    """
-    # `float` accepts more than the grammar (nan, inf, 1_0). So it is given only the characters of numbers, with the
-    # separators that the rows must have.
-    separators = cells.translate(None, _PLAIN) + b"\n"
-    rows = len(separators) // len(row)
-    if separators != row * rows or not cells.strip():
-        return None
-    try:
-        numbers = np.array(cells.replace(b"\n", row[:1]).split(row[:1]), dtype=np.float64)
-    except ValueError:
-        return None
-    return numbers if np.isfinite(numbers).all() else None
