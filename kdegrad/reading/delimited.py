@@ -228,7 +228,8 @@ class _Table:
             return False  # a comment, perhaps
         cells: dict[str, Cells] = {}
         for role, column in self.columns.items():
-            numbers = None if role in TEXTS else rows.numbers(column, self.decimal)
+            is_logit = role == "logit"
+            numbers = None if role in TEXTS else rows.numbers(column, self.decimal, minus_infinity=is_logit)
             if role == "weight" and numbers is not None and numbers.min() < 0.0:
                 numbers = None  # a fault is shown as it is written
             cells[role] = rows.texts(column) if numbers is None else numbers

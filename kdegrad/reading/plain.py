@@ -74,7 +74,7 @@ class Rows:
         texts = b"\n".join(self.cells(column, np.flatnonzero(is_new))).decode().split("\n")
         return Coded(texts, np.cumsum(is_new) - 1)
 
-    def numbers(self, column: int, decimal: str | None) -> FloatArray | None:
+    def numbers(self, column: int, decimal: str | None, *, minus_infinity: bool = False) -> FloatArray | None:
         """Return the numbers of a column, as `plain_numbers`; with a decimal comma if `decimal` says so."""
         begins, ends = self._begins[:, column].copy(), self._ends[:, column].copy()
         codes = np.frombuffer(self._body, dtype=np.uint8)
@@ -95,7 +95,7 @@ class Rows:
             cells = self.cells(column, left)
             if decimal == ",":
                 cells = [cell.translate(SWAPPED) for cell in cells]
-            others = plain_numbers(cells)
+            others = plain_numbers(cells, minus_infinity=minus_infinity)
             if others is None:
                 return None
             numbers[left] = others
@@ -135,12 +135,15 @@ def rows_of(body: bytes, mark: str, width: int) -> Rows | None:
     return Rows(body, begins.reshape(-1, width), ends.reshape(-1, width))
 
 
-def plain_numbers(cells: list[bytes]) -> FloatArray | None:
+def plain_numbers(cells: list[bytes], *, minus_infinity: bool = False) -> FloatArray | None:
     """Return the numbers of many cells at once, or None if they must be read one by one.
 
     A returned number is what `kdegrad.grammar.number` returns for its cell; no cell is accepted that the grammar
-    refuses.
+    refuses. Of the spellings of -inf only the usual one is read here.
     """
+    masked = [row for row, cell in enumerate(cells) if cell == b"-inf"] if minus_infinity else []
+    if masked:
+        cells = [b"0" if cell == b"-inf" else cell for cell in cells]
     # `float` accepts more than the grammar (nan, inf, 1_0). So it is given only the characters of numbers.
     if b"".join(cells).translate(None, PLAIN):
         return None
@@ -148,4 +151,7 @@ def plain_numbers(cells: list[bytes]) -> FloatArray | None:
         numbers = np.array(cells, dtype=np.float64)
     except ValueError:
         return None
-    return numbers if np.isfinite(numbers).all() else None
+    if not np.isfinite(numbers).all():
+        return None
+    numbers[masked] = -np.inf
+    return numbers

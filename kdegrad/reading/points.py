@@ -256,7 +256,7 @@ def numbers_of(cells: Sequence[str], minus_infinity: bool, decimal: str | None) 
     if decimal == ",":
         joined = joined.translate(SWAPPED)
     texts = joined.split(b"\n")
-    if len(texts) == len(cells) and (plain := plain_numbers(texts)) is not None:
+    if len(texts) == len(cells) and (plain := plain_numbers(texts, minus_infinity=minus_infinity)) is not None:
         return plain
     numbers = np.full(len(cells), np.nan)
     others = joined.translate(None, PLAIN).split(b"\n")  # what each contains besides the characters of numbers
