@@ -134,9 +134,9 @@ def options(text: str) -> set[str]:
     return set(re.findall(r"(?<![\w-])--[a-z][a-z-]+", text))
 
 
-def test_every_option_is_in_the_landing_page_and_no_other_is_named() -> None:
+def test_every_option_is_in_the_table_of_options_and_no_other_is_named() -> None:
     known = set().union(*map(options, helped().values()))
-    assert known - options(TEXTS["README.md"]) <= {"--help", "--debug", "--no-circular"}
+    assert known - options(TEXTS["sample_inputs/README.md"]) <= {"--help", "--debug", "--no-circular"}
     general = {"--help", "--version", "--install-completion", "--show-completion"}
     for page, text in TEXTS.items():
         assert options("\n".join(re.findall(r"`[^`]+`", prose(text)))) <= known | general, page
@@ -144,7 +144,7 @@ def test_every_option_is_in_the_landing_page_and_no_other_is_named() -> None:
 
 def test_defaults_in_the_table_of_options_are_those_of_the_help() -> None:
     """A row of one option with a literal default says what ``--help`` says."""
-    rows = re.findall(r"^\| `(--[a-z-]+) [A-Z]+` \| .* \| ([\w.-]+) \|$", TEXTS["README.md"], flags=re.MULTILINE)
+    rows = re.findall(r"^\| `(--[a-z-]+) [A-Z]+` \| .* \| ([\w.-]+) \|$", TEXTS["sample_inputs/README.md"], flags=re.MULTILINE)
     assert len(rows) > 5
     for option, default in rows:
         line = next(line for line in helped()["grad"].splitlines() if line.strip().startswith(option + " "))
