@@ -109,7 +109,9 @@ def test_a_problem_keeps_every_option_that_it_is_given() -> None:
 
 
 def test_load_takes_the_settings_and_none_is_the_file_s() -> None:
-    hints, of_table = get_type_hints(kg.load, localns={"Problem": kg.Problem}), HINTS | get_type_hints(ReadingOptions)
+    names = {"Problem": kg.Problem, "Batch": kg.Batch, "TargetLike": TargetLike}
+    hints = get_type_hints(kg.load, localns=names)
+    of_table = {**HINTS, **get_type_hints(ReadingOptions), "target": TargetLike}
     assert [(name, hints[name], given.default) for name, given in keywords(kg.load).items()] == [
         (row.name, of_table[row.name] | None, None) for row in (*PROBLEM, *ReadingOptions.rows)
     ]

@@ -43,7 +43,7 @@ def loss(flags: Flags) -> int:
     if report.exact and not as_table:
         raise SettingError("exact", "works only with --format table: leave it out")
     problem = load(flags, report)
-    if report.exact and (problem.at is not None or problem.settings.rule == "exact"):
+    if report.exact and (problem.observed is not None or problem.settings.rule == "exact"):
         raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out")
     with Progress("summing"):
         evaluation = evaluate(problem, wrt=())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -26,6 +26,7 @@ from kdegrad.text import shown
 if TYPE_CHECKING:
     from kdegrad.problem import Problem
     from kdegrad.properties.evaluators import Judged
+    from kdegrad.targets import Points
 
 EXAMPLE: Final = "two_sided.yaml"
 EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
@@ -122,8 +123,10 @@ def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quie
     given = _given(flags)
     output.check_outputs(files, source)
     content = read(source, flags.of(ReadingOptions))
-    if content.table is not None:
-        output.check_outputs(files, content.table)
+    if "target_points" in given:
+        given["target"] = _target_points(flags, given.pop("target_points"), files, quiet=quiet)
+    for table in filter(None, (content.table, content.target_table)):
+        output.check_outputs(files, table)
     if content.groups is not None:
         raise SettingError(
             "group-by",
@@ -132,12 +135,30 @@ def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quie
         )
     for note in () if quiet else content.notes:
         say(f"note: {content.place_of_points} {note}")
+    if not quiet and "target" not in given:
+        _say_notes(content.target_notes)
     problem = problem_of(content, given)
     if not quiet and "over" not in flags.values:  # a sweep has several kernels, and says it itself
         note_unused_df(flags, [problem.kernel.name])
     if not quiet and "bins" in given and problem.settings.rule == "exact":
         say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
     return problem
+
+
+def _target_points(flags: Flags, path: str, files: Mapping[str, str | None], *, quiet: bool) -> Points:
+    """Return the target points of --target-points; the notes unless `quiet`."""
+    from kdegrad.reading import read_target
+
+    output.check_outputs(files, path)
+    points, notes = read_target(path)
+    if not quiet:
+        _say_notes(notes)
+    return points
+
+
+def _say_notes(notes: Iterable[str]) -> None:
+    for note in notes:
+        say(f"note: {note}")
 
 
 def _given(flags: Flags) -> dict[str, Any]:
@@ -153,8 +174,8 @@ def _given(flags: Flags) -> dict[str, Any]:
     ):
         if name in wanted and (clash := [f"--{other.replace('_', '-')}" for other in others if other in wanted]):
             raise SettingError(name.replace("_", "-"), f"{cause}: leave out {' and '.join(clash)}")
-    if "target_points" in given:
-        raise SettingError("target-points", "cannot be read yet")
+    if given.get("target_points") == "-" and ("-" in flags.inputs or len(flags.inputs) > 1):
+        raise SettingError("target-points", "standard input is read once, and is needed more than once: name a file")
     if given.get("circular") is False and "period" in given:
         raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
     return given

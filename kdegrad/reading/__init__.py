@@ -10,6 +10,7 @@
 - `columns`: names of columns → what they hold;
 - `points`: cells by column → arrays, with the one grammar of numbers (`kdegrad.grammar`);
 - `groups`: the groups of the rows, and the target of each; `faults`: what is wrong with a file, with its places;
+- `target`: a table of target points → these;
 - `parquet`: Parquet files → cells by column, where pyarrow is installed.
 
 Types are checked here (``bandwidth: abc``). Ranges (``bandwidth: -1``) are checked by `kdegrad.settings`; for its
@@ -19,20 +20,25 @@ messages a `Source` says where each setting was given.
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any
+from collections.abc import Callable, Mapping
+from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.points import Source
+from kdegrad.reading.target import read_target
 from kdegrad.settings import INPUT_FORMATS, ReadingOptions
 from kdegrad.text import shown
 
 if TYPE_CHECKING:
+    from kdegrad.batch import Batch
     from kdegrad.problem import Problem
+    from kdegrad.targets import TargetLike
 
-__all__ = ["Source", "load", "problem_of", "read"]
+__all__ = ["Source", "batch_of", "load", "problem_of", "read", "read_target"]
+
+_Made = TypeVar("_Made")
 
 
 def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions()) -> Source:  # noqa: B008  # frozen
@@ -73,10 +79,72 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
     return delimited.read_table(files.blocks(path), name, options, delimited.DELIMITER_OF_FORMAT[chosen])
 
 
+@overload
 def load(
     path: str | os.PathLike[str],
     *,
-    target: tuple[float, float] | None = None,
+    target: TargetLike | None = None,
+    at: float | None = None,
+    kernel: str | None = None,
+    bandwidth: float | None = None,
+    df: float | None = None,
+    rule: str | None = None,
+    bins: int | None = None,
+    scale: float | None = None,
+    background: float | None = None,
+    circular: bool | None = None,
+    period: float | None = None,
+    unit: str | None = None,
+    sums: str | None = None,
+    angle_column: str | None = None,
+    logit_column: str | None = None,
+    weight_column: str | None = None,
+    label_column: str | None = None,
+    group_by: None = None,
+    target_columns: tuple[str, ...] | None = None,
+    no_weights: bool | None = None,
+    missing: str | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    input_format: str | None = None,
+) -> Problem: ...
+
+
+@overload
+def load(
+    path: str | os.PathLike[str],
+    *,
+    target: TargetLike | None = None,
+    at: float | None = None,
+    kernel: str | None = None,
+    bandwidth: float | None = None,
+    df: float | None = None,
+    rule: str | None = None,
+    bins: int | None = None,
+    scale: float | None = None,
+    background: float | None = None,
+    circular: bool | None = None,
+    period: float | None = None,
+    unit: str | None = None,
+    sums: str | None = None,
+    angle_column: str | None = None,
+    logit_column: str | None = None,
+    weight_column: str | None = None,
+    label_column: str | None = None,
+    group_by: str,
+    target_columns: tuple[str, ...] | None = None,
+    no_weights: bool | None = None,
+    missing: str | None = None,
+    delimiter: str | None = None,
+    decimal: str | None = None,
+    input_format: str | None = None,
+) -> Batch: ...
+
+
+def load(
+    path: str | os.PathLike[str],
+    *,
+    target: TargetLike | None = None,
     at: float | None = None,
     kernel: str | None = None,
     bandwidth: float | None = None,
@@ -100,15 +168,15 @@ def load(
     delimiter: str | None = None,
     decimal: str | None = None,
     input_format: str | None = None,
-) -> Problem:
-    """Return the problem that a file describes.
+) -> Problem | Batch:
+    """Return the problem that a file describes; with groups, a `kdegrad.Batch` of a problem for each.
 
     Parameters
     ----------
     path
         As for `read`.
     target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
-        The options, see `kdegrad.Settings`; those that are given override the file's.
+        The options, see `kdegrad.Problem` and `kdegrad.Batch`; those that are given override the file's.
     angle_column, logit_column, weight_column, label_column
         The names of columns, if they are not ``angle``, ``logit``, ``weight`` and ``label``.
     group_by
@@ -131,13 +199,15 @@ def load(
     """
     given = {name: value for name, value in locals().items() if name != "path" and value is not None}
     options = {row.name: given.pop(row.name) for row in ReadingOptions.rows if row.name in given}
-    return problem_of(read(path, ReadingOptions(**options)), given)
+    source = read(path, ReadingOptions(**options))
+    return problem_of(source, given) if source.groups is None else batch_of(source, given)
 
 
 def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     """Return the problem of the points and settings of a file; the options `given` override the file's.
 
-    They also cancel what they exclude: bins or rule the single node of the file, a line the file's period.
+    They also cancel what they exclude: bins or rule the single node of the file, target points these three, a line the
+    file's period.
 
     Raises
     ------
@@ -146,19 +216,65 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     """
     from kdegrad.problem import Problem
 
+    return _made(source, given, lambda options: Problem(source.angles, source.logits, source.labels, **options))
+
+
+def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
+    """Return the problems of the groups of a file, in the order of their first rows; otherwise as `problem_of`.
+
+    The points keep the order of the rows. A target that is `given` comes before the columns of the targets, and these
+    before the target of the file's settings.
+    """
+    import numpy as np
+
+    from kdegrad.batch import Batch
+
+    assert source.groups is not None  # who calls has looked
+    names, codes = source.groups
+    order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
+    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))])
+    points = (source.angles, source.logits, source.labels)
+    return _made(
+        source,
+        given,
+        lambda options: Batch(*points, offsets=offsets, order=order, names=names, copy=False, **options),
+    )
+
+
+def _made(source: Source, given: Mapping[str, Any], make: Callable[[dict[str, Any]], _Made]) -> _Made:
+    """Return what `make` makes of the options of a file and those `given`, of which the latter win."""
     kept = dict(source.settings)
-    if {"bins", "rule"} & given.keys():
+    if source.targets is not None and not {"target", "at"} & given.keys():
+        kept.pop("at", None)
+        kept["target"] = source.targets if len(source.targets) == 2 else source.targets[0]
+    if "at" in given and _are_points(kept.get("target"), source):
+        del kept["target"]
+    are_points = _are_points(given.get("target", kept.get("target")), source)
+    if are_points:
+        kept = {name: value for name, value in kept.items() if name not in ("at", "bins", "rule")}
+    elif {"bins", "rule"} & given.keys():
         kept.pop("at", None)
     if given.get("circular") is False:
         kept.pop("period", None)
     try:
+        if are_points and (excess := sorted({"bins", "rule"} & given.keys())):
+            raise SettingError(excess[0], "is for an interval, and the target has points: leave it out")
         if kept.get("circular") is False and ("period" in kept or "period" in given):
             raise SettingError("circular", "false contradicts a period, which makes a circle: remove one of them")
-        return Problem(source.angles, source.logits, source.labels, **{**kept, **given})
+        return make({**kept, **given})
     except SettingError as error:
-        if error.name in kept and error.name not in given:
+        if error.name in source.places and error.name not in given:
             raise error.at(f"{source.places[error.name]}: {error.name}") from None
         raise
+
+
+def _are_points(target: Any, source: Source) -> bool:
+    """Return whether a target of one of its forms is points, and not an interval."""
+    from kdegrad.option import is_real
+    from kdegrad.targets import Points
+
+    is_one_for_each = source.groups is not None and getattr(target, "ndim", 0) == 1
+    return isinstance(target, (Points, Mapping)) or is_real(target) or is_one_for_each
 
 
 def _format_of(path: str, name: str, input_format: str | None) -> str:

@@ -14,8 +14,10 @@ from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import ROLES, named, require_groups
 from kdegrad.reading.faults import Faults, place
 from kdegrad.reading.points import Collector, Source
+from kdegrad.reading.target import read_target
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
 from kdegrad.settings import GROUPS, PROBLEM, ReadingOptions
+from kdegrad.targets import Points
 from kdegrad.text import nearest, shown
 
 _POINTS_FORMATS: Final = (
@@ -60,7 +62,8 @@ def read_document(data: bytes, name: str, folder: str, given: ReadingOptions) ->
     faults = Faults(name)
     options = _options(root, faults)
     points = options.pop("points", Scalar("", root.where))
-    values = _values(options, faults)
+    values = _values(options, folder, faults)
+    _require_one_target(values, options, faults)
     reading = _reading(options, values, given, faults)
     if is_blank(points):
         faults.add(points.where, f"no points are given: write the key points, with {_POINTS_FORMATS}")
@@ -76,6 +79,9 @@ def read_document(data: bytes, name: str, folder: str, given: ReadingOptions) ->
         source = _points_inside(points, name, reading, faults)
     settings = {option: value for option, value in values.items() if option in _SETTINGS}
     places = {option: place(name, *options[option].where) for option in values}
+    if isinstance(target := settings.get("target"), _TargetPoints):
+        settings["target"] = target.points
+        source = replace(source, target_table=target.table, target_notes=target.notes)
     return replace(source, name=name, settings=settings, places=places)
 
 
@@ -113,21 +119,32 @@ def _unknown_key(inside: str, text: str, known: Iterable[str], otherwise: str) -
     return f"{inside}unknown key {shown(text)}{nearest(text, known) or otherwise}"
 
 
-def _values(options: dict[str, Node], faults: Faults) -> dict[str, Any]:
+def _values(options: dict[str, Node], folder: str, faults: Faults) -> dict[str, Any]:
     """Return the values of the options; those that cannot be read are faults."""
-    values = {}
+    values: dict[str, Any] = {}
     for option, node in options.items():
         try:
-            values[option] = (
-                _interval(node)
-                if option == "target"
-                else _names(node)
-                if option == "target-columns"
-                else _value(node, _PARSERS[option])
-            )
+            if option == "target":
+                values[option] = _target(node, folder, faults)
+            elif option == "target-columns":
+                values[option] = _names(node)
+            else:
+                values[option] = _value(node, _PARSERS[option])
         except NodeError as error:
             faults.add(error.where, f"{option}: {error}")
     return values
+
+
+def _require_one_target(values: Mapping[str, Any], options: Mapping[str, Node], faults: Faults) -> None:
+    """Add the options that say how the nodes of a target are found beside one that has none to find, or a second."""
+    columns, excluded = values.get("target-columns"), set[str]()
+    if columns is not None:
+        excluded = {"target", "at"} if len(columns) == 2 else {"target", "at", "bins", "rule"}
+    elif isinstance(values.get("target"), _TargetPoints):
+        excluded = {"at", "bins", "rule"}
+    cause = "target-columns gives the targets" if columns is not None else "target gives points, which need no bins"
+    for option in excluded & values.keys():
+        faults.add(options[option].where, f"{option}: {cause}: remove one of the two")
 
 
 def _reading(
@@ -151,14 +168,66 @@ def _reading(
         return given
 
 
-def _interval(node: Node) -> tuple[float, float]:
-    if isinstance(node, MapNode) and set(node.entries) == {"low", "high"}:
+def _target(node: Node, folder: str, faults: Faults) -> tuple[float, float] | _TargetPoints:
+    """Return the interval, or the target points."""
+    keys = set(node.entries) if isinstance(node, MapNode) else set()
+    if isinstance(node, MapNode) and keys == {"points"}:
+        return _target_of_file(node.entries["points"][1], folder, faults)
+    if isinstance(node, MapNode) and keys in ({"angle"}, {"angle", "weight"}):
+        return _target_inside(node, faults)
+    if isinstance(node, MapNode) and keys == {"low", "high"}:
         low, high = node.entries["low"][1], node.entries["high"][1]
     elif isinstance(node, ListNode) and len(node.items) == 2:
         low, high = node.items
     else:
-        raise NodeError(node.where, f"{kind(node)} in place of an interval: write [-30, 30] or {{low: -30, high: 30}}")
+        given = kind(node) + (f" of {', '.join(map(shown, sorted(keys)))}" if keys else "")
+        points = "for target points {points: FILE} or {angle: [..], weight: [..]}"
+        raise NodeError(
+            node.where, f"{given} in place of an interval: write [-30, 30] or {{low: -30, high: 30}}, or {points}"
+        )
     return _value(low, number), _value(high, number)
+
+
+class _TargetPoints(NamedTuple):
+    """Target points, the table that they were read from, and notes about them; no points where there are faults."""
+
+    points: Points | None
+    table: str | None = None
+    notes: tuple[str, ...] = ()
+
+
+def _target_of_file(node: Node, folder: str, faults: Faults) -> _TargetPoints:
+    """Return the target points of the table that `node` names."""
+    path = os.path.join(folder, _value(node, str))
+    try:
+        points, notes = read_target(path)
+    except InputError as error:
+        for fault in error.faults:
+            faults.add(node.where, f"target: {fault}")
+        faults.total += error.total - len(error.faults)
+        return _TargetPoints(None)
+    return _TargetPoints(points, path, notes)
+
+
+def _target_inside(node: MapNode, faults: Faults) -> _TargetPoints:
+    """Return the target points that are written in the document."""
+    cells = _lists(node, node.entries, faults, "target")
+    if not any(cells.values()):
+        faults.add(node.where, "target: is empty: write {angle: [..], weight: [..]}")
+        return _TargetPoints(None)
+    own = Faults(faults.name)
+    rows = Collector(list(cells), ReadingOptions(), own, place(own.name, *node.where), of_target=True)
+    scalars = {role: [_scalar(cell, role, role, own, "target") for cell in cells[role]] for role in rows.roles}
+    texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
+    rows.take(texts, lambda role, row: scalars[role][row].where)
+    if own.total:
+        faults.include(own)
+        return _TargetPoints(None)
+    try:
+        source = rows.source()
+    except InputError:
+        raise NodeError(node.where, "no target point has a positive weight: one must be above 0") from None
+    return _TargetPoints(Points(source.angles, source.weights))
 
 
 def _names(node: Node) -> tuple[str, ...]:
@@ -256,30 +325,30 @@ def _points_inside(points: ListNode | MapNode, name: str, options: ReadingOption
     return rows.source()
 
 
-def _lists(points: MapNode, known: Iterable[str], faults: Faults) -> dict[str, list[Node]]:
-    """Return the cells of points that are written as a list for each of the columns `known`."""
+def _lists(points: MapNode, known: Iterable[str], faults: Faults, key: str = "points") -> dict[str, list[Node]]:
+    """Return the cells of points that are written as a list for each of the columns `known`, under a key."""
     cells = {}
     for column in known:
         _, node = points.entries[column]
         if isinstance(node, ListNode):
             cells[column] = node.items
         else:
-            faults.add(node.where, f"points: {column}: {kind(node)} in place of a list: write [50, -75]")
+            faults.add(node.where, f"{key}: {column}: {kind(node)} in place of a list: write [50, -75]")
     if len(set(map(len, cells.values()))) > 1:
         lengths = ", ".join(f"{shown(column)} has {len(values)}" for column, values in cells.items())
-        faults.add(points.where, f"points: lists of unequal length: {lengths}: write one value for each point")
+        faults.add(points.where, f"{key}: lists of unequal length: {lengths}: write one value for each point")
         faults.stop_if_any()  # their rows do not belong together
     return cells
 
 
-def _scalar(cell: _Cell, role: str, column: str, faults: Faults, *, skip: bool) -> Scalar:
+def _scalar(cell: _Cell, role: str, column: str, faults: Faults, key: str = "points", *, skip: bool = False) -> Scalar:
     """Return a cell that is one value; in place of any other, a fault and a substitute."""
     if isinstance(cell, Scalar):
         return cell
     if isinstance(cell, _Missing):
         if role == "label" or skip:
             return Scalar("", cell.where)
-        faults.add(cell.where, f"points: this point has no {column}, as others have: add it")
+        faults.add(cell.where, f"{key}: this point has no {column}, as others have: add it")
     else:
-        faults.add(cell.where, f"points: {column}: {kind(cell)} in place of one value")
+        faults.add(cell.where, f"{key}: {column}: {kind(cell)} in place of one value")
     return Scalar("0", cell.where)

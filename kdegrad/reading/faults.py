@@ -25,6 +25,12 @@ class Faults:
             insort(self._first, (where, text), key=lambda fault: fault[0])
             del self._first[InputError.SHOWN :]
 
+    def include(self, others: Faults) -> None:
+        """Add the faults of another part of the file."""
+        for where, text in others._first:
+            self.add(where, text)
+        self.total += others.total - len(others._first)
+
     def stop_if_any(self) -> None:
         """Raise the faults that were added as one `InputError`."""
         if self.total:

@@ -53,10 +53,12 @@ class Source:
         ends, or the one of the observed angles, each (G,).
     settings, places
         Option → value, for the settings of a YAML problem, and option → ``file:line:column``, for all that it gives.
-    table
-        The file that a YAML problem takes its points from, or None.
+    table, target_table
+        The files that a YAML problem takes its points and its target points from, or None.
     notes
         What the user should know about the points, each the end of a sentence that begins with `place_of_points`.
+    target_notes
+        The same about target points, in whole sentences.
     """
 
     name: str
@@ -69,7 +71,9 @@ class Source:
     settings: dict[str, object] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
     table: str | None = None
+    target_table: str | None = None
     notes: tuple[str, ...] = ()
+    target_notes: tuple[str, ...] = ()
 
     @property
     def place_of_points(self) -> str:
@@ -215,9 +219,9 @@ class Collector:
         if weights is not None:
             logits = logits_of(weights)
         has_weight = np.isfinite(values["angle"] if logits is None else logits)
-        if logits is None:
+        if logits is None and not (self._of_target and len(self._found) == 1):  # angles that were observed
             notes.append(self._note_without_weights())
-        elif not has_weight.any():
+        if not has_weight.any():
             cause = "no point has a positive weight: one logit must be finite, or one weight above 0"
             if self._of_target:
                 cause = "no target point has a positive weight: one must be above 0"
