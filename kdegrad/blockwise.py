@@ -129,7 +129,7 @@ def _fill(batch: Batch, block: Block, scheme: Scheme, out: dict[str, FloatArray]
         found = vars(at_nodes.gradients(weights, of_points))
     else:
         if "logits" in of_points:
-            found["logits"] = at_nodes.excess(weights)
+            found["logits"] = at_nodes.excess(lambda: weights)
         if "angles" in of_points:
             found["angles"] = density.slopes(*at_nodes.pulls)
     for name in of_points - {"weights"}:

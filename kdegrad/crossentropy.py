@@ -15,7 +15,7 @@ of a sum of logarithms: S_i may be 0 where its factor is infinite. All sums run 
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from functools import cached_property
 from typing import final
@@ -118,11 +118,11 @@ class CrossEntropy:
         total = self._total(responsibilities)
         return (weights if isinstance(total, float) else weights * total) - responsibilities
 
-    def excess(self, weights: FloatArray) -> FloatArray:
-        """Return the gradient of the logits alone, without more arrays than it takes."""
-        if self.settings.background == 0.0:
+    def excess(self, weights: Callable[[], FloatArray]) -> FloatArray:
+        """Return the gradient of the logits alone; only beside a background it asks for the S_i of the points."""
+        if self.settings.background == 0.0:  # one array of N is all it takes
             return self.density.excess(*self.pulls)
-        return self.logit_gradient(weights, self.density.shares(*self.pulls).shares)
+        return self.logit_gradient(weights(), self.density.shares(*self.pulls).shares)
 
     def _total(self, responsibilities: FloatArray) -> float | FloatArray:
         """Return Σ_j R_j, which is 1 without a background."""

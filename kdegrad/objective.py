@@ -202,7 +202,7 @@ def _of_problem(problem: Problem, wrt: tuple[str, ...]) -> tuple[float, dict[str
         undefined = np.full(len(problem.angles), np.nan)
         return value, {name: math.nan if name == "bandwidth" else undefined for name in wrt}
     if wrt == ("logits",):
-        return value, {"logits": at_nodes.excess(np.exp(problem.log_weights))}
+        return value, {"logits": at_nodes.excess(lambda: np.exp(problem.log_weights))}
     found = gradients(problem, nodes, at_nodes, wrt)
     every = {"logits": found.logits, "angles": found.angles, "bandwidth": found.log_bandwidth}
     return value, {name: every[name] for name in wrt}
