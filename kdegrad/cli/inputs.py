@@ -24,6 +24,7 @@ from kdegrad.settings import (
 from kdegrad.text import shown
 
 if TYPE_CHECKING:
+    from kdegrad.batch import Batch
     from kdegrad.problem import Problem
     from kdegrad.properties.evaluators import Judged
     from kdegrad.targets import Points
@@ -34,13 +35,23 @@ EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 def load(flags: Flags, report: ReportOptions, *, trace: str | None = None) -> Problem:
     """Return the problem that INPUT and the flags make, once all outputs are known to be writable."""
-    source = flags.input
-    if source is None:
-        say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
-        source = _example(EXAMPLE)
-    files = outputs(report, trace)
+    source, files = _input(flags), outputs(report, trace)
     with Progress("reading"):
         return _problem(flags, source, files)
+
+
+def load_groups(flags: Flags, report: ReportOptions) -> Problem | Batch:
+    """Return the problem as `load` does, or the problems of the groups where there are groups."""
+    source, files = _input(flags), outputs(report)
+    with Progress("reading"):
+        return _made(flags, source, files)
+
+
+def _input(flags: Flags) -> str:
+    if flags.input is not None:
+        return flags.input
+    say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
+    return _example(EXAMPLE)
 
 
 def load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict[str, Problem]:
@@ -117,8 +128,27 @@ def judged_by(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> 
 
 
 def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quiet: bool = False) -> Problem:
-    """Return the problem that a file and the flags make, of which the flags win; the notes unless `quiet`."""
-    from kdegrad.reading import problem_of, read
+    """Return the one problem that a file and the flags make."""
+    from kdegrad.problem import Problem
+
+    made = _made(flags, source, files, quiet=quiet, takes_groups=False)
+    assert isinstance(made, Problem)  # groups were refused
+    return made
+
+
+def _made(
+    flags: Flags,
+    source: str,
+    files: Mapping[str, str | None],
+    *,
+    quiet: bool = False,
+    takes_groups: bool = True,
+) -> Problem | Batch:
+    """Return what a file and the flags make, of which the flags win: a problem, or those of groups.
+
+    The notes are printed unless `quiet`.
+    """
+    from kdegrad.reading import batch_of, problem_of, read
 
     given = _given(flags)
     output.check_outputs(files, source)
@@ -127,7 +157,7 @@ def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quie
         given["target"] = _target_points(flags, given.pop("target_points"), files, quiet=quiet)
     for table in filter(None, (content.table, content.target_table)):
         output.check_outputs(files, table)
-    if content.groups is not None:
+    if content.groups is not None and not takes_groups:
         raise SettingError(
             "group-by",
             "makes a problem of each group, and this command takes one problem: remove it",
@@ -137,7 +167,7 @@ def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quie
         say(f"note: {content.place_of_points} {note}")
     if not quiet and "target" not in given:
         _say_notes(content.target_notes)
-    problem = problem_of(content, given)
+    problem = problem_of(content, given) if content.groups is None else batch_of(content, given)
     if not quiet and "over" not in flags.values:  # a sweep has several kernels, and says it itself
         note_unused_df(flags, [problem.kernel.name])
     if not quiet and "bins" in given and problem.settings.rule == "exact":
