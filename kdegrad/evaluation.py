@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.batch import Batch
 from kdegrad.crossentropy import CrossEntropy, Gradients
 from kdegrad.errors import SettingError
@@ -100,9 +100,7 @@ class Evaluation:
         SettingError
             If none was asked for.
         """
-        if self.gradients is None:
-            raise SettingError("wrt", f"no gradient was asked for: name one or more of {', '.join(WRT)}")
-        return self.gradients
+        return _asked_for(self.gradients)
 
     @cached_property
     @np.errstate(over="ignore", invalid="ignore")
@@ -195,11 +193,26 @@ class BatchEvaluation:
         """The mean of the losses; infinite if one is."""
         return float(self.losses.mean())
 
+    def require_gradients(self) -> Gradients:
+        """Return the gradients; raises as that of `Evaluation` does."""
+        return _asked_for(self.gradients)
+
     @cached_property
+    def are_finite(self) -> BoolArray:
+        """Whether the loss and the gradients that were asked for are finite, of each problem, shape (G,)."""
+        finite: BoolArray = np.isfinite(self.losses)
+        if self.log_bandwidth is not None:
+            finite &= np.isfinite(self.log_bandwidth)
+        of_points = () if self.gradients is None else (self.gradients.logits, self.gradients.angles)
+        for values in of_points:
+            if values is not None and not (good := np.isfinite(values.ravel())).all():
+                finite[self.batch.problem_of_point[~good]] = False
+        return finite
+
+    @property
     def is_finite(self) -> bool:
         """Whether all losses, and the gradients that were asked for, are finite."""
-        found = (self.losses, self.log_bandwidth, *(vars(self.gradients).values() if self.gradients else ()))
-        return all(bool(np.isfinite(numbers).all()) for numbers in found if numbers is not None)
+        return bool(self.are_finite.all())
 
     @cached_property
     def input_rounding(self) -> float:
@@ -212,6 +225,12 @@ class BatchEvaluation:
         middles, widths = (0.5 * lows + 0.5 * highs)[of], (highs - lows)[of]
         shares = np.nan_to_num(self.gradients.responsibilities.ravel())
         return _input_rounding(batch.kernel, batch.angles.ravel(), shares, middles, widths, batch.settings.bins)
+
+
+def _asked_for(found: Gradients | None) -> Gradients:
+    if found is None:
+        raise SettingError("wrt", f"no gradient was asked for: name one or more of {', '.join(WRT)}")
+    return found
 
 
 @np.errstate(invalid="ignore", over="ignore", divide="ignore")

@@ -68,7 +68,7 @@ def test_a_piece_that_fails_fails_the_table(monkeypatch: pytest.MonkeyPatch) -> 
     def fail(columns: object) -> bytes:
         raise MemoryError
 
-    monkeypatch.setattr(decimals, "rows", fail)
+    monkeypatch.setattr(decimals, "joined", fail)
     with pytest.raises(MemoryError):
         csv_of(np.zeros(100_000))
 

@@ -1,10 +1,11 @@
-"""Reports as CSV: numbers that read back to the same float64, None as an empty cell."""
+"""Reports as CSV: numbers that read back to the same float64, NaN and None as empty cells."""
 
 from __future__ import annotations
 
 import csv
 import os
-from collections.abc import Iterator, Sequence
+import re
+from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Any, Final
 
@@ -13,11 +14,15 @@ from numpy.typing import NDArray
 
 from kdegrad.grammar import guarded
 from kdegrad.reports import decimals
-from kdegrad.reports.records import Table, rows_of
+from kdegrad.reports.records import Block, Table, Texts, rows_of
 
 _ROWS_IN_PIECE: Final = 10_000
-_ROWS_OF_NUMBERS_IN_PIECE: Final = 20_000
+_ROWS_OF_COLUMNS_IN_PIECE: Final = 20_000
 _MOST_THREADS: Final = 4  # more of them wait for each other
+_LONGEST: Final = 200  # bytes of a text; longer ones would make the page of a piece large
+_QUOTED: Final = re.compile('[,"\r\n]')
+
+_Cells = Callable[[slice], NDArray[np.uint8]]  # some rows of a column, as `decimals.cells` has them
 
 
 class _Lines(list[str]):
@@ -34,27 +39,72 @@ def text(table: Table) -> Iterator[str]:
     writer.writerow(table.header)
     yield lines.pop()
     for block in table.blocks():
-        if all(isinstance(column, np.ndarray) and column.dtype == np.float64 for column in block):
-            yield from _rows_of_numbers([np.asarray(column) for column in block])
+        if (columns := _columns(block)) is not None:
+            yield from _rows_of_columns(columns, len(block[0]))
             continue
         rows = rows_of(block)
         while piece := list(islice(rows, _ROWS_IN_PIECE)):
-            if str in map(type, piece[0]):
-                writer.writerows([guarded(cell) if isinstance(cell, str) else cell for cell in row] for row in piece)
-            else:
-                writer.writerows(piece)
+            writer.writerows(map(_cell, row) for row in piece)
             yield "".join(lines)
             lines.clear()
 
 
-def _rows_of_numbers(columns: Sequence[NDArray[Any]]) -> Iterator[str]:
-    """Yield the rows of arrays of float64 in pieces; many of them by threads, as NumPy releases the interpreter."""
+def _cell(value: Any) -> Any:
+    """Return what csv.writer is given for a value: None, an empty cell, for NaN."""
+    return guarded(value) if isinstance(value, str) else None if value != value else value
+
+
+def _columns(block: Block) -> list[_Cells] | None:
+    """Return the columns, if all are float64, whole numbers or short texts; else None: row by row."""
+    found: list[_Cells] = []
+    for column in block:
+        if isinstance(column, Texts):
+            each = [_quoted(guarded(name)).encode("utf-8") for name in column.each]
+            if max(map(len, each), default=0) > _LONGEST or any(b"\0" in name for name in each):
+                return None
+            found.append(_text_cells(each, column.codes))
+        elif isinstance(column, np.ndarray) and column.dtype == np.float64:
+            found.append(_number_cells(column))
+        elif isinstance(column, np.ndarray) and column.dtype.kind == "i":
+            found.append(_whole_cells(column))
+        else:
+            return None
+    return found
+
+
+def _quoted(cell: str) -> str:
+    """Return a cell in quotes where it needs them."""
+    if not _QUOTED.search(cell):
+        return cell
+    doubled = cell.replace('"', '""')
+    return f'"{doubled}"'
+
+
+def _number_cells(column: NDArray[np.float64]) -> _Cells:
+    return lambda rows: decimals.cells(column[rows])
+
+
+def _text_cells(each: list[bytes], codes: NDArray[np.intp]) -> _Cells:
+    return lambda rows: _page(np.array([each[code] for code in codes[rows].tolist()], dtype=np.bytes_))
+
+
+def _whole_cells(column: NDArray[Any]) -> _Cells:
+    return lambda rows: _page(column[rows].astype(np.bytes_))
+
+
+def _page(cells: NDArray[np.bytes_]) -> NDArray[np.uint8]:
+    """Return cells of bytes, filled up with zero bytes, as an array (N, W)."""
+    return cells.view(np.uint8).reshape(len(cells), -1)
+
+
+def _rows_of_columns(columns: list[_Cells], count: int) -> Iterator[str]:
+    """Yield the rows of columns in pieces; many of them by threads, as NumPy releases the interpreter."""
 
     def piece(start: int) -> str:
-        stop = start + _ROWS_OF_NUMBERS_IN_PIECE
-        return decimals.rows([column[start:stop] for column in columns]).decode("ascii")
+        rows = slice(start, start + _ROWS_OF_COLUMNS_IN_PIECE)
+        return decimals.joined([cells(rows) for cells in columns]).decode("utf-8")
 
-    starts = range(0, len(columns[0]), _ROWS_OF_NUMBERS_IN_PIECE)
+    starts = range(0, count, _ROWS_OF_COLUMNS_IN_PIECE)
     if len(starts) == 1:
         yield piece(0)
         return

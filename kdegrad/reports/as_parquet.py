@@ -25,8 +25,15 @@ def write(table: Table, stream: IO[bytes]) -> None:
     import pyarrow
     import pyarrow.parquet
 
+    from kdegrad.reports.records import Texts  # and with it NumPy, which --help does not need
+
     def typed(block: Block) -> Any:
-        columns = [pyarrow.array(column, from_pandas=True) for column in block]
+        columns = [
+            pyarrow.array(column.each).take(pyarrow.array(column.codes))
+            if isinstance(column, Texts)
+            else pyarrow.array(column, from_pandas=True)
+            for column in block
+        ]
         # a column without any value has the type of numbers: text has no missing values
         columns = [c.cast(pyarrow.float64()) if c.type == pyarrow.null() else c for c in columns]
         return pyarrow.table(columns, list(table.header))

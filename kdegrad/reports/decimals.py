@@ -30,18 +30,23 @@ _OFFSET: Final = 290  # index of the power 10⁰ in the table of powers
 
 def rows(columns: Sequence[FloatArray]) -> bytes:
     """Return the columns, each of shape (N,), as N lines of decimals between commas."""
-    count = len(columns[0])
-    page = np.zeros((count, len(columns), _WIDTH + 1), dtype=np.uint8)
-    for place, column in enumerate(columns):
-        page[:, place, :_WIDTH] = cells(column)
-    page[:, :, _WIDTH] = ord(",")
-    page[:, -1, _WIDTH] = ord("\n")
+    return joined([cells(column) for column in columns])
+
+
+def joined(parts: Sequence[Bytes]) -> bytes:
+    """Return columns of cells, each of shape (N, W) as `cells` has them, as N lines of them between commas."""
+    ends = np.cumsum([part.shape[1] + 1 for part in parts])
+    page = np.empty((len(parts[0]), int(ends[-1])), dtype=np.uint8)
+    for part, end in zip(parts, ends, strict=True):
+        page[:, end - 1 - part.shape[1] : end - 1] = part
+    page[:, ends - 1] = ord(",")
+    page[:, -1] = ord("\n")
     packed: bytes = page[page != 0].tobytes()
     return packed
 
 
 def cells(values: FloatArray) -> Bytes:
-    """Return each value as ASCII, shape (N, 26); zero bytes, which may be anywhere, stand for nothing."""
+    """Return each value as ASCII, shape (N, 26), NaN as nothing; zero bytes, which may be anywhere, are left out."""
     size = np.abs(values)
     usual = (size > _SMALLEST) & (size < _LARGEST)
     digits, exponents = _shortest(np.where(usual, size, 1.0))
@@ -50,10 +55,21 @@ def cells(values: FloatArray) -> Bytes:
         members = np.flatnonzero(exponents == exponent)
         page[members, 1:] = _placed(digits[members], int(exponent))
     page[np.signbit(values), 0] = ord("-")
-    for place in np.flatnonzero(~usual):
-        text = repr(float(values[place])).encode("ascii")
-        page[place] = np.frombuffer(text.ljust(_WIDTH, b"\0"), dtype=np.uint8)
+    if usual.all():
+        return page
+    for special, written in ((size == 0.0, "0.0"), (size == np.inf, "inf")):
+        page[special, 1:] = _padded(written, _WIDTH - 1)
+        usual |= special
+    missing = np.isnan(values)
+    page[missing] = 0
+    for place in np.flatnonzero(~(usual | missing)):
+        page[place] = _padded(repr(float(values[place])), _WIDTH)
     return page
+
+
+def _padded(text: str, width: int) -> Bytes:
+    """Return text as a cell of a given width."""
+    return np.frombuffer(text.encode("ascii").ljust(width, b"\0"), dtype=np.uint8)
 
 
 def _shortest(x: FloatArray) -> tuple[Bytes, NDArray[np.int64]]:

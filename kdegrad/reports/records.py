@@ -9,14 +9,15 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import TYPE_CHECKING, Any, Final, Literal, final
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdegrad import __version__
-from kdegrad.arrays import euclidean_norm, largest_first
-from kdegrad.evaluation import Evaluation
+from kdegrad.arrays import IntArray, euclidean_norm, largest_first
+from kdegrad.batch import Batch
+from kdegrad.evaluation import BatchEvaluation, Evaluation
 from kdegrad.kernel import BY_NAME, KERNELS
 from kdegrad.objective import nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
@@ -32,19 +33,45 @@ if TYPE_CHECKING:
     from kdegrad.sweeps import Sweep
 
 Command = Literal[
-    "loss", "grad", "grad --per-bin", "sweep", "descend", "kernels", "verify-props", "verify-props --list"
-]
-Block = tuple[NDArray[Any] | Sequence[Any], ...]
+    "loss", "grad", "grad --per-bin", "loss --group-by", "grad --group-by",
+    "sweep", "descend", "kernels", "verify-props", "verify-props --list",
+]  # fmt: skip
 
 _UNCOVERED_SHOWN: Final = 20
 _ROWS_IN_BLOCK: Final = 2**16  # rows of the bins' table: small enough for memory, large enough to vectorise
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A column of texts of which many may be equal: different ones, and the index of that in each row."""
+
+    each: Sequence[str]
+    codes: IntArray
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> Texts:
+        """Return some of the rows, chosen as those of an array are."""
+        return Texts(self.each, self.codes[rows])
+
+    def tolist(self) -> list[str]:
+        """Return the text of each row."""
+        return [self.each[code] for code in self.codes.tolist()]
+
+
+Column = NDArray[Any] | Texts
+Block = tuple[Column | Sequence[Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
 class Table:
     """Rows under named columns, as blocks: a table of N·B rows is never held as a whole.
 
-    A block has an array or a sequence for each column, with None where there is no value.
+    A block has an array, texts or a sequence for each column, with NaN in arrays and None in sequences where there is
+    no value.
     """
 
     name: str  # in JSON
@@ -84,7 +111,7 @@ class Checks:
 
 def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
     """Return the rows of a block as Python's own numbers and text."""
-    return zip(*(column.tolist() if isinstance(column, np.ndarray) else column for column in block), strict=True)
+    return zip(*(column.tolist() if hasattr(column, "tolist") else column for column in block), strict=True)
 
 
 @dataclass(frozen=True, eq=False)
@@ -96,7 +123,7 @@ class Record:
     tables: tuple[Table, ...]  # what JSON lists after the facts
     rows: Table  # the one table of CSV and Parquet
     result: Any = None  # for the table for people: evaluation, sweep, descent, `Checks`
-    top: int | None = None  # how many points of largest gradient were asked for
+    top: int | None = None  # how many points of largest gradient, or groups of largest loss, were asked for
     integral: float | None = None  # what the bins of a loss approximate, where it is known
 
 
@@ -129,11 +156,7 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
     if gradients.log_bandwidth is not None:
         facts["gradient_log_bandwidth"] = gradients.log_bandwidth
     columns = point_columns(evaluation, top)
-    for name in columns.keys() - {"logit", "label"}:  # a logit may be -inf; other non-finite numbers become None
-        if not (finite := np.isfinite(columns[name])).all():
-            columns[name] = columns[name].astype(object)
-            columns[name][~finite] = None
-    points = _table_of_columns("points", columns)
+    points = table_of_columns("points", without_infinities(columns))
     if not per_bin:
         return Record("grad", facts, (points,), points, evaluation, top)
     header = ("bin", "node", "point", "angle", "responsibility", "gradient")
@@ -141,10 +164,11 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
     return Record("grad --per-bin", facts, (points, bins), bins, evaluation)
 
 
-def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, NDArray[Any]]:
-    """Return the columns of the points of `gradient_record`, as arrays."""
-    problem, gradients = evaluation.problem, evaluation.require_gradients()
-    order = slice(None) if top is None else largest_first(gradients.logits, top)
+def point_columns(evaluation: Evaluation | BatchEvaluation, top: int | None = None) -> dict[str, Column]:
+    """Return the columns of the points of `gradient_record`."""
+    of = evaluation.batch if isinstance(evaluation, BatchEvaluation) else evaluation.problem
+    gradients = evaluation.require_gradients()
+    order = slice(None) if top is None else largest_first(gradients.logits.ravel(), top)
     measured = {
         "weight": evaluation.weights,
         "responsibility": gradients.responsibilities,
@@ -152,8 +176,18 @@ def point_columns(evaluation: Evaluation, top: int | None = None) -> dict[str, N
         "gradient_per_weight": gradients.per_weight,
         "gradient_angle": gradients.angles,
     }
-    columns = _end_columns(problem) | {name: column for name, column in measured.items() if column is not None}
+    columns = _end_columns(of) | {name: column.ravel() for name, column in measured.items() if column is not None}
     return {name: column[order] for name, column in columns.items()}
+
+
+def without_infinities(columns: dict[str, Column]) -> dict[str, Column]:
+    """Return the columns with NaN, no value, in place of numbers that are not finite, but for a logit of -inf."""
+    return {
+        name: column
+        if isinstance(column, Texts) or name == "logit" or np.isfinite(column).all()
+        else np.where(np.isfinite(column), column, np.nan)
+        for name, column in columns.items()
+    }
 
 
 def _blocks_of_bins(evaluation: Evaluation) -> Iterator[Block]:
@@ -177,20 +211,30 @@ def _blocks_of_bins(evaluation: Evaluation) -> Iterator[Block]:
 
 def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
     """Return what was computed: the field ``problem``."""
-    settings, options = problem.settings, problem.options
-    found = {  # what was computed, where that is more than what was asked for
-        "target": None if problem.target is None else list(problem.target),
-        "target_points": len(problem.observed) if problem.rule_name == "points" and problem.observed else None,
+    target = None if problem.target is None else list(problem.target)
+    bins = rule.bins if problem.observed is None else len(problem.observed)
+    return {"points": len(problem.angles)} | facts_of(problem, target, bins)
+
+
+def facts_of(problem: Problem | Batch, target: list[float] | None, bins: int | None) -> dict[str, Any]:
+    """Return what was computed but for the points: the target and the settings, that of a batch where it is one."""
+    settings = problem.settings
+    found = {  # where that is more than what was asked for
+        "target": target,
+        "target_points": bins if problem.rule_name == "points" else None,
+        "at": problem.at,
         "kernel": problem.kernel.name,
         "df": settings.df if "df" in problem.kernel.parameters else None,
         "rule": problem.rule_name,
-        "bins": rule.bins if problem.observed is None else len(problem.observed),
+        "bins": bins,
         "circular": problem.domain.name,
         "period": settings.circumference,
     }
     told = {name: found[name] for name in ("target", "target_points")}
-    asked = {row.option.reported or row.name: found.get(row.name, options.get(row.name)) for row in PROBLEM}
-    return {"points": len(problem.angles)} | told | asked
+    return told | {
+        row.option.reported or row.name: found[row.name] if row.name in found else getattr(settings, row.name)
+        for row in PROBLEM
+    }
 
 
 def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:
@@ -260,8 +304,8 @@ def descent_record(done: Descent) -> Record:
     }
     columns = _end_columns(done.end.problem)
     course = _table_of_rows("course", [vars(row) for row in done.course])
-    points = _table_of_columns("points", columns | {"weight": done.end.weights})
-    return Record("descend", facts, (course, points), _table_of_columns("points", columns), done)
+    points = table_of_columns("points", columns | {"weight": done.end.weights})
+    return Record("descend", facts, (course, points), table_of_columns("points", columns), done)
 
 
 def trace_table(now: DescentStep) -> Table:
@@ -269,13 +313,22 @@ def trace_table(now: DescentStep) -> Table:
     columns = _end_columns(now.evaluation.problem) | {"weight": now.evaluation.weights}
     count = len(now.evaluation.weights)
     numbers = {name: [value] * count for name, value in vars(now.row()).items()}
-    return _table_of_columns("trace", {**numbers, "point": range(count), **columns})
+    return table_of_columns("trace", {**numbers, "point": range(count), **columns})
 
 
-def _end_columns(problem: Problem) -> dict[str, NDArray[Any]]:
+def group_names(batch: Batch) -> tuple[str, ...]:
+    """Return the names of the groups, or their numbers where they have none."""
+    return tuple(map(str, range(len(batch)))) if batch.names is None else batch.names
+
+
+def _end_columns(problem: Problem | Batch) -> dict[str, Column]:
     """Return the columns of points that can be read as input."""
-    columns: dict[str, NDArray[Any]] = {"angle": problem.angles, "logit": problem.logits}
-    return columns if problem.labels is None else columns | {"label": np.array(problem.labels, dtype=object)}
+    columns: dict[str, Column] = {}
+    if isinstance(problem, Batch):
+        columns["group"] = Texts(group_names(problem), problem.problem_of_point)
+    columns |= {"angle": problem.angles.ravel(), "logit": problem.logits.ravel()}
+    labels = problem.labels
+    return columns if labels is None else columns | {"label": Texts(labels, np.arange(len(labels)))}
 
 
 # --- kernels and properties ------------------------------------------------------------------------------------------
@@ -350,9 +403,10 @@ def properties_record(properties: Sequence[Property]) -> Record:
 # --- how a table is made ---------------------------------------------------------------------------------------------
 
 
-def _table_of_columns(name: str, columns: dict[str, Any]) -> Table:
+def table_of_columns(name: str, columns: dict[str, Any]) -> Table:
+    """Return a table of one block, from its columns by name."""
     return Table(name, tuple(columns), lambda: iter([tuple(columns.values())]))
 
 
 def _table_of_rows(name: str, rows: Sequence[dict[str, Any]]) -> Table:
-    return _table_of_columns(name, {key: [row[key] for row in rows] for key in rows[0]})
+    return table_of_columns(name, {key: [row[key] for row in rows] for key in rows[0]})
