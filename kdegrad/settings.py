@@ -173,6 +173,10 @@ class ReportOptions(Group):
     panel: ClassVar = "Report"
     output: Annotated[str | None, Flag("FILE", "Write there, whole or not at all; .parquet by suffix.")] = None
     format: Annotated[str, Flag("NAME", "table, json or csv.", FORMATS)] = "table"
+    top: Annotated[
+        int | None,
+        Flag("K", "Only the K largest, the largest first; of loss the groups.", Range(1), commands=GROUPED),
+    ] = None
     plot: Annotated[str | None, Flag("FILE", "Draw a figure: .png, .svg or .pdf.", commands=COMPUTING)] = None
     exact: Annotated[
         bool | None,
@@ -200,7 +204,6 @@ class GradientOptions(Group):
     panel: ClassVar = "Gradient"
     wrt: Annotated[tuple[str, ...], Flag("NAMES", "logits, angles, bandwidth, by commas.", WRT)] = ("logits",)
     per_bin: Annotated[bool, Flag("", "One row per bin and point.")] = False
-    top: Annotated[int | None, Flag("K", "Only the K largest, the largest first.", Range(1))] = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -151,10 +151,13 @@ def test_defaults_in_the_table_of_options_are_those_of_the_help() -> None:
         assert f"[default: {default}]" in line
 
 
+GROUPED = "sample_inputs/headings.csv --group-by image_id --target-columns low,high --circular"
 REPORTS = {
     "loss": "loss",
     "grad": "grad --wrt logits,angles,bandwidth",
     "grad --per-bin": "grad --per-bin",
+    "loss --group-by": f"loss {GROUPED}",
+    "grad --group-by": f"grad {GROUPED} --label-column image_id --wrt logits,angles",
     "verify-props": "verify-props --cases 0 --only unit",
     "sweep": "sweep --over bins --from 3 --to 6 --steps 2",
     "descend": "descend --steps 1",

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import figures, output, reports
 from kdegrad.cli.delivery import PARQUET, deliver, format_of, outputs, warn_of_rounding
-from kdegrad.cli.inputs import expected_failures, judged_by, load, load_cases, note_unused_df, sweep_values
+from kdegrad.cli.inputs import expected_failures, judged_by, load, load_cases, load_groups, note_unused_df, sweep_values
 from kdegrad.cli.options import Command, Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, note_duration, say
 from kdegrad.errors import SettingError
@@ -35,14 +35,20 @@ COMPARED_POINTS: Final = 2_000  # up to this many points the comparison is made 
 
 def loss(flags: Flags) -> int:
     """Compute the loss, the cross-entropy of target and density."""
+    from kdegrad.cli import grouped
     from kdegrad.objective import evaluate, exact_loss
+    from kdegrad.problem import Problem
     from kdegrad.reports import records
 
     report = flags.of(ReportOptions)
     as_table = format_of(report) is Format.table
     if report.exact and not as_table:
         raise SettingError("exact", "works only with --format table: leave it out")
-    problem = load(flags, report)
+    problem = load_groups(flags, report)
+    if not isinstance(problem, Problem):
+        return grouped.loss(problem, report)
+    if report.top is not None:
+        raise SettingError("top", "is for the groups of largest loss, and there are no groups: leave it out")
     if report.exact and (problem.observed is not None or problem.settings.rule == "exact"):
         raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out")
     with Progress("summing"):
@@ -57,19 +63,23 @@ def loss(flags: Flags) -> int:
 
 def grad(flags: Flags) -> int:
     """Compute the gradient of logits, angles and bandwidth."""
+    from kdegrad.cli import grouped
     from kdegrad.objective import evaluate
+    from kdegrad.problem import Problem
     from kdegrad.reports import records
 
     report, of = flags.of(ReportOptions), flags.of(GradientOptions)
-    if of.per_bin and (of.top is not None or of.wrt != ("logits",)):
+    if of.per_bin and (report.top is not None or of.wrt != ("logits",)):
         raise SettingError("per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt")
-    problem = load(flags, report)
+    problem = load_groups(flags, report)
+    if not isinstance(problem, Problem):
+        return grouped.grad(problem, report, of)
     with Progress("summing"):
         evaluation = evaluate(problem, of.wrt)
     if not evaluation.is_finite:
         say(f"error: {records.not_finite(evaluation)}")
         return NOT_FINITE
-    deliver(report, records.gradient_record(evaluation, of.top, per_bin=of.per_bin))
+    deliver(report, records.gradient_record(evaluation, report.top, per_bin=of.per_bin))
     if report.plot is not None:
         figures.gradient(evaluation, report.plot, per_bin=of.per_bin)
     warn_of_rounding(evaluation.input_rounding)

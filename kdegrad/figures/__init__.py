@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
     from kdegrad.descent import Descent
     from kdegrad.evaluation import Evaluation
+    from kdegrad.overview import Overview
     from kdegrad.properties import Verdict
     from kdegrad.sweeps import Sweep
 
@@ -70,6 +71,13 @@ def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> Non
     on_circle = evaluation.problem.settings.circumference is not None
     draw = circle.rose if on_circle else line.panels
     _write(file, lambda: line.gradient_per_bin(evaluation) if per_bin else draw(evaluation, of_gradient=True))
+
+
+def groups(overview: Overview, file: str) -> None:
+    """Draw how the losses of groups are spread, and the gradient per weight along the distance from the target."""
+    from kdegrad.figures import many
+
+    _write(file, lambda: many.panels(overview))
 
 
 def sweep(family: Sweep, file: str, *, log: bool = False) -> None:

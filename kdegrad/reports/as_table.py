@@ -9,26 +9,21 @@ from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
-from rich import box
-from rich.console import Group
-from rich.panel import Panel
 from rich.text import Text
 
 from kdegrad.arrays import largest_first
 from kdegrad.evaluation import Evaluation
 from kdegrad.output import Look
 from kdegrad.reports.checks_table import checks_text, properties_text
+from kdegrad.reports.groups_table import gradient_of_groups, loss_of_groups
+from kdegrad.reports.headline import BOLD, described, framed
 from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import Column, bars, columns_of, fitted, paragraph, printed, words
-from kdegrad.text import angle_texts, five_digits, interval_text
+from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, fitted, paragraph
+from kdegrad.text import five_digits
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
-
-ROWS_SHOWN: Final = 40  # applies to a table whose length was not asked for
-BOLD: Final = "bold bright_blue"
-BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node", "points": "target point"}
 
 
 def _loss(record: Record, look: Look) -> Iterator[str]:
@@ -61,7 +56,7 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
         yield from paragraph(look, f"the gradients, to about: {parts}", "dim")
     count = len(evaluation.weights)
     top = ROWS_SHOWN if record.top is None and count > ROWS_SHOWN else record.top
-    values = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
+    values: dict[str, Any] = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
     shown = {  # title, and how soon the column is left out where there is no room
         "angle": ("angle", 0),
         "logit": ("logit", 4),
@@ -95,7 +90,7 @@ def _sweep(record: Record, look: Look) -> Iterator[str]:
     large = Text("over ").append(over, style=BOLD)
     if over != "kernel":
         large.append(f", {values['value'][0]:g} to {values['value'][-1]:g}")
-    yield from _framed(look, large, _described(record.facts["problem"], ", ".join(names), swept=over))
+    yield from framed(look, large, described(record.facts["problem"], ", ".join(names), swept=over))
     kernels = [Column("kernel", values["kernel"], right=False)] if len(names) > 1 else []
     if over == "kernel":
         del values["value"]
@@ -125,8 +120,8 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
             large.append(f"{name} {five_digits(before)} {arrow} ").append(f"{after:.10g}", style=BOLD)
             large.append(" nats     ")
     way = facts["optimizer"] + ("" if facts["rate"] is None else f" at rate {facts['rate']:g}")
-    start = _described(problem_facts(done.start.problem, done.start.rule))
-    yield from _framed(look, large, f"{start} · {', '.join(facts['wrt'])} by {way}")
+    start = described(problem_facts(done.start.problem, done.start.rule))
+    yield from framed(look, large, f"{start} · {', '.join(facts['wrt'])} by {way}")
     last = facts["steps"]
     kept = {0, last} | {lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5)}
     unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": "bandwidth" not in done.wrt}
@@ -206,30 +201,6 @@ def _first_block(table: Table) -> dict[str, Any]:
     return dict(zip(table.header, next(table.blocks()), strict=True))
 
 
-def _described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str:
-    """Return the problem in one line: with `kernels` in place of its kernel, without the setting that is `swept`."""
-    points, bins = facts["points"], facts["bins"]
-    parts = [f"{points} point{'' if points == 1 else 's'}"]
-    if facts["target"] is not None:
-        parts.append(f"target {interval_text(facts['target'])}")
-    kernel = [kernels or facts["kernel"]]
-    if swept != "bandwidth":
-        kernel.append(f"h={facts['bandwidth']:g}")
-    if facts["df"]:
-        kernel.append(f"df={facts['df']:g}")
-    parts.append(" ".join(kernel))
-    if facts["rule"] == "at" and swept != "bins":
-        parts.append(f"at {angle_texts([facts['at']])[0]}")
-    elif swept != "bins":
-        parts.append(f"{bins} {BIN_NOUNS[facts['rule']]}{'' if bins == 1 else 's'}")
-    domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"
-    parts.append(f"{domain} in {facts['unit']}")
-    for name, usual in (("scale", 1.0), ("background", 0.0)):
-        if facts[name] != usual and name != swept:
-            parts.append(f"{name} {facts[name]:g}")
-    return " · ".join(parts)
-
-
 def _headline(record: Record, look: Look) -> Iterator[str]:
     """Yield the loss and KL in a frame over the problem in one line, and the uncovered nodes if there are any."""
     facts, evaluation = record.facts, record.result
@@ -239,21 +210,17 @@ def _headline(record: Record, look: Look) -> Iterator[str]:
             large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
     sums = facts["problem"]["sums"]
     by = "" if sums == "dense" else f" · sums by {sums}"
-    yield from _framed(look, large, _described(facts["problem"]) + by)
+    yield from framed(look, large, described(facts["problem"]) + by)
     if not evaluation.is_finite:
         yield from paragraph(look, not_finite(evaluation), "bold")
-
-
-def _framed(look: Look, large: Text, small: str) -> Iterator[str]:
-    """Yield a result over what it is a result of, in a frame."""
-    frame = box.ROUNDED if look.unicode else box.ASCII
-    yield from printed(look, Panel(Group(large, words(look, small, "dim")), box=frame))
 
 
 WRITERS: Final[dict[Command, Callable[[Record, Look], Iterator[str]]]] = {
     "loss": _loss,
     "grad": _gradient,
     "grad --per-bin": _gradient_per_bin,
+    "loss --group-by": loss_of_groups,
+    "grad --group-by": gradient_of_groups,
     "sweep": _sweep,
     "descend": _descent,
     "kernels": _kernels,

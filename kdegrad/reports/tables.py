@@ -19,6 +19,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.output import Look
 from kdegrad.text import angle_texts, five_digits, safe_text
 
+ROWS_SHOWN = 40  # applies to a table whose length was not asked for
 ROUNDING = 1e-12  # fraction of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
 _NARROWEST = 6  # letters in a column that is folded

@@ -1,0 +1,124 @@
+"""The figure of groups: how their losses are spread, and whether far points learn at the full rate."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final
+
+import numpy as np
+from matplotlib.axes import Axes
+from matplotlib.axis import Axis
+from matplotlib.colors import LinearSegmentedColormap, LogNorm
+from matplotlib.figure import Figure
+from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
+
+from kdegrad.arrays import FloatArray
+from kdegrad.figures.style import BAND, INK, PULLED, PUSHED, figure, log_ticks
+from kdegrad.overview import FAR, Overview
+
+DOTS: Final = 3_000  # more points than these are drawn as a density
+CELLS: Final = 80  # of the density along the distance, and half as many along the rates of each sign
+LEAST_RATE, MOST_RATE = -1e4, 1.3  # what is pulled up more strongly stands at the edge; no rate is above 1
+FARTHEST: Final = 1e6  # bandwidths, likewise
+LINEAR_RATE: Final = 1.5  # rates up to this are on a linear scale, larger ones on a logarithmic one
+LINEAR_DISTANCE: Final = 10.0
+SKEWED: Final = 30.0  # a largest loss of so many medians has a logarithmic axis
+WIDE: Final = 100.0  # bandwidths beyond which the axis of distances has a logarithmic part
+
+
+def panels(overview: Overview) -> Figure:
+    """Draw a histogram of the losses above the gradient per weight of every point along its distance."""
+    drawing = figure(5.4)
+    above, below = drawing.subplots(2, 1, height_ratios=(2, 3))
+    _losses(above, overview)
+    _rates(below, overview)
+    return drawing
+
+
+def _losses(axes: Axes, overview: Overview) -> None:
+    losses = overview.evaluation.losses
+    finite, count = losses[np.isfinite(losses)], len(losses)
+    said = f"{count} group{'' if count == 1 else 's'}"
+    if overview.infinite:
+        said += f"; {overview.infinite} with an infinite loss, not shown"
+    axes.set_title(said)
+    axes.set_xlabel("loss (nats)")
+    axes.set_ylabel("groups")
+    axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
+    if not len(finite):
+        axes.set_xticks([])
+        return
+    bars, ends = min(60, max(8, round(2.0 * len(finite) ** (1.0 / 3.0)))), (float(finite.min()), float(finite.max()))
+    mean = float(finite.mean())
+    if ends[0] > 0.0 and SKEWED * float(np.median(finite)) < ends[1]:
+        axes.hist(finite, bins=np.geomspace(*ends, bars + 1).tolist(), color=PULLED, alpha=0.75)
+        axes.set_xscale("log")
+        log_ticks(axes.xaxis, *ends)
+    else:
+        axes.hist(finite, bins=bars, color=PULLED, alpha=0.75)
+    axes.axvline(mean, color=INK, linewidth=1.0)
+    is_left = axes.transAxes.inverted().transform(axes.transData.transform((mean, 0.0)))[0] > 0.5
+    axes.annotate(
+        f"mean {mean:.4g}",
+        (mean, 1.0),
+        xycoords=("data", "axes fraction"),
+        xytext=(-3 if is_left else 3, -1),
+        textcoords="offset points",
+        ha="right" if is_left else "left",
+        va="top",
+        fontsize=7.5,
+    )
+
+
+def _rates(axes: Axes, overview: Overview) -> None:
+    """Draw a dot for each point, or how many points there are in each of many cells."""
+    rates = overview.evaluation.require_gradients().per_weight.ravel()
+    chosen = (overview.evaluation.batch.logits.ravel() > -np.inf) & np.isfinite(rates)
+    rates = np.clip(rates[chosen], LEAST_RATE, MOST_RATE)
+    distances = np.clip(overview.bandwidths[chosen], 0.0, FARTHEST)
+    farthest, lowest = float(distances.max(initial=2.0 * FAR)), float(rates.min(initial=-1.0))
+    if farthest > WIDE:
+        axes.set_xscale("symlog", linthresh=LINEAR_DISTANCE)
+        _ticks(axes.xaxis, [0.0, 5.0, *(10.0**power for power in range(1, 7))])
+    axes.set_yscale("symlog", linthresh=LINEAR_RATE, linscale=2.0)
+    _ticks(axes.yaxis, [*(-(10.0**power) for power in range(4, -1, -1)), 0.0, 1.0])
+    axes.set_xlim(-0.02 * min(farthest, WIDE), 1.04 * farthest)
+    axes.set_ylim(1.2 * lowest, MOST_RATE)
+    axes.axvspan(FAR, 1.04 * farthest, color=BAND, zorder=0, linewidth=0)
+    for sign, colour in ((-1.0, PULLED), (1.0, PUSHED)):
+        those = rates * sign > 0.0
+        if len(rates) <= DOTS:
+            axes.plot(distances[those], rates[those], ".", color=colour, markersize=5.0, alpha=0.6, markeredgewidth=0)
+        else:
+            _density(axes, distances[those], rates[those], sorted((0.0, axes.get_ylim()[sign > 0.0])), colour)
+    axes.axhline(1.0, color=INK, linewidth=0.7, linestyle=":")
+    small: Any = {"textcoords": "offset points", "fontsize": 7.5}
+    axes.annotate("full rate", (1.0, 1.0), (-3, 2), xycoords=axes.get_yaxis_transform(), ha="right", **small)
+    far = f"far: more than {FAR:g} bandwidths outside"
+    axes.annotate(far, (1.0, 0.0), (-3, 3), xycoords="axes fraction", ha="right", **small)
+    axes.set_ylabel("gradient per weight, ∂L/∂z / S\n← pulled up   pushed down →")
+    darker = "" if len(rates) <= DOTS else "; darker: more points"
+    axes.set_xlabel(f"distance from the target (bandwidths){darker}")
+
+
+def _density(axes: Axes, distances: FloatArray, rates: FloatArray, limits: list[float], colour: str) -> None:
+    """Draw how many points there are in each of many cells, which are equal on the paper."""
+    across = _edges(axes.xaxis, axes.get_xlim(), CELLS)
+    upward = _edges(axes.yaxis, limits, CELLS // 2)
+    counts, *_ = np.histogram2d(distances, rates, bins=(across, upward))
+    shades = LinearSegmentedColormap.from_list("shades", [f"{colour}40", colour])
+    norm, filled = LogNorm(1.0, max(float(counts.max()), 10.0)), np.ma.masked_equal(counts.T, 0.0)
+    axes.pcolormesh(across, upward, filled, cmap=shades, norm=norm, rasterized=True)
+
+
+def _edges(axis: Axis, limits: Sequence[float], cells: int) -> FloatArray:
+    transform = axis.get_transform()
+    low, high = (float(transform.transform(np.array([limit]))[0]) for limit in limits)
+    edges = transform.inverted().transform(np.linspace(low, high, cells + 1))
+    return np.asarray(edges, dtype=np.float64)
+
+
+def _ticks(axis: Axis, places: list[float]) -> None:
+    axis.set_major_locator(FixedLocator(places))
+    axis.set_minor_locator(NullLocator())
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:.0f}"))

@@ -1,0 +1,119 @@
+"""What is said of many problems together: the spread of the losses, and whether far points learn at the full rate."""
+
+from __future__ import annotations
+
+from functools import cached_property
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.evaluation import BatchEvaluation
+
+FAR: Final = 3.0  # bandwidths outside the target
+FULL_RATE: Final = 0.9  # of the weight
+
+
+@final
+class Overview:
+    """The losses of a batch in a few numbers, and its points by their distance from the target of their problem.
+
+    With [a, b] the hull of the target, c its middle and h the bandwidth, a point is
+
+    - *far* if it is more than 3 h outside the target: |x_i ⊖ c| > (b-a)/2, and from a and b it is more than 3 h away;
+    - one that learns *at the full rate* if |∂L/∂z_i| / S_i ≥ 0.9. That is 1 for a point that has no responsibility,
+      and more for one that is pulled up.
+
+    Points of weight 0 (logit -inf) are not counted. Where a loss is infinite the gradient is undefined: such a problem
+    counts among the `infinite` ones, and its points as far or not, but not as points that learn or do not.
+
+    Attributes
+    ----------
+    evaluation
+        What is described.
+    infinite
+        How many problems have an infinite loss.
+    distances
+        How far each point is outside the target of its problem, (M,), in the unit of the angles; 0 inside it.
+    nearest
+        The place of each problem's point that is nearest to the middle of its target, (G,).
+    """
+
+    def __init__(self, evaluation: BatchEvaluation) -> None:
+        self.evaluation = evaluation
+        batch = evaluation.batch
+        self._finite = evaluation.losses[np.isfinite(evaluation.losses)]
+        self.infinite = len(batch) - len(self._finite)
+        self._counts = batch.logits.ravel() > -np.inf
+        lows, highs = batch.hulls
+        of, angles, difference = batch.problem_of_point, batch.angles.ravel(), batch.domain.difference
+        from_middle = np.abs(difference(angles, (0.5 * lows + 0.5 * highs)[of]))
+        is_outside = from_middle > (0.5 * (highs - lows))[of]
+        self.distances: FloatArray = np.minimum(
+            np.abs(difference(angles, lows[of])), np.abs(difference(angles, highs[of]))
+        )
+        self.distances[~is_outside] = 0.0
+        from_middle[~self._counts] = np.inf
+        self.nearest = _first_smallest(from_middle, batch.offsets, batch.order)
+
+    @cached_property
+    @np.errstate(over="ignore")
+    def bandwidths(self) -> FloatArray:
+        """The distances in bandwidths, (M,)."""
+        return np.asarray(self.distances / self.evaluation.batch.kernel.bandwidth)
+
+    @cached_property
+    def is_far(self) -> BoolArray:
+        """Which points are far, (M,)."""
+        return np.asarray((self.bandwidths > FAR) & self._counts)
+
+    @cached_property
+    @np.errstate(over="ignore", invalid="ignore")
+    def facts(self) -> dict[str, float | int | None]:
+        """What is known of the losses that are finite, and of the points, by names; None where there is nothing.
+
+        mean, deviation
+            Of the finite losses; the deviation is the root of the mean square.
+        smallest, lower_quartile, median, upper_quartile, largest
+            Of the finite losses.
+        infinite
+            How many losses are not.
+        points, far_points
+            How many points of positive weight there are, and how many of them are far.
+        far_points_judged, far_points_at_full_rate
+            How many of the far points have a gradient, and how many of them learn at the full rate; None if no gradient
+            was asked for.
+        far_groups
+            How many problems have far points alone.
+        """
+        losses: dict[str, float | int | None] = dict.fromkeys(
+            ("mean", "deviation", "smallest", "lower_quartile", "median", "upper_quartile", "largest")
+        )
+        if len(self._finite):
+            quantiles = np.quantile(self._finite, [0.0, 0.25, 0.5, 0.75, 1.0])
+            losses = dict(zip(losses, map(float, (self._finite.mean(), self._finite.std(), *quantiles)), strict=True))
+        judged = at_full_rate = None
+        if self.evaluation.gradients is not None:
+            rates = np.abs(self.evaluation.gradients.per_weight.ravel()[self.is_far])
+            judged, at_full_rate = int((~np.isnan(rates)).sum()), int((rates >= FULL_RATE).sum())
+        return losses | {
+            "infinite": self.infinite,
+            "points": int(self._counts.sum()),
+            "far_points": int(self.is_far.sum()),
+            "far_points_judged": judged,
+            "far_points_at_full_rate": at_full_rate,
+            "far_groups": int(self.is_far[self.nearest].sum()),
+        }
+
+    def largest(self, count: int) -> IntArray:
+        """Return the problems of the `count` largest losses, the largest first, ties in their order."""
+        return np.argsort(-self.evaluation.losses, kind="stable")[:count]
+
+
+def _first_smallest(values: FloatArray, offsets: IntArray, order: IntArray | None) -> IntArray:
+    """Return the place of the smallest of the values (M,) of each group, (G,); of equal ones the first."""
+    in_order = values if order is None else values[order]
+    smallest = np.minimum.reduceat(in_order, offsets[:-1])
+    found = np.flatnonzero(in_order == np.repeat(smallest, np.diff(offsets)))
+    places = found[np.searchsorted(found, offsets[:-1])]
+    return places if order is None else order[places]

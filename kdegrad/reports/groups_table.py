@@ -1,0 +1,128 @@
+"""Reports of groups for people: the losses and the far points of all in a few lines, then the largest."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+import numpy as np
+from rich.text import Text
+
+from kdegrad.output import Look
+from kdegrad.overview import FAR, FULL_RATE, Overview
+from kdegrad.reports.group_records import groups_without_result
+from kdegrad.reports.headline import BOLD, counted, described, framed
+from kdegrad.reports.records import Record, group_names, point_columns
+from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, fitted, paragraph
+from kdegrad.text import five_digits, safe_text
+
+_GROUPS_SHOWN: Final = 10
+
+
+def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
+    """Yield the summary and the groups of largest loss, each with its point that is nearest to the target."""
+    yield from _summary(record, look)
+    overview: Overview = record.result
+    batch = overview.evaluation.batch
+    chosen = overview.largest(record.top or _GROUPS_SHOWN)
+    nearest = overview.nearest[chosen]
+    kl = overview.evaluation.kl
+    values = {
+        "points": batch.counts[chosen].tolist(),
+        "loss": _or_none(overview.evaluation.losses[chosen]),
+        "kl": [] if kl is None else _or_none(kl[chosen]),
+        "angle": batch.angles.ravel()[nearest].tolist(),
+        "distance": overview.distances[nearest].tolist(),
+        "bandwidths": overview.bandwidths[nearest].tolist(),
+    }
+    shown = {  # title, and how soon the column is left out where there is no room
+        "points": ("points", 3),
+        "loss": ("loss", 0),
+        "kl": ("KL", 2),
+        "angle": ("nearest\nangle", 1),
+        "distance": ("distance", 1),
+        "bandwidths": ("in band-\nwidths", 0),
+    }
+    if kl is None:
+        del values["kl"]
+    names = group_names(batch)
+    yield from fitted(look, [_named([names[group] for group in chosen.tolist()]), *columns_of(values, shown)])
+    if len(chosen) < len(batch):
+        said = f"the {len(chosen)} largest of {len(batch)} groups (--top K shows K, --format csv has all)"
+        yield from paragraph(look, said, "dim")
+
+
+def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
+    """Yield the summary and the first points, or those of largest gradient, with a bar for sign and size."""
+    yield from _summary(record, look)
+    overview: Overview = record.result
+    count = overview.evaluation.batch.angles.size
+    columns = point_columns(overview.evaluation, record.top)
+    values: dict[str, Any] = {}
+    for name, column in columns.items():
+        first = column[:ROWS_SHOWN] if record.top is None else column
+        values[name] = _or_none(first) if name not in ("group", "label", "logit") else first.tolist()
+    shown = {  # title, and how soon the column is left out where there is no room
+        "angle": ("angle", 0),
+        "logit": ("logit", 4),
+        "weight": ("weight", 1),
+        "responsibility": ("responsibility", 2),
+        "gradient": ("gradient", 0),
+        "gradient_per_weight": ("gradient\nper weight", 1),
+        "gradient_angle": ("gradient\nangle", 1),
+    }
+    drawn = bars([value or 0.0 for value in values["gradient"]], look, np.array(values["weight"]), 3)
+    yield from fitted(look, [_named(values["group"]), *columns_of(values, shown), drawn])
+    if len(values["gradient"]) < count:
+        which = "first" if record.top is None else "largest"
+        said = f"the {which} {len(values['gradient'])} of {count} points (--top K shows the largest, --format csv all)"
+        yield from paragraph(look, said, "dim")
+
+
+def _summary(record: Record, look: Look) -> Iterator[str]:
+    """Yield the means in a frame over the problem in one line, the spread of the losses, and the far points."""
+    overview, facts = record.result, record.facts["summary"]
+    large = Text()
+    for name, value in (("mean loss ", record.facts["loss"]), ("mean KL ", record.facts["kl"])):
+        if value is not None:
+            large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
+    yield from framed(look, large, described(record.facts["problem"]))
+    if not overview.evaluation.is_finite:
+        yield from paragraph(look, groups_without_result(overview.evaluation), "bold")
+    if facts["mean"] is not None:
+        finite = len(overview.evaluation.losses) - overview.infinite
+        which = f"the other losses: mean {five_digits(facts['mean'])}, " if overview.infinite else "losses: "
+        numbers = {name: five_digits(value) for name, value in facts.items() if isinstance(value, float)}
+        spread = (
+            "smallest {smallest}, quartiles {lower_quartile}, {median} and {upper_quartile}, largest {largest}; "
+            "standard deviation {deviation}"
+        )
+        if finite > 1:
+            yield from paragraph(look, which + spread.format(**numbers))
+    yield from paragraph(look, _far(facts))
+
+
+def _far(facts: dict[str, Any]) -> str:
+    """Return what is known of the points that are far from their target."""
+    far, judged = facts["far_points"], facts["far_points_judged"]
+    said = f"{_share(far, facts['points'])} of the points are far (more than {FAR:g} bandwidths outside their target)"
+    if judged:
+        of = "these" if judged == far else f"the {judged} of these whose gradient is defined"
+        said += f"; {_share(facts['far_points_at_full_rate'], judged)} of {of} learn at the full rate "
+        said += f"(|∂L/∂z|/S of at least {FULL_RATE:g})"
+    alone = facts["far_groups"]
+    verb = "has" if alone == 1 else "have"
+    return f"{said}. {counted(alone, 'group')} {verb} no point within {FAR:g} bandwidths of the target"
+
+
+def _share(part: int, whole: int) -> str:
+    return f"{100.0 * part / whole:.3g} %"
+
+
+def _named(names: list[str]) -> Column:
+    return Column("group", [Text(safe_text(name)) for name in names], right=False, widest=20)
+
+
+def _or_none(values: Any) -> list[float | None]:
+    """Return numbers, None in place of those that are not finite."""
+    return [value if np.isfinite(value) else None for value in values.tolist()]

@@ -1,0 +1,57 @@
+"""The head of a table for people: a result in a frame, over what it is a result of in one line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any, Final
+
+from rich import box
+from rich.console import Group
+from rich.panel import Panel
+from rich.text import Text
+
+from kdegrad.output import Look
+from kdegrad.reports.tables import printed, words
+from kdegrad.text import angle_texts, interval_text
+
+BOLD: Final = "bold bright_blue"
+BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node", "points": "target point"}
+
+
+def described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str:
+    """Return the problem in one line: with `kernels` in place of its kernel, without the setting that is `swept`."""
+    points, bins, groups = facts["points"], facts["bins"], facts.get("groups")
+    parts = [] if groups is None else [counted(groups, "group")]
+    parts.append(counted(points, "point"))
+    if facts["target"] is not None:
+        parts.append(f"target {interval_text(facts['target'])}")
+    elif groups is not None and facts["rule"] != "at":
+        parts.append("targets of their own")
+    kernel = [kernels or facts["kernel"]]
+    if swept != "bandwidth":
+        kernel.append(f"h={facts['bandwidth']:g}")
+    if facts["df"]:
+        kernel.append(f"df={facts['df']:g}")
+    parts.append(" ".join(kernel))
+    if facts["rule"] == "at" and swept != "bins":
+        parts.append(f"at {angle_texts([facts['at']])[0]}")
+    elif swept != "bins":
+        noun = BIN_NOUNS[facts["rule"]]
+        parts.append(f"{noun}s" if bins is None else counted(bins, noun) + (" each" if groups is not None else ""))
+    domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"
+    parts.append(f"{domain} in {facts['unit']}")
+    for name, usual in (("scale", 1.0), ("background", 0.0)):
+        if facts[name] != usual and name != swept:
+            parts.append(f"{name} {facts[name]:g}")
+    return " · ".join(parts)
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, as ``1 point`` or ``2 points``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
+def framed(look: Look, large: Text, small: str) -> Iterator[str]:
+    """Yield a result over what it is a result of, in a frame."""
+    frame = box.ROUNDED if look.unicode else box.ASCII
+    yield from printed(look, Panel(Group(large, words(look, small, "dim")), box=frame))
