@@ -172,7 +172,7 @@ class PlainBlockDensity(Density):
         return [np.broadcast_to(values, self.totals.shape)[which] for values in of_nodes]
 
     def _apart(self, which: IntArray) -> Iterator[tuple[IntArray | int, Density]]:
-        """Yield densities of some problems that are right at any distance; large ones one by one, in blocks of pairs."""
+        """Yield densities of some problems that are right at any distance; of large ones one by one."""
         most = _BLOCK_PAIRS // (self.points.shape[1] * self.nodes.shape[1])
         for start in range(0, len(which), max(1, most)):
             some = which[start : start + max(1, most)]
@@ -245,7 +245,6 @@ class FarBlockDensity(Density):
             log_weight = finite(np.take_along_axis(every, best, axis))
             np.subtract(log_shape, log_kernel, out=excess)
             excess += weights - log_weight
-        np.minimum(excess, 0.0, out=excess)  # what is left above 0 is rounding
         self.terms = exp_or_zero(excess)
         self.totals = self.terms.sum(axis=axis)
         self.log_kernel, self.log_weight = log_kernel.squeeze(axis), log_weight.squeeze(axis)

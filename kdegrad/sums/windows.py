@@ -27,7 +27,7 @@ from kdegrad.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from kdegrad.kernel import Kernel
 from kdegrad.sums.blocks import Pairs, PlainBlockDensity
 
-_BLOCK_PLACES: Final = 32_768  # of points and nodes: larger arrays leave the cache, smaller ones wait for Python
+_BLOCK_PLACES: Final = 16_384  # of points and nodes: larger arrays leave the cache, smaller ones wait for Python
 _CLOSE_PAIRS: Final = 32_768  # at a time
 _LONG: Final = 150.0  # bandwidths that the nodes may span: e^150 = 1e65
 _FARTHEST: Final = 800.0  # bandwidths beyond which a point is taken to be there: e^-800 is 0
@@ -35,7 +35,7 @@ _LARGEST: Final = 700.0  # whose exponential is still finite: no node is read by
 _MOST_NODES: Final = 4_096  # whose running sum loses some 1e-14
 _EACH: Final = 6  # pairs that cost as much as a point or a node here
 _WIDEST: Final = 0.999  # turns that the nodes may span
-_SLOPING: Final = 0.1  # circumference/h below which left minus right cancels
+_SLOPING: Final = 0.1  # circumference/h below which a kernel of all turns is all but flat
 _ROUNDING: Final = 8.0 * np.finfo(np.float64).eps  # rounding of places, in units of a turn
 
 
@@ -80,27 +80,28 @@ class WindowDensity(PlainBlockDensity):
     def serves(kernel: Kernel, points: FloatArray, nodes: FloatArray, log_weights: FloatArray) -> BoolArray:
         """Return for which problems running sums are right to round-off, and quicker than all pairs, (g,)."""
         (count, n), b = points.shape, nodes.shape[-1]
-        way, period, h = kernel.exponential_way, kernel.domain.measure, kernel.bandwidth
-        if (
-            way <= 0.0
-            or b > _MOST_NODES
-            or n * b < _EACH * (n + b)
-            or not 1.0 / h < math.inf
-            or (way == period and period < _SLOPING * h)
-        ):
+        if n * b < _EACH * (n + b):
             return np.zeros(count, dtype=np.bool_)
-        with np.errstate(over="ignore"):
-            places = _from_first(kernel, np.atleast_2d(nodes))
-        is_served = (places[:, 1:] >= places[:, :-1]).all(axis=1)
-        is_served &= places[:, -1] <= min(_LONG * h, _WIDEST * period)
-        return np.broadcast_to(is_served, count)
+        return np.broadcast_to(WindowDensity.applies(kernel, np.atleast_2d(nodes)), count)
+
+    @staticmethod
+    def applies(kernel: Kernel, nodes: FloatArray) -> BoolArray:
+        """Return for which nodes (g, B) running sums are right to round-off, (g,)."""
+        way, period, h = kernel.exponential_way, kernel.domain.measure, kernel.bandwidth
+        flat = way == period < _SLOPING * h  # left minus right would cancel
+        if way <= 0.0 or nodes.shape[1] > _MOST_NODES or not 1.0 / h < math.inf or flat:
+            return np.zeros(len(nodes), dtype=np.bool_)
+        with np.errstate(over="ignore", invalid="ignore"):
+            places = _from_first(kernel, nodes)
+            is_right = (places[:, 1:] >= places[:, :-1]).all(axis=1)
+            is_right &= places[:, -1] <= min(_LONG * h, _WIDEST * period)
+        return np.asarray(is_right)
 
     def _prepare(self) -> None:
         count, n = self.points.shape
         kernel, self.per_unit, self.period = self.kernel, 1.0 / self.kernel.bandwidth, self.kernel.domain.measure
         ends = _from_first(kernel, self.nodes)
-        self.u = ends * self.per_unit
-        self.growth = np.exp(self.u)
+        self.growth = np.exp(ends * self.per_unit)
         self.shrinkage = 1.0 / self.growth
         self.bounds = np.empty((len(ends), ends.shape[1] + 2))  # of the cells between nodes
         self.bounds[:, 0], self.bounds[:, 1:-1], self.bounds[:, -1] = -np.inf, ends, np.inf
@@ -199,7 +200,7 @@ class WindowDensity(PlainBlockDensity):
         count, b = len(weights), self.nodes.shape[1]
         sums = np.empty((count, b + 1), dtype=np.complex128)  # one pass for both sides
         sums.real, sums.imag = (self._entered(entries, weights) for entries in (self.to_right, self.to_left))
-        sums = np.cumsum(sums, axis=1)[:, :b]
+        sums = np.cumsum(sums, axis=1, out=sums)[:, :b]
         values: FloatArray = sums.real * self.shrinkage
         values += sums.imag[:, ::-1] * self.growth
         return values
@@ -248,7 +249,7 @@ class WindowDensity(PlainBlockDensity):
         Or, `of_ways`, the sum of (way/h) e^(-way/h).
         """
         sums = self._running(pulls)
-        moments = self._running(pulls * self.u) if of_ways else sums
+        moments = self._running(pulls * (self.bounds[:, 1:-1] * self.per_unit)) if of_ways else sums
         found = []
         for entries, sign in ((self.to_right, 1.0), (self.to_left, -1.0)):
             total = np.zeros(self.points.size)
@@ -267,7 +268,7 @@ class WindowDensity(PlainBlockDensity):
         sums = np.zeros((len(self.points), self.nodes.shape[1] + 1), dtype=np.complex128)
         sums.real[:, 1:] = (pulls * self.shrinkage)[:, ::-1]
         sums.imag[:, 1:] = pulls * self.growth
-        return np.cumsum(sums, axis=1)
+        return np.cumsum(sums, axis=1, out=sums)
 
 
 def _from_first(kernel: Kernel, nodes: FloatArray) -> FloatArray:
