@@ -32,11 +32,12 @@ class Block:
     problems
         Which problems they are, shape (g,).
     places
-        Where their points are in the batch's arrays, shape (g, N).
+        Where their points are in the batch's flat arrays: a slice where they stand together, else (k,) in the order of
+        the rows.
     is_point
         Which entries are points and do not only fill a row, shape (g, N); None: all.
     angles, logits
-        Shape (g, N).
+        Shape (g, N); where the points stand together these are the batch's own.
     nodes
         Shape (g, B), or (1, B) where all problems have the same.
     node_weights
@@ -46,7 +47,7 @@ class Block:
     """
 
     problems: IntArray
-    places: IntArray
+    places: slice | IntArray
     is_point: BoolArray | None
     angles: FloatArray
     logits: FloatArray
@@ -54,27 +55,9 @@ class Block:
     node_weights: FloatArray
     widths: FloatArray
 
-    def those(self, chosen: BoolArray) -> Block:
-        """Return some of its problems, chosen by (g,)."""
-        is_shared = len(self.nodes) == 1  # nodes and their weights
-        has_own_weights = not is_shared and self.node_weights.ndim == 2
-        return Block(
-            problems=self.problems[chosen],
-            places=self.places[chosen],
-            is_point=None if self.is_point is None else self.is_point[chosen],
-            angles=self.angles[chosen],
-            logits=self.logits[chosen],
-            nodes=self.nodes if is_shared else self.nodes[chosen],
-            node_weights=self.node_weights[chosen] if has_own_weights else self.node_weights,
-            widths=self.widths[chosen],
-        )
-
     def write(self, values: FloatArray, out: FloatArray) -> None:
         """Write values of the points (g, N) to where they are in a flat array of the batch."""
-        if self.is_point is None:
-            out[self.places] = values
-        else:
-            out[self.places[self.is_point]] = values[self.is_point]
+        out[self.places] = values.ravel() if self.is_point is None else values[self.is_point]
 
 
 @final
@@ -293,38 +276,54 @@ class Batch:
                 if fit >= stop - start:
                     break
                 stop = start + fit
-            yield self._block(problems[start:stop])
+            yield self.block(problems[start:stop])
             start = stop
 
-    def _block(self, problems: IntArray) -> Block:
+    def block(self, problems: IntArray) -> Block:
+        """Return some of the problems, shape (g,), as one block."""
         counts = self.counts[problems]
         longest = int(counts.max())
-        column = np.arange(longest)
-        is_point = None if (counts == longest).all() else column < counts[:, np.newaxis]
-        if is_point is not None:
-            column = np.minimum(column, counts[:, np.newaxis] - 1)  # a row is filled with its last point
-        places = self.offsets[problems][:, np.newaxis] + column
-        if self.order is not None:
-            places = self.order[places]
-        logits = self.logits.ravel()[places]
-        if is_point is not None:
-            logits[~is_point] = -np.inf
-        nodes, weights = self._nodes(problems)
-        widths = np.full((len(problems), 1), self.domain.measure)
-        if self.intervals is not None:
-            low, high = self.intervals
-            widths[:, 0] = high[problems] - low[problems]
-        return Block(problems, places, is_point, self.angles.ravel()[places], logits, nodes, weights, widths)
+        angles, logits = self._flat
+        is_point, is_filled = None, bool((counts == longest).all())
+        if is_filled and self.order is None and (np.diff(problems) == 1).all():
+            these: slice | IntArray = slice(int(problems[0]), int(problems[-1]) + 1)
+            places: slice | IntArray = slice(int(self.offsets[problems[0]]), int(self.offsets[problems[-1] + 1]))
+            angles, logits = (values[places].reshape(-1, longest) for values in (angles, logits))
+        else:
+            these, column = problems, np.arange(longest)
+            if not is_filled:
+                is_point = column < counts[:, np.newaxis]
+                column = np.minimum(column, counts[:, np.newaxis] - 1)  # a row is filled with its last point
+            places = self.offsets[problems][:, np.newaxis] + column
+            if self.order is not None:
+                places = self.order[places]
+            angles, logits = angles[places], logits[places]
+            if is_point is not None:
+                logits[~is_point] = -np.inf
+            places = places.ravel() if is_point is None else places[is_point]
+        return Block(problems, places, is_point, angles, logits, *self._nodes(these), self._widths[these])
 
-    def _nodes(self, problems: IntArray) -> tuple[FloatArray, FloatArray]:
+    @cached_property
+    def _flat(self) -> tuple[FloatArray, FloatArray]:
+        return self.angles.ravel(), self.logits.ravel()
+
+    @cached_property
+    def _widths(self) -> FloatArray:
+        """What a background is spread over, shape (G, 1)."""
+        if self.intervals is None:
+            return np.full((len(self), 1), self.domain.measure)
+        low, high = self.intervals
+        return (high - low)[:, np.newaxis]
+
+    def _nodes(self, problems: slice | IntArray) -> tuple[FloatArray, FloatArray]:
         """Return the nodes (g, B), or (1, B) where all problems have the same, and their weights, (B,) or (g, B)."""
         if self.observed is not None:
             nodes, weights, offsets = self.arranged[:3]
             if self.observed.offsets is None:
                 return nodes[np.newaxis], weights
-            counts = np.diff(offsets)[problems][:, np.newaxis]
+            counts = self.node_counts[problems, np.newaxis]
             column = np.arange(int(counts.max()))
-            places = offsets[problems][:, np.newaxis] + np.minimum(column, counts - 1)
+            places = offsets[:-1][problems, np.newaxis] + np.minimum(column, counts - 1)
             return nodes[places], np.where(column < counts, weights[places], 0.0)
         assert self.intervals is not None  # one of the two is there
         low, high = (ends[problems, np.newaxis] for ends in self._reduced_intervals)
@@ -341,9 +340,11 @@ class Batch:
     def _check_points(self, faults: ProblemFaults) -> None:
         angles, logits = self.angles.ravel(), self.logits.ravel()
         with np.errstate(over="ignore", invalid="ignore"):
-            total = float(angles.sum())  # one pass; not finite if an angle is not
-        if not math.isfinite(total):
+            totals = float(angles.sum()), float(logits.sum())  # one pass; not finite if one of them is not
+        if not math.isfinite(totals[0]):
             self._name_points(~np.isfinite(angles), angles, "angle", "give a finite number", faults)
+        if math.isfinite(totals[1]):
+            return
         in_order = logits if self.order is None else logits[self.order]
         peaks = np.maximum.reduceat(in_order, self.offsets[:-1])
         if not np.isfinite(peaks).all():

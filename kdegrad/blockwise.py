@@ -23,6 +23,7 @@ from kdegrad.weights import log_softmax
 
 _ALONE: Final = 1 << 18  # pairs of a problem that is summed on its own: its overhead is a few per cent then
 _ALONE_BY_WINDOWS: Final = 1 << 16  # points and nodes of one that is, where a window could serve
+_KEPT: Final = 1 << 20  # numbers, 8 MiB: twice as much holds the arrays of a block
 
 OF_POINTS: Final = ("weights", "logits", "per_weight", "responsibilities", "angles")
 OF_PROBLEMS: Final = ("losses", "uncovered", "log_bandwidth")
@@ -64,6 +65,7 @@ def computed(batch: Batch, wanted: Collection[str]) -> tuple[dict[str, FloatArra
     out = {name: np.empty(size[name]) for name in wanted}
     sums: Counter[str] = Counter()
     every = np.arange(len(batch))
+    _keep_memory_between_blocks()
     if batch.rule_name == "exact":
         alone = every
     else:
@@ -74,6 +76,15 @@ def computed(batch: Batch, wanted: Collection[str]) -> tuple[dict[str, FloatArra
     for problem in alone.tolist():
         sums[_fill_alone(batch, problem, out)] += 1
     return out, dict(sums)
+
+
+def _keep_memory_between_blocks() -> None:
+    """Have the heap keep what a block frees for the next one.
+
+    glibc's gives the memory at its end back to the system when that is more than twice the largest array that was ever
+    freed. A block would then wait for its pages anew, longer than it computes.
+    """
+    np.empty(_KEPT)  # freed at once; none of its pages is touched
 
 
 def _parted(batch: Batch, problems: IntArray) -> tuple[IntArray, IntArray]:
@@ -97,13 +108,13 @@ def _schemes(batch: Batch, problems: IntArray) -> Iterator[tuple[Scheme, Block]]
     if _by_windows(batch):
         left = []
         for block in batch.blocks(problems, window_block_size):
-            serves = WindowDensity.serves(batch.kernel, block.angles, block.nodes, log_softmax(block.logits))
+            serves = WindowDensity.serves(batch.kernel, block.angles, block.nodes, block.logits)
             if serves.all():
                 yield WindowDensity, block
                 continue
             left.append(block.problems[~serves])
             if serves.any():
-                yield WindowDensity, block.those(serves)
+                yield WindowDensity, batch.block(block.problems[serves])
     for block in batch.blocks(np.sort(np.concatenate([problems[:0], *left])), block_size):
         yield BlockDensity, block
 
@@ -123,7 +134,7 @@ def _fill(batch: Batch, block: Block, scheme: Scheme, out: dict[str, FloatArray]
     of_points = out.keys() & set(OF_POINTS)
     if not of_points and "log_bandwidth" not in out:
         return
-    weights = np.exp(log_weights)
+    weights = density.weights
     found: dict[str, FloatArray] = {}
     if "responsibilities" in of_points:
         found = vars(at_nodes.gradients(weights, of_points))

@@ -84,9 +84,10 @@ class CrossEntropy:
     def loss(self) -> FloatArray:
         """The loss L, of each problem; infinite where the density is 0 at a node."""
         terms = self.weights * self.log_density
-        if not self.weights.all():
-            terms = np.where(self.weights > 0.0, terms, 0.0)
-        return np.asarray(-terms.sum(axis=-1))  # not @, for which BLAS starts its threads
+        total = terms.sum(axis=-1)  # not @, for which BLAS starts its threads
+        if np.isnan(total).any():  # a node that only fills a row, where the density is 0
+            total = np.where(self.weights > 0.0, terms, 0.0).sum(axis=-1)
+        return np.asarray(-total)
 
     @property
     def node_shares(self) -> FloatArray:
@@ -99,7 +100,8 @@ class CrossEntropy:
     @cached_property
     def pulls(self) -> tuple[FloatArray, FloatArray]:
         """The shares of the nodes, and log(q_m/p_m) = log(q_m (1-E) C/p̃_m)."""
-        return self.node_shares, log_or_minus_infinity(self.weights) - self.log_density + log_share(self.settings)
+        log_shares = log_or_minus_infinity(self.weights) + log_share(self.settings)
+        return self.node_shares, log_shares - self.log_density
 
     def gradients(self, weights: FloatArray, wrt: Collection[str]) -> Gradients:
         """Return the gradients of the points that `wrt` names, and that of the logits, for their S_i."""

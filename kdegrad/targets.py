@@ -157,6 +157,8 @@ def arranged(points: Points, domain: Domain) -> Arranged:
     chosen = points.takes_part
     offsets = np.searchsorted(chosen, bounds)
     angles, counts, firsts = points.angles[chosen], np.diff(offsets), offsets[:-1]
+    if len(angles) == len(counts):  # one observed angle each
+        return Arranged(angles, np.ones(len(angles)), offsets, angles, angles)
     problem = np.repeat(np.arange(len(counts)), counts)
     weights = normalised(points.weights[chosen], offsets)
     places = angles

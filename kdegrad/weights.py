@@ -16,10 +16,10 @@ _MODERATE: Final = 8.0  # applies to the largest logit: a common relative error 
 def log_softmax(logits: FloatArray) -> FloatArray:
     """Return log S_j along the last axis for logits (..., N), one of which is finite; -inf where the logit is -inf."""
     if logits.ndim > 1:
-        with np.errstate(over="ignore"):  # as below
-            rows: FloatArray = logits - logits.max(axis=-1, keepdims=True)
-        rows -= np.log(np.exp(rows).sum(axis=-1, keepdims=True))
-        return rows
+        if not (logits.min() >= -_MODERATE and logits.max() <= _MODERATE):  # the largest of each row takes longer
+            with np.errstate(over="ignore"):  # as below
+                logits = logits - logits.max(axis=-1, keepdims=True)
+        return np.asarray(logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True)))
     shift = common_shift(logits)
     if shift != 0.0:
         with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
