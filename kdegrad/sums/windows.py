@@ -27,7 +27,7 @@ from kdegrad.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from kdegrad.kernel import Kernel
 from kdegrad.sums.blocks import Pairs, PlainBlockDensity
 
-_BLOCK_PLACES: Final = 16_384  # of points and nodes: larger arrays leave the cache, smaller ones wait for Python
+_BLOCK_PLACES: Final = 32_768  # of points and nodes: larger arrays leave the cache, smaller ones wait for Python
 _CLOSE_PAIRS: Final = 32_768  # at a time
 _LONG: Final = 150.0  # bandwidths that the nodes may span: e^150 = 1e65
 _FARTHEST: Final = 800.0  # bandwidths beyond which a point is taken to be there: e^-800 is 0
@@ -92,9 +92,9 @@ class WindowDensity(PlainBlockDensity):
         if way <= 0.0 or nodes.shape[1] > _MOST_NODES or not 1.0 / h < math.inf or flat:
             return np.zeros(len(nodes), dtype=np.bool_)
         with np.errstate(over="ignore", invalid="ignore"):
-            places = _from_first(kernel, nodes)
+            places = nodes if period == math.inf else _from_first(kernel, nodes)
             is_right = (places[:, 1:] >= places[:, :-1]).all(axis=1)
-            is_right &= places[:, -1] <= min(_LONG * h, _WIDEST * period)
+            is_right &= places[:, -1] - places[:, 0] <= min(_LONG * h, _WIDEST * period)
         return np.asarray(is_right)
 
     def _prepare(self) -> None:
