@@ -25,8 +25,6 @@ _ALONE: Final = 1 << 18  # pairs of a problem that is summed on its own: its ove
 _ALONE_BY_WINDOWS: Final = 1 << 16  # points and nodes of one that is, where a window could serve
 _KEPT: Final = 1 << 20  # numbers, 8 MiB: twice as much holds the arrays of a block
 
-_KEPT: Final = 1 << 20  # numbers: 8 MiB
-
 OF_POINTS: Final = ("weights", "logits", "per_weight", "responsibilities", "angles")
 OF_PROBLEMS: Final = ("losses", "uncovered", "log_bandwidth")
 
@@ -63,9 +61,6 @@ def computed(batch: Batch, wanted: Collection[str]) -> tuple[dict[str, FloatArra
 
     Gradients are NaN in a problem whose loss is infinite.
     """
-    # glibc returns freed memory beyond twice the largest block that was ever freed to the system, and each page that
-    # comes back takes as long as the sums on it. With this one, which is never touched, the blocks' memory is kept.
-    np.empty(_KEPT)
     size = {name: batch.angles.size if name in OF_POINTS else len(batch) for name in wanted}
     out = {name: np.empty(size[name]) for name in wanted}
     sums: Counter[str] = Counter()
@@ -76,6 +71,9 @@ def computed(batch: Batch, wanted: Collection[str]) -> tuple[dict[str, FloatArra
     else:
         alone, together = _parted(batch, every)
         for scheme, block in _schemes(batch, together):
+            if scheme is BlockDensity and block.angles.shape[1] * block.nodes.shape[1] > _ALONE:
+                alone = np.append(alone, block.problems)  # a window did not serve it
+                continue
             sums["windows" if scheme is WindowDensity else "blocks"] += len(block.problems)
             _fill(batch, block, scheme, out)
     for problem in alone.tolist():

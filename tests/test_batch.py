@@ -103,6 +103,14 @@ def test_the_rule_exact_is_that_of_each_problem(kernel: str) -> None:
     assert evaluation.is_finite
 
 
+def test_a_large_problem_that_no_window_serves_is_summed_on_its_own() -> None:
+    """Its nodes are 9000 bandwidths apart; all pairs at once would be 16 MB an array."""
+    offsets = np.append(0, np.cumsum([40, 6000, 40]))
+    angles = np.random.default_rng(7).uniform(-40, 40, offsets[-1])
+    batch = kg.Batch(angles, offsets=offsets, target=([0, -30, 0], [0.1, 60, 0.1]), bandwidth=0.01, bins=360)
+    assert assert_one_by_one(batch).sums == {"windows": 2, "scan": 1}
+
+
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "triangular"])
 def test_one_huge_problem_beside_thousands_of_tiny_ones(kernel: str) -> None:
     rng = np.random.default_rng(6)
