@@ -15,7 +15,8 @@ from kdegrad.errors import InputError
 from kdegrad.reading import files
 from kdegrad.reading.columns import flag_of
 from kdegrad.reading.faults import Faults
-from kdegrad.reading.points import TEXTS, Cells, Collector, Source
+from kdegrad.reading.plain import Coded
+from kdegrad.reading.points import TEXTS, Cells, Collector, Source, coded
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
 
@@ -117,13 +118,28 @@ def _take(rows: pyarrow.RecordBatch, chosen: Chosen, points: Collector, faults: 
         if role not in TEXTS and (types.is_floating(column.type) or types.is_integer(column.type)):
             cells[role] = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)  # NaN for a null
         else:
-            cells[role] = _texts(column)
-    for role in TEXTS:
-        for row, text in enumerate(cells.get(role, ())):
-            if "\0" in text:
-                said = f"column {shown(points.roles[role])}: {shown(text)} contains a NUL character: remove it"
-                faults.add((before + row + 1,), said)
+            cells[role] = _coded(column)
+    for role in TEXTS & cells.keys():
+        texts = coded(cells[role])
+        if "\0" in "".join(texts.texts):
+            for row, text in enumerate(texts.all()):
+                if "\0" in text:
+                    said = f"column {shown(points.roles[role])}: {shown(text)} contains a NUL character: remove it"
+                    faults.add((before + row + 1,), said)
     points.take(cells, lambda _, row: (before + row + 1,))
+
+
+def _coded(column: pyarrow.Array) -> Coded:
+    """Return the cells of a column as text, of which equal ones are converted once; a null is empty."""
+    from pyarrow import types
+
+    kinds = (types.is_string, types.is_large_string, types.is_integer, types.is_dictionary)
+    if not any(holds(column.type) for holds in kinds):
+        return coded(_texts(column))
+    encoded = column.dictionary_encode()
+    texts = _texts(encoded.dictionary)
+    codes = encoded.indices.cast("int64").fill_null(len(texts))
+    return Coded([*texts, ""], codes.to_numpy())
 
 
 def _texts(column: pyarrow.Array) -> list[str]:
