@@ -144,7 +144,9 @@ def test_every_option_is_in_the_table_of_options_and_no_other_is_named() -> None
 
 def test_defaults_in_the_table_of_options_are_those_of_the_help() -> None:
     """A row of one option with a literal default says what ``--help`` says."""
-    rows = re.findall(r"^\| `(--[a-z-]+) [A-Z]+` \| .* \| ([\w.-]+) \|$", TEXTS["sample_inputs/README.md"], flags=re.MULTILINE)
+    rows = re.findall(
+        r"^\| `(--[a-z-]+) [A-Z]+` \| .* \| ([\w.-]+) \|$", TEXTS["sample_inputs/README.md"], flags=re.MULTILINE
+    )
     assert len(rows) > 5
     for option, default in rows:
         line = next(line for line in helped()["grad"].splitlines() if line.strip().startswith(option + " "))

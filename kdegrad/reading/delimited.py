@@ -1,8 +1,8 @@
 """CSV and TSV → points: a table is read in blocks of lines.
 
-There are two readers of a block. `take_plain` cuts one without quotes, comments and blank lines into columns as a
-whole; at the first peculiarity it gives up, without a message. `take_by_row` reads any block, row by row. A test
-compares the two.
+There are two readers of a block. `take_plain` cuts one into columns as a whole if each of its lines is a row, without
+comments and blank lines, and quotes are around whole cells; else it gives up, without a message. `take_by_row` reads
+any block, row by row. A test compares the two.
 """
 
 from __future__ import annotations
@@ -212,11 +212,11 @@ class _Table:
         self.columns = {role: header.names.index(column) for role, column in points.roles.items()}
 
     def take_plain(self, block: Block) -> bool:
-        """Take the rows of a block whose lines are rows and whose separators separate; False: read it row by row."""
+        """Take the rows of a block if each of its lines is one; False: it must be read row by row."""
         mark, body = self.header.delimiter, block.data
         if b"\r" in body:
             body = body.replace(b"\r\n", b"\n")
-        if not mark.isascii() or mark == " " or b'"' in body or b"\r" in body:
+        if not mark.isascii() or mark == " " or b"\r" in body:
             return False
         if mark == WHITESPACE:
             mark, body = "\t", _BLANKS_OF_BYTES.sub(b"\t", body)
@@ -233,9 +233,10 @@ class _Table:
             if role == "weight" and numbers is not None and numbers.min() < 0.0:
                 numbers = None  # a fault is shown as it is written
             cells[role] = rows.texts(column) if numbers is None else numbers
-        angles = cells["angle"]
-        if isinstance(angles, Coded) and not all(map(str.strip, angles.texts)):
-            return False  # a row of delimiters alone, perhaps
+        if isinstance(angles := cells["angle"], Coded):
+            empty = [row for row, text in enumerate(angles.all()) if not text.strip()]
+            if not all(rows.line(row).strip(_empty(mark).encode()) for row in empty):
+                return False  # a row of delimiters alone
         begin = block.line + len(body) - len(body.lstrip(b"\n"))
         self._take(cells, range(begin, begin + len(rows)))
         return True

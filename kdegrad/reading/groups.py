@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import NamedTuple, final
+from typing import Final, NamedTuple, final
 
 import numpy as np
 
@@ -15,7 +15,8 @@ from kdegrad.reading.faults import Faults
 from kdegrad.reading.plain import Coded
 from kdegrad.text import angle_texts, shown
 
-MISSING = -1  # in place of the number of a group
+TARGETS: Final = ("low", "high", "at")  # roles of columns that hold the targets of groups
+MISSING: Final = -1  # in place of the number of a group
 
 
 class Groups(NamedTuple):
@@ -58,7 +59,7 @@ class Grouping:
         self._columns, self._faults, self._counted = columns, faults, counted
         self._numbers = _Numbers()
         self._begins: list[int] = []  # the line of the first row of each group
-        self._ends = [role for role in ("low", "high", "at") if role in columns]
+        self._ends = [role for role in TARGETS if role in columns]
         # of at least as many groups as there are; NaN until there is a row with numbers, and the line of that row
         self._targets, self._lines = np.full((1, len(self._ends)), np.nan), np.zeros(1, dtype=np.intp)
 

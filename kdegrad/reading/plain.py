@@ -1,4 +1,4 @@
-"""Rows of cells without quotes → columns, many cells at once.
+"""Rows of cells that are lines → columns, many cells at once.
 
 Where the cells begin and end is found in the bytes of a block as a whole. A number is formed from its digits d as
 
@@ -53,6 +53,10 @@ class Rows:
     def longest(self) -> int:
         """The length of the longest row."""
         return int((self._ends[:, -1] - self._begins[:, 0]).max())
+
+    def line(self, row: int) -> bytes:
+        """Return a row as it is written, but for a quote at its ends."""
+        return self._body[self._begins[row, 0] : self._ends[row, -1]]
 
     def cells(self, column: int, rows: IntArray | slice = slice(None)) -> list[bytes]:
         """Return the cells of a column."""
@@ -122,7 +126,8 @@ def _formed(codes: NDArray[np.uint8], ends: IntArray, lengths: IntArray, point: 
 def rows_of(body: bytes, mark: str, width: int) -> Rows | None:
     """Return the rows of `width` cells that are the lines of `body`; None if a line has more cells, or fewer.
 
-    The last line has no end. A cell may contain anything but `mark`, a character of ASCII, and ends of lines.
+    The last line has no end. A cell may contain anything but `mark`, a character of ASCII, ends of lines and quotes. It
+    may be in quotes as a whole; None if a quote is anywhere else.
     """
     codes = np.frombuffer(body + b"\n", dtype=np.uint8)
     ends = np.flatnonzero((codes == ord(mark)) | (codes == ord("\n")))
@@ -132,6 +137,14 @@ def rows_of(body: bytes, mark: str, width: int) -> Rows | None:
     if not is_line_end[:, -1].all() or is_line_end[:, :-1].any():
         return None
     begins = np.concatenate(([0], ends[:-1] + 1))
+    if b'"' in body:
+        is_quoted = codes[begins] == ord('"')
+        if body.count(b'"') != 2 * is_quoted.sum() or (is_quoted != (codes[ends - 1] == ord('"'))).any():
+            return None
+        begins += is_quoted
+        ends -= is_quoted
+        if (begins > ends).any():  # one quote is the whole cell
+            return None
     return Rows(body, begins.reshape(-1, width), ends.reshape(-1, width))
 
 

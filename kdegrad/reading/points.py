@@ -18,7 +18,7 @@ from kdegrad.grammar import is_missing, number
 from kdegrad.reading.columns import chosen_columns
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.files import display_name
-from kdegrad.reading.groups import MISSING, Grouping, Groups
+from kdegrad.reading.groups import MISSING, TARGETS, Grouping, Groups
 from kdegrad.reading.plain import PLAIN, SWAPPED, Coded, plain_numbers
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
@@ -158,8 +158,9 @@ class Collector:
         if not kept.all():
             labels = list(compress(labels, kept.tolist()))
             self._left_out += rows - int(np.count_nonzero(kept))
-        for role, column in numbers.items():
-            self._numbers[role].append(column[kept])
+        for role, blocks in self._numbers.items():
+            if role not in TARGETS:  # each group has one
+                blocks.append(numbers[role][kept])
         self._labels += labels
 
     def _checked(self, role: str, cells: Cells, where: Callable[[int], tuple[int, ...]]) -> FloatArray:
@@ -214,7 +215,7 @@ class Collector:
             raise InputError(f"{name}: a value is missing in {rows}: no points are left")
         if self._left_out:
             notes.append(f"has {self._left_out} of {self.count} rows with a missing value: they are left out")
-        values = {role: np.concatenate(blocks) for role, blocks in self._numbers.items()}
+        values = {role: np.concatenate(blocks) for role, blocks in self._numbers.items() if blocks}
         weights, logits, labels = values.get("weight"), values.get("logit"), None
         if weights is not None:
             logits = logits_of(weights)
