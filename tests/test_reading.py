@@ -1386,6 +1386,13 @@ def test_the_two_readers_agree_on_the_tables_above(text: str) -> None:
     assert fast == strict
 
 
+def test_the_two_readers_agree_on_a_cell_that_is_too_long() -> None:
+    for length in (csv.field_size_limit(), csv.field_size_limit() + 1):
+        fast, strict = both_readers(b"angle,label\n1," + b"x" * length)
+        assert fast == strict
+        assert isinstance(fast, str) == (length > csv.field_size_limit())
+
+
 def outcome_in_pieces(data: bytes, size: int) -> object:
     """Return what becomes of a table that is read `size` bytes at a time."""
     with pytest.MonkeyPatch.context() as patch:

@@ -176,7 +176,7 @@ REFUSED = {
         ],
     ),
     "cells": (
-        "g,angle,logit,low,high\na,1,0,x,\n,1,0,1,2\n NA ,1,0,inf,2\na,1,0,nan,2\na,2,0,1,2\n",
+        "g,angle,logit,low,high\na,1,0,x,\n,1,0,7,8\n NA ,1,0,inf,2\na,1,0,nan,2\na,2,0,1,2\n",
         [
             "preds.csv:2: column 'low': 'x' is not a number (write digits, with a point or an exponent: 12, "
             "-0.5, 1e-3)",
@@ -268,6 +268,15 @@ def test_a_group_may_be_a_label_and_a_target(tmp_path: Path) -> None:
     assert source.groups is not None
     assert source.groups.names == ("10", "-5", "10.0", "0")
     assert source.labels == ("10", "-5", "10.0", "0", "-5")
+
+
+@pytest.mark.parametrize("comment", ["", "\n#"], ids=["", "row by row"])
+def test_a_name_that_a_spreadsheet_would_take_for_a_formula_is_read_as_it_was_written(
+    tmp_path: Path, comment: str
+) -> None:
+    source = read_text(tmp_path, "g,angle\n'=a,1\n'a,2\n=a,3" + comment, group_by="g")
+    assert source.groups is not None
+    assert (source.groups.names, source.groups.codes.tolist()) == (("=a", "'a"), [0, 1, 0])
 
 
 # The command line
