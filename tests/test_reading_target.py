@@ -333,6 +333,16 @@ def test_one_target_for_all_groups(here: Path) -> None:
         kg.load("p.csv", group_by="g", target_columns=("low",), bins=3)
 
 
+def test_a_target_that_is_no_interval_names_the_file_and_the_group(kdegrad, here: Path) -> None:
+    Path("p.csv").write_text(groups_table([("b", 1, 0, 20, 10), ("a", 2, 0, 1, 2), ("c", 3, 0, 4, 4)]))
+    done = kdegrad("loss", "p.csv", "--group-by", "g", "--target-columns", "low,high", "--output", "out.csv")
+    assert (done.code, done.out, Path("out.csv").exists()) == (2, "", False)
+    assert [line.split(" is not below")[0] for line in done.err.splitlines()] == [
+        "error: p.csv: group 'b': target: low 20",
+        "error: p.csv: group 'c': target: low 4",
+    ]
+
+
 def test_a_yaml_problem_of_groups(here: Path) -> None:
     Path("p.csv").write_text(groups_table(ROWS))
     Path("p.yaml").write_text("points: p.csv\ngroup-by: g\ntarget-columns: [low, high]\nbandwidth: 10\n")

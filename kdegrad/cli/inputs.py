@@ -154,7 +154,7 @@ def _made(
     output.check_outputs(files, source)
     content = read(source, flags.of(ReadingOptions))
     if "target_points" in given:
-        given["target"] = _target_points(flags, given.pop("target_points"), files, quiet=quiet)
+        given["target"] = _target_points(given.pop("target_points"), files, quiet=quiet)
     for table in filter(None, (content.table, content.target_table)):
         output.check_outputs(files, table)
     if content.groups is not None and not takes_groups:
@@ -175,7 +175,7 @@ def _made(
     return problem
 
 
-def _target_points(flags: Flags, path: str, files: Mapping[str, str | None], *, quiet: bool) -> Points:
+def _target_points(path: str, files: Mapping[str, str | None], *, quiet: bool) -> Points:
     """Return the target points of --target-points; the notes unless `quiet`."""
     from kdegrad.reading import read_target
 

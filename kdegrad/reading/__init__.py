@@ -262,6 +262,9 @@ def _made(source: Source, given: Mapping[str, Any], make: Callable[[dict[str, An
         if kept.get("circular") is False and ("period" in kept or "period" in given):
             raise SettingError("circular", "false contradicts a period, which makes a circle: remove one of them")
         return make({**kept, **given})
+    except InputError as error:  # of groups: their targets, which were not compared yet
+        name = source.place_of_points
+        raise InputError([f"{name}: {fault}" for fault in error.faults], total=error.total) from None
     except SettingError as error:
         if error.name in source.places and error.name not in given:
             raise error.at(f"{source.places[error.name]}: {error.name}") from None
