@@ -207,3 +207,14 @@ def test_em_ends_at_the_least_loss_for_target_points_too() -> None:
 def test_a_sweep_over_bins_needs_bins() -> None:
     with pytest.raises(kg.SettingError, match="bins: the target's points stand for them"):
         kg.sweep(kg.Problem([1.0], target=POINTS), "bins", [3])
+
+
+@pytest.mark.parametrize("sums", ["dense", "fast"])
+def test_a_light_target_point_far_out_takes_no_more_than_its_weight(sums: str) -> None:
+    """There log(q/p) has lost all digits of q, which is below the least q of a node beside a background."""
+    angles, logits = 1e6 + np.array([0.0, 1e-3, 2.0]), [-1e4, 1e4, 2e4]
+    of = {"kernel": "gaussian", "bandwidth": 1e-6, "sums": sums}
+    alone = kg.grad(angles, logits, target=kg.Points([3.0]), **of)
+    light = kg.Points([3.0, -60.0, 170.0], [1e300, 1.0, 1e-5])
+    np.testing.assert_allclose(kg.grad(angles, logits, target=light, **of), alone, atol=1e-12)
+    np.testing.assert_allclose(kg.grad([angles], [logits], target=light, **of), [alone], atol=1e-12)

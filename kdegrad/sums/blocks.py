@@ -22,7 +22,7 @@ from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, exp_or_zero, log_or_minus_infinity, value
 from kdegrad.sums.base import Density, Shares
 from kdegrad.sums.pairs import Derivative, finite
-from kdegrad.sums.shares import FAINT, DenseDensity
+from kdegrad.sums.shares import DenseDensity, faint
 
 _BLOCK_PAIRS: Final = 65_536  # 512 KiB an array: larger ones leave the cache, smaller ones wait for Python
 _LEAST: Final = 1e-100  # of s, in plain numbers: a K that underflows is nothing beside it
@@ -158,7 +158,7 @@ class PlainBlockDensity(Density):
     def _pulls(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         """Return q/s, shape (g, B); where q is all but 0, as beside a background, from log(q/p)."""
         pulls = node_shares / self.totals
-        is_faint = node_shares < FAINT
+        is_faint = faint(node_shares, log_pulls)
         if is_faint.any():
             np.exp(log_pulls - self.kernel.log_norm, out=pulls, where=np.broadcast_to(is_faint, pulls.shape))
         return pulls
@@ -291,7 +291,7 @@ class FarBlockDensity(Density):
 
         Where q is all but 0, as beside a background, these are log(q/p) and zeros: D is log S + log K_h itself.
         """
-        is_faint = node_shares < FAINT
+        is_faint = faint(node_shares, log_pulls)
         logs = np.where(is_faint, log_pulls - self.kernel.log_norm, log_or_minus_infinity(self._pulls(node_shares)))
         return logs, np.where(is_faint, 0.0, self.log_kernel), np.where(is_faint, 0.0, self.log_weight)
 

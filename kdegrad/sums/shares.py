@@ -26,9 +26,8 @@ from kdegrad.sums.pairs import Derivative, Strongest, blocked_sum, finite, stron
 from kdegrad.weights import log_softmax
 
 MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
-FAINT: Final = (
-    1e-290  # the points' q beside a background, below which a node counts for R_i/S_i of very light points alone
-)
+_FAINT: Final = 1e-290  # q, below which a node beside a background counts for R_i/S_i of very light points alone
+_MOST_PULL: Final = 1e4  # more than any |log(q/p)| beside a background, where p̃ ≥ E/(b-a)
 
 Relative = tuple[FloatArray, Strongest]  # of the nodes: what `DenseDensity._relative` returns
 
@@ -160,9 +159,14 @@ class DenseDensity(Density):
     def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> Relative:
         """Return log(q_m/Σ_j exp D_j), and the log K_* and log S_* that D is formed with.
 
-        Where q is all but 0 these are log(q/p) and zeros: D is log S + log K_h itself.
+        Where the node is faint these are log(q/p) and zeros: D is log S + log K_h itself.
         """
-        is_faint = node_shares < FAINT
+        is_faint = faint(node_shares, log_pulls)
         reference = Strongest(*(np.where(is_faint, 0.0, finite(part)) for part in self.strongest))
         pulls = np.where(is_faint, log_pulls - self.kernel.log_norm, log_ratio(node_shares, reference.log_rest))
         return pulls, reference
+
+
+def faint(node_shares: FloatArray, log_pulls: FloatArray) -> BoolArray:
+    """Return at which nodes q is all but 0 beside a background; a light target point far out is none of them."""
+    return np.asarray((node_shares < _FAINT) & (np.abs(log_pulls) < _MOST_PULL))
