@@ -2,8 +2,9 @@
 
 `SAMPLES` are the four sample problems by six kernels, six bandwidths and six numbers of bins. `hard_problem` draws
 problems whose points lie on nodes, kinks, edges and antipodes within rounding, whole turns away, far out, with targets,
-backgrounds, logits and scales at the ends of the range of a float64. `python -m tests.false_alarms samples` judges all
-samples, `python -m tests.false_alarms COUNT [START]` the problems of COUNT seeds.
+backgrounds, logits and scales at the ends of the range of a float64, three in ten with weighted angles as target.
+`python -m tests.false_alarms samples` judges all samples, `python -m tests.false_alarms COUNT [START]` the problems of
+COUNT seeds.
 """
 
 from __future__ import annotations
@@ -154,7 +155,20 @@ def hard_problem(seed: int) -> Problem:
         "period": None if scene.period is None else scene.period * unit,
         "at": float(scene.nodes()[0] * unit) if rng.random() < 0.15 else None,
     }
+    if rng.random() < 0.3 and options["at"] is None:
+        options |= _target_points(scene, rng, unit)
     return Problem(angles * unit, logits, **{**options, **scene.kernel})
+
+
+def _target_points(scene: Scene, rng: np.random.Generator, unit: float) -> dict[str, Any]:
+    """Return weighted angles in place of the interval, near it, on nodes of bins, or any; on a line no background."""
+    places = scene.pick([scene.nodes(), scene.low + scene.width * rng.random(scene.count), _uniformly(scene)])
+    turns = rng.integers(-2, 3, scene.count) * (scene.period or 0.0)
+    weights = scene.pick([np.ones(scene.count), 10.0 ** rng.uniform(-300.0, 300.0, scene.count)])
+    weights = np.where(rng.random(scene.count) < 0.3, 0.0, weights)
+    weights[-1] = weights[-1] or 1.0
+    points = kg.Points(scene.nudged(places + turns) * unit, weights)
+    return {"target": points} if scene.period is not None else {"target": points, "background": 0.0}
 
 
 def alarms(case: Case) -> list[str]:

@@ -210,9 +210,9 @@ def test_a_failure_in_a_batch_names_the_problem_and_shows_the_batch() -> None:
     verdicts = verify_loss(judged, GAUSSIAN, cases=1)
     (failed,) = [verdict for verdict in verdicts if verdict.verdict == "fail"]
     assert failed.property == "batch"
-    assert failed.difference.startswith("of 3 problems in one batch, in number 1, the loss is ")
+    assert failed.difference.startswith("of 4 problems in one batch, in number 1, the loss is ")
     assert failed.meaning.startswith("what a problem learns depends on the others in its batch")
-    assert failed.example.count("-np.inf") == 4  # two of three problems are padded by two points
+    assert failed.example.count("-np.inf") == 6  # three of four problems are padded by two points
     assert "in a batch" in failed.reason
 
 

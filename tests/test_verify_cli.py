@@ -73,8 +73,7 @@ def test_defaults_pass_with_every_id_checked_and_controls_that_break(capfd) -> N
     assert report["passed"] is True
     assert "packaged examples" in err
     checks = report["checks"]
-    passing = [i for i in IDS if any(c["property"] == i and c["verdict"] == "pass" for c in checks)]
-    assert passing == [i for i in IDS if i != "batch"]  # kdegrad's own path takes no batch yet
+    assert [i for i in IDS if any(c["property"] == i and c["verdict"] == "pass" for c in checks)] == IDS
     assert len({c["property"] for c in checks if c["observed"] == "breaks"}) >= 3
     assert sum(report["counts"].values()) == len(checks)
     assert {"property", "case", "expectation", "observed", "residual", "tolerance", "verdict", "reason"} <= checks[

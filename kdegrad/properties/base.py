@@ -174,13 +174,22 @@ class Case:
             f"bandwidth {s.bandwidth!r}",
             f"df {s.df!r}" if "df" in p.kernel.parameters else "",
             "line" if s.circumference is None else f"circle of {s.circumference!r}",
-            "no target" if p.target is None else f"target [{p.target.low!r}, {p.target.high!r}]",
-            f"{s.bins} bins by {s.rule}" if p.at is None else f"one bin at {p.at!r}",
+            _target_text(p),
+            f"{s.bins} bins by {s.rule}" if p.observed is None else "" if p.at is None else f"one bin at {p.at!r}",
             f"scale {s.scale!r}" if s.scale != 1.0 else "",
             f"background {s.background!r}" if s.background else "",
         ]
         where = f"--seed {self.seed} --cases {self.index}" if self.index else "the input"
         return f"{where} ({self.name}): {', '.join(filter(None, parts))}"
+
+
+def _target_text(problem: Problem) -> str:
+    if problem.target is not None:
+        return f"target [{problem.target.low!r}, {problem.target.high!r}]"
+    if problem.at is not None:
+        return "no target"
+    count = problem.rule.bins
+    return f"{count} target point{'' if count == 1 else 's'}"
 
 
 @final

@@ -23,11 +23,14 @@ from kdegrad.properties.evaluators import Judged
 from kdegrad.properties.features import features_of
 from kdegrad.properties.geometry import offsets
 from kdegrad.settings import Settings
+from kdegrad.targets import Points, TargetLike
 
 _CARRIED: Final = ("kernel", "bandwidth", "df", "unit", "sums")  # what a random problem takes over from the user's
 _PERIOD_IN_BANDWIDTHS: Final = 30.0  # circumference of the circles that are drawn for a problem on the line
 _WIDEST: Final = 1e50  # bandwidth of a random problem, and one over the narrowest: their squares are within float64
 _WIDEST_ON_CIRCLE: Final = 1e9  # the same in units of P: the target must be many roundings wide
+_MOST_OBSERVED: Final = 12  # target points
+_ACROSS: Final = 0.5  # of the circles with target points: how many have these across the wrap
 _JUDGED_POINTS: Final = 6  # in each random problem for a judged loss
 _FEW: Final = 64
 _DIGITS: Final = 3  # of their numbers, which a person is shown, after the first one of the target's half width
@@ -92,6 +95,23 @@ class Kind:
     options: Mapping[str, Any] = field(default_factory=dict)
 
 
+def _observations(rng: np.random.Generator) -> tuple[FloatArray, FloatArray | None]:
+    return rng.uniform(-1.0, 1.0, int(rng.integers(1, _MOST_OBSERVED + 1))), None
+
+
+def _soft_label(rng: np.random.Generator) -> tuple[FloatArray, FloatArray | None]:
+    """Return the centres of bins, some of them without weight."""
+    bins = int(rng.integers(5, _MOST_OBSERVED + 1))
+    weights = np.where(np.arange(bins) % 3 == rng.integers(0, 3), 0.0, rng.uniform(0.1, 1.0, bins))
+    return (2.0 * np.arange(bins) + 1.0) / bins - 1.0, weights
+
+
+def _one_heavy(rng: np.random.Generator) -> tuple[FloatArray, FloatArray | None]:
+    count = int(rng.integers(2, _MOST_OBSERVED + 1))
+    return rng.uniform(-1.0, 1.0, count), np.where(np.arange(count) == 1, 1e6, rng.uniform(0.1, 1.0, count))
+
+
+POINTS: Final = {"observations": _observations, "soft label": _soft_label, "one heavy": _one_heavy}
 KINDS: Final = {
     "both sides": Kind(_both_sides),
     "one side": Kind(_one_side),
@@ -123,6 +143,13 @@ ON_CIRCLE: Final = (
     *("both sides", "all round", "one side", "far side", "background", "far", "far side, one side", "twins"),
     *("some inside", "skewed logits", "masks", "equal distances", "Gauss rule"),
 )
+POINTS_ON_LINE: Final = (
+    *("both sides", "one side", "far", "some inside", "twins", "masks", "skewed logits", "single point"),
+)
+POINTS_ON_CIRCLE: Final = (
+    *("both sides", "background", "all round", "one side", "far side", "some inside", "masks", "skewed logits"),
+    "background, one side",
+)
 
 
 def input_case(problem: Problem, seed: int, name: str) -> Case:
@@ -130,7 +157,14 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
     settings = problem.settings
     exact = settings.rule == "exact"
     bins = max(_FEWEST_BINS, _OWN_PAIRS // len(problem.angles))
-    if settings.bins > bins:
+    observed = problem.observed if problem.at is None else None
+    if observed is not None:
+        exact = False
+        if len(observed.takes_part) > bins:
+            chosen = observed.takes_part[np.linspace(0, len(observed.takes_part) - 1, bins).astype(int)]
+            fewer = Points(observed.angles[chosen], observed.weights[chosen])
+            name, problem = f"{name} by {bins} target points", problem.replace(target=fewer)
+    elif settings.bins > bins:
         name, problem = f"{name} by {bins} bins", problem.replace(bins=bins, rule="midpoint")
     elif exact:
         problem = problem.replace(rule="midpoint")
@@ -140,20 +174,25 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
 def random_cases(like: Settings, count: int, seed: int, several: bool = False) -> Iterator[Case]:
     """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed.
 
-    Those with a feature come first: in a run over several kernels all of them, each with its own kernel.
+    Those with a feature come first: in a run over several kernels all of them, each with its own kernel. A third of
+    the others, on the line and on the circle, have weighted angles as target.
     """
     features = features_of(BY_NAME[like.kernel.lower()].name, several)
     domains = BY_NAME[like.kernel.lower()].domains
     kinds = {"line": cycle(ON_LINE), "circle": cycle(ON_CIRCLE)}
+    kinds_with_points = {"line": cycle(POINTS_ON_LINE), "circle": cycle(POINTS_ON_CIRCLE)}
+    layouts = cycle(POINTS)
     for index in range(1, count + 1):
         if index <= len(features):
             feature, kernel = features[index - 1]
             yield feature.case(like, kernel, seed, index)
             continue
         domain = "circle" if "line" not in domains or index % 3 == 2 else "line"
-        kind = next(kinds[domain])
         rng = np.random.default_rng((seed, index, 0))
-        yield Case(f"{index} {kind}, {domain}", _problem(like, domain == "circle", KINDS[kind], rng), seed, index)
+        has_points = (index + index // 3) % 3 == 0  # 5, 7, 9, 14, 16, 18, ...: the first of three is on the circle
+        kind, layout = next((kinds_with_points if has_points else kinds)[domain]), next(layouts) if has_points else ""
+        name = ", ".join(filter(None, (f"{index} {kind}", layout, domain)))
+        yield Case(name, _problem(like, domain == "circle", KINDS[kind], rng, layout), seed, index)
 
 
 def judged_cases(like: Settings, count: int, seed: int, ask: Judged, own: Sequence[Case] = ()) -> Iterator[Case]:
@@ -189,8 +228,8 @@ def _is_judged(kind: Kind, ask: Judged) -> bool:
     return not kind.options.keys() & {"bins", "rule"} and (ask.takes("background") or not kind.has_background)
 
 
-def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generator) -> Problem:
-    """Return a problem of one kind round a centre of its own."""
+def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generator, layout: str = "") -> Problem:
+    """Return a problem of one kind round a centre of its own, whose target is an interval or points of a layout."""
     options: dict[str, Any] = {name: getattr(like, name) for name in _CARRIED}
     length = options["bandwidth"] = min(max(like.bandwidth, 1.0 / _WIDEST), _WIDEST)
     half_circle, spread = math.inf, 20.0 * length
@@ -212,14 +251,16 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
     if kind.has_background:
         options["background"] = float(rng.uniform(0.05, 0.5))
     middle = float(rng.uniform(-spread, spread))
+    if layout and circular and rng.random() < _ACROSS:
+        middle = length * scene.half * float(rng.uniform(-0.5, 0.5))
     usual = rng.normal(size=len(offsets))  # drawn for every kind: the later draws do not depend on it
     angles = middle + length * offsets
     if circular:
         angles = np.mod(angles, options["period"])  # the target stays where it is, across the wrap or not
     options["bins"] = int(rng.integers(9, 65))
-    return Problem(
-        angles,
-        usual if logits is None else logits,
-        target=(middle - length * scene.half, middle + length * scene.half),
-        **{**options, **kind.options},
-    )
+    target: TargetLike = (middle - length * scene.half, middle + length * scene.half)
+    if layout:
+        places, weights = POINTS[layout](rng)
+        places = middle + length * scene.half * places
+        target = Points(np.mod(places, options["period"]) if circular else places, weights)
+    return Problem(angles, usual if logits is None else logits, target=target, **{**options, **kind.options})

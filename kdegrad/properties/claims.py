@@ -13,7 +13,7 @@ import numpy as np
 
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, LaplaceProperty, Property, Unmet
 from kdegrad.properties.comparisons import rates_compared, require_clear_jumps, roundoff
-from kdegrad.properties.geometry import offsets, outward
+from kdegrad.properties.geometry import at_node, offsets, outward
 from kdegrad.properties.reference import reference_of, softmax
 from kdegrad.properties.reference_kernels import formula_of
 
@@ -56,7 +56,7 @@ class OneHot(Property):
             for kernel, h in (("uniform", 0.5 * gap), (problem.kernel.name, narrow)):
                 if not (ask.takes("kernel") or kernel == problem.kernel.name):
                     continue
-                hot = problem.replace(at=float(label), background=0.0, kernel=kernel, bandwidth=h)
+                hot = at_node(problem, label, background=0.0, kernel=kernel, bandwidth=h)
                 log_peak = formula_of(hot).log_density_at(0.0, h)
                 if ask.takes("scale"):
                     hot, log_peak = hot.replace(scale=math.exp(-log_peak)), 0.0
@@ -94,13 +94,14 @@ class KernelScale(Property):
             yield Comparison("loss", answer.loss, base.loss - log_c, allowed, where=where)
             if problem.settings.background == 0.0:
                 yield Comparison("logits", answer.logits, base.logits, allowed, where=where)
-        whole = problem if problem.rule.bins <= _MOST_NODES else problem.replace(bins=_MOST_NODES)
-        if problem.settings.background > 0.0 or reference_of(whole).uncovered:
+        is_long = problem.rule.bins > _MOST_NODES
+        whole = problem.replace(bins=_MOST_NODES) if is_long and problem.observed is None else problem
+        if whole.rule.bins > _MOST_NODES or problem.settings.background > 0.0 or reference_of(whole).uncovered:
             return
         # Σ_m w_m of one-node problems, each with a scale of its own
         nodes, weights = whole.rule.nodes, whole.rule.weights
         logs = 2.0 * decades * case.rng().uniform(-1.0, 1.0, len(nodes))
-        parts = [ask(whole.replace(at=t, scale=math.exp(c))) for t, c in zip(nodes, logs, strict=True)]
+        parts = [ask(at_node(whole, t, scale=math.exp(c))) for t, c in zip(nodes, logs, strict=True)]
         gradient = np.sum([w * part.logits for w, part in zip(weights, parts, strict=True)], axis=0)
         loss = sum(w * (part.loss + c) for w, part, c in zip(weights, parts, logs, strict=True))
         own, allowed = ask(whole), roundoff(ask, whole, log_c=float(np.abs(logs).max()))
@@ -130,12 +131,17 @@ class EqualDistance(Property):
         nodes = problem.rule.nodes
         t = float(nodes[len(nodes) // 3])
         drop = case.rng().uniform(0.0, 2.0, len(problem.logits))
-        mirrored = problem.replace(
-            at=t,
+        mirrored = at_node(
+            problem,
+            t,
             angles=np.concatenate([problem.angles, 2.0 * t - problem.angles]),
             logits=np.concatenate([problem.logits, problem.logits - drop]),
             labels=None,
         )
+        distances = np.abs(formula_of(mirrored).difference(mirrored.angles, np.asarray(t)))
+        moved = float(np.abs(np.subtract(*np.split(distances, 2))).max())
+        if moved > problem.settings.bandwidth:
+            raise Unmet(f"coordinates near {t:g} are rounded by more than a bandwidth: mirror images are elsewhere")
         require_clear_jumps(ask, mirrored)
         answer, allowed = ask(mirrored), roundoff(ask, mirrored)
         own, companion = np.split(answer.logits, 2)
@@ -169,7 +175,7 @@ class EqualDistanceMoved(Property):
             log_k = formula.log_density_at(d, h)
             if log_k == -math.inf:
                 continue
-            ring = problem.replace(angles=sides * d, at=0.0, background=0.0)
+            ring = at_node(problem, 0.0, angles=sides * d, background=0.0)
             answer, allowed = ask(ring), roundoff(ask, ring)
             yield Comparison("logits", answer.logits, np.zeros(n), allowed, where=f"d = {d:g}")
             loss = -log_k - math.log(problem.settings.scale)
@@ -193,7 +199,7 @@ class LaplaceShift(LaplaceProperty):
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = case.problem
-        before = problem if problem.target is None else problem.replace(at=problem.target.centre)
+        before = at_node(problem, problem.centre if problem.target is None else problem.target.centre)
         nearest = float(np.abs(offsets(before)).min())
         if nearest == 0.0:
             raise Unmet("δ = 0: a point is in the bin already")

@@ -51,6 +51,8 @@ class Quadrature(Property):
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem = over_target(case.problem)
+        if problem.observed is not None:
+            raise Unmet("target points: there are no bins")
         width = problem.interval.width
         if target_condition(problem) * max(_BINS) > _COARSEST / EPSILON:
             raise Unmet(f"a target {width!r} wide is too narrow for coordinates near {problem.interval.low!r}")

@@ -11,6 +11,7 @@ from typing import Any, Final, final
 import numpy as np
 
 from kdegrad.arrays import FloatArray
+from kdegrad.batch import Batch
 from kdegrad.errors import SettingError
 from kdegrad.objective import evaluate
 from kdegrad.problem import Problem
@@ -20,6 +21,7 @@ from kdegrad.properties.losses import Given, Loss, LossError
 from kdegrad.properties.reference import log_densities, reference_of
 from kdegrad.properties.reference_kernels import formula_of
 from kdegrad.settings import JudgedOptions, Settings
+from kdegrad.targets import Points
 
 _SLOWEST: Final = 5.0  # seconds a call: a run makes some hundred calls a case
 _RANDOM: Final = PRECISIONS["float32"].rounding  # relative: more than the order of a sum in float32 changes
@@ -76,7 +78,35 @@ class Production(Evaluator):
         )
 
     def together(self, problems: Sequence[Problem]) -> list[Answer]:
-        raise Unmet("not yet")
+        for problem in problems:
+            if formula_of(problem).is_compact and problem.settings.background == 0.0:
+                reference(problem)  # as above
+        counts = [len(problem.angles) for problem in problems]
+        offsets = np.cumsum([0, *counts]) if min(counts) < max(counts) else None
+        angles, logits = (
+            np.stack(rows) if offsets is None else np.concatenate(rows)
+            for rows in ([getattr(problem, name) for problem in problems] for name in ("angles", "logits"))
+        )
+        settings = {**asdict(problems[0].settings), **_targets(problems)}
+        e = evaluate(Batch(angles, logits, offsets=offsets, **settings), wrt=("logits", "angles", "bandwidth"))
+        gradients, h = e.gradients, problems[0].settings.bandwidth
+        assert gradients is not None  # they were asked for
+        assert gradients.angles is not None
+        assert e.log_bandwidth is not None
+        rows = [slice(*offsets[g : g + 2]) if offsets is not None else g for g in range(len(problems))]
+        return [
+            Answer(
+                loss=float(e.losses[g]),
+                log_density=np.full(problem.rule.bins, math.nan),  # a batch keeps none
+                weights=e.weights[row],
+                responsibilities=gradients.responsibilities[row],
+                logits=gradients.logits[row],
+                per_weight=gradients.per_weight[row],
+                angles=h * gradients.angles[row],
+                log_bandwidth=float(e.log_bandwidth[g]),
+            )
+            for g, (problem, row) in enumerate(zip(problems, rows, strict=True))
+        ]
 
     def loss(self, problem: Problem) -> float:
         return evaluate(problem, wrt=()).loss
@@ -294,6 +324,23 @@ def _as_answer(seen: Problem, given: Given) -> Answer:
         angles=missing if given.angles is None else h * given.angles,
         log_bandwidth=math.nan if given.bandwidth is None else h * given.bandwidth,
     )
+
+
+def _targets(problems: Sequence[Problem]) -> dict[str, Any]:
+    """Return the targets of problems as those of a batch."""
+    first, nodes = problems[0], [problem.at for problem in problems]
+    intervals = None if first.target is None else tuple(np.array([p.interval for p in problems]).T)
+    if first.observed is None:
+        return {"target": intervals}
+    if first.at is not None and len(set(nodes)) == 1:
+        return {"target": intervals, "at": first.at}
+    if first.at is not None and first.settings.background > 0.0:
+        raise Unmet("a batch with a background has one node for all")
+    if first.at is not None:
+        return {"target": np.array(nodes)}
+    observed = [problem.observed for problem in problems if problem.observed is not None]
+    angles, weights = (np.concatenate([getattr(of, name) for of in observed]) for name in ("angles", "weights"))
+    return {"target": Points(angles, weights, np.cumsum([0, *map(len, observed)]))}
 
 
 def target_of(problem: Problem) -> tuple[float, float] | float:

@@ -18,6 +18,7 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Case
 from kdegrad.properties.reference_kernels import COMPACT, UNBOUNDED
 from kdegrad.settings import Settings
+from kdegrad.targets import Points
 
 _UNITS_IN_A_CIRCLE: Final = 32.0
 _FARTHEST_CENTRE: Final = 20  # from 0, in units
@@ -38,6 +39,8 @@ class Feature:
         Its kernel in a run over several.
     kernels
         Those that have the feature: it is drawn in a run over one of them.
+    has_points
+        Whether its target is the nodes of the bins as points, with weights of their own.
     """
 
     name: str
@@ -52,6 +55,7 @@ class Feature:
     background: float = 0.0
     circular: bool = False
     exact: bool = False
+    has_points: bool = False
 
     def case(self, like: Settings, kernel: str, seed: int, index: int) -> Case:
         """Return the case of a seed, with a kernel and in lengths like those of some settings."""
@@ -80,6 +84,10 @@ class Feature:
             sums=like.sums,
         )
         domain = "circle" if self.circular else "line"
+        if self.has_points:
+            nodes = problem.rule.nodes
+            problem = problem.replace(target=Points(nodes, rng.uniform(0.2, 1.0, len(nodes))))
+            domain = f"target points, {domain}"
         return Case(f"{index} {self.name}, {domain}", problem, seed, index, self.exact)
 
 
@@ -119,6 +127,7 @@ FEATURES: Final = (
         bins=16,
         bandwidth=8.0,
         circular=True,
+        has_points=True,
     ),
     Feature(
         *("jumps in the target", "uniform", ("uniform",)),
@@ -142,6 +151,7 @@ FEATURES: Final = (
         bins=12,
         bandwidth=0.37 * _UNITS_IN_A_CIRCLE,
         circular=True,
+        has_points=True,
     ),
     Feature(
         *("waves", "wrapped-gaussian", ("wrapped-gaussian",)),
@@ -172,6 +182,12 @@ FEATURES: Final = (
         bins=8,
         logits=_unseen,
     ),
-    Feature(*("a crowd", "cauchy", tuple(UNBOUNDED)), lambda rng: rng.uniform(-7.0, 7.0, _CROWD), half=3.0, bins=24),
+    Feature(
+        *("a crowd", "cauchy", tuple(UNBOUNDED)),
+        lambda rng: rng.uniform(-7.0, 7.0, _CROWD),
+        half=3.0,
+        bins=24,
+        has_points=True,
+    ),
     Feature("a wide crowd", "gaussian", ("gaussian",), lambda rng: rng.uniform(-7.0, 7.0, _CROWD), half=3.0, bins=24),
 )

@@ -12,6 +12,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Unmet
 from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
+from kdegrad.targets import Points
 
 _GOLDEN: Final = 0.6180339887498949  # the parts that its multiples leave of 1 are all different
 _LOWER: Final = 1.5  # what the logits of the other problem in a batch are lower by
@@ -20,14 +21,21 @@ _SHARE_OF_CIRCLE: Final = 80.0  # its target is no wider than 2 P/80 on a circle
 
 
 def over_target(problem: Problem) -> Problem:
-    """Return the problem with its bins over the whole target, or raise `Unmet` where there is no target."""
+    """Return the problem over its whole target, by bins or target points; raise `Unmet` where there is none."""
+    if problem.at is None:
+        return problem
     if problem.target is None:
         raise Unmet("no target is given, only one bin")
-    return problem if problem.at is None else problem.replace(at=None)
+    return problem.replace(at=None)
+
+
+def at_node(problem: Problem, node: float, **changes: Any) -> Problem:
+    """Return the problem at a single node, in place of all that it has; an interval stays, whose width counts."""
+    return problem.replace(target=problem.target, at=float(node), **changes)
 
 
 def offsets(problem: Problem) -> FloatArray:
-    """Return x_j ⊖ c, shape (N,), with c the single node or the target's centre."""
+    """Return x_j ⊖ c, shape (N,), with c the single node or the centre of the target, or of its points' hull."""
     return formula_of(problem).difference(problem.angles, np.asarray(problem.centre))
 
 
@@ -38,7 +46,7 @@ def outward(problem: Problem, steps: ArrayLike) -> Problem:
 
 
 def beyond_edge(problem: Problem) -> FloatArray:
-    """Return how far outside [a, b] each point is, shape (N,).
+    """Return how far outside [a, b], of target points their hull, each point is, shape (N,).
 
     Raise `Unmet` if a point is inside, or if an antipode of one is: its distance to the nodes would bend there.
     """
@@ -52,7 +60,7 @@ def beyond_edge(problem: Problem) -> FloatArray:
 
 
 def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **changes: Any) -> Problem:
-    """Return the problem with every place x (angles, the target's ends, the single node) at factor·x + shift.
+    """Return the problem with every place x (angles, the target's ends or points, the node) at factor·x + shift.
 
     On a circle x is first brought near 0 by whole turns: beside 10¹⁸ a shift would be lost. Raise `Unmet` where the
     ends of the target round to one.
@@ -64,12 +72,21 @@ def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **chang
         ends[1] = min(ends[1], ends[0] + abs(factor) * problem.domain.measure)
     if ends and ends[0] == ends[1]:
         raise Unmet(f"the target is too narrow for coordinates near {ends[0]!r}: its ends round to one")
+    target: Any = ends
+    if problem.target is None and problem.observed is not None and at is None:
+        target = moved_points(problem, factor * reduced(problem.observed.angles) + shift)
     moved = {
         "angles": factor * reduced(problem.angles) + shift,
         "at": None if at is None else factor * at + shift,
-        "target": ends,
+        "target": target,
     }
     return problem.replace(**{**moved, **changes})
+
+
+def moved_points(problem: Problem, places: FloatArray) -> Points:
+    """Return the target points of a problem at other places, each with its weight."""
+    assert problem.observed is not None  # the caller looks
+    return Points(places, problem.observed.weights)
 
 
 def beside(problem: Problem, least: float) -> Problem:
@@ -116,6 +133,9 @@ def _across(problem: Problem, sides: FloatArray, ranks: FloatArray, period: floa
     """Return the problem on a circle with its points near the antipode of a narrow target, and h = P/(2u)."""
     centre, half = problem.interval.centre, min(0.5 * problem.interval.width, period / _SHARE_OF_CIRCLE)
     distances = 0.5 * period - half - 0.25 * period * (1.0 - ranks)  # no antipode is in the target
-    return problem.replace(
-        angles=centre + sides * distances, bandwidth=period / (2.0 * u), target=(centre - half, centre + half)
-    )
+    target: Any = (centre - half, centre + half)
+    if problem.observed is not None:
+        seen = formula_of(problem).difference(problem.observed.angles, np.asarray(centre))
+        share = 2.0 * half / problem.interval.width if half > 0.0 else 0.0
+        target = moved_points(problem, centre + share * seen)
+    return problem.replace(angles=centre + sides * distances, bandwidth=period / (2.0 * u), target=target)

@@ -28,6 +28,7 @@ from kdegrad.properties.geometry import mapped, offsets, starts
 from kdegrad.properties.reference import EPSILON, derivative, log_background, reference_of, target_condition
 from kdegrad.properties.reference_kernels import formula_of
 from kdegrad.sweeps import sweep
+from kdegrad.targets import Points
 
 _BETWEEN_SCHEMES: Final = 1e-13  # what the interpolation of a fast scheme may move log p̃ by
 _SCHEME_ROUNDING: Final = 8.0 * EPSILON  # and what rounding may, times 1 + max|z| + |log c| + A
@@ -163,7 +164,7 @@ class Derivative(Property):
         by_angles = [derivative(problem, still, v, 0.0) for v in directions]
         yield Comparison("angles", directions @ answer.angles, by_angles, slopes_allowed)
         yield Comparison("bandwidth", answer.log_bandwidth, derivative(problem, still, still, 1.0), slopes_allowed)
-        if case.exact and problem.at is None:
+        if case.exact and problem.observed is None:
             yield from integral_slopes(problem, ask(problem.replace(rule="exact")))
 
 
@@ -228,7 +229,7 @@ class Permutation(Property):
 
     id = "permutation"
     family = "ground"
-    statement = "Reordering the points permutes the gradient and leaves L"
+    statement = "Reordering the points permutes the gradient and leaves L; reordering target points changes nothing"
     meaning = "the loss depends on the order of the points"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
@@ -236,6 +237,10 @@ class Permutation(Property):
         order = case.rng().permutation(len(problem.angles))
         after = problem.replace(angles=problem.angles[order], logits=problem.logits[order], labels=None)
         yield from same(ask, problem, after, points=order)
+        if problem.observed is not None and problem.at is None:
+            angles, weights = problem.observed.angles, problem.observed.weights
+            order = case.rng().permutation(len(angles))
+            yield from same(ask, problem, problem.replace(target=Points(angles[order], weights[order])))
 
 
 @final
@@ -331,11 +336,16 @@ class Rotation(Property):
         require_clear_jumps(ask, problem)
         rng = case.rng()
         turn = float(rng.uniform(0.0, period))
-        whole_turns = rng.integers(-3, 4, len(problem.angles)) * period
+        turns, of_target = rng.integers(-3, 4, len(problem.angles)), rng.integers(-3, 4, problem.rule.bins)
         across = -float(problem.domain.reduced(np.array([problem.centre]))[0])  # the target across the wrap
         for shift in (turn, across):
-            angles = np.mod(problem.domain.reduced(problem.angles) + shift, period) + whole_turns
-            yield from same(ask, problem, mapped(problem, shift=shift, angles=angles))
+            angles = np.mod(problem.domain.reduced(problem.angles) + shift, period) + turns * period
+            after = mapped(problem, shift=shift, angles=angles)
+            if problem.observed is not None and problem.at is None:
+                places, weights = problem.rule.nodes, problem.rule.weights
+                places = np.mod(problem.domain.reduced(places) + shift, period) + of_target * period
+                after = after.replace(target=Points(places, weights))
+            yield from same(ask, problem, after)
 
 
 @final

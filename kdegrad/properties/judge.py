@@ -143,7 +143,9 @@ def _require_measurable(problem: Problem) -> None:
     settings, kernel = problem.settings, problem.kernel.name
     if kernel not in {**UNBOUNDED, **COMPACT, **NATIVE}:
         raise Unmet(f"{kernel} has no second formula to be compared with (properties/reference_kernels.py)")
-    longest = max(np.abs(problem.angles).max(), *(abs(end) for end in problem.target or ()), abs(problem.at or 0.0))
+    observed = () if problem.observed is None else problem.observed.angles
+    places = (problem.angles, problem.target or (), observed)
+    longest = max(float(np.abs(some).max(initial=0.0)) for some in places)
     widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
     if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):  # squares are formed
         raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of float64 on such lengths")

@@ -52,7 +52,7 @@ def softmax(logits: FloatArray) -> FloatArray:
 @lru_cache(maxsize=8)  # one of them and its problem hold some ten vectors of length N
 def reference_of(problem: Problem) -> Reference:
     """Return the answer of the plain formulas about `problem`, with its sensitivity to rounding."""
-    nodes, node_weights = problem.rule.nodes, problem.rule.weights
+    nodes, node_weights = target_of(problem)
     log_weights: FloatArray = _log_softmax(problem.logits)
     log_density = np.empty(len(nodes))
     total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))
@@ -88,6 +88,15 @@ def reference_of(problem: Problem) -> Reference:
     )
 
 
+def target_of(problem: Problem) -> tuple[FloatArray, FloatArray]:
+    """Return the nodes and their weights q_m: those of the bins, or the target points of positive weight."""
+    if problem.observed is None:
+        return problem.rule.nodes, problem.rule.weights
+    weights = problem.observed.weights / problem.observed.weights.max()  # their sum may overflow
+    taken = problem.observed.weights > 0.0
+    return problem.observed.angles[taken], weights[taken] / weights.sum()
+
+
 def target_condition(problem: Problem) -> float:
     """Return (|a| + |b|)/(b-a): how far rounded ends move log(b-a), in roundings; 0 without a target."""
     return 0.0 if problem.target is None else sum(map(abs, problem.target)) / problem.target.width
@@ -102,10 +111,11 @@ def derivative(problem: Problem, logits: FloatArray, angles: FloatArray, log_ban
     loss = 0j
     moved = step * h * angles if angles.any() else 0.0  # real numbers where no step is taken: they are faster
     width = h * (1.0 + step * log_bandwidth) if log_bandwidth else h
-    for block, d in _blocks(problem, problem.rule.nodes):
+    nodes, node_weights = target_of(problem)
+    for block, d in _blocks(problem, nodes):
         log_k = formula_of(problem).log_density(d - moved, width)
         log_p = _log_mixture(problem, log_weights + log_k)
-        loss -= complex(problem.rule.weights[block] @ log_p)
+        loss -= complex(node_weights[block] @ log_p)
     return loss.imag / _STEP
 
 
@@ -135,7 +145,9 @@ class _Pairs:
         self.problem, self.formula, self.h = problem, formula_of(problem), h
         self.d, self.log_weights = d, log_weights
         self.sizes = (np.abs(nodes)[:, np.newaxis] + np.abs(problem.angles)) / h
-        if problem.at is None and problem.interval != problem.reduced_interval:  # nodes lack the turns of the target
+        if (
+            problem.observed is None and problem.interval != problem.reduced_interval
+        ):  # nodes lack the turns of the target
             self.sizes += max(map(abs, problem.interval)) / h
         by_distance = self.formula.log_density(d + 1j * _STEP * h, h)
         by_bandwidth = self.formula.log_density(d, h * (1.0 + 1j * _STEP))
@@ -205,8 +217,9 @@ def _log_sum(logs: Numbers) -> Numbers:
 
 
 def log_background(problem: Problem) -> float:
-    """Return log(E/(b-a)), of which the quotient may underflow; a background comes with a target."""
-    return math.log(problem.settings.background) - math.log(problem.interval.width)
+    """Return log(E/(b-a)), of which the quotient may underflow; with target points on a circle log(E/P)."""
+    width = 2.0 * formula_of(problem).half_period if problem.target is None else problem.target.width
+    return math.log(problem.settings.background) - math.log(width)
 
 
 def _log_mixture(problem: Problem, log_terms: Numbers) -> Numbers:

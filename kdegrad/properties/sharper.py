@@ -9,7 +9,7 @@ import numpy as np
 
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, LaplaceProperty, Property, Unmet
 from kdegrad.properties.comparisons import roundoff
-from kdegrad.properties.geometry import beyond_edge, offsets, outward, over_target
+from kdegrad.properties.geometry import at_node, beyond_edge, offsets, outward, over_target
 
 _AND_ALWAYS: Final = (
     "; on a circle |x_j ⊖ c| + (b-a)/2 ≤ P/2 for all j, before and after"
@@ -69,6 +69,8 @@ class LaplaceShiftPastEdge(Property):
         beyond_edge(before)
         if before.rule.bins == 1:
             raise Unmet("one bin: the centre is the whole target")
+        if before.interval.width == 0.0:
+            raise Unmet("all target points are at one place: the centre is the whole target")
         after = outward(before, -np.abs(offsets(before)).min())
         yield Comparison("logits", ask(after).logits, ask(before).logits, roundoff(ask, before, after))
 
@@ -96,7 +98,7 @@ class LaplaceOneSide(LaplaceProperty):
             raise Unmet("points on both sides of [a, b]: all must be on one")
         whole, nodes = ask(problem), problem.rule.nodes
         for t in nodes[np.linspace(0, len(nodes) - 1, min(_MOST_BINS, len(nodes))).astype(int)]:
-            single = problem.replace(at=float(t))
+            single = at_node(problem, t)
             of_bin, allowed = ask(single).logits, roundoff(ask, problem, single)
             yield Comparison("logits", of_bin, whole.logits, allowed, where=f"{t:g}", what="∂L/∂z in the bin")
         moved = int(np.argmax(whole.weights))

@@ -12,9 +12,10 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
 from kdegrad.properties.comparisons import is_at_kink, roundoff
 from kdegrad.properties.evaluators import reference
-from kdegrad.properties.geometry import mapped, offsets, outward, starts
+from kdegrad.properties.geometry import at_node, mapped, offsets, outward, starts
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
+from kdegrad.targets import Points
 
 _LIFTS: Final = (0.0, 200.0, 1e4)  # of the largest logit above the rest
 _FAR_MASK: Final = 1e6  # bandwidths
@@ -72,7 +73,7 @@ class MaskedPoint(Property):
     family = "training"
     statement = (
         "A point of logit -inf, on a node, near or 10⁶ h away, changes neither L nor the gradients of the others, and "
-        "its own are 0"
+        "its own are 0; nor does a target point of weight 0"
     )
     remedy = (
         "log_softmax of the logits, and no product with a logarithm that may be -inf: 0·(-inf) is NaN; in autograd put "
@@ -100,6 +101,10 @@ class MaskedPoint(Property):
             what = "the masked point's own gradient"
             yield Comparison("logits", float(new.logits[n]), 0.0, 0.0, where=where, what=what)
             yield Comparison("angles", float(new.angles[n]), 0.0, 0.0, where=where, what=what)
+            if problem.observed is not None and problem.at is None:
+                observed = problem.observed
+                more = Points(np.append(observed.angles, place), np.append(observed.weights, 0.0))
+                yield from _equal(ask, problem, ask(problem.replace(target=more)), old, f"{where}, a target point")
 
 
 @final
@@ -185,16 +190,16 @@ class InBatches(Property):
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problems = list(_others(case.problem, ask))
         yield from self._compared(ask, problems)
-        is_alone = ask.is_own or case.problem.settings.background == 0.0
-        if case.problem.at is None and ask.takes("at") and is_alone:
+        if case.problem.at is None and ask.takes("at") and case.problem.settings.background == 0.0:
             nodes = [float(problem.rule.nodes[-1]) for problem in problems]
-            single = [problem.replace(at=node) for problem, node in zip(problems, nodes, strict=True)]
+            single = [at_node(problem, node) for problem, node in zip(problems, nodes, strict=True)]
             yield from self._compared(ask, single, ", one node each")
 
     def _compared(self, ask: Evaluator, problems: list[Problem], what: str = "") -> Iterator[Comparison]:
         most = max(len(problem.angles) for problem in problems)
         batches = [[_padded(problem, most) for problem in problems]]
-        batches += [problems] if ask.is_own else []  # which takes problems of unequal lengths as they are
+        if ask.is_own:  # which takes problems of unequal lengths as they are, and has two ways to sum some kernels
+            batches = [[p.replace(sums=s) for p in b] for b in (*batches, problems) for s in ("dense", "fast")]
         for answers in map(ask.together, batches):
             for number, (problem, answer) in enumerate(zip(problems, answers, strict=True), 1):
                 where, n = f"number {number} of {len(problems)} in a batch{what}", len(problem.angles)
@@ -211,9 +216,10 @@ class InBatches(Property):
 
 
 def _others(problem: Problem, ask: Evaluator) -> Iterator[Problem]:
-    """Yield the problems of a batch: the problem itself, a longer one with its target elsewhere, and a mirror image.
+    """Yield the problems of a batch: the problem itself, a longer one with its target elsewhere, and two others.
 
-    The mirror image has its logits at other points. Where a compact kernel then leaves a node uncovered it is left out.
+    These are a mirror image that has its logits at other points, and on the line the problem far out: what is scaled by
+    the largest of the whole batch underflows there. Where they leave a node uncovered they are left out.
     """
     settings, n = problem.settings, len(problem.angles)
     places = problem.centre + settings.bandwidth * np.linspace(0.1, 0.3, _MORE_POINTS)
@@ -223,13 +229,16 @@ def _others(problem: Problem, ask: Evaluator) -> Iterator[Problem]:
         labels=None,
     )
     length = min(settings.bandwidth, settings.circumference or math.inf)
+    has_one_node = problem.at is not None and settings.background > 0.0  # of a batch all must then have the same
     yield problem
-    yield mapped(longer, shift=_SHIFT * length)
+    yield longer if has_one_node else mapped(longer, shift=_SHIFT * length)
     mirrored = problem.replace(
         angles=problem.centre - offsets(problem), logits=np.roll(problem.logits, n // 2), labels=None
     )
-    if reference_of(ask.seen(mirrored)).uncovered == 0:
-        yield mirrored
+    far = outward(problem, _FAR_AND_HEAVY * settings.bandwidth)
+    for other in (mirrored, far) if settings.circumference is None else (mirrored,):
+        if reference_of(ask.seen(other)).uncovered == 0:
+            yield other
 
 
 def _padded(problem: Problem, count: int) -> Problem:

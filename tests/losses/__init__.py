@@ -268,6 +268,7 @@ CATALOGUE: tuple[Entry, ...] = (
     faulty("numpy", "gradient_of_mean", "batch", "derivative", note="a mean over the batch", **BATCHED),
     faulty("numpy", "mask_times_logarithm", "batch", "masked-point", note="NaN of the padding", **BATCHED),
     faulty("numpy", "padded_length", "batch", "masked-point", note="padding is counted", **BATCHED),
+    faulty("numpy", "peak_of_batch", "batch", "far-start", note="underflow", **BATCHED),
     faulty("numpy", "one_target", "batch", "agrees", note="one target for all", **BATCHED),
     faulty(
         "numpy",

@@ -128,6 +128,14 @@ def padded_length(angles, logits, target, bandwidth, bins):
     return -log_p.mean(axis=(1, 2))
 
 
+def peak_of_batch(angles, logits, target, bandwidth, bins):
+    """The largest exponent of the whole batch is taken off: where another problem is far out, its density is 0."""
+    log_s = logits - log_sum(logits)
+    logs = log_s[:, None] + log_gaussian(target, bins, angles, bandwidth)
+    peak = logs.max()
+    return -(peak + np.log(np.exp(logs - peak).sum(axis=2))).mean(axis=1)
+
+
 def one_target(angles, logits, target, bandwidth, bins):
     """The target of the first problem is taken for all."""
     first = (

@@ -17,6 +17,8 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
+import kdegrad.batch
+import kdegrad.blockwise
 import kdegrad.descent
 import kdegrad.evaluation
 import kdegrad.exact
@@ -28,10 +30,12 @@ import kdegrad.quadrature
 import kdegrad.sums.chebyshev
 import kdegrad.sums.shares
 import kdegrad.sweeps
-from kdegrad.arrays import FloatArray
+import kdegrad.targets
+from kdegrad.arrays import FloatArray, IntArray
+from kdegrad.batch import Batch, Block
 from kdegrad.crossentropy import CrossEntropy, Gradients
 from kdegrad.domain import Circle
-from kdegrad.evaluation import Evaluation
+from kdegrad.evaluation import BatchEvaluation, Evaluation
 from kdegrad.exact import EdgeTerms
 from kdegrad.exact.refinement import PanelRule
 from kdegrad.kernel.base import CompactKernel, Geodesic
@@ -51,7 +55,6 @@ from kdegrad.weights import log_softmax
 from tests.problems import SAMPLES
 
 EXAMPLES = {name: kg.load(SAMPLES / name) for name in ("two_sided.yaml", "mallards.yaml", "turtles.yaml", "wind.yaml")}
-NOT_YET = {"batch"}  # kdegrad's own path takes no batch
 CASES = 9  # of random problems: each kind on the line and on the circle that the properties need
 
 Lie = Callable[[pytest.MonkeyPatch], None]
@@ -61,13 +64,22 @@ def misreport(lie: Callable[[Evaluation], Evaluation]) -> Lie:
     """Return a sabotage of what `evaluate` reports to the properties."""
 
     def patch(monkeypatch: pytest.MonkeyPatch) -> None:
-        def lying(problem: Problem, wrt: Any = ("logits",)) -> Evaluation:
-            return lie(evaluate(problem, wrt))
+        def lying(problem: Any, wrt: Any = ("logits",)) -> Any:
+            return evaluate(problem, wrt) if isinstance(problem, Batch) else lie(evaluate(problem, wrt))
 
         monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", lying)
         monkeypatch.setattr(kdegrad.properties.ground, "evaluate", lying)
 
     return patch
+
+
+def misreport_batch(lie: Callable[[BatchEvaluation], BatchEvaluation]) -> Lie:
+    """Return a sabotage of what `evaluate` reports of batches to the properties."""
+
+    def lying(problem: Any, wrt: Any = ("logits",)) -> Any:
+        return lie(evaluate(problem, wrt)) if isinstance(problem, Batch) else evaluate(problem, wrt)
+
+    return in_place_of(kdegrad.properties.evaluators, "evaluate", lying)
 
 
 def with_gradients(change: Callable[[Gradients, Problem], dict[str, Any]]) -> Lie:
@@ -129,6 +141,8 @@ def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> Density:
 
 TRUE_INNER_SLOPE, TRUE_TURNS, TRUE_JUDGE = PowerKernel.inner_slope, WrappedGaussian.turns, PanelRule.judge
 TRUE_INTERPOLATE = Cells.interpolate
+TRUE_MIDPOINT, TRUE_WRITE = kdegrad.batch.midpoint, Block.write
+TRUE_POINTS_RULE, TRUE_NORMALISED = kg.Points.rule, kdegrad.targets.normalised
 TRUE_EDGE_TERMS, TRUE_SUMMED = kdegrad.exact.edge_terms, kdegrad.evaluation.summed
 TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ExponentialSums.density, SummedDensity.excess, kdegrad.quadrature.gauss
 
@@ -192,6 +206,29 @@ def no_background_at_one_bin(problem: Problem, rule: Rule) -> tuple[KernelSums, 
 def without_small(responsibilities: FloatArray, gradient: FloatArray) -> dict[str, FloatArray]:
     kept = np.where(responsibilities < 1e-20, 0.0, responsibilities)
     return {"responsibilities": kept, "logits": gradient + (responsibilities - kept)}
+
+
+def of_first_target(low: FloatArray, high: FloatArray, bins: int) -> Rule:
+    return TRUE_MIDPOINT(np.full_like(low, low[0]), np.full_like(high, high[0]), bins)
+
+
+def to_the_next_row(self: Block, values: FloatArray, out: FloatArray) -> None:
+    TRUE_WRITE(self, np.roll(values, 1, axis=0), out)
+
+
+def of_equal_weights(weights: FloatArray, offsets: IntArray) -> FloatArray:
+    counts = np.diff(offsets)
+    return np.repeat(1.0 / counts, counts)
+
+
+def sorted_apart_from_weights(self: kg.Points) -> Rule:
+    rule = TRUE_POINTS_RULE(self)
+    return Rule(np.sort(rule.nodes), rule.weights)
+
+
+def count_weights_of_0(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(kg.Points, "takes_part", property(lambda self: np.arange(len(self))))
+    monkeypatch.setattr(kdegrad.targets, "normalised", lambda w, o: TRUE_NORMALISED(w + 1e-3 * w.max(), o))
 
 
 def easily_satisfied(self: PanelRule, values: FloatArray) -> tuple[FloatArray, FloatArray]:
@@ -378,6 +415,29 @@ SABOTAGES = {
         in_place_of(kdegrad.properties.evaluators, "evaluate", lambda p, wrt: off_if_exact(p, wrt)), "derivative"
     ),
     "cells that drop what counts": Sabotage(in_place_of(kdegrad.sums.chebyshev, "NEGLIGIBLE", 20.0), "sums-agree"),
+    "target points all of one weight": Sabotage(
+        in_place_of(kdegrad.targets, "normalised", of_equal_weights), "agrees derivative sums-agree batch"
+    ),
+    "weights of target points that do not sum to 1": Sabotage(
+        in_place_of(kdegrad.targets, "normalised", lambda w, o: 1.001 * TRUE_NORMALISED(w, o)), "zero-sum agrees batch"
+    ),
+    "target points without weight that count": Sabotage(count_weights_of_0, "masked-point agrees"),
+    "target points sorted apart from their weights": Sabotage(
+        in_place_of(kg.Points, "rule", sorted_apart_from_weights), "permutation rotation"
+    ),
+    "the target of its first problem for all of a batch": Sabotage(
+        in_place_of(kdegrad.batch, "midpoint", of_first_target), "batch"
+    ),
+    "gradients of a batch in the next row": Sabotage(in_place_of(Block, "write", to_the_next_row), "batch"),
+    "padding that counts": Sabotage(
+        in_place_of(kdegrad.blockwise, "log_softmax", lambda z: log_softmax(np.maximum(z, -9.0))), "batch"
+    ),
+    "losses of a batch a billionth off": Sabotage(
+        misreport_batch(lambda e: replace(e, losses=(1.0 + 1e-9) * e.losses)), "batch"
+    ),
+    "the bandwidth's gradient of the sum of a batch": Sabotage(
+        misreport_batch(lambda e: replace(e, log_bandwidth=np.full(len(e.batch), np.sum(e.log_bandwidth)))), "batch"
+    ),
     "sweep with a gradient of its own": Sabotage(in_place_of(kdegrad.sweeps, "evaluate", a_little_more), "sums-agree"),
     "descend with a gradient of its own": Sabotage(
         in_place_of(kdegrad.descent, "evaluate", a_little_more), "sums-agree"
@@ -417,7 +477,7 @@ def test_a_sabotage_is_seen_by_the_properties_that_should(name: str, monkeypatch
 
 def test_every_property_sees_some_sabotage() -> None:
     seen = {name for sabotage in SABOTAGES.values() for name in sabotage.seen_by.split()}
-    assert seen == {p.id for p in PROPERTIES} - NOT_YET
+    assert seen == {p.id for p in PROPERTIES}
 
 
 @pytest.mark.parametrize("kernel", ["uniform", "epanechnikov", "laplace"])
@@ -459,7 +519,7 @@ def test_cells_are_checked_though_no_small_problem_uses_them(monkeypatch: pytest
     assert failed(verify(problem, cases=0)) == set()
     true = Cells.interpolate
     monkeypatch.setattr(Cells, "interpolate", lambda self, values: true(self, values + 1e-9 * np.abs(values).max()))
-    assert failed(verify(problem, cases=0)) == {"sums-agree"}
+    assert failed(verify(problem, cases=0)) == {"sums-agree", "batch"}
 
 
 @pytest.mark.parametrize("part", ["loss", "logits"])
@@ -474,7 +534,7 @@ def test_a_nan_fails_every_property(part: str, monkeypatch: pytest.MonkeyPatch) 
     verdicts = run()
     looks_at_the_loss_alone = {"quadrature"} if part == "logits" else set()
     also_in_a_control = {"kernel-scale"} if part == "logits" else set()
-    assert failed(verdicts) == {p.id for p in PROPERTIES} - looks_at_the_loss_alone - NOT_YET
+    assert failed(verdicts) == {p.id for p in PROPERTIES} - looks_at_the_loss_alone
     assert {v.property for v in verdicts if v.verdict == "pass"} == looks_at_the_loss_alone | also_in_a_control
 
 
@@ -484,7 +544,7 @@ def test_an_exception_fails_every_property_and_is_told(monkeypatch: pytest.Monke
 
     monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", broken)
     verdicts = run()
-    assert failed(verdicts) == {p.id for p in PROPERTIES} - NOT_YET
+    assert failed(verdicts) == {p.id for p in PROPERTIES}
     assert {(v.observed, v.reason) for v in verdicts if v.verdict == "fail"} == {
         ("error: FloatingPointError", "FloatingPointError: no luck")
     }

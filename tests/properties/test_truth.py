@@ -27,7 +27,6 @@ from kdegrad.properties.cases import input_case
 ALL_IDS = [p.id for p in PROPERTIES]
 LINE_NAMES = [kernel.name for kernel in KERNELS if "line" in kernel.domains]
 CIRCLE_NAMES = [kernel.name for kernel in KERNELS if "line" not in kernel.domains]
-NOT_YET = {"batch"}  # kdegrad's own path takes no batch
 FEWEST_CONTROLS = 3  # ids that must have been seen to break in a default run
 
 # All outside the target, on both sides of it.
@@ -57,7 +56,7 @@ def test_a_default_run_passes_every_id_for_every_kernel(kernel: str) -> None:
     assert not failures(verdicts)
     assert passed(verdicts)
     without_tail = {"far-field"} if kernel in CIRCLE_NAMES else set()
-    assert ids_with(verdicts, "pass") == set(ALL_IDS) - without_tail - NOT_YET
+    assert ids_with(verdicts, "pass") == set(ALL_IDS) - without_tail
     assert len(ids_with(verdicts, "pass", "breaks")) >= FEWEST_CONTROLS
     assert all(v.reason for v in verdicts)
 
@@ -65,7 +64,7 @@ def test_a_default_run_passes_every_id_for_every_kernel(kernel: str) -> None:
 def test_the_claims_about_laplace_are_seen_to_hold_and_not_only_to_break() -> None:
     verdicts = verify(sample("laplace"))
     held = ids_with(verdicts, "pass", "holds")
-    assert held == set(ALL_IDS) - {"laplace-shift-past-edge"} - NOT_YET
+    assert held == set(ALL_IDS) - {"laplace-shift-past-edge"}
     assert "laplace-shift-past-edge" in ids_with(verdicts, "pass", "breaks")
 
 
@@ -157,7 +156,7 @@ def test_nothing_passes_on_the_loss_alone_where_gradients_cannot_be_told(far: fl
     verdicts = verify(Problem([far, 1.5 * far], [0.0, 1.0], target=TARGET, bandwidth=1.0, bins=36), cases=0)
     assert not failures(verdicts)
     # these put points of their own near the target, or speak of the loss
-    assert ids_with(verdicts, "pass") == {"one-hot", "equal-distance-moved", "quadrature", "far-start"}
+    assert ids_with(verdicts, "pass") == {"one-hot", "equal-distance-moved", "quadrature", "far-start", "batch"}
     [reason] = {v.reason for v in verdicts if v.property == "sums-agree"}
     assert reason == "rounding alone may move R by dense sums too far"
 
