@@ -125,6 +125,15 @@ def largest_first(values: FloatArray, count: int) -> Any:
     return np.argsort(-np.abs(values), kind="stable")[:count]
 
 
+_STRETCH: Final = 1 << 16  # values of an array that is gone through in parts: what is formed on the way stays small
+
+
+def stretches(count: int) -> Iterator[slice]:
+    """Yield the parts of an array of `count` values, one after the other."""
+    for start in range(0, count, _STRETCH):
+        yield slice(start, start + _STRETCH)
+
+
 _SHORT: Final = 512  # terms of a running total that needs no rows
 
 

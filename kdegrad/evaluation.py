@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, final
 
 import numpy as np
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, stretches
 from kdegrad.batch import Batch
 from kdegrad.crossentropy import CrossEntropy, Gradients
 from kdegrad.errors import SettingError
@@ -219,12 +219,15 @@ class BatchEvaluation:
         """By what part of itself a responsibility may move when the angles are rounded: see `Evaluation`."""
         if self.gradients is None:
             return 0.0
-        batch = self.batch
+        batch, found = self.batch, [0.0]
         lows, highs = batch.hulls
-        of = batch.problem_of_point
-        middles, widths = (0.5 * lows + 0.5 * highs)[of], (highs - lows)[of]
-        shares = np.nan_to_num(self.gradients.responsibilities.ravel())
-        return _input_rounding(batch.kernel, batch.angles.ravel(), shares, middles, widths, batch.settings.bins)
+        angles, shares = batch.angles.ravel(), self.gradients.responsibilities.ravel()
+        for some in stretches(angles.size):
+            of = batch.problem_of_point[some]
+            middles, widths = (0.5 * lows + 0.5 * highs)[of], (highs - lows)[of]
+            known = np.nan_to_num(shares[some])
+            found.append(_input_rounding(batch.kernel, angles[some], known, middles, widths, batch.settings.bins))
+        return max(found)
 
 
 def _asked_for(found: Gradients | None) -> Gradients:

@@ -7,7 +7,7 @@ from typing import Final, final
 
 import numpy as np
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, stretches
 from kdegrad.evaluation import BatchEvaluation
 
 FAR: Final = 3.0  # bandwidths outside the target
@@ -39,6 +39,7 @@ class Overview:
         The place of each problem's point that is nearest to the middle of its target, (G,).
     """
 
+    @np.errstate(over="ignore")  # a distance may be infinite
     def __init__(self, evaluation: BatchEvaluation) -> None:
         self.evaluation = evaluation
         batch = evaluation.batch
@@ -46,17 +47,19 @@ class Overview:
         self.infinite = len(batch) - len(self._finite)
         self._counts = batch.logits.ravel() > -np.inf
         lows, highs = batch.hulls
-        of, angles, difference = batch.problem_of_point, batch.angles.ravel(), batch.domain.difference
-        from_middle = np.abs(difference(angles, (0.5 * lows + 0.5 * highs)[of]))
-        is_outside = from_middle > (0.5 * (highs - lows))[of]
-        self.distances: FloatArray = np.minimum(
-            np.abs(difference(angles, lows[of])), np.abs(difference(angles, highs[of]))
-        )
-        self.distances[~is_outside] = 0.0
+        middles, halves = 0.5 * lows + 0.5 * highs, 0.5 * (highs - lows)
+        angles, difference = batch.angles.ravel(), batch.domain.difference
+        self.distances: FloatArray = np.zeros(angles.size)
+        from_middle = np.empty(angles.size)
+        for some in stretches(angles.size):
+            of, x = batch.problem_of_point[some], angles[some]
+            from_middle[some] = np.abs(difference(x, middles[of]))
+            to_ends = np.minimum(np.abs(difference(x, lows[of])), np.abs(difference(x, highs[of])))
+            self.distances[some] = np.where(from_middle[some] > halves[of], to_ends, 0.0)
         from_middle[~self._counts] = np.inf
         self.nearest = _first_smallest(from_middle, batch.offsets, batch.order)
 
-    @cached_property
+    @property
     @np.errstate(over="ignore")
     def bandwidths(self) -> FloatArray:
         """The distances in bandwidths, (M,)."""

@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad.overview import FAR, FULL_RATE
+from kdegrad.overview import FAR, FULL_RATE, Overview
 
 SHARES = 1e-12  # of a point's weight or responsibility: both are sums of shares, by another scheme
 NAMES = ["10", "a b", "=1+1", 'quo"te,d', "é", "010", "z"]
@@ -87,7 +87,7 @@ def test_losses_are_those_of_the_groups_alone(kdegrad, table: Table, options: di
     done = kdegrad("loss", table.path, *GROUPED, *flags(options), "--format", "csv")
     assert done.code == 0
     assert done.out.splitlines()[0] == "group,points,loss,kl"
-    assert [row["group"].removeprefix("'") for row in done.rows] == list(table.groups)
+    assert [row["group"] for row in done.rows] == [f"'{name}" if name == "=1+1" else name for name in table.groups]
     assert [int(row["points"]) for row in done.rows] == [len(rows) for rows in table.groups.values()]
     losses = [evaluation.loss for evaluation in alone.values()]
     assert numbers([row["loss"] for row in done.rows]) == pytest.approx(losses, rel=1e-12)
@@ -253,6 +253,28 @@ def test_the_gradient_of_an_infinite_loss_is_empty(kdegrad, gaps: Path, tmp_path
     assert parquet.read_table(tmp_path / "p.parquet")["gradient"].null_count == 4
 
 
+@pytest.mark.parametrize("name", ["b", "b" * 300])  # a long text is written row by row
+def test_every_way_of_writing_csv_leaves_cells_empty(kdegrad, gaps: Path, name: str) -> None:
+    gaps.write_text(gaps.read_text().replace("b,", f"{name},"))
+    cells = [line.split(",") for line in kdegrad("grad", gaps, *COMPACT, "--format", "csv").out.splitlines()]
+    assert cells[1] == [name, "50.0", "0.0", "0.5", "", "", ""]
+    assert cells[2][:4] == ["a", "0.0", "0.0", "0.5"]
+    assert float(cells[2][4]) > 0.5
+    assert cells[4][0] == "c"
+
+
+def test_a_gradient_that_overflows_is_no_result(kdegrad, tmp_path: Path) -> None:
+    """At a distance of 0.1 and h = 1e-309 the loss is 1e308, and its gradient 1/h is beyond the largest float64."""
+    path = tmp_path / "tiny.csv"
+    path.write_text("g,angle\na,0\nb,0.1\n")
+    options = ("--group-by", "g", "--at", "0", "--bandwidth", "1e-309", "--wrt", "angles", "--format", "csv")
+    done = kdegrad("grad", path, *options)
+    assert done.code == 3
+    assert "1 of 2 groups has no finite result: 'b'\ngroup 'b': a number is outside the range of float64" in done.err
+    assert [row["gradient_angle"] for row in done.rows] == ["0.0", ""]
+    assert kdegrad("loss", path, *options[:-4], "--format", "csv").code == 0
+
+
 def test_tables_say_which_groups_have_no_loss(kdegrad, gaps: Path) -> None:
     done = kdegrad("loss", gaps, *COMPACT)
     assert done.code == 3
@@ -316,6 +338,14 @@ def test_the_summary_counts_far_points_and_those_that_learn(
     assert 0 < report["summary"]["far_points"] < report["summary"]["points"] or bandwidth == 20.0
 
 
+def test_distances_on_a_circle_are_those_to_the_nearer_end() -> None:
+    batch = kg.Batch([[30, 330, 200, 0, 740]], target=([340], [380]), circular=True, bandwidth=10)
+    overview = Overview(kg.evaluate(batch))
+    assert overview.distances.tolist() == [10, 10, 140, 0, 0]
+    assert overview.is_far.tolist() == [False, False, True, False, False]
+    assert overview.nearest.tolist() == [3]
+
+
 def test_masked_points_are_not_counted(kdegrad, tmp_path: Path) -> None:
     path = tmp_path / "masked.csv"
     path.write_text("g,angle,logit\na,100,0\na,0,-inf\nb,200,-inf\nb,1,0\nb,90,1\n")
@@ -324,7 +354,7 @@ def test_masked_points_are_not_counted(kdegrad, tmp_path: Path) -> None:
     assert (found["points"], found["far_points"], found["far_groups"]) == (3, 2, 1)
     shown = kdegrad("loss", path, *options).out
     assert "66.7 % of the points are far (more than 3 bandwidths outside their target)" in " ".join(shown.split())
-    assert "1 group has no point within 3 bandwidths of the target" in " ".join(shown.split())
+    assert "1 group has no point within 3 bandwidths of its target" in " ".join(shown.split())
     row = next(line.split() for line in shown.splitlines() if line.split()[:1] == ["a"])
     assert row[-3:] == ["100", "95", "9.5"]  # the nearest angle that is not masked
 
@@ -447,6 +477,17 @@ def test_the_figure_says_which_losses_it_lacks(kdegrad, gaps: Path, tmp_path: Pa
     assert kdegrad("grad", gaps, *none, "--plot", tmp_path / "none.svg").code == 3
     assert file.exists()
     assert (tmp_path / "none.svg").exists()
+
+
+@pytest.mark.parametrize("rows", ["g,1\n", "g,1e300\nh,-1e300\nh,7\n", "g,0\n" * 3001])
+def test_any_points_are_drawn_and_described(kdegrad, tmp_path: Path, rows: str) -> None:
+    pytest.importorskip("matplotlib")
+    path, file = tmp_path / "points.csv", tmp_path / "figure.svg"
+    path.write_text(f"group,angle\n{rows}")
+    done = kdegrad("loss", path, "--group-by", "group", "--target", "-5", "5", "--plot", file)
+    assert done.code == 0
+    assert "Warning" not in done.err
+    assert file.exists()
 
 
 def test_a_hundred_thousand_rows(kdegrad, tmp_path: Path) -> None:

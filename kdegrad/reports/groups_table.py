@@ -111,8 +111,8 @@ def _far(facts: dict[str, Any]) -> str:
         said += f"; {_share(facts['far_points_at_full_rate'], judged)} of {of} learn at the full rate "
         said += f"(|∂L/∂z|/S of at least {FULL_RATE:g})"
     alone = facts["far_groups"]
-    verb = "has" if alone == 1 else "have"
-    return f"{said}. {counted(alone, 'group')} {verb} no point within {FAR:g} bandwidths of the target"
+    which = "every group has a" if alone == 0 else f"{counted(alone, 'group')} {'has' if alone == 1 else 'have'} no"
+    return f"{said}; {which} point within {FAR:g} bandwidths of its target"
 
 
 def _share(part: int, whole: int) -> str:

@@ -122,7 +122,7 @@ class Record:
     facts: dict[str, Any]  # values in JSON's types, in the order of JSON
     tables: tuple[Table, ...]  # what JSON lists after the facts
     rows: Table  # the one table of CSV and Parquet
-    result: Any = None  # for the table for people: evaluation, sweep, descent, `Checks`
+    result: Any = None  # for the table for people: evaluation, `Overview` of groups, sweep, descent, `Checks`
     top: int | None = None  # how many points of largest gradient, or groups of largest loss, were asked for
     integral: float | None = None  # what the bins of a loss approximate, where it is known
 
