@@ -210,7 +210,7 @@ class WindowDensity(PlainBlockDensity):
         shape = len(weights), self.nodes.shape[1] + 1
         totals = []
         for entry in entries:
-            charges = weights.ravel()[entry.point] * entry.factor
+            charges = (weights if entry.point.ndim == 2 else weights.ravel()[entry.point]) * entry.factor
             totals.append(np.bincount(entry.begins.ravel(), charges.ravel(), shape[0] * shape[1]).reshape(shape))
         return np.asarray(sum(totals[1:], totals[0]))
 
