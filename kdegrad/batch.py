@@ -264,13 +264,14 @@ class Batch:
             How many problems of N points and B nodes a block may have.
         """
         points, nodes = self.counts[problems], self.node_counts[problems]
-        if (points != points[:1]).any() or (nodes != nodes[:1]).any():
+        is_even = bool((points == points[:1]).all() and (nodes == nodes[:1]).all())
+        if not is_even:
             order = np.lexsort((points, nodes))
             problems, points, nodes = problems[order], points[order], nodes[order]
         start, end = 0, len(problems)
         while start < end:
             stop = min(end, start + max(1, most(int(points[start]), int(nodes[start]))))
-            while stop - start > 1:  # the largest of the block decides how many fit
+            while not is_even and stop - start > 1:  # the largest of the block decides how many fit
                 longest, widest = int(points[start:stop].max()), int(nodes[start:stop].max())
                 fit = max(1, most(longest, widest))
                 if fit >= stop - start:
@@ -281,17 +282,18 @@ class Batch:
 
     def block(self, problems: IntArray) -> Block:
         """Return some of the problems, shape (g,), as one block."""
-        counts = self.counts[problems]
-        longest = int(counts.max())
         angles, logits = self._flat
-        is_point, is_filled = None, bool((counts == longest).all())
-        if is_filled and self.order is None and (np.diff(problems) == 1).all():
-            these: slice | IntArray = slice(int(problems[0]), int(problems[-1]) + 1)
-            places: slice | IntArray = slice(int(self.offsets[problems[0]]), int(self.offsets[problems[-1] + 1]))
-            angles, logits = (values[places].reshape(-1, longest) for values in (angles, logits))
+        is_point = None
+        if self._row > 0 and (problems[1:] - problems[:-1] == 1).all():
+            start, stop = int(problems[0]), int(problems[-1]) + 1
+            these: slice | IntArray = slice(start, stop)
+            places: slice | IntArray = slice(start * self._row, stop * self._row)
+            angles, logits = (values[places].reshape(-1, self._row) for values in (angles, logits))
         else:
-            these, column = problems, np.arange(longest)
-            if not is_filled:
+            these, counts = problems, self.counts[problems]
+            longest = int(counts.max())
+            column = np.arange(longest)
+            if (counts < longest).any():
                 is_point = column < counts[:, np.newaxis]
                 column = np.minimum(column, counts[:, np.newaxis] - 1)  # a row is filled with its last point
             places = self.offsets[problems][:, np.newaxis] + column
@@ -302,6 +304,11 @@ class Batch:
                 logits[~is_point] = -np.inf
             places = places.ravel() if is_point is None else places[is_point]
         return Block(problems, places, is_point, angles, logits, *self._nodes(these), self._widths[these])
+
+    @cached_property
+    def _row(self) -> int:
+        """N where the points are rows of as many for each problem; else 0."""
+        return int(self.counts[0]) if self.order is None and (self.counts == self.counts[0]).all() else 0
 
     @cached_property
     def _flat(self) -> tuple[FloatArray, FloatArray]:
