@@ -383,7 +383,7 @@ def test_top_of_grad_is_over_all_groups(kdegrad, table: Table) -> None:
     assert kdegrad(*arguments, "--top", "5").rows == largest
     assert len({row["group"] for row in largest}) > 1
     shown = kdegrad("grad", table.path, *GROUPED, "--bandwidth", "10", "--top", "5").out
-    assert f"the largest 5 of {len(rows)} points" in shown
+    assert f"the 5 largest of {len(rows)} points" in shown
     assert f"the first 40 of {len(rows)} points" in kdegrad("grad", table.path, *GROUPED, "--bandwidth", "10").out
 
 

@@ -17,8 +17,8 @@ from kdegrad.figures.style import BAND, INK, PULLED, PUSHED, figure, log_ticks
 from kdegrad.overview import FAR, Overview
 
 DOTS: Final = 3_000  # more points than these are drawn as a density
-CELLS: Final = 80  # of the density along the distance, and half as many along the rates of each sign
-LEAST_RATE, MOST_RATE = -1e4, 1.3  # what is pulled up more strongly stands at the edge; no rate is above 1
+CELLS: Final = 60  # of the density along each axis
+LEAST_RATE, MOST_RATE = -1e4, 1.4  # what is pulled up more strongly stands at the edge; no rate is above 1
 FARTHEST: Final = 1e6  # bandwidths, likewise
 LINEAR_RATE: Final = 1.5  # rates up to this are on a linear scale, larger ones on a logarithmic one
 LINEAR_DISTANCE: Final = 10.0
@@ -93,7 +93,7 @@ def _rates(axes: Axes, overview: Overview) -> None:
             _density(axes, distances[those], rates[those], sorted((0.0, axes.get_ylim()[sign > 0.0])), colour)
     axes.axhline(1.0, color=INK, linewidth=0.7, linestyle=":")
     small: Any = {"textcoords": "offset points", "fontsize": 7.5}
-    axes.annotate("full rate", (1.0, 1.0), (-3, 2), xycoords=axes.get_yaxis_transform(), ha="right", **small)
+    axes.annotate("full rate", (1.0, 1.0), (-3, 4), xycoords=axes.get_yaxis_transform(), ha="right", **small)
     far = f"far: more than {FAR:g} bandwidths outside"
     axes.annotate(far, (1.0, 0.0), (-3, 3), xycoords="axes fraction", ha="right", **small)
     axes.set_ylabel("gradient per weight, ∂L/∂z / S\n← pulled up   pushed down →")
@@ -103,17 +103,19 @@ def _rates(axes: Axes, overview: Overview) -> None:
 
 def _density(axes: Axes, distances: FloatArray, rates: FloatArray, limits: list[float], colour: str) -> None:
     """Draw how many points there are in each of many cells, which are equal on the paper."""
-    across = _edges(axes.xaxis, axes.get_xlim(), CELLS)
-    upward = _edges(axes.yaxis, limits, CELLS // 2)
+    across = _edges(axes.xaxis, axes.get_xlim())
+    upward = _edges(axes.yaxis, limits)
     counts, *_ = np.histogram2d(distances, rates, bins=(across, upward))
     shades = LinearSegmentedColormap.from_list("shades", [f"{colour}40", colour])
     norm, filled = LogNorm(1.0, max(float(counts.max()), 10.0)), np.ma.masked_equal(counts.T, 0.0)
     axes.pcolormesh(across, upward, filled, cmap=shades, norm=norm, rasterized=True)
 
 
-def _edges(axis: Axis, limits: Sequence[float], cells: int) -> FloatArray:
+def _edges(axis: Axis, limits: Sequence[float]) -> FloatArray:
+    """Return the edges of cells between two limits, of which the whole axis has `CELLS`."""
     transform = axis.get_transform()
-    low, high = (float(transform.transform(np.array([limit]))[0]) for limit in limits)
+    first, last, low, high = transform.transform(np.array([*axis.get_view_interval(), *limits])).tolist()
+    cells = max(1, round(CELLS * (high - low) / (last - first)))
     edges = transform.inverted().transform(np.linspace(low, high, cells + 1))
     return np.asarray(edges, dtype=np.float64)
 

@@ -11,7 +11,7 @@ from rich.text import Text
 from kdegrad.output import Look
 from kdegrad.overview import FAR, FULL_RATE, Overview
 from kdegrad.reports.group_records import groups_without_result
-from kdegrad.reports.headline import BOLD, counted, described, framed
+from kdegrad.reports.headline import BOLD, described, framed
 from kdegrad.reports.records import Record, group_names, point_columns
 from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, fitted, paragraph
 from kdegrad.text import five_digits, safe_text
@@ -74,8 +74,10 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     drawn = bars([value or 0.0 for value in values["gradient"]], look, np.array(values["weight"]), 3)
     yield from fitted(look, [_named(values["group"]), *columns_of(values, shown), drawn])
     if len(values["gradient"]) < count:
-        which = "first" if record.top is None else "largest"
-        said = f"the {which} {len(values['gradient'])} of {count} points (--top K shows the largest, --format csv all)"
+        shown_count = len(values["gradient"])
+        said = f"the first {shown_count} of {count} points (--top K shows the K largest, --format csv has all)"
+        if record.top is not None:
+            said = f"the {shown_count} largest of {count} points"
         yield from paragraph(look, said, "dim")
 
 
@@ -111,8 +113,8 @@ def _far(facts: dict[str, Any]) -> str:
         said += f"; {_share(facts['far_points_at_full_rate'], judged)} of {of} learn at the full rate "
         said += f"(|∂L/∂z|/S of at least {FULL_RATE:g})"
     alone = facts["far_groups"]
-    which = "every group has a" if alone == 0 else f"{counted(alone, 'group')} {'has' if alone == 1 else 'have'} no"
-    return f"{said}; {which} point within {FAR:g} bandwidths of its target"
+    which = {0: "every group has a", 1: "1 group has no"}.get(alone, f"{alone} groups have no")
+    return f"{said}; {which} point within {FAR:g} bandwidths of {'its' if alone < 2 else 'their'} target"
 
 
 def _share(part: int, whole: int) -> str:
