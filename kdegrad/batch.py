@@ -217,6 +217,14 @@ class Batch:
         return next(ends), next(ends)
 
     @property
+    def has_one_target(self) -> bool:
+        """Whether all problems have the same target."""
+        if self.observed is not None:
+            return self.observed.offsets is None
+        assert self.intervals is not None  # one of the two is there
+        return all(bool((ends == ends[0]).all()) for ends in self.intervals)
+
+    @property
     def rule_name(self) -> str:
         """The name of the quadrature rule: ``at`` for a single node, ``points`` for target points."""
         if self.observed is None:

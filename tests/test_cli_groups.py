@@ -166,6 +166,24 @@ def test_an_observed_angle_in_each_group(kdegrad, table: Table) -> None:
     assert (report["kl"], report["problem"]["target_points"], report["problem"]["rule"]) == (None, 1, "points")
 
 
+def test_target_points_for_all(kdegrad, table: Table) -> None:
+    points = table.path.with_name("points.csv")
+    points.write_text("angle,weight\n100,1\n120,3\n5000,0\n")
+    options = ("--group-by", "id", "--target-points", points, "--bandwidth", "9")
+    target = kg.Points([100, 120], [1, 3])
+    alone = table.evaluations((), target=target, bandwidth=9)
+    report = kdegrad("loss", table.path, *options, "--format", "json").json
+    assert [group["loss"] for group in report["groups"]] == pytest.approx([e.loss for e in alone.values()], rel=1e-12)
+    assert (report["problem"]["rule"], report["problem"]["target_points"]) == ("points", 3)
+    shown = " ".join(kdegrad("loss", table.path, *options).out.replace("│", "").split())
+    assert "3 target points · line" in shown
+    assert "targets of their own" not in shown
+    done = kdegrad("loss", table.path, *options, "--kernel", "uniform")
+    assert done.code == 3
+    assert "use a kernel without an edge" in done.err
+    assert "--background" not in done.err  # which target points on a line cannot have
+
+
 def test_a_yaml_problem_may_be_grouped(kdegrad, table: Table) -> None:
     problem = table.path.with_suffix(".yaml")
     problem.write_text(

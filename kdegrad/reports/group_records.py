@@ -6,7 +6,6 @@ from typing import Any, Final
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray
 from kdegrad.evaluation import BatchEvaluation, evaluation_of
 from kdegrad.overview import Overview
 from kdegrad.reports.records import (
@@ -62,13 +61,14 @@ def _facts(overview: Overview) -> dict[str, Any]:
     """Return the means, null where one is infinite, what was computed, and the summary."""
     evaluation = overview.evaluation
     batch = evaluation.batch
-    target, bins = None, None
-    if batch.intervals is not None:
-        low, high = map(_common, batch.intervals)
-        target = None if low is None or high is None else [low, high]
-    if batch.rule_name != "exact":
-        count = _common(batch.node_counts)
-        bins = None if count is None else int(count)
+    target: list[float] | None = None
+    if batch.intervals is not None and all((ends == ends[0]).all() for ends in batch.intervals):
+        target = [float(ends[0]) for ends in batch.intervals]
+    bins: int | None = batch.settings.bins if batch.rule_name != "exact" else None
+    if batch.observed is not None:
+        offsets = batch.observed.offsets
+        numbers = np.array([len(batch.observed)]) if offsets is None else np.diff(offsets)
+        bins = int(numbers[0]) if (numbers == numbers[0]).all() else None
     counts = {"points": batch.angles.size, "groups": len(batch)}
     sums = ", ".join(sorted(evaluation.sums))
     return {
@@ -77,11 +77,6 @@ def _facts(overview: Overview) -> dict[str, Any]:
         "problem": counts | facts_of(batch, target, bins) | {"sums": sums},
         "summary": overview.facts,
     }
-
-
-def _common(values: FloatArray | Any) -> float | None:
-    """Return the value that all of (G,) are, if they are."""
-    return float(values[0]) if (values == values[0]).all() else None
 
 
 def groups_without_result(evaluation: BatchEvaluation) -> str:

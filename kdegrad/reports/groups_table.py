@@ -88,7 +88,9 @@ def _summary(record: Record, look: Look) -> Iterator[str]:
     for name, value in (("mean loss ", record.facts["loss"]), ("mean KL ", record.facts["kl"])):
         if value is not None:
             large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
-    yield from framed(look, large, described(record.facts["problem"]))
+    yield from framed(
+        look, large, described(record.facts["problem"], own_targets=not overview.evaluation.batch.has_one_target)
+    )
     if not overview.evaluation.is_finite:
         yield from paragraph(look, groups_without_result(overview.evaluation), "bold")
     if facts["mean"] is not None:
@@ -109,7 +111,7 @@ def _far(facts: dict[str, Any]) -> str:
     far, judged = facts["far_points"], facts["far_points_judged"]
     said = f"{_share(far, facts['points'])} of the points are far (more than {FAR:g} bandwidths outside their target)"
     if judged:
-        of = "these" if judged == far else f"the {judged} of these whose gradient is defined"
+        of = "these" if judged == far else "those whose group has a finite loss"
         said += f"; {_share(facts['far_points_at_full_rate'], judged)} of {of} learn at the full rate "
         said += f"(|∂L/∂z|/S of at least {FULL_RATE:g})"
     alone = facts["far_groups"]

@@ -18,14 +18,24 @@ BOLD: Final = "bold bright_blue"
 BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node", "points": "target point"}
 
 
-def described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str:
-    """Return the problem in one line: with `kernels` in place of its kernel, without the setting that is `swept`."""
+def described(facts: dict[str, Any], kernels: str = "", swept: str = "", *, own_targets: bool = False) -> str:
+    """Return the problem, or those of groups, in one line.
+
+    Parameters
+    ----------
+    facts
+        The field ``problem`` of a report.
+    kernels, swept
+        What stands in place of its kernel, and the setting that is left out.
+    own_targets
+        Whether groups have targets that differ.
+    """
     points, bins, groups = facts["points"], facts["bins"], facts.get("groups")
     parts = [] if groups is None else [counted(groups, "group")]
     parts.append(counted(points, "point"))
     if facts["target"] is not None:
         parts.append(f"target {interval_text(facts['target'])}")
-    elif groups is not None and facts["rule"] != "at":
+    elif own_targets:
         parts.append("targets of their own")
     kernel = [kernels or facts["kernel"]]
     if swept != "bandwidth":
@@ -37,7 +47,8 @@ def described(facts: dict[str, Any], kernels: str = "", swept: str = "") -> str:
         parts.append(f"at {angle_texts([facts['at']])[0]}")
     elif swept != "bins":
         noun = BIN_NOUNS[facts["rule"]]
-        parts.append(f"{noun}s" if bins is None else counted(bins, noun) + (" each" if groups is not None else ""))
+        is_each = groups is not None and (own_targets or facts["rule"] != "points")
+        parts.append(f"{noun}s" if bins is None else counted(bins, noun) + (" each" if is_each else ""))
     domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"
     parts.append(f"{domain} in {facts['unit']}")
     for name, usual in (("scale", 1.0), ("background", 0.0)):

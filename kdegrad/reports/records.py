@@ -5,6 +5,7 @@ The names are those of JSON and CSV, and are part of the interface: others may b
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
@@ -265,10 +266,13 @@ def not_finite(evaluation: Evaluation) -> str:
             f"a number is outside the range of float64 (|log K_h| or a gradient), with {kernel.name} at "
             f"bandwidth {kernel.bandwidth:g}: bring bandwidth, angles and target closer in size"
         )
+    remedy = "use a kernel without an edge, or add a --background"
+    if math.isinf(evaluation.problem.background_width):  # target points on a line have none
+        remedy = "or use a kernel without an edge"
     first = ", ".join(angle_texts(nodes[:5])) + (", ..." if len(nodes) > 5 else "")
     return (
         f"the density is 0 at {len(nodes)} of {evaluation.rule.bins} nodes ({first}), so the loss is infinite "
-        "and the gradient undefined: widen the bandwidth, use a kernel without an edge, or add a --background"
+        f"and the gradient undefined: widen the bandwidth, {remedy}"
     )
 
 
