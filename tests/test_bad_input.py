@@ -136,13 +136,16 @@ def test_memory_is_that_of_the_points(tmp_path: Path, name: str) -> None:
     [("{angle!r}x,{logit!r}x", 2), ("{angle!r},{logit!r},", 1), ("NA,{logit!r}", 1)],
 )
 def test_a_refusal_takes_at_most_twice_as_long(tmp_path: Path, row: str, faults: int) -> None:
-    """Of many faults only the first are put in words: the bound has a margin for a busy machine."""
+    """Of many faults only the first are put in words: the bound has a margin for a busy machine.
+
+    The good rows have blank lines between them, so that they are read one by one too.
+    """
     random, times = np.random.default_rng(0), 100
     seconds = {}
     for name, form in (("good", "{angle!r},{logit!r}"), ("bad", row)):
         rows = "".join(form.format(angle=a, logit=z) + "\n" for a, z in random.normal(size=(ROWS, 2)).tolist())
         path = tmp_path / f"{name}.csv"
-        path.write_text("angle,logit\n" + rows * times)
+        path.write_text("angle,logit\n" + (rows + "\n") * times)
         took = [reading(path) for _ in range(3)]
         seconds[name] = min(numbers[-2] for numbers in took)
     assert took[0][0] == faults * ROWS * times

@@ -20,8 +20,10 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
+from random import Random
 from typing import Any
 
 import numpy as np
@@ -1244,6 +1246,19 @@ def test_the_fast_reader_of_numbers_rounds_as_float_does(numbers: list[str]) -> 
     assert commas == values
 
 
+def test_the_fast_reader_of_numbers_rounds_those_about_halfway_as_float_does() -> None:
+    """Decimals of 16 to 19 digits next to the middle of two float64, and next to a power of 2."""
+    random, cells = Random(0), []
+    for _ in range(4000):
+        digits, below = random.randint(0, 18), random.uniform(1.0, 2.0) * 2.0 ** random.randint(-5, 62)
+        middle = (Fraction(below) + Fraction(math.nextafter(below, math.inf))) / 2
+        for place in (middle, Fraction(2) ** random.randint(-5, 62)):
+            text = str(int(place * 10**digits) + random.randint(-2, 2)).rjust(digits + 1, "0")
+            text = f"{text[: len(text) - digits]}.{text[len(text) - digits :]}"
+            cells.append(text if digits else text.removesuffix("."))
+    assert column_of_numbers(cells) == list(map(float, cells))
+
+
 @FUZZ
 @given(st.lists(CELL, min_size=1, max_size=6), st.booleans(), st.sampled_from([".", ","]))
 @example(["1", "x"], False, ".")
@@ -1281,9 +1296,9 @@ def test_the_fast_reader_refuses_ragged_rows() -> None:
 def test_the_fast_reader_of_texts_changes_none(texts: list[str]) -> None:
     rows = rows_of("\n".join(f"{text},a{row}" for row, text in enumerate(texts)).encode(), ",", 2)
     assert rows is not None
-    assert rows.texts(0).all() == texts
+    assert rows.texts(0) == rows.coded(0).all() == texts
     runs = [text for text, _ in groupby(texts)]
-    assert rows.texts(0).texts == (runs if max(len(text.encode()) for text in texts) < 65 else texts)
+    assert rows.coded(0).texts == (runs if max(len(text.encode()) for text in texts) < 65 else texts)
 
 
 def read_table(data: bytes, **options: object) -> Source:

@@ -228,13 +228,16 @@ class _Table:
             return False  # a comment, perhaps
         cells: dict[str, Cells] = {}
         for role, column in self.columns.items():
-            is_logit = role == "logit"
-            numbers = None if role in TEXTS else rows.numbers(column, self.decimal, minus_infinity=is_logit)
+            if role in TEXTS:
+                cells[role] = rows.coded(column)
+                continue
+            numbers = rows.numbers(column, self.decimal, minus_infinity=role == "logit")
             if role == "weight" and numbers is not None and numbers.min() < 0.0:
                 numbers = None  # a fault is shown as it is written
             cells[role] = rows.texts(column) if numbers is None else numbers
-        if isinstance(angles := cells["angle"], Coded):
-            empty = [row for row, text in enumerate(angles.all()) if not text.strip()]
+        angles = cells["angle"]
+        if isinstance(angles, list) and not all(map(str.strip, angles)):
+            empty = [row for row, text in enumerate(angles) if not text.strip()]
             if not all(rows.line(row).strip(_empty(mark).encode()) for row in empty):
                 return False  # a row of delimiters alone
         begin = block.line + len(body) - len(body.lstrip(b"\n"))

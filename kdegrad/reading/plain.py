@@ -2,10 +2,13 @@
 
 Where the cells begin and end is found in the bytes of a block as a whole. A number is formed from its digits d as
 
-    value = ± Σ d 10^k / 10^f,    f: how many digits are behind the point,
+    value = ± m / 10^f,    m = Σ d 10^k,    f: how many digits are behind the point,
 
-for all rows together. Numerator and denominator are exact below 2^53 and up to 10^22, so that their quotient is the
-float64 nearest to the number, as `float` gives it; longer ones, and those with an exponent, are left to `float`.
+for all rows together, as the float64 nearest to it, which `float` gives. 10^f is exact up to 10^22, and so is m below
+2^53, where one division does. A longer m is the sum of two float64, and its quotient too (T. J. Dekker, A
+floating-point technique for extending the available precision, 1971). They are off by 2^-51 of the distance between
+neighbouring float64, while a number of up to 19 digits is halfway between two or at least 2^-47 of it away from there,
+so that their sum rounds as it must. Longer numbers, and those with an exponent, are left to `float`.
 """
 
 from __future__ import annotations
@@ -21,9 +24,10 @@ from kdegrad.grammar import NUMBER_CHARACTERS
 PLAIN: Final = NUMBER_CHARACTERS.encode() + b" "
 SWAPPED: Final = bytes.maketrans(b".,", b",.")  # a decimal comma becomes a point, and a point no number
 
-_LONGEST: Final = 17  # characters of a number without sign that is formed here
-_EXACT: Final = 2.0**53
-_POWERS: Final = 10.0 ** np.arange(_LONGEST + 1)
+_LONGEST: Final = 20  # characters of a number without sign that is formed here: 19 digits and the point
+_EXACT: Final = 2**53
+_SPLIT: Final = 2.0**27 + 1.0  # Dekker's: cuts a float64 into halves
+_POWERS: Final[FloatArray] = np.array([float(10**f) for f in range(_LONGEST + 1)])
 _LONGEST_TEXT: Final = 64  # characters of texts that are compared with each other
 
 
@@ -59,12 +63,16 @@ class Rows:
         return self._body[self._begins[row, 0] : self._ends[row, -1]]
 
     def cells(self, column: int, rows: IntArray | slice = slice(None)) -> list[bytes]:
-        """Return the cells of a column."""
+        """Return the cells of a column, of all rows or of some."""
         body = self._body
         places = zip(self._begins[rows, column].tolist(), self._ends[rows, column].tolist(), strict=True)
         return [body[begin:end] for begin, end in places]
 
-    def texts(self, column: int) -> Coded:
+    def texts(self, column: int, rows: IntArray | slice = slice(None)) -> list[str]:
+        """Return the cells of a column as text, of all rows or of some."""
+        return b"\n".join(self.cells(column, rows)).decode().split("\n")
+
+    def coded(self, column: int) -> Coded:
         """Return the cells of a column as text; cells that follow each other and are equal are there once."""
         ends = self._ends[:, column].copy()
         lengths = ends - self._begins[:, column]
@@ -75,8 +83,7 @@ class Rows:
             for place in range(longest):  # from the end of the cell
                 letters = codes.take(ends - (place + 1), mode="clip")
                 is_new[1:] |= (letters[1:] != letters[:-1]) & (lengths[1:] > place)
-        texts = b"\n".join(self.cells(column, np.flatnonzero(is_new))).decode().split("\n")
-        return Coded(texts, np.cumsum(is_new) - 1)
+        return Coded(self.texts(column, np.flatnonzero(is_new)), np.cumsum(is_new) - 1)
 
     def numbers(self, column: int, decimal: str | None, *, minus_infinity: bool = False) -> FloatArray | None:
         """Return the numbers of a column, as `plain_numbers`; with a decimal comma if `decimal` says so."""
@@ -108,7 +115,7 @@ class Rows:
 
 def _formed(codes: NDArray[np.uint8], ends: IntArray, lengths: IntArray, point: int) -> tuple[FloatArray, BoolArray]:
     """Return the numbers without a sign that end before `ends`, and which of them are not formed here."""
-    numbers, behind = np.zeros(len(ends)), np.zeros(len(ends), dtype=np.intp)
+    whole, behind = np.zeros(len(ends), dtype=np.uint64), np.zeros(len(ends), dtype=np.intp)
     points, is_odd = np.zeros(len(ends), dtype=np.uint8), np.zeros(len(ends), dtype=bool)
     for place in reversed(range(min(int(lengths.max()), _LONGEST))):  # from the end of the cell
         digits = codes.take(ends - (place + 1), mode="clip") - np.uint8(ord("0"))
@@ -117,10 +124,32 @@ def _formed(codes: NDArray[np.uint8], ends: IntArray, lengths: IntArray, point: 
         is_odd |= (digits > 9) & ~is_point
         points += is_point
         behind[is_point] = place
-        numbers = np.where(is_point, numbers, 10.0 * numbers + digits)
-    is_odd |= (points > 1) | (lengths == points) | (numbers >= _EXACT)
-    formed: FloatArray = numbers / _POWERS[behind]
-    return formed, is_odd
+        whole = np.where(is_point, whole, np.uint64(10) * whole + digits)
+    is_odd |= (points > 1) | (lengths == points) | (lengths - points >= _LONGEST)
+    powers = _POWERS[behind]
+    numbers: FloatArray = whole / powers
+    large = np.flatnonzero((whole > _EXACT) & ~is_odd)
+    if large.size:
+        numbers[large] = _nearest(whole[large], powers[large])
+    return numbers, is_odd
+
+
+def _nearest(whole: NDArray[np.uint64], powers: FloatArray) -> FloatArray:
+    """Return the float64 nearest to m/10^f."""
+    high = whole.astype(np.float64)
+    low = (whole - high.astype(np.uint64)).astype(np.int64).astype(np.float64)  # m = high + low
+    quotient = high / powers
+    first = _SPLIT * quotient
+    first -= first - quotient
+    second = quotient - first
+    first_power = _SPLIT * powers
+    first_power -= first_power - powers
+    second_power = powers - first_power
+    product = quotient * powers
+    error = ((first * first_power - product) + first * second_power + second * first_power) + second * second_power
+    rest = ((high - product) - error + low) / powers
+    nearest: FloatArray = quotient + rest
+    return nearest
 
 
 def rows_of(body: bytes, mark: str, width: int) -> Rows | None:
@@ -154,8 +183,9 @@ def plain_numbers(cells: list[bytes], *, minus_infinity: bool = False) -> FloatA
     A returned number is what `kdegrad.grammar.number` returns for its cell; no cell is accepted that the grammar
     refuses. Of the spellings of -inf only the usual one is read here.
     """
-    masked = [row for row, cell in enumerate(cells) if cell == b"-inf"] if minus_infinity else []
-    if masked:
+    masked = []
+    if minus_infinity and b"-inf" in cells:
+        masked = [row for row, cell in enumerate(cells) if cell == b"-inf"]
         cells = [b"0" if cell == b"-inf" else cell for cell in cells]
     # `float` accepts more than the grammar (nan, inf, 1_0). So it is given only the characters of numbers.
     if b"".join(cells).translate(None, PLAIN):

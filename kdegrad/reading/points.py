@@ -267,12 +267,15 @@ def numbers_of(cells: Sequence[str], minus_infinity: bool, decimal: str | None) 
     others = joined.translate(None, PLAIN).split(b"\n")  # what each contains besides the characters of numbers
     if len(texts) != len(cells):  # a cell contains an end of line
         texts = others = [b" "] * len(cells)
+    never = {other for other in set(others) if _NO_NUMBER.search(other)}
     for row, (text, other) in enumerate(zip(texts, others, strict=True)):
+        if other in never:
+            continue
         try:
             if not other:
                 value = float(text)
                 numbers[row] = value if math.isfinite(value) else np.nan
-            elif not _NO_NUMBER.search(other):
+            else:
                 numbers[row] = number(bare(cells[row]), minus_infinity=minus_infinity, decimal=decimal)
         except ValueError:
             pass
