@@ -94,6 +94,22 @@ def test_a_batch_is_its_problems_one_by_one(kernel: str, domain: str, target: st
         assert_one_by_one(batch_of(rng, **target_of(target, rng), **options, **changes))
 
 
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "biweight"])
+@pytest.mark.parametrize("target", ["interval", "far apart", "observed", "points", "one target"])
+def test_rows_of_equal_problems_are_problems_one_by_one(kernel: str, target: str) -> None:
+    """Blocks are slices of (G, N) where they are problems in a row: not among targets of several sizes or schemes."""
+    rng = np.random.default_rng(8)
+    angles, logits = rng.uniform(-40.0, 40.0, (COUNT, 12)), 6.0 * rng.normal(size=(COUNT, 12))
+    logits[2, 1] = -math.inf
+    if target == "far apart":  # windows do not serve the wide ones
+        lows = np.array([0.0, -400.0, 0.0, 0.0, -400.0, 0.0, 0.0])
+        options: dict[str, Any] = {"target": (lows, np.abs(lows) + 20.0), "bandwidth": 3.0, "background": 0.1}
+    else:
+        options = {**target_of(target, rng), "bandwidth": 60.0}
+    for spread in (angles, np.asfortranarray(angles), np.repeat(angles, 2, axis=1)[:, ::2]):
+        assert_one_by_one(kg.Batch(spread, logits, kernel=kernel, bins=40, copy=False, **options))
+
+
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian", "biweight", "uniform"])
 def test_the_rule_exact_is_that_of_each_problem(kernel: str) -> None:
     rng = np.random.default_rng(5)
