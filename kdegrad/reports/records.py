@@ -16,7 +16,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from kdegrad import __version__
-from kdegrad.arrays import IntArray, euclidean_norm, largest_first
+from kdegrad.arrays import IntArray, euclidean_norm, largest_first, stretches
 from kdegrad.batch import Batch
 from kdegrad.evaluation import BatchEvaluation, Evaluation
 from kdegrad.kernel import BY_NAME, KERNELS
@@ -111,8 +111,12 @@ class Checks:
 
 
 def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
-    """Return the rows of a block as Python's own numbers and text."""
-    return zip(*(column.tolist() if hasattr(column, "tolist") else column for column in block), strict=True)
+    """Yield the rows of a block as Python's own numbers and text, which are made for a part of it at a time."""
+    for some in stretches(len(block[0])):
+        columns = (column[some] for column in block)
+        yield from zip(
+            *(column.tolist() if isinstance(column, (np.ndarray, Texts)) else column for column in columns), strict=True
+        )
 
 
 @dataclass(frozen=True, eq=False)
