@@ -67,7 +67,15 @@ def load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict[
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"INPUT: {shown(twice)} is given more than once: each case has the name of its file")
-        return {name: _problem(flags, file, files) for name, file in zip(names, flags.inputs, strict=True)}
+        given = {name: _problem(flags, file, files) for name, file in zip(names, flags.inputs, strict=True)}
+        for name in [name for name, problem in given.items() if is_judged and problem.rule_name == "points"]:
+            option = "target-points" if "target_points" in flags.values else "target"
+            raise SettingError(
+                option,
+                f"{shown(name)} has weighted angles as target, and a judged loss is called with an interval or one "
+                "node: give INPUT an interval",
+            )
+        return given
     if is_judged:
         for name in flags.given(TargetOptions) | flags.given(ReadingOptions):
             spelled = name.replace("_", "-")

@@ -59,11 +59,13 @@ def called(entry: Entry, problem: kg.Problem, dtype: str) -> Answer:
 def in_a_batch(problem: kg.Problem) -> tuple[np.ndarray, np.ndarray, Any]:
     """Return a batch of three problems padded by masked points, the first the most; the problem is the last.
 
-    The others have their targets elsewhere.
+    The others have their targets elsewhere, and the points of the first are near its own.
     """
-    moves = np.array([1.5, -0.75, 0.0]) * problem.settings.bandwidth
+    h, n = problem.settings.bandwidth, len(problem.angles)
+    moves = np.array([1.5, -0.75, 0.0]) * h
     padding = np.array([0.0, problem.centre])
-    angles = np.stack([np.roll(problem.angles, 1), problem.angles[::-1], problem.angles]) + moves[:, None]
+    near = problem.centre + h * np.linspace(-0.4, 0.3, n)
+    angles = np.stack([near, problem.angles[::-1], problem.angles]) + moves[:, None]
     logits = np.stack([problem.logits[::-1], np.roll(problem.logits, 2) - 3.0, problem.logits])
     logits[0, int(np.argmin(logits[0]))] = -np.inf
     angles = np.concatenate([angles, np.tile(padding, (3, 1))], axis=1)

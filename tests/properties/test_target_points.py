@@ -5,6 +5,10 @@ The hull is worked out by hand; that the statements hold is what the checks them
 
 from __future__ import annotations
 
+import json
+from collections.abc import Callable
+from pathlib import Path
+
 import numpy as np
 import pytest
 
@@ -17,6 +21,7 @@ from kdegrad.properties.features import features_of
 from kdegrad.properties.geometry import at_node, beyond_edge, mapped, offsets, over_target, starts
 from kdegrad.properties.reference import log_background, reference_of
 from kdegrad.settings import Settings
+from tests.conftest import Run
 
 ANGLES, LOGITS = [-75.0, 50.0, -40.0], [0.4, -0.2, 0.0]
 OBSERVED = Points([11.0, -20.0, 60.0, 5.0], [1.0, 1.0, 0.0, 3.0])  # the hull is [-20, 11]
@@ -157,3 +162,48 @@ def test_draws_are_the_same_for_a_seed() -> None:
 
     assert drawn(3) == drawn(3)
     assert drawn(3) != drawn(4)
+
+
+# --- the command -----------------------------------------------------------------------------------------------------
+
+PROBLEM = """
+target: {angle: [11, -20, 60, 5], weight: [1, 1, 0, 3]}
+kernel: laplace
+bandwidth: 10
+points: {angle: [-75, 50, -40], logit: [0.4, -0.2, 0]}
+"""
+INTERVAL = "target: [-30, 30]\nbandwidth: 10\npoints: {angle: [-75, 50, -40], logit: [0, 1, 0]}\n"
+
+
+@pytest.fixture
+def yaml(folder: Path) -> str:
+    """Return the name of a YAML problem with target points."""
+    (folder / "problem.yaml").write_text(PROBLEM)
+    (folder / "interval.yaml").write_text(INTERVAL)
+    (folder / "label.csv").write_text("angle,weight\n11,1\n-20,1\n60,0\n5,3\n")
+    return "problem.yaml"
+
+
+def test_the_command_checks_a_yaml_problem_with_target_points(kdegrad: Callable[..., Run], yaml: str) -> None:
+    done = kdegrad("verify-props", yaml, "--cases", "0", "--format", "json")
+    assert done.code == 0
+    by_id = {check["property"]: check for check in json.loads(done.out)["checks"]}
+    assert by_id["laplace-shift-target"]["verdict"] == "pass"
+    assert "3 target points" in by_id["laplace-shift-target"]["reproduce"]
+    by_flag = kdegrad("verify-props", "interval.yaml", "--target-points", "label.csv", "--cases", "0", "-v")
+    assert (by_flag.code, "target points: there are no bins" in " ".join(by_flag.out.split())) == (0, True)
+
+
+@pytest.mark.parametrize(
+    ("words", "option"),
+    [(("problem.yaml",), "target"), (("interval.yaml", "--target-points", "label.csv"), "target-points")],
+)
+def test_a_judged_loss_is_given_no_target_points(
+    kdegrad: Callable[..., Run], yaml: str, words: tuple[str, ...], option: str
+) -> None:
+    done = kdegrad("verify-props", *words, "--loss", "nowhere:loss")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == (
+        f"error: --{option}: '{words[0]}' has weighted angles as target, and a judged loss is called with an interval or "
+        "one node: give INPUT an interval\n"
+    )
