@@ -82,6 +82,10 @@ def is_at_kink(ask: Evaluator, problem: Problem) -> bool:
 
 
 def require_clear_jumps(ask: Evaluator, problem: Problem) -> None:
-    """Raise `Unmet` if a pair lies within rounding of the edge where `uniform` jumps."""
-    if problem.kernel.name == "uniform" and reference_of(problem).kink_clearance < 2.0 * ask.precision.rounding:
-        raise Unmet("a node is within rounding of the edge of uniform: either side is right")
+    """Raise `Unmet` if a pair lies within rounding of an edge where K jumps, or log p̃ does beside a background.
+
+    There K of a compact kernel is 0 or the cube of a rounding, say, and beside a background either is a density.
+    """
+    jumps = problem.kernel.name == "uniform" or (formula_of(problem).is_compact and problem.settings.background > 0.0)
+    if jumps and reference_of(problem).kink_clearance < 2.0 * ask.precision.rounding:
+        raise Unmet(f"a node is within rounding of the edge of {problem.kernel.name}: either side is right")
