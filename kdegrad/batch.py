@@ -403,8 +403,8 @@ def _texts(what: str, given: Iterable[str] | None, count: int, of: str) -> tuple
         texts = tuple(given)
     except TypeError:
         texts = ()
-    if len(texts) != count:
-        raise InputError(f"{what}: {shortened(given)} are not {count}: give one for each {of}")
+    if len(texts) != count or not all(isinstance(text, str) for text in texts):
+        raise InputError(f"{what}: {shortened(given)} are not {count} texts: give one for each {of}")
     return texts
 
 

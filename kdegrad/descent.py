@@ -43,7 +43,7 @@ from kdegrad.errors import KdegradError
 from kdegrad.evaluation import NOTICEABLE, Evaluation
 from kdegrad.objective import evaluate
 from kdegrad.option import several
-from kdegrad.problem import Problem
+from kdegrad.problem import Problem, require_problem
 from kdegrad.settings import DescentOptions
 
 
@@ -321,6 +321,7 @@ def descend(
     >>> done.converged, done.course[-1].gap <= 1e-8
     (True, True)
     """
+    require_problem(problem)
     way = DescentOptions(steps=steps, rate=rate, wrt=several("wrt", wrt), optimizer=optimizer, tolerance=tolerance)
     steps, rate, moving, tolerance = way.steps, way.rate, way.wrt, way.tolerance
     coordinates = Coordinates(problem, moving)

@@ -19,11 +19,12 @@ from kdegrad.crossentropy import CrossEntropy
 from kdegrad.errors import SettingError
 from kdegrad.evaluation import BatchEvaluation, Evaluation, evaluation_of, gradients, quadrature, summed
 from kdegrad.option import several
-from kdegrad.problem import Problem
+from kdegrad.problem import Problem, require_problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import GradientOptions, Settings
 from kdegrad.sums import DenseDensity
 from kdegrad.targets import TargetLike
+from kdegrad.text import nearest
 
 REDUCTIONS: Final = ("none", "mean", "sum")
 
@@ -47,9 +48,14 @@ def evaluate(problem: Problem | Batch, wrt: str | Iterable[str] = ("logits",)) -
     ------
     SettingError
         For an unknown name in `wrt`.
+    InputError
+        For what is neither a problem nor a batch.
     """
     wrt = GradientOptions(wrt=several("wrt", wrt)).wrt
-    return batch_evaluation(problem, wrt) if isinstance(problem, Batch) else evaluation_of(problem, wrt)
+    if isinstance(problem, Batch):
+        return batch_evaluation(problem, wrt)
+    require_problem(problem)
+    return evaluation_of(problem, wrt)
 
 
 def exact_loss(problem: Problem) -> float:
@@ -235,7 +241,8 @@ def _given(
 ) -> Problem | Batch:
     """Return the problem, or the batch where the angles are those of several, from the parameters of a function."""
     if reduction not in REDUCTIONS:
-        raise SettingError("reduction", f"unknown {reduction!r}: choose {', '.join(REDUCTIONS)}")
+        listed = ", ".join(REDUCTIONS) + nearest(str(reduction), REDUCTIONS)
+        raise SettingError("reduction", f"unknown {reduction!r}: choose {listed}")
     if offsets is not None or _is_two_dimensional(angles):
         return Batch(angles, logits, offsets=offsets, copy=False, **options)
     if reduction != "none":

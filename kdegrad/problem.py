@@ -196,6 +196,13 @@ class Problem:
         return Problem(**points, **{**self.options, **changes})
 
 
+def require_problem(given: object) -> None:
+    """Raise an `InputError` for what is no problem, such as a batch of them."""
+    if not isinstance(given, Problem):
+        remedy = "give kdegrad.Problem(...); of a batch, batch.problem(0) is the first"
+        raise InputError(f"{type(given).__name__} is not a problem: {remedy}")
+
+
 def check_quadrature(settings: Settings, *, has_interval: bool, has_points: bool) -> None:
     """Refuse settings that do not fit the target: an interval, target points or a single node, or both."""
     if not has_interval and not has_points:

@@ -24,7 +24,7 @@ from kdegrad.evaluation import Evaluation
 from kdegrad.kernel import KERNELS, make_kernel
 from kdegrad.objective import evaluate
 from kdegrad.option import is_real, several
-from kdegrad.problem import Problem
+from kdegrad.problem import Problem, require_problem
 from kdegrad.settings import SweepOptions
 from kdegrad.sums import DenseDensity
 
@@ -135,6 +135,7 @@ def sweep(
     >>> [round(step.l1, 4) for step in family.steps]
     [0.4117, 0.4117, 0.3109, 0.0235]
     """
+    require_problem(problem)
     over = SweepOptions(over=over).over
     steps, rounding = [], 0.0
     for name, value in members(problem, over, values, kernels):

@@ -60,13 +60,15 @@ class Points:
     Parameters
     ----------
     angles
-        Shape (M,), finite, in the unit of the model's angles.
+        Shape (M,), finite, in the unit of the model's angles. Of G problems (M,) with `offsets`, or (G, K): a row for
+        each.
     weights
-        Shape (M,), finite and ≥ 0, some above 0 for each problem; they are normalised. None: all equal. A point of
-        weight 0 takes no part, not even where the density is 0.
+        Of the shape of the angles, finite and ≥ 0, some above 0 for each problem; they are normalised. None: all equal.
+        A point of weight 0 takes no part, not even where the density is 0. (G, K) beside angles (K,): soft labels of G
+        problems over the same angles.
     offsets
         Shape (G+1,), from 0 to M, as in CSR: the points of problem g are those from ``offsets[g]`` to
-        ``offsets[g+1]``. None: the points are one target.
+        ``offsets[g+1]``. None, and no rows: the points are one target.
 
     Raises
     ------
@@ -79,9 +81,14 @@ class Points:
     offsets: IntArray | None
 
     def __init__(self, angles: ArrayLike, weights: ArrayLike | None = None, offsets: ArrayLike | None = None) -> None:
-        places = vector("target points", angles, copy=True)
+        places = numbers("target points", angles, copy=True)
+        shares = np.ones_like(places)
+        if weights is not None:
+            shares = numbers("weights of the target points", weights, copy=True)
+        if 2 in (places.ndim, shares.ndim) and offsets is None:
+            places, shares, offsets = _in_rows(places, shares)
+        places, shares = vector("target points", places, copy=False), vector("weights", shares, copy=False)
         require_everywhere(np.isfinite(places), places, "angle", "give a finite number", "target point")
-        shares = vector("weights of the target points", np.ones_like(places) if weights is None else weights, copy=True)
         if len(shares) != len(places):
             raise InputError(f"{len(places)} target points but {len(shares)} weights: give one weight for each point")
         good = (shares >= 0.0) & (shares < np.inf)
@@ -121,6 +128,18 @@ class Points:
         """Return the smallest interval that holds the points of one target with a part: see `arranged`."""
         of = arranged(self, domain)
         return Interval(float(of.lows[0]), float(of.highs[0]))
+
+
+def _in_rows(angles: FloatArray, weights: FloatArray) -> tuple[FloatArray, FloatArray, IntArray]:
+    """Return the points of G problems in one row and their offsets, from arrays (G, K), or (K,) for all."""
+    try:
+        angles, weights = np.broadcast_arrays(angles, weights)
+    except ValueError:
+        raise InputError(
+            f"target points of shape {angles.shape} but weights of shape {weights.shape}: give equal shapes (G, K), or "
+            "angles (K,) for all"
+        ) from None
+    return angles.ravel(), weights.ravel(), np.arange(len(angles) + 1) * angles.shape[1]
 
 
 # Two numbers, or two arrays (G,) for many problems: an interval. `Points`, or a mapping of their angles and weights. A

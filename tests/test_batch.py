@@ -323,9 +323,10 @@ def test_what_cannot_be_used_is_refused_and_named(angles: Any, options: dict[str
         ({"order": [0, 1, 1]}, "order: [0, 1, 1] does not have each of the numbers 0 to 2 once"),
         ({"order": [0, 1]}, "order: [0, 1] does not"),
         ({"order": [0.0, 1.0, 2.0]}, "order: [0.0, 1.0, 2.0] does not"),
-        ({"names": ["a"]}, "names: ['a'] are not 2: give one for each problem"),
-        ({"labels": ["a", "b"]}, "labels: ['a', 'b'] are not 3: give one for each point"),
-        ({"labels": 7}, "labels: 7 are not 3"),
+        ({"names": ["a"]}, "names: ['a'] are not 2 texts: give one for each problem"),
+        ({"labels": ["a", "b"]}, "labels: ['a', 'b'] are not 3 texts: give one for each point"),
+        ({"names": [1, 2]}, "names: [1, 2] are not 2 texts"),
+        ({"labels": 7}, "labels: 7 are not 3 texts"),
     ],
 )
 def test_an_order_and_names_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
@@ -341,6 +342,15 @@ def test_many_faults_are_counted() -> None:
 def test_a_problem_is_called_by_its_name() -> None:
     with pytest.raises(kg.InputError, match="group 'img_2': point 1: angle nan"):
         kg.Batch([1.0, 2.0, math.nan], offsets=[0, 1, 3], names=["img_1", "img_2"], target=(0, 1))
+
+
+def test_where_one_problem_is_needed_a_batch_is_refused() -> None:
+    batch = kg.Batch(ANGLES, target=(0, 1))
+    for call in (kg.verify, kg.descend, lambda problem: kg.sweep(problem, "bins", [3])):
+        with pytest.raises(kg.InputError, match="Batch is not a problem"):
+            call(batch)
+    with pytest.raises(kg.InputError, match="list is not a problem"):
+        kg.evaluate([batch])
 
 
 def test_the_rounding_of_the_angles_is_the_largest_of_the_problems() -> None:

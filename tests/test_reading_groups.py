@@ -235,7 +235,7 @@ def test_rows_that_are_left_out(tmp_path: Path) -> None:
     assert source.notes == ("has 3 of 6 rows with a missing value: they are left out",)
     text += "c,NA,0,1\nd,1,-inf,1\nc,1,0,\n"
     assert refusal(tmp_path, text, group_by="g", target_columns=("at",), missing="skip") == [
-        "preds.csv:8: group 'c': each of its rows has a missing value: no points are left",
+        "preds.csv:8: group 'c': each of its rows has a missing value: remove them from the file",
         "preds.csv:9: group 'd': no point has a positive weight: one logit must be finite, or one weight above 0",
     ]
 

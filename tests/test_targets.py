@@ -187,6 +187,25 @@ def test_offsets_of_target_points_that_cannot_be_used_are_refused(offsets: list[
         kg.Points(POINTS.angles, POINTS.weights, offsets)
 
 
+def test_rows_of_target_points_are_those_of_each_problem() -> None:
+    """Soft labels of problems over the same angles, and angles and weights in rows."""
+    angles, weights = np.arange(-20.0, 30.0, 10.0), np.array([[1, 2, 0, 0, 0], [0, 0, 3, 1, 1]])
+    rows = kg.Points(np.tile(angles, 2), weights.ravel(), [0, 5, 10])
+    for points in (kg.Points(angles, weights), kg.Points(np.tile(angles, (2, 1)), weights)):
+        for name in ("angles", "weights", "offsets"):
+            np.testing.assert_array_equal(getattr(points, name), getattr(rows, name))
+    assert kg.Points([[1.0, 2.0]]).offsets.tolist() == [0, 2]
+    model = np.array([[3.0, -40.0, 25.0], [9.0, 0.0, 1.0]])
+    losses = kg.loss(model, target=kg.Points(angles, weights), bandwidth=11.0)
+    for loss, points, label in zip(losses, model, weights, strict=True):
+        alone = kg.loss(points, target={"angle": angles, "weight": label}, bandwidth=11.0)
+        assert loss == pytest.approx(alone, rel=1e-14)
+    with pytest.raises(kg.InputError, match=r"of shape \(4,\) but weights of shape \(2, 5\): give equal shapes"):
+        kg.Points(angles[:4], weights)
+    with pytest.raises(kg.InputError, match="shape"):
+        kg.Points(np.zeros((2, 3)), offsets=[0, 3, 6])
+
+
 def test_one_problem_has_one_target() -> None:
     with pytest.raises(kg.SettingError, match="have offsets, and this is one problem"):
         kg.Problem([1.0], target=kg.Points([1.0, 2.0], offsets=[0, 1, 2]))

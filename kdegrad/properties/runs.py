@@ -9,7 +9,7 @@ from typing import Final, NamedTuple
 
 from kdegrad.errors import SettingError
 from kdegrad.option import several
-from kdegrad.problem import Problem
+from kdegrad.problem import Problem, require_problem
 from kdegrad.properties.base import Case, Evaluator, Property, Verdict
 from kdegrad.properties.cases import input_case, judged_cases, random_cases
 from kdegrad.properties.evaluators import Judged, production
@@ -68,7 +68,9 @@ def verify(
         For an unknown id, a negative count or seed, a tolerance that is not a positive number.
     """
     options = CheckOptions(cases=cases, seed=seed, only=several("only", only), tolerance=tolerance)
-    given = {"input": problem} if isinstance(problem, Problem) else problem or {}
+    given = dict(problem) if isinstance(problem, Mapping) else {} if problem is None else {"input": problem}
+    for each in given.values():
+        require_problem(each)
     like = next((p.settings for p in given.values()), Settings())
     is_mixed = len({p.kernel.name for p in given.values()}) > 1
     drawn = [input_case(p, options.seed, name) for name, p in given.items()]

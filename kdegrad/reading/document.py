@@ -101,7 +101,7 @@ def _options(root: MapNode, faults: Faults) -> dict[str, Node]:
         elif key.text in _KEYS:
             found.append((key.text, key, node))
         elif key.text in _FLAGS_ONLY:
-            faults.add(key.where, f"{key.text}: is a flag, not a key: remove it and give --{key.text}")
+            faults.add(key.where, _flag_only(key.text))
         else:
             faults.add(key.where, partial(_unknown_key, "", key.text, _KEYS, f": the keys are {', '.join(_KEYS)}"))
     options: dict[str, Node] = {}
@@ -112,6 +112,12 @@ def _options(root: MapNode, faults: Faults) -> dict[str, Node]:
         else:
             options[option] = node
     return options
+
+
+def _flag_only(text: str) -> str:
+    """Return the message for a flag that is no key."""
+    remedy = "write target: {points: FILE}" if text == "target-points" else f"remove it and give --{text}"
+    return f"{text}: is a flag, not a key: {remedy}"
 
 
 def _unknown_key(inside: str, text: str, known: Iterable[str], otherwise: str) -> str:

@@ -122,7 +122,7 @@ class Grouping:
             cause = (
                 "no point has a positive weight: one logit must be finite, or one weight above 0"
                 if rows[group]
-                else "each of its rows has a missing value: no points are left"
+                else "each of its rows has a missing value: remove them from the file"
             )
             self._faults.add((self._begins[group],), f"group {shown(names[group])}: {cause}")
         self._faults.total += max(int((weighty == 0).sum()) - InputError.SHOWN, 0)

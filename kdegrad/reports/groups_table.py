@@ -62,6 +62,10 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     for name, column in columns.items():
         first = column[:ROWS_SHOWN] if record.top is None else column
         values[name] = _or_none(first) if name not in ("group", "label", "logit") else first.tolist()
+    slopes = overview.evaluation.log_bandwidth
+    if slopes is not None and overview.infinite < len(slopes):
+        mean = five_digits(float(np.nanmean(slopes)))
+        yield from paragraph(look, f"gradient of log h   mean {mean} (--format json has that of each group)")
     shown = {  # title, and how soon the column is left out where there is no room
         "angle": ("angle", 0),
         "logit": ("logit", 4),
