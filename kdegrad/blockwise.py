@@ -55,7 +55,7 @@ def batch_evaluation(batch: Batch, wrt: Collection[str]) -> BatchEvaluation:
     )
 
 
-@np.errstate(over="ignore", invalid="ignore", divide="ignore")  # what overflows is reported as not finite
+@np.errstate(all="ignore")  # what overflows is reported as not finite, whatever the caller has set
 def computed(batch: Batch, wanted: Collection[str]) -> tuple[dict[str, FloatArray], dict[str, int]]:
     """Return what is wanted of `OF_POINTS`, each (M,), and of `OF_PROBLEMS`, each (G,); and what summed how many.
 

@@ -112,7 +112,8 @@ def loss(
         Of the shape of the angles, finite or -inf; None: all equal.
     target
         (low, high), the interval [a, b]; `kdegrad.Points` or ``{"angle": [...], "weight": [...]}``, weighted angles; a
-        number, one observed angle. Of a batch low and high are numbers or arrays (G,), observed angles an array (G,).
+        number, one observed angle. Of a batch low and high are numbers or arrays (G,), and observed angles an array
+        (G,): of two problems too, where a tuple or a list of two is an interval, and an array (2,) is none.
     at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
         The options; see `kdegrad.Problem` and `kdegrad.Settings`.
     offsets
@@ -165,7 +166,7 @@ def grad(
     return loss_and_grad(**locals())[1]
 
 
-@np.errstate(over="ignore", invalid="ignore")
+@np.errstate(all="ignore")  # as in `evaluate`
 def loss_and_grad(
     angles: ArrayLike,
     logits: ArrayLike | None = None,

@@ -344,6 +344,31 @@ def test_a_problem_is_called_by_its_name() -> None:
         kg.Batch([1.0, 2.0, math.nan], offsets=[0, 1, 3], names=["img_1", "img_2"], target=(0, 1))
 
 
+def test_two_problems_tell_an_interval_from_observed_angles() -> None:
+    """A tuple or a list of two is an interval for both; an array (2,) is an observed angle of each."""
+    angles = ANGLES[:2]
+    interval = kg.loss(angles, target=[5.0, 6.0])
+    np.testing.assert_array_equal(kg.loss(angles, target=(5.0, 6.0)), interval)
+    observed = kg.loss(angles, target=np.array([5.0, 6.0]))
+    assert observed.tolist() == [kg.loss(angles[0], at=5.0), kg.loss(angles[1], at=6.0)]
+    assert (observed != interval).all()
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "cosine"])
+def test_numbers_do_not_depend_on_what_numpy_is_told_of_errors(kernel: str) -> None:
+    options: dict[str, Any] = {"target": (0.0, 1.0), "kernel": kernel, "bandwidth": 1e-3}
+    far = ANGLES * 1e3
+    expected = kg.loss_and_grad(far, **options), kg.loss_and_grad(far[0], **options)
+    with np.errstate(all="raise"):
+        found = kg.loss_and_grad(far, **options), kg.loss_and_grad(far[0], **options)
+        kg.evaluate(kg.Batch(far, **options), WRT)
+        kg.evaluate(kg.Problem(far[1], **options), WRT)
+        kg.loss(far, **options)
+    for one, other in zip(found, expected, strict=True):
+        for got, want in zip(one, other, strict=True):
+            np.testing.assert_array_equal(got, want)
+
+
 def test_where_one_problem_is_needed_a_batch_is_refused() -> None:
     batch = kg.Batch(ANGLES, target=(0, 1))
     for call in (kg.verify, kg.descend, lambda problem: kg.sweep(problem, "bins", [3])):

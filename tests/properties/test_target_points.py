@@ -204,6 +204,6 @@ def test_a_judged_loss_is_given_no_target_points(
     done = kdegrad("verify-props", *words, "--loss", "nowhere:loss")
     assert (done.code, done.out) == (2, "")
     assert done.err == (
-        f"error: --{option}: '{words[0]}' has weighted angles as target, and a judged loss is called with an interval or "
-        "one node: give INPUT an interval\n"
+        f"error: --{option}: '{words[0]}' has weighted angles as target, and a judged loss is called with an interval "
+        "or one node: give INPUT an interval\n"
     )
