@@ -52,7 +52,7 @@ def softmax(logits: FloatArray) -> FloatArray:
 @lru_cache(maxsize=8)  # one of them and its problem hold some ten vectors of length N
 def reference_of(problem: Problem) -> Reference:
     """Return the answer of the plain formulas about `problem`, with its sensitivity to rounding."""
-    nodes, node_weights = target_of(problem)
+    nodes, node_weights, log_node_weights = target_of(problem)
     log_weights: FloatArray = _log_softmax(problem.logits)
     log_density = np.empty(len(nodes))
     total, ratios, slopes = (np.zeros(len(problem.angles)) for _ in range(3))
@@ -63,7 +63,8 @@ def reference_of(problem: Problem) -> Reference:
         log_density[block] = pairs.log_density
         w = node_weights[block]
         total += w @ pairs.shares
-        ratios += w @ pairs.ratios
+        with np.errstate(over="ignore"):  # for a point of next to no weight
+            ratios += np.exp(log_node_weights[block, np.newaxis] + pairs.log_ratios).sum(axis=0)
         slopes += w @ pairs.slopes
         bandwidth_slope -= float(w @ pairs.bandwidth_slopes.sum(axis=1))
         np.maximum(conditions, pairs.changes.max(axis=0), out=conditions)
@@ -88,13 +89,15 @@ def reference_of(problem: Problem) -> Reference:
     )
 
 
-def target_of(problem: Problem) -> tuple[FloatArray, FloatArray]:
-    """Return the nodes and their weights q_m: those of the bins, or the target points of positive weight."""
+def target_of(problem: Problem) -> tuple[FloatArray, FloatArray, FloatArray]:
+    """Return the nodes, their weights and the logarithms of these: of bins, or of target points of positive weight."""
     if problem.observed is None:
-        return problem.rule.nodes, problem.rule.weights
-    weights = problem.observed.weights / problem.observed.weights.max()  # their sum may overflow
+        rule = problem.rule
+        return rule.nodes, rule.weights, np.log(rule.weights)
     taken = problem.observed.weights > 0.0
-    return problem.observed.angles[taken], weights[taken] / weights.sum()
+    logs = np.log(problem.observed.weights[taken])
+    logs = logs - _log_sum(logs[np.newaxis])
+    return problem.observed.angles[taken], np.exp(logs), logs
 
 
 def target_condition(problem: Problem) -> float:
@@ -111,7 +114,7 @@ def derivative(problem: Problem, logits: FloatArray, angles: FloatArray, log_ban
     loss = 0j
     moved = step * h * angles if angles.any() else 0.0  # real numbers where no step is taken: they are faster
     width = h * (1.0 + step * log_bandwidth) if log_bandwidth else h
-    nodes, node_weights = target_of(problem)
+    nodes, node_weights, _ = target_of(problem)
     for block, d in _blocks(problem, nodes):
         log_k = formula_of(problem).log_density(d - moved, width)
         log_p = _log_mixture(problem, log_weights + log_k)
@@ -159,8 +162,9 @@ class _Pairs:
         per_density = log_factor - covered[:, np.newaxis]
         self.log_shares = log_weights + per_density
         self.shares = np.exp(self.log_shares + self.log_k)
+        self.log_ratios = self.log_k + per_density
         with np.errstate(over="ignore"):  # for a point of next to no weight
-            self.ratios = np.exp(self.log_k + per_density)
+            self.ratios = np.exp(self.log_ratios)
         self.slopes = np.exp(self.log_shares + by_distance).imag / _STEP  # r h k', also where K = 0
         self.bandwidth_slopes = np.exp(self.log_shares + by_bandwidth).imag / _STEP
         self.log_slopes = np.where(np.isneginf(self.log_k), 0.0, by_distance.imag / _STEP)  # h k'

@@ -11,6 +11,7 @@ import math
 import numpy as np
 import pytest
 
+import kdegrad as kg
 from kdegrad import Problem
 from kdegrad.properties import verify
 from kdegrad.properties.base import Comparison
@@ -62,6 +63,19 @@ HARD: dict[str, Problem] = {
         [-0.45, 1.55], target=(-0.45, 1.55), kernel="triweight", bandwidth=1.0, bins=60, circular=True, rule="exact"
     ),
     "slopes that overflow": Problem([-1e-4, 2e-4], target=(0.0, 1e-4), bandwidth=1e-44, background=0.3, scale=1e300),
+    "a mirror image that rounds away": Problem(
+        [-35999650.0, 36000350.0, 144000350.0], at=36000350.000703804, bandwidth=2.7e-15, circular=True
+    ),
+    "an edge beside a background": Problem(
+        [-9955.0, 10045.0], target=(0.0, 90.0), bins=1, kernel="tricube", bandwidth=1e4, background=1e-300
+    ),
+    "a light target point far away": Problem(
+        [350.0, 710.0],
+        [-12954.99244967, 13579.39580044],
+        target=kg.Points([12.20958218, -59.9000265, 146.95791998], [1e-294, 1e239, 1e279]),
+        kernel="gaussian",
+        bandwidth=1e-6,
+    ),
     "many turns away": Problem([-8.7e17, 40.0], target=(0.0, 90.0), kernel="von-mises", **WRAPPED),
 }
 

@@ -48,6 +48,7 @@ from kdegrad.properties import PROPERTIES, Verdict, passed, verify
 from kdegrad.properties.geometry import offsets
 from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, Density, KernelSums
+from kdegrad.sums.blocks import FarBlockDensity, PlainBlockDensity
 from kdegrad.sums.chebyshev import Cells
 from kdegrad.sums.exponential import ExponentialSums
 from kdegrad.sums.shares import SummedDensity
@@ -142,6 +143,7 @@ def dropping_the_last(self: DenseSums, log_weights: FloatArray) -> Density:
 TRUE_INNER_SLOPE, TRUE_TURNS, TRUE_JUDGE = PowerKernel.inner_slope, WrappedGaussian.turns, PanelRule.judge
 TRUE_INTERPOLATE = Cells.interpolate
 TRUE_MIDPOINT, TRUE_WRITE = kdegrad.batch.midpoint, Block.write
+TRUE_BLOCK_SLOPE, TRUE_FAR_SHARES = PlainBlockDensity.bandwidth_slope, FarBlockDensity.shares
 TRUE_POINTS_RULE, TRUE_NORMALISED = kg.Points.rule, kdegrad.targets.normalised
 TRUE_EDGE_TERMS, TRUE_SUMMED = kdegrad.exact.edge_terms, kdegrad.evaluation.summed
 TRUE_SCAN, TRUE_EXCESS, TRUE_GAUSS = ExponentialSums.density, SummedDensity.excess, kdegrad.quadrature.gauss
@@ -432,6 +434,12 @@ SABOTAGES = {
     "padding that counts": Sabotage(
         in_place_of(kdegrad.blockwise, "log_softmax", lambda z: log_softmax(np.maximum(z, -9.0))), "batch"
     ),
+    "a bandwidth's gradient of blocks a thousandth off": Sabotage(
+        in_place_of(PlainBlockDensity, "bandwidth_slope", lambda self, *q: 1.001 * TRUE_BLOCK_SLOPE(self, *q)), "batch"
+    ),
+    "blocks far out without their weights": Sabotage(
+        in_place_of(FarBlockDensity, "shares", lambda self, *q: TRUE_FAR_SHARES(self, *q)[::-1]), "batch"
+    ),
     "losses of a batch a billionth off": Sabotage(
         misreport_batch(lambda e: replace(e, losses=(1.0 + 1e-9) * e.losses)), "batch"
     ),
@@ -473,6 +481,19 @@ def test_a_sabotage_is_seen_by_the_properties_that_should(name: str, monkeypatch
     assert failed(verdicts) == set(sabotage.seen_by.split())
     assert not passed(verdicts)
     assert all(v.reason and v.reproduce for v in verdicts)
+
+
+def test_the_batches_of_the_examples_are_summed_in_every_way(monkeypatch: pytest.MonkeyPatch) -> None:
+    ways = set[str]()
+
+    def seeing(problem: Any, wrt: Any = ()) -> Any:
+        e = evaluate(problem, wrt)
+        ways.update(e.sums if isinstance(e, BatchEvaluation) else ())
+        return e
+
+    monkeypatch.setattr(kdegrad.properties.evaluators, "evaluate", seeing)
+    assert failed(default_run(["batch"])) == set()
+    assert {"windows", "blocks", "cells"} <= ways
 
 
 def test_every_property_sees_some_sabotage() -> None:
