@@ -48,7 +48,7 @@ def numbers(name: str, values: ArrayLike, copy: bool) -> FloatArray:
         if text or given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
             raise TypeError("text, dates, complex numbers and masked values are not numbers here")
         array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
-    except (TypeError, ValueError, OverflowError) as error:
+    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last: a tensor with a gradient
         raise InputError(f"{name}: not an array of numbers ({error})") from None
     array.flags.writeable = False
     return array

@@ -244,6 +244,8 @@ class Batch:
 
     def problem(self, problem: int) -> Problem:
         """Return one problem on its own."""
+        if not 0 <= problem < len(self):
+            raise InputError(f"there is no problem {problem}: give a number from 0 to {len(self) - 1}")
         places = self.places(problem)
         target: Interval | Points | None = None
         if self.intervals is not None:

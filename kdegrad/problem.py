@@ -6,7 +6,7 @@ import math
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
-from typing import Any, final
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -19,6 +19,11 @@ from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
 from kdegrad.weights import log_softmax
+
+NO_WIDTH: Final = (
+    "spreads over the target's width, and points on a line have none: take an interval, --target LOW HIGH, or leave it "
+    "out"
+)
 
 
 @final
@@ -207,10 +212,12 @@ def check_quadrature(settings: Settings, *, has_interval: bool, has_points: bool
     """Refuse settings that do not fit the target: an interval, target points or a single node, or both."""
     if not has_interval and not has_points:
         raise SettingError(
-            "target", "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin)"
+            "target",
+            "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin; --target-points FILE; "
+            "for groups --target-columns NAMES)",
         )
     if not has_interval and settings.background > 0.0 and settings.circumference is None:
-        raise SettingError("background", "spreads over the target's width: give --target LOW HIGH too")
+        raise SettingError("background", NO_WIDTH)
     if not has_points and settings.rule == "gauss" and settings.bins > MOST_GAUSS_BINS:
         raise SettingError("bins", f"{settings.bins} is out of range: give 1 to {MOST_GAUSS_BINS} for the rule gauss")
 

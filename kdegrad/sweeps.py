@@ -24,7 +24,7 @@ from kdegrad.evaluation import Evaluation
 from kdegrad.kernel import KERNELS, make_kernel
 from kdegrad.objective import evaluate
 from kdegrad.option import is_real, several
-from kdegrad.problem import Problem, require_problem
+from kdegrad.problem import NO_WIDTH, Problem, require_problem
 from kdegrad.settings import SweepOptions
 from kdegrad.sums import DenseDensity
 
@@ -166,9 +166,10 @@ def members(
     if over == "bins" and problem.rule_name not in ("midpoint", "gauss"):
         reasons = {"at": "one bin stands for all", "points": "the target's points stand for them"}
         reason = reasons.get(problem.rule_name, "the exact integral has none")
-        raise SettingError("over", f"bins: {reason}: take the rule midpoint or gauss")
+        remedy = "take the rule midpoint or gauss" if problem.rule_name == "exact" else "take --target LOW HIGH alone"
+        raise SettingError("over", f"bins: {reason}: {remedy}")
     if over == "background" and problem.background_width == math.inf:
-        raise SettingError("over", "background spreads over the target's width: give --target LOW HIGH too")
+        raise SettingError("over", f"background {NO_WIDTH}")
     given = () if values is None else several(over, values)
     if not given:
         raise SettingError("over", f"{over} needs values: give one or more")

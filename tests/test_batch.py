@@ -378,6 +378,12 @@ def test_where_one_problem_is_needed_a_batch_is_refused() -> None:
         kg.evaluate([batch])
 
 
+@pytest.mark.parametrize("number", [-1, 2])
+def test_a_problem_that_is_not_there_is_refused(number: int) -> None:
+    with pytest.raises(kg.InputError, match=f"there is no problem {number}: give a number from 0 to 1"):
+        kg.Batch([[1.0], [2.0]], target=(0, 1)).problem(number)
+
+
 def test_the_rounding_of_the_angles_is_the_largest_of_the_problems() -> None:
     angles = np.array([[1e8, 1e8 + 1.0], [0.5, 1.0]])
     batch = kg.Batch(angles, target=([1e8, 0.0], [1e8 + 3.0, 3.0]), kernel="gaussian", bandwidth=1e-3)

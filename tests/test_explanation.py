@@ -133,6 +133,11 @@ def test_rounding_inside_is_named(kind: type) -> None:
     assert "angles are rounded to float32, or coarser, in it" in verdicts[0].difference
 
 
+def test_a_loss_that_is_the_same_wherever_the_points_are_is_not_said_to_round_them() -> None:
+    for verdict in failures(lambda L, g, h: (min(L, 5.0), g)):
+        assert "rounded" not in verdict.difference
+
+
 def test_a_fault_that_numbers_do_not_tell_is_not_named() -> None:
     """A loss that is off by a thousandth of itself has no floor, clamp, power or sign."""
     for verdict in failures(lambda L, g, h: (1.001 * L, g)):

@@ -386,3 +386,21 @@ def test_scale_moves_the_loss_and_leaves_the_gradient(problem):
         before, after = evaluate(problem), evaluate(problem.replace(scale=1e-200 * problem.settings.scale))
         assert after.loss - before.loss == pytest.approx(200 * math.log(10), rel=LAW)
         np.testing.assert_allclose(after.gradients.logits, before.gradients.logits, atol=LAW)
+
+
+def test_several_gradients_are_a_list_of_texts() -> None:
+    with pytest.raises(SettingError, match=r"wrt: unknown 'logits,angles': .*; give several as a list of texts"):
+        kg.grad([1.0], target=(0, 1), wrt="logits,angles")
+
+
+def test_what_cannot_be_converted_is_refused() -> None:
+    """A tensor of PyTorch that requires a gradient raises a RuntimeError."""
+
+    class Tensor:
+        ndim = 1
+
+        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+            raise RuntimeError("use tensor.detach()")
+
+    with pytest.raises(kg.InputError, match=r"angles: not an array of numbers \(use tensor.detach\(\)\)"):
+        kg.loss(Tensor(), target=(0, 1))

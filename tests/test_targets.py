@@ -223,9 +223,12 @@ def test_em_ends_at_the_least_loss_for_target_points_too() -> None:
         assert kg.evaluate(start.replace(logits=logits), wrt=()).loss >= done.end.loss - 1e-10
 
 
-def test_a_sweep_over_bins_needs_bins() -> None:
-    with pytest.raises(kg.SettingError, match="bins: the target's points stand for them"):
-        kg.sweep(kg.Problem([1.0], target=POINTS), "bins", [3])
+def test_a_sweep_over_bins_or_a_background_needs_an_interval() -> None:
+    problem = kg.Problem([1.0], target=POINTS)
+    with pytest.raises(kg.SettingError, match="bins: the target's points stand for them: take --target LOW HIGH alone"):
+        kg.sweep(problem, "bins", [3])
+    with pytest.raises(kg.SettingError, match=r"background spreads over the target's width, .*: take an interval"):
+        kg.sweep(problem, "background", [0.1])
 
 
 @pytest.mark.parametrize("sums", ["dense", "fast"])

@@ -28,6 +28,7 @@ _VISIBLE: Final = 1e-6  # a gradient that counts for a common factor
 _ENOUGH: Final = 3  # of them
 _MOST_ASKED: Final = 40  # problems that are looked at again
 _BELOW_SINGLE: Final = 1e-10  # relative: far below what float32 tells apart
+_ABOVE_HALF: Final = 1e-2  # relative: what float16 does
 _TOLD_APART: Final = 1e-14  # relative: what float64 does
 _TELLING: Final = (  # the properties that say most about a fault come first
     *("masked-point", "far-start", "logit-offset", "permutation", "rotation", "reflection", "translation"),
@@ -201,7 +202,9 @@ def _single_precision(judged: Judged, problem: Problem) -> str:
     before, after = (reference_of(p).answer.loss for p in (problem, moved))
     if judged.of.dtype == "float32" or abs(after - before) <= _TOLD_APART * max(1.0, abs(before)):
         return ""
-    is_blind = judged.given(problem, gradient=False).loss == judged.given(moved, gradient=False).loss
+    farther = problem.replace(angles=problem.angles * (1.0 + _ABOVE_HALF))  # where a clamped loss stays too
+    here, near, there = (judged.given(p, gradient=False).loss for p in (problem, moved, farther))
+    is_blind = here == near != there
     return "angles are rounded to float32, or coarser, in it (--dtype float32 judges it there)" if is_blind else ""
 
 
