@@ -18,7 +18,7 @@ from kdegrad.batch import Batch, Block
 from kdegrad.crossentropy import CrossEntropy, Gradients
 from kdegrad.evaluation import BatchEvaluation, evaluation_of
 from kdegrad.sums.blocks import BlockDensity, block_size
-from kdegrad.sums.windows import WindowDensity, window_block_size
+from kdegrad.sums.windows import WindowDensity, window_block_size, windows_pay
 from kdegrad.weights import log_softmax
 
 _ALONE: Final = 1 << 18  # pairs of a problem that is summed on its own: its overhead is a few per cent then
@@ -107,18 +107,20 @@ def _by_windows(batch: Batch) -> bool:
 
 def _schemes(batch: Batch, problems: IntArray) -> Iterator[tuple[Scheme, Block]]:
     """Yield the problems in blocks, each with the sums that serve it."""
-    left = [problems]
+    left = problems
     if _by_windows(batch):
-        left = []
-        for block in batch.blocks(problems, window_block_size):
-            serves = WindowDensity.serves(batch.kernel, block.angles, block.nodes, block.logits)
-            if serves.all():
+        pay = windows_pay(batch.counts[problems], batch.node_counts[problems])
+        unserved = [problems[~pay]]
+        for block in batch.blocks(problems[pay], window_block_size):
+            applies = np.broadcast_to(WindowDensity.applies(batch.kernel, block.nodes), len(block.problems))
+            if applies.all():
                 yield WindowDensity, block
                 continue
-            left.append(block.problems[~serves])
-            if serves.any():
-                yield WindowDensity, batch.block(block.problems[serves])
-    for block in batch.blocks(np.sort(np.concatenate([problems[:0], *left])), block_size):
+            unserved.append(block.problems[~applies])
+            if applies.any():
+                yield WindowDensity, batch.block(block.problems[applies])
+        left = np.sort(np.concatenate(unserved))
+    for block in batch.blocks(left, block_size):
         yield BlockDensity, block
 
 

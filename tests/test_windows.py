@@ -11,7 +11,7 @@ import pytest
 
 from kdegrad.kernel import make_kernel
 from kdegrad.sums import DenseDensity
-from kdegrad.sums.windows import WindowDensity, window_block_size
+from kdegrad.sums.windows import WindowDensity, window_block_size, windows_pay
 from tests.test_blocks import DOMAINS, assert_same, log_weights_of, results_of
 
 KERNELS = [(where, "laplace") for where in DOMAINS]
@@ -111,9 +111,8 @@ def test_where_running_sums_apply():
         (make_kernel("wrapped-laplace", 3601.0, circle), nodes, False),
     ):
         assert WindowDensity.applies(kernel, places).tolist() == [expected]
-    kernel, points = make_kernel("laplace", 1.0, line), np.zeros((2, 20))
     both = np.concatenate([nodes, nodes * 10.0])
-    assert WindowDensity.serves(kernel, points, both, points).tolist() == [True, False]
-    assert WindowDensity.serves(kernel, points, nodes[0], points).tolist() == [True, True]
-    assert WindowDensity.serves(kernel, points, both[:, :2], points).tolist() == [False, False]  # all pairs are quicker
+    assert WindowDensity.applies(make_kernel("laplace", 1.0, line), both).tolist() == [True, False]
+    counts = np.array([20, 20, 1, 1000])
+    assert windows_pay(counts, np.array([20, 2, 1000, 20])).tolist() == [True, False, False, True]
     assert window_block_size(10**9, 1) == 1

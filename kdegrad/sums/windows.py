@@ -44,6 +44,11 @@ def window_block_size(points: int, nodes: int) -> int:
     return max(1, _BLOCK_PLACES // (points + nodes))
 
 
+def windows_pay(points: IntArray, nodes: IntArray) -> BoolArray:
+    """Return which problems of so many points and nodes take less time by running sums than by all pairs."""
+    return points * nodes >= _EACH * (points + nodes)
+
+
 class Entries(NamedTuple):
     """Entries of k points, or of all (g, N), in the running sums to one side.
 
@@ -66,7 +71,7 @@ class Entries(NamedTuple):
 
 @final
 class WindowDensity(PlainBlockDensity):
-    """The densities of g problems by running sums, for log S of shape (g, N), where `serves` says so.
+    """The densities of g problems by running sums, for log S of shape (g, N), where `applies` says so.
 
     Parameters
     ----------
@@ -75,14 +80,6 @@ class WindowDensity(PlainBlockDensity):
     nodes
         Shape (g, B), or (1, B) or (B,) for all problems; ascending, on a circle within a turn from the first one.
     """
-
-    @staticmethod
-    def serves(kernel: Kernel, points: FloatArray, nodes: FloatArray, log_weights: FloatArray) -> BoolArray:
-        """Return for which problems running sums are right to round-off, and quicker than all pairs, (g,)."""
-        (count, n), b = points.shape, nodes.shape[-1]
-        if n * b < _EACH * (n + b):
-            return np.zeros(count, dtype=np.bool_)
-        return np.broadcast_to(WindowDensity.applies(kernel, np.atleast_2d(nodes)), count)
 
     @staticmethod
     def applies(kernel: Kernel, nodes: FloatArray) -> BoolArray:
