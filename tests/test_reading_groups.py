@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pyarrow
@@ -15,7 +16,7 @@ import pyarrow.parquet
 import pytest
 
 from kdegrad.errors import KdegradError
-from kdegrad.reading import Source, read
+from kdegrad.reading import Source, load, read
 from kdegrad.settings import ReadingOptions
 
 TABLE = """image,angle,logit,low,high
@@ -261,6 +262,14 @@ def test_rows_that_are_left_out(tmp_path: Path) -> None:
 def test_columns_that_cannot_be_used(tmp_path: Path, options: dict[str, object], parts: list[str]) -> None:
     said = "\n".join(refusal(tmp_path, TABLE, **options))
     assert [part for part in parts if part not in said] == []
+
+
+@pytest.mark.parametrize("options", [{"target": (0, 1)}, {"at": 3.0}])
+def test_columns_of_targets_beside_one_target_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
+    path = tmp_path / "preds.csv"
+    path.write_text(TABLE, encoding="utf-8")
+    with pytest.raises(KdegradError, match="target-columns: gives every group its target: leave out"):
+        load(path, group_by="image", target_columns=("low", "high"), **options)
 
 
 def test_a_group_may_be_a_label_and_a_target(tmp_path: Path) -> None:

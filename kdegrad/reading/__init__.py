@@ -199,6 +199,8 @@ def load(
     """
     given = {name: value for name, value in locals().items() if name != "path" and value is not None}
     options = {row.name: given.pop(row.name) for row in ReadingOptions.rows if row.name in given}
+    if "target_columns" in options and (clash := " and ".join(name for name in ("target", "at") if name in given)):
+        raise SettingError("target-columns", f"gives every group its target: leave out {clash}")
     source = read(path, ReadingOptions(**options))
     return problem_of(source, given) if source.groups is None else batch_of(source, given)
 
