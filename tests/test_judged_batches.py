@@ -210,10 +210,42 @@ def test_a_failure_in_a_batch_names_the_problem_and_shows_the_batch() -> None:
     verdicts = verify_loss(judged, GAUSSIAN, cases=1)
     (failed,) = [verdict for verdict in verdicts if verdict.verdict == "fail"]
     assert failed.property == "batch"
-    assert failed.difference.startswith("of 4 problems in one batch, in number 1, the loss is ")
+    assert failed.difference.startswith("in problem 0 of a batch of 4, the loss is ")
     assert failed.meaning.startswith("what a problem learns depends on the others in its batch")
     assert failed.example.count("-np.inf") == 6  # three of four problems are padded by two points
     assert "in a batch" in failed.reason
+
+
+def softmax_of_the_batch(logits: np.ndarray) -> np.ndarray:
+    return logits - np.logaddexp.reduce(logits, axis=0)
+
+
+def batch_norm(logits: np.ndarray) -> np.ndarray:
+    return logits - np.where(np.isfinite(logits), logits, 0.0).mean(axis=0)
+
+
+@pytest.mark.parametrize(
+    ("spoil", "turn", "is_mixed"),
+    [
+        (batch_norm, 1, True),
+        (softmax_of_the_batch, 1, True),
+        (np.array, -1, True),  # the losses in the wrong order
+        (lambda logits: 2.0 * logits, 1, False),
+    ],
+)
+def test_problems_that_are_mixed_are_told_from_those_that_are_wrong_alone(
+    spoil: Callable[[np.ndarray], np.ndarray], turn: int, is_mixed: bool
+) -> None:
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> np.ndarray:
+        options = {"kernel": "gaussian", "bandwidth": bandwidth, "bins": bins}
+        return kg.loss(angles, spoil(logits), target=target, **options)[::turn]
+
+    judged = judged_loss(loss, "m:f", JudgedOptions(batched=True), GAUSSIAN)
+    failed = [v for v in verify_loss(judged, GAUSSIAN, cases=1, only=["agrees", "permutation"]) if v.verdict == "fail"]
+    assert failed
+    for verdict in failed:
+        assert ("alone in its batch the problem has other numbers" in verdict.difference) == is_mixed
+        assert (verdict.meaning == "the problems of a batch are mixed") == is_mixed
 
 
 MODULE = """

@@ -256,13 +256,16 @@ class Judged(Evaluator):
 
     def given_together(self, problems: tuple[Problem, ...], *, gradient: bool) -> list[Given]:
         """Return what it gives for problems in one call, several of which take a batch."""
-        options = self.told(problems[-1])
         if not self.of.batched:
             (problem,) = problems
+            options = self.told(problem)
             return [self.of(problem.angles, problem.logits, target_of(problem), options, gradient=gradient)]
-        called = self.called_with(problems)
-        angles, logits = (np.stack([getattr(p, name) for p in called]) for name in ("angles", "logits"))
-        return self.of.together(angles, logits, targets_of(called), options, gradient=gradient)[-len(problems) :]
+        return self.given_batch(self.called_with(problems), gradient=gradient)[-len(problems) :]
+
+    def given_batch(self, problems: tuple[Problem, ...], *, gradient: bool) -> list[Given]:
+        """Return what a loss of batches gives for these problems, be it one, and no other beside them."""
+        angles, logits = (np.stack([getattr(p, name) for p in problems]) for name in ("angles", "logits"))
+        return self.of.together(angles, logits, targets_of(problems), self.told(problems[-1]), gradient=gradient)
 
     def called_with(self, problems: tuple[Problem, ...]) -> tuple[Problem, ...]:
         """Return the problems of the call that asks for some: in a batch a single one has another before it."""

@@ -61,6 +61,10 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
     if all(other.is_loss_alone for other in others) and any(other.has_slope for other in others):
         finding = finding._replace(means="the gradients are right, and training is not changed")
     details, remedy = "", property_.remedy if finding.names_fault else ""
+    if finding.difference and _mixes(judged, problems):
+        said = f"{finding.difference}; alone in its batch the problem has other numbers"
+        finding = finding._replace(difference=said, names_fault=True, means="the problems of a batch are mixed")
+        remedy = next(p.remedy for p in PROPERTIES if p.id == "batch")
     match verdict.property:
         case "agrees" if not finding.names_fault and (hint := _hint(judged, problems[-1])):
             finding = finding._replace(difference=f"{finding.difference}: {hint}", names_fault=True)
@@ -112,12 +116,31 @@ def _differences(judged: Judged, problems: tuple[Problem, ...]) -> Iterator[_Fin
     except LossError as error:
         yield _Finding(f"the loss {error}", True, means="")
         return
-    for number, (problem, of_problem) in enumerate(zip(problems, given, strict=True), 1):
+    for number, (problem, of_problem) in enumerate(zip(problems, given, strict=True)):
         finding = _difference(judged, problem, of_problem)
         if finding.difference and len(problems) > 1:
-            said = f"of {len(problems)} problems in one batch, in number {number}, {finding.difference}"
+            said = f"in problem {number} of a batch of {len(problems)}, {finding.difference}"
             finding = finding._replace(difference=said)
         yield finding
+
+
+def _mixes(judged: Judged, problems: tuple[Problem, ...]) -> bool:
+    """Return whether a loss of batches gives other numbers for a problem where it has no other beside it."""
+    if not judged.of.batched or len(problems) > 1:
+        return False
+    gradient = bool(judged.gives - {"loss"})
+    try:
+        (beside,) = judged.given_together(problems, gradient=gradient)
+        (alone,) = judged.given_batch(problems, gradient=gradient)
+    except LossError:
+        return False
+    allowed = roundoff(judged, problems[0], slopes=True)
+    pairs = ((beside.loss, alone.loss), (beside.logits, alone.logits), (beside.angles, alone.angles))
+    return not all(
+        np.allclose(one, other, rtol=_PLAIN, atol=allowed, equal_nan=True)
+        for one, other in pairs
+        if one is not None and other is not None
+    )
 
 
 def _difference(judged: Judged, problem: Problem, given: Given) -> _Finding:
