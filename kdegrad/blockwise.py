@@ -142,7 +142,7 @@ def _fill(batch: Batch, block: Block, scheme: Scheme, out: dict[str, FloatArray]
     weights = density.weights
     found: dict[str, FloatArray] = {}
     if "responsibilities" in of_points:
-        found = vars(at_nodes.gradients(weights, of_points))
+        found = vars(at_nodes.gradients(lambda: weights, of_points))
     else:
         if "logits" in of_points:
             found["logits"] = at_nodes.excess(lambda: weights)

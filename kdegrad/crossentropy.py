@@ -103,12 +103,12 @@ class CrossEntropy:
         log_shares = log_or_minus_infinity(self.weights) + log_share(self.settings)
         return self.node_shares, log_shares - self.log_density
 
-    def gradients(self, weights: FloatArray, wrt: Collection[str]) -> Gradients:
-        """Return the gradients of the points that `wrt` names, and that of the logits, for their S_i."""
+    def gradients(self, weights: Callable[[], FloatArray], wrt: Collection[str]) -> Gradients:
+        """Return the gradients of the points that `wrt` names, and that of the logits, which takes their S_i last."""
         responsibilities, ratios = self.density.shares(*self.pulls)
         per_weight = np.subtract(self._total(responsibilities), ratios, out=ratios)
-        logits = self.logit_gradient(weights, responsibilities)
         angles = self.density.slopes(*self.pulls) if "angles" in wrt else None
+        logits = self.logit_gradient(weights(), responsibilities)
         return Gradients(logits, per_weight, responsibilities, angles)
 
     def log_bandwidth(self) -> FloatArray:

@@ -259,7 +259,7 @@ def summed(problem: Problem, rule: Rule) -> tuple[KernelSums, CrossEntropy]:
 
 def gradients(problem: Problem, rule: Rule, at_nodes: CrossEntropy, wrt: Collection[str]) -> Gradients:
     """Return the gradients that are asked for, with what the moving edges add by the rule ``exact``."""
-    found = at_nodes.gradients(np.exp(problem.log_weights), wrt)
+    found = at_nodes.gradients(lambda: np.exp(problem.log_weights), wrt)
     angles = found.angles
     log_bandwidth = float(at_nodes.log_bandwidth()) if "bandwidth" in wrt else None
     if problem.rule_name == "exact" and (angles is not None or log_bandwidth is not None):
