@@ -149,7 +149,7 @@ class Batch:
         domain = Line() if period is None else Circle(period)
         made_kernel = make_kernel(settings.kernel, settings.bandwidth, domain, settings.df)
         points, bounds = _points_of_problems(angles, offsets, copy)
-        values = np.zeros_like(points) if logits is None else numbers("logits", logits, copy)
+        values = numbers("logits", np.zeros_like(points) if logits is None else logits, copy)
         if values.shape != points.shape:
             raise InputError(f"angles of shape {points.shape} but logits of shape {values.shape}: give equal shapes")
         parts: dict[str, Any] = {
@@ -177,6 +177,9 @@ class Batch:
         faults.stop_if_any()
         object.__setattr__(self, "intervals", intervals)
         object.__setattr__(self, "observed", observed)
+        for array in (bounds, self.order, *(intervals or ())):
+            if array is not None:
+                array.flags.writeable = False
 
     def __len__(self) -> int:
         """Return G."""

@@ -334,6 +334,16 @@ def test_an_order_and_names_that_do_not_fit_are_refused(options: dict[str, Any],
         kg.Batch([1.0, 2.0, 3.0], offsets=[0, 1, 3], target=(0, 1), **options)
 
 
+def test_a_batch_does_not_change() -> None:
+    offsets, order, low = np.array([0, 1, 3]), np.array([2, 0, 1]), np.array([0.0, 1.0])
+    batch = kg.Batch([1.0, 2.0, 3.0], offsets=offsets, order=order, target=(low, 9.0))
+    for array in (batch.angles, batch.logits, batch.offsets, batch.order, *batch.intervals):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7
+    offsets[1], order[0], low[0] = 2, 0, 5.0  # the caller's own stay theirs
+    assert (batch.offsets[1], batch.order[0], batch.intervals[0][0]) == (1, 2, 0.0)
+
+
 def test_many_faults_are_counted() -> None:
     with pytest.raises(kg.InputError, match=re.escape("and 80 more faults (100 in all)")):
         kg.loss(np.full((100, 1), math.nan), target=(0, 1))
