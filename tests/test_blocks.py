@@ -328,7 +328,7 @@ def by_block(found, scheme):
     density = scheme(problem.kernel, points, nodes, weights)
     with np.errstate(over="ignore", invalid="ignore"):  # as in `kdegrad.blockwise`
         at_nodes = CrossEntropy(density, np.append(rule.weights, 0.0), problem.settings, problem.background_width)
-        loss, given = at_nodes.loss, at_nodes.gradients(np.exp(weights), ("angles",))
+        loss, given = at_nodes.loss, at_nodes.gradients(lambda: np.exp(weights), ("angles",))
         numbers = {name: getattr(given, name)[0, :-1].copy() for name in ("logits", "per_weight", "responsibilities")}
         numbers |= {"angles": given.angles[0, :-1].copy(), "log_bandwidth": float(at_nodes.log_bandwidth()[0])}
     if not np.isfinite(loss[0]):
