@@ -325,10 +325,11 @@ def test_one_target_for_all_groups(here: Path) -> None:
     assert kg.load("p.csv", group_by="g", target=(1, 2)).intervals is not None
     points = Points(ANGLES, WEIGHTS)
     assert kg.load("p.csv", group_by="g", target=points).observed is points
-    given = kg.load("p.csv", group_by="g", target_columns=("low", "high"), target=np.array([1.0, 2.0, 3.0]))
+    Path("p.yaml").write_text("points: p.csv\ngroup-by: g\ntarget-columns: [low, high]\n")
+    given = kg.load("p.yaml", target=np.array([1.0, 2.0, 3.0]))
     assert given.observed is not None
     assert given.observed.angles.tolist() == [1.0, 2.0, 3.0]
-    assert kg.load("p.csv", group_by="g", target_columns=("low", "high"), at=3).at == 3.0
+    assert kg.load("p.yaml", at=3).at == 3.0
     with pytest.raises(kg.SettingError, match="bins: is for an interval, and the target has points"):
         kg.load("p.csv", group_by="g", target_columns=("low",), bins=3)
 
