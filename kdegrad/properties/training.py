@@ -141,7 +141,9 @@ class SteepLogits(Property):
                 yield from self._checked(ask, moved, f"one {_FAR_AND_HEAVY:g} h farther +{lift:g}")
 
     def _checked(self, ask: Evaluator, problem: Problem, where: str) -> Iterator[Comparison]:
-        if reference_of(ask.seen(problem)).uncovered == 0:
+        plain = reference_of(ask.seen(problem))
+        # where an edge alone reaches a node, with a weight of e^-10⁴, the slope S_i ∂K/p there is beyond float64
+        if plain.uncovered == 0 and np.isfinite(plain.answer.angles).all():
             yield from as_reference(ask, problem, where)
 
 

@@ -26,6 +26,7 @@ NAMED = [
     ("wind", "laplace", 60.0, 360),
     ("wind", "wrapped-laplace", 7.0, 60),
     ("turtles", "triangular", 1.0, 10),
+    ("turtles", "triangular", 7.0, 90),
 ]
 COPRIME = 41  # with 6: a stride that meets all samples, kernels, bandwidths and numbers of bins
 SEEDS = range(30)
