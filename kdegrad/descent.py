@@ -45,6 +45,7 @@ from kdegrad.objective import evaluate
 from kdegrad.option import several
 from kdegrad.problem import Problem, require_problem
 from kdegrad.settings import DescentOptions
+from kdegrad.text import counted
 
 
 @final
@@ -349,7 +350,7 @@ def descend(
             what = "norm of the gradient" if gap is None else "duality gap"
             end = _End(
                 True,
-                f"converged after {step} step{'' if step == 1 else 's'}: the {what} is at most {tolerance:g}",
+                f"converged after {counted(step, 'step')}: the {what} is at most {tolerance:g}",
                 False,
             )
             break

@@ -53,6 +53,11 @@ def enumerated(names: Iterable[str], most: int = 12) -> str:
     return ", ".join(quoted[:most] + more) or "none"
 
 
+def counted(number: int, noun: str) -> str:
+    """Return a number of things, as ``1 point`` or ``2 points``."""
+    return f"{number} {noun}{'' if number == 1 else 's'}"
+
+
 def five_digits(value: float) -> str:
     """Return a computed number to five significant digits (inputs are shown to six)."""
     return f"{value:.5g}"

@@ -18,7 +18,7 @@ from kdegrad.figures import style
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, log_ticks, short
 from kdegrad.problem import Problem
 from kdegrad.sweeps import Sweep, SweepStep, series
-from kdegrad.text import angle_texts
+from kdegrad.text import angle_texts, counted
 
 PATHS, NAMED_PATHS = 60, 12
 WIDTH_STEP = 0.1  # points
@@ -110,7 +110,7 @@ def descent(done: Descent) -> Figure:
     no_target = done.start.kl is None
     above.plot(steps, [row.loss if row.kl is None else row.kl for row in done.course], color=INK)
     above.set_ylabel("loss (nats)" if no_target else "KL (nats)")
-    taken = f"{steps[-1]} step{'' if steps[-1] == 1 else 's'}"
+    taken = counted(steps[-1], "step")
     end = f"converged after {taken}" if done.converged else taken
     above.set_title(f"{done.optimizer}, {done.start.problem.kernel.name}, {end}")
     _scale(above, log_x=False, log_y=False)

@@ -15,6 +15,7 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 from kdegrad.arrays import FloatArray
 from kdegrad.figures.style import BAND, INK, PULLED, PUSHED, figure, log_ticks
 from kdegrad.overview import FAR, Overview
+from kdegrad.text import counted
 
 DOTS: Final = 3_000  # more points than these are drawn as a density
 CELLS: Final = 60  # of the density along each axis
@@ -38,7 +39,7 @@ def panels(overview: Overview) -> Figure:
 def _losses(axes: Axes, overview: Overview) -> None:
     losses = overview.evaluation.losses
     finite, count = losses[np.isfinite(losses)], len(losses)
-    said = f"{count} group{'' if count == 1 else 's'}"
+    said = counted(count, "group")
     if overview.infinite:
         said += f"; {overview.infinite} with an infinite loss, not shown"
     axes.set_title(said)

@@ -24,7 +24,7 @@ from kdegrad.reading.files import Block
 from kdegrad.reading.plain import Coded, rows_of
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source, bare, coded
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import enumerated, shown
+from kdegrad.text import counted, enumerated, shown
 
 DELIMITER_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
 
@@ -345,8 +345,8 @@ def _ragged(row: Sequence[str], header: _Header) -> str:
     is_space = mark == WHITESPACE
     text = (" " if is_space else mark).join(row)
     separator = WHITESPACE if is_space else shown(mark)
-    cells = f"{len(row)} cell{'' if len(row) == 1 else 's'} in {shown(text)}, separated by {separator}"
-    columns = f"{len(header.names)} column{'' if len(header.names) == 1 else 's'} ({enumerated(header.names)})"
+    cells = f"{counted(len(row), 'cell')} in {shown(text)}, separated by {separator}"
+    columns = f"{counted(len(header.names), 'column')} ({enumerated(header.names)})"
     if len(row) < len(header.names):
         remedy = "add the missing cells"
         if not header.names[-1] and len(row) == len(header.names) - 1:

@@ -51,12 +51,12 @@ class Grouping:
         Role → column: ``group``, and the roles of targets, ``low`` and ``high`` or ``at`` or none.
     faults
         What is wrong with the file; a group with two targets, or without a point, is added.
-    counted
-        What the first number of a place counts: lines or rows.
+    row_noun
+        What messages call a row by its number: ``line``, or ``row`` where a file has no lines.
     """
 
-    def __init__(self, columns: Mapping[str, str], faults: Faults, counted: str) -> None:
-        self._columns, self._faults, self._counted = columns, faults, counted
+    def __init__(self, columns: Mapping[str, str], faults: Faults, row_noun: str) -> None:
+        self._columns, self._faults, self._row_noun = columns, faults, row_noun
         self._numbers = _Numbers()
         self._begins: list[int] = []  # the line of the first row of each group
         self._ends = [role for role in TARGETS if role in columns]
@@ -108,7 +108,7 @@ class Grouping:
         name, heading = self._numbers.names[group], self._columns[self._ends[column]]
         return (
             f"column {shown(heading)}: {found} for group {shown(name)}, "
-            f"which has {first} in {self._counted} {self._lines[group]}: give one target for a group"
+            f"which has {first} in {self._row_noun} {self._lines[group]}: give one target for a group"
         )
 
     def groups(self, codes: IntArray, has_weight: BoolArray) -> tuple[Groups, tuple[FloatArray, ...] | None]:

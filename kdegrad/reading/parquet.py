@@ -39,7 +39,7 @@ def read_parquet(path: str, name: str, options: ReadingOptions, *, of_target: bo
             parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
             fields, faults = list(parquet.schema_arrow), Faults(name)
             found = [field.name.strip() for field in fields]
-            points = Collector(found, options, faults, name, of_target=of_target, counted="row")
+            points = Collector(found, options, faults, name, of_target=of_target, row_noun="row")
             chosen = {role: fields[found.index(column)] for role, column in points.roles.items()}
             _refuse_types(chosen, points, name, of_target)
             names = list({field.name for field in chosen.values()})

@@ -97,8 +97,8 @@ class Collector:
         What is wrong with the file; wrong cells are added.
     place, hint, of_target
         As for `chosen_columns`.
-    counted
-        What the first number of a place counts: lines, or the rows of a file that has none.
+    row_noun
+        What messages call a row by its number: ``line``, or ``row`` where a file has no lines.
 
     Attributes
     ----------
@@ -115,13 +115,13 @@ class Collector:
         hint: str = "",
         *,
         of_target: bool = False,
-        counted: str = "line",
+        row_noun: str = "line",
     ) -> None:
         self.roles, self._notes = chosen_columns(found, options, place, hint, of_target=of_target)
         self._found, self._options, self._faults, self._of_target = found, options, faults, of_target
         self._numbers: dict[str, list[FloatArray]] = {role: [] for role in self.roles if role not in TEXTS}
         self._labels: list[str] = []
-        self._grouping = Grouping(self.roles, faults, counted) if "group" in self.roles else None
+        self._grouping = Grouping(self.roles, faults, row_noun) if "group" in self.roles else None
         self._codes: list[IntArray] = []
         self._left_out = 0
         self.count = 0  # rows, those that were left out included

@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kdegrad.output import Look
 from kdegrad.reports.tables import printed, words
-from kdegrad.text import angle_texts, interval_text
+from kdegrad.text import angle_texts, counted, interval_text
 
 BOLD: Final = "bold bright_blue"
 BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node", "points": "target point"}
@@ -55,11 +55,6 @@ def described(facts: dict[str, Any], kernels: str = "", swept: str = "", *, own_
         if facts[name] != usual and name != swept:
             parts.append(f"{name} {facts[name]:g}")
     return " · ".join(parts)
-
-
-def counted(number: int, noun: str) -> str:
-    """Return a number of things, as ``1 point`` or ``2 points``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
 def framed(look: Look, large: Text, small: str) -> Iterator[str]:
