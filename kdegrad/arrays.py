@@ -1,4 +1,4 @@
-"""The arrays that kdegrad computes with: their types, how what a caller gives becomes one, norms and runs."""
+"""The arrays that kdegrad computes with: their types, how what a caller gives becomes one, norms, products, runs."""
 
 from __future__ import annotations
 
@@ -132,6 +132,26 @@ def stretches(count: int) -> Iterator[slice]:
     """Yield the parts of an array of `count` values, one after the other."""
     for start in range(0, count, _STRETCH):
         yield slice(start, start + _STRETCH)
+
+
+_SPLIT: Final = 2.0**27 + 1.0  # cuts a float64 into two numbers of at most 26 bits (Veltkamp)
+
+
+def exact_product(x: FloatArray, y: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return x·y, shape (N,), rounded, and the rest: their sum is the product (Dekker, Numer. Math. 18, 1971).
+
+    |x| and |y| are at most 1e299, and the product is 0 or at least 1e-270: no step leaves the range of float64.
+    """
+    product = x * y
+    (x_high, x_low), (y_high, y_low) = _halves(x), _halves(y)
+    return product, ((x_high * y_high - product) + x_high * y_low + x_low * y_high) + x_low * y_low
+
+
+def _halves(values: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return two numbers of at most 26 bits whose sum is the value."""
+    scaled = values * _SPLIT
+    high = scaled - (scaled - values)
+    return high, values - high
 
 
 _SHORT: Final = 512  # terms of a running total that needs no rows

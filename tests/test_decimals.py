@@ -18,8 +18,12 @@ def csv_of(*columns: np.ndarray) -> str:
     return "".join(as_csv.text(Table("points", ("angle", "weight"), lambda: iter([columns]))))
 
 
+def rows_of(*columns: np.ndarray) -> str:
+    return decimals.joined([decimals.cells(column) for column in columns]).decode("ascii")
+
+
 def written(values: list[float] | np.ndarray) -> list[str]:
-    return decimals.rows([np.asarray(values, dtype=np.float64)]).decode("ascii").splitlines()
+    return rows_of(np.asarray(values, dtype=np.float64)).splitlines()
 
 
 @given(st.lists(st.floats(allow_nan=False), min_size=1, max_size=30))
@@ -48,7 +52,7 @@ def test_the_layout_is_that_of_repr(value: float) -> None:
 
 
 def test_columns_stand_side_by_side() -> None:
-    assert decimals.rows([np.array([1.0, 2.5]), np.array([-0.25, 1e-9])]) == b"1.0,-0.25\n2.5,1e-09\n"
+    assert rows_of(np.array([1.0, 2.5]), np.array([-0.25, 1e-9])) == "1.0,-0.25\n2.5,1e-09\n"
 
 
 @pytest.mark.parametrize("count", [20_000, 20_001, 130_003])
@@ -61,7 +65,7 @@ def test_many_rows_keep_their_order_however_many_threads_form_them(
     columns = np.arange(float(count)), np.random.default_rng(0).normal(size=count)
     header, _, body = csv_of(*columns).partition("\n")
     assert header == "angle,weight"
-    assert body == decimals.rows(columns).decode("ascii")
+    assert body == rows_of(*columns)
 
 
 def test_a_piece_that_fails_fails_the_table(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -18,7 +18,7 @@ from typing import Final, NamedTuple, final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, exact_product
 from kdegrad.grammar import NUMBER_CHARACTERS
 
 PLAIN: Final = NUMBER_CHARACTERS.encode() + b" "
@@ -26,7 +26,6 @@ SWAPPED: Final = bytes.maketrans(b".,", b",.")  # a decimal comma becomes a poin
 
 _LONGEST: Final = 20  # characters of a number without sign that is formed here: 19 digits and the point
 _EXACT: Final = 2**53
-_SPLIT: Final = 2.0**27 + 1.0  # Dekker's: cuts a float64 into halves
 _POWERS: Final[FloatArray] = np.array([float(10**f) for f in range(_LONGEST + 1)])
 _LONGEST_TEXT: Final = 64  # characters of texts that are compared with each other
 
@@ -139,14 +138,7 @@ def _nearest(whole: NDArray[np.uint64], powers: FloatArray) -> FloatArray:
     high = whole.astype(np.float64)
     low = (whole - high.astype(np.uint64)).astype(np.int64).astype(np.float64)  # m = high + low
     quotient = high / powers
-    first = _SPLIT * quotient
-    first -= first - quotient
-    second = quotient - first
-    first_power = _SPLIT * powers
-    first_power -= first_power - powers
-    second_power = powers - first_power
-    product = quotient * powers
-    error = ((first * first_power - product) + first * second_power + second * first_power) + second * second_power
+    product, error = exact_product(quotient, powers)
     rest = ((high - product) - error + low) / powers
     nearest: FloatArray = quotient + rest
     return nearest

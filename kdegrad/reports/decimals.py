@@ -17,20 +17,14 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.arrays import FloatArray
+from kdegrad.arrays import FloatArray, exact_product
 
 Bytes = NDArray[np.uint8]
 
 _DIGITS: Final = 17
 _WIDTH: Final = 26  # characters of the longest, -1.2345678901234567e-270, and of 0.000 before 17 digits
 _SMALLEST, _LARGEST = 1e-270, 1e270  # between these, no step of the product leaves the range of float64
-_SPLIT: Final = 134217729.0  # 2²⁷ + 1 (Veltkamp)
 _OFFSET: Final = 290  # index of the power 10⁰ in the table of powers
-
-
-def rows(columns: Sequence[FloatArray]) -> bytes:
-    """Return the columns, each of shape (N,), as N lines of decimals between commas."""
-    return joined([cells(column) for column in columns])
 
 
 def joined(parts: Sequence[Bytes]) -> bytes:
@@ -96,21 +90,12 @@ def _shortest(x: FloatArray) -> tuple[Bytes, NDArray[np.int64]]:
 def _scaled(x: FloatArray, exponents: NDArray[np.int64]) -> tuple[NDArray[np.int64], FloatArray]:
     """Return the integer nearest to x·10^(16-k), and the difference of the product from it."""
     high, low = (table[16 - exponents + _OFFSET] for table in _powers())
-    product = x * high
-    (x_high, x_low), (p_high, p_low) = _halves(x), _halves(high)
-    error = ((x_high * p_high - product) + x_high * p_low + x_low * p_high) + x_low * p_low
+    product, error = exact_product(x, high)
     tail = error + x * low
     whole = np.rint(product)
     tail += product - whole
     steps = np.rint(tail)
     return whole.astype(np.int64) + steps.astype(np.int64), tail - steps
-
-
-def _halves(values: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return two numbers of at most 26 bits whose sum is the value (Veltkamp)."""
-    scaled = values * _SPLIT
-    high = scaled - (scaled - values)
-    return high, values - high
 
 
 @cache
