@@ -9,10 +9,10 @@ import numpy as np
 from kdegrad.evaluation import BatchEvaluation, evaluation_of
 from kdegrad.overview import Overview
 from kdegrad.reports.records import (
-    Column,
     Record,
     Table,
     Texts,
+    Values,
     facts_of,
     group_names,
     not_finite,
@@ -46,7 +46,7 @@ def gradient_record(overview: Overview, top: int | None = None) -> Record:
 
 def _groups(evaluation: BatchEvaluation, chosen: Any = slice(None)) -> Table:
     batch = evaluation.batch
-    columns: dict[str, Column] = {
+    columns: dict[str, Values] = {
         "group": Texts(group_names(batch), np.arange(len(batch))),
         "points": batch.counts,
         "loss": evaluation.losses,

@@ -63,8 +63,8 @@ class Texts:
         return [self.each[code] for code in self.codes.tolist()]
 
 
-Column = NDArray[Any] | Texts
-Block = tuple[Column | Sequence[Any], ...]
+Values = NDArray[Any] | Texts  # of a column
+Block = tuple[Values | Sequence[Any], ...]
 
 
 @dataclass(frozen=True, eq=False)
@@ -169,7 +169,7 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
     return Record("grad --per-bin", facts, (points, bins), bins, evaluation)
 
 
-def point_columns(evaluation: Evaluation | BatchEvaluation, top: int | None = None) -> dict[str, Column]:
+def point_columns(evaluation: Evaluation | BatchEvaluation, top: int | None = None) -> dict[str, Values]:
     """Return the columns of the points of `gradient_record`."""
     of = evaluation.batch if isinstance(evaluation, BatchEvaluation) else evaluation.problem
     gradients = evaluation.require_gradients()
@@ -185,7 +185,7 @@ def point_columns(evaluation: Evaluation | BatchEvaluation, top: int | None = No
     return {name: column[order] for name, column in columns.items()}
 
 
-def without_infinities(columns: dict[str, Column]) -> dict[str, Column]:
+def without_infinities(columns: dict[str, Values]) -> dict[str, Values]:
     """Return the columns with NaN, no value, in place of numbers that are not finite, but for a logit of -inf."""
     return {
         name: column
@@ -225,8 +225,6 @@ def facts_of(problem: Problem | Batch, target: list[float] | None, bins: int | N
     """Return what was computed but for the points: the target and the settings, that of a batch where it is one."""
     settings = problem.settings
     found = {  # where that is more than what was asked for
-        "target": target,
-        "target_points": bins if problem.rule_name == "points" else None,
         "at": problem.at,
         "kernel": problem.kernel.name,
         "df": settings.df if "df" in problem.kernel.parameters else None,
@@ -235,10 +233,10 @@ def facts_of(problem: Problem | Batch, target: list[float] | None, bins: int | N
         "circular": problem.domain.name,
         "period": settings.circumference,
     }
-    told = {name: found[name] for name in ("target", "target_points")}
-    return told | {
+    return {"target": target, "target_points": bins if problem.rule_name == "points" else None} | {
         row.option.reported or row.name: found[row.name] if row.name in found else getattr(settings, row.name)
         for row in PROBLEM
+        if row.name != "target"
     }
 
 
@@ -329,9 +327,9 @@ def group_names(batch: Batch) -> tuple[str, ...]:
     return tuple(map(str, range(len(batch)))) if batch.names is None else batch.names
 
 
-def _end_columns(problem: Problem | Batch) -> dict[str, Column]:
+def _end_columns(problem: Problem | Batch) -> dict[str, Values]:
     """Return the columns of points that can be read as input."""
-    columns: dict[str, Column] = {}
+    columns: dict[str, Values] = {}
     if isinstance(problem, Batch):
         columns["group"] = Texts(group_names(problem), problem.problem_of_point)
     columns |= {"angle": problem.angles.ravel(), "logit": problem.logits.ravel()}
