@@ -31,8 +31,10 @@ class Overview:
     ----------
     evaluation
         What is described.
-    infinite
-        How many problems have an infinite loss.
+    finite
+        The losses that are finite, in the order of the problems.
+    takes_part
+        Which points have a weight above 0, (M,).
     distances
         How far each point is outside the target of its problem, (M,), in the unit of the angles; 0 inside it.
     nearest
@@ -43,9 +45,8 @@ class Overview:
     def __init__(self, evaluation: BatchEvaluation) -> None:
         self.evaluation = evaluation
         batch = evaluation.batch
-        self._finite = evaluation.losses[np.isfinite(evaluation.losses)]
-        self.infinite = len(batch) - len(self._finite)
-        self._counts = batch.logits.ravel() > -np.inf
+        self.finite: FloatArray = evaluation.losses[np.isfinite(evaluation.losses)]
+        self.takes_part: BoolArray = batch.logits.ravel() > -np.inf
         lows, highs = batch.hulls
         middles, halves = 0.5 * lows + 0.5 * highs, 0.5 * (highs - lows)
         angles, difference = batch.angles.ravel(), batch.domain.difference
@@ -56,8 +57,21 @@ class Overview:
             from_middle[some] = np.abs(difference(x, middles[of]))
             to_ends = np.minimum(np.abs(difference(x, lows[of])), np.abs(difference(x, highs[of])))
             self.distances[some] = np.where(from_middle[some] > halves[of], to_ends, 0.0)
-        from_middle[~self._counts] = np.inf
+        from_middle[~self.takes_part] = np.inf
         self.nearest = _first_smallest(from_middle, batch.offsets, batch.order)
+
+    @property
+    def infinite(self) -> int:
+        """How many problems have an infinite loss."""
+        return len(self.evaluation.losses) - len(self.finite)
+
+    @property
+    def mean_slope(self) -> float | None:
+        """The mean of ∂L/∂log h over the problems of finite loss; None if it was not asked for, or there are none."""
+        slopes = self.evaluation.log_bandwidth
+        if slopes is None or not len(self.finite):
+            return None
+        return float(slopes[np.isfinite(self.evaluation.losses)].mean())
 
     @property
     @np.errstate(over="ignore")
@@ -68,7 +82,7 @@ class Overview:
     @cached_property
     def is_far(self) -> BoolArray:
         """Which points are far, (M,)."""
-        return np.asarray((self.bandwidths > FAR) & self._counts)
+        return np.asarray((self.bandwidths > FAR) & self.takes_part)
 
     @cached_property
     @np.errstate(over="ignore", invalid="ignore")
@@ -92,16 +106,16 @@ class Overview:
         losses: dict[str, float | int | None] = dict.fromkeys(
             ("mean", "deviation", "smallest", "lower_quartile", "median", "upper_quartile", "largest")
         )
-        if len(self._finite):
-            quantiles = np.quantile(self._finite, [0.0, 0.25, 0.5, 0.75, 1.0])
-            losses = dict(zip(losses, map(float, (self._finite.mean(), self._finite.std(), *quantiles)), strict=True))
+        if len(self.finite):
+            quantiles = np.quantile(self.finite, [0.0, 0.25, 0.5, 0.75, 1.0])
+            losses = dict(zip(losses, map(float, (self.finite.mean(), self.finite.std(), *quantiles)), strict=True))
         judged = at_full_rate = None
         if self.evaluation.gradients is not None:
             rates = np.abs(self.evaluation.gradients.per_weight.ravel()[self.is_far])
             judged, at_full_rate = int((~np.isnan(rates)).sum()), int((rates >= FULL_RATE).sum())
         return losses | {
             "infinite": self.infinite,
-            "points": int(self._counts.sum()),
+            "points": int(self.takes_part.sum()),
             "far_points": int(self.is_far.sum()),
             "far_points_judged": judged,
             "far_points_at_full_rate": at_full_rate,

@@ -193,18 +193,6 @@ def test_a_yaml_problem_may_be_grouped(kdegrad, table: Table) -> None:
     assert kdegrad("loss", problem, "--format", "csv").out == flagged.out
 
 
-def test_the_library_reads_and_evaluates_the_same(table: Table) -> None:
-    batch = kg.reading.batch_of(
-        kg.reading.read(table.path, kg.settings.ReadingOptions(group_by="id", target_columns=("low", "high"))),
-        {"bandwidth": 10.0},
-    )
-    assert batch.names == tuple(table.groups)
-    assert batch.angles.tolist() == [row["angle"] for row in table.rows]
-    for number, rows in enumerate(table.groups.values()):
-        assert batch.problem(number).angles.tolist() == [row["angle"] for row in rows]
-        assert tuple(batch.problem(number).target) == (rows[0]["low"], rows[0]["high"])
-
-
 def test_parquet_has_the_columns_of_the_csv_and_texts_as_they_are(kdegrad, table: Table, tmp_path: Path) -> None:
     parquet = pytest.importorskip("pyarrow.parquet")
     for command in ("loss", "grad"):
@@ -300,9 +288,11 @@ def test_tables_say_which_groups_have_no_loss(kdegrad, gaps: Path) -> None:
     listed = [line.split()[:3] for line in done.out.splitlines() if line.split()[:1] in (["a"], ["b"], ["c"])]
     assert listed[:2] == [["b", "2", "inf"], ["c", "2", "inf"]]
     assert listed[2][0] == "a"
-    done = kdegrad("grad", gaps, *COMPACT)
+    done = kdegrad("grad", gaps, *COMPACT, "--wrt", "bandwidth")
     assert done.code == 3
     assert "nan" not in done.out
+    slope = kg.grad([0, 4], target=(-4, 4), kernel="epanechnikov", bandwidth=10, bins=8, wrt="bandwidth")
+    assert f"gradient of log h   mean {slope:.5g} " in done.out  # over the groups that have one
 
 
 # --- what people are told --------------------------------------------------------------------------------------------
@@ -487,7 +477,7 @@ def test_the_figure_is_drawn_and_the_same_each_time(
     assert len(drawn[0]) > 1000
 
 
-def test_the_figure_says_which_losses_it_lacks(kdegrad, gaps: Path, tmp_path: Path) -> None:
+def test_a_figure_is_drawn_where_some_losses_are_infinite_and_where_all_are(kdegrad, gaps: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     file = tmp_path / "gaps.svg"
     assert kdegrad("grad", gaps, *COMPACT, "--plot", file).code == 3

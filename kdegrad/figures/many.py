@@ -37,9 +37,8 @@ def panels(overview: Overview) -> Figure:
 
 
 def _losses(axes: Axes, overview: Overview) -> None:
-    losses = overview.evaluation.losses
-    finite, count = losses[np.isfinite(losses)], len(losses)
-    said = counted(count, "group")
+    finite = overview.finite
+    said = counted(len(overview.evaluation.losses), "group")
     if overview.infinite:
         said += f"; {overview.infinite} with an infinite loss, not shown"
     axes.set_title(said)
@@ -74,7 +73,7 @@ def _losses(axes: Axes, overview: Overview) -> None:
 def _rates(axes: Axes, overview: Overview) -> None:
     """Draw a dot for each point, or how many points there are in each of many cells."""
     rates = overview.evaluation.require_gradients().per_weight.ravel()
-    chosen = (overview.evaluation.batch.logits.ravel() > -np.inf) & np.isfinite(rates)
+    chosen = overview.takes_part & np.isfinite(rates)
     rates = np.clip(rates[chosen], LEAST_RATE, MOST_RATE)
     distances = np.clip(overview.bandwidths[chosen], 0.0, FARTHEST)
     farthest, lowest = float(distances.max(initial=2.0 * FAR)), float(rates.min(initial=-1.0))

@@ -26,15 +26,15 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
     batch = overview.evaluation.batch
     chosen = overview.largest(record.top or _GROUPS_SHOWN)
     nearest = overview.nearest[chosen]
-    kl = overview.evaluation.kl
     values = {
         "points": batch.counts[chosen].tolist(),
         "loss": _or_none(overview.evaluation.losses[chosen]),
-        "kl": [] if kl is None else _or_none(kl[chosen]),
         "angle": batch.angles.ravel()[nearest].tolist(),
         "distance": overview.distances[nearest].tolist(),
         "bandwidths": overview.bandwidths[nearest].tolist(),
     }
+    if overview.evaluation.kl is not None:
+        values["kl"] = _or_none(overview.evaluation.kl[chosen])
     shown = {  # title, and how soon the column is left out where there is no room
         "points": ("points", 3),
         "loss": ("loss", 0),
@@ -43,8 +43,6 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
         "distance": ("distance", 1),
         "bandwidths": ("in band-\nwidths", 0),
     }
-    if kl is None:
-        del values["kl"]
     names = group_names(batch)
     yield from fitted(look, [_named([names[group] for group in chosen.tolist()]), *columns_of(values, shown)])
     if len(chosen) < len(batch):
@@ -62,9 +60,8 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     for name, column in columns.items():
         first = column[:ROWS_SHOWN] if record.top is None else column
         values[name] = _or_none(first) if name not in ("group", "label", "logit") else first.tolist()
-    slopes = overview.evaluation.log_bandwidth
-    if slopes is not None and overview.infinite < len(slopes):
-        mean = five_digits(float(np.nanmean(slopes)))
+    if overview.mean_slope is not None:
+        mean = five_digits(overview.mean_slope)
         yield from paragraph(look, f"gradient of log h   mean {mean} (--format json has that of each group)")
     shown = {  # title, and how soon the column is left out where there is no room
         "angle": ("angle", 0),
@@ -77,8 +74,7 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     }
     drawn = bars([value or 0.0 for value in values["gradient"]], look, np.array(values["weight"]), 3)
     yield from fitted(look, [_named(values["group"]), *columns_of(values, shown), drawn])
-    if len(values["gradient"]) < count:
-        shown_count = len(values["gradient"])
+    if (shown_count := len(values["gradient"])) < count:
         said = f"the first {shown_count} of {count} points (--top K shows the K largest, --format csv has all)"
         if record.top is not None:
             said = f"the {shown_count} largest of {count} points"
@@ -97,16 +93,14 @@ def _summary(record: Record, look: Look) -> Iterator[str]:
     )
     if not overview.evaluation.is_finite:
         yield from paragraph(look, groups_without_result(overview.evaluation), "bold")
-    if facts["mean"] is not None:
-        finite = len(overview.evaluation.losses) - overview.infinite
+    if len(overview.finite) > 1:
         which = f"the other losses: mean {five_digits(facts['mean'])}, " if overview.infinite else "losses: "
         numbers = {name: five_digits(value) for name, value in facts.items() if isinstance(value, float)}
         spread = (
             "smallest {smallest}, quartiles {lower_quartile}, {median} and {upper_quartile}, largest {largest}; "
             "standard deviation {deviation}"
         )
-        if finite > 1:
-            yield from paragraph(look, which + spread.format(**numbers))
+        yield from paragraph(look, which + spread.format(**numbers))
     yield from paragraph(look, _far(facts))
 
 
