@@ -477,7 +477,7 @@ def test_the_figure_is_drawn_and_the_same_each_time(
     assert len(drawn[0]) > 1000
 
 
-def test_a_figure_is_drawn_where_some_losses_are_infinite_and_where_all_are(kdegrad, gaps: Path, tmp_path: Path) -> None:
+def test_a_figure_is_drawn_where_losses_are_infinite(kdegrad, gaps: Path, tmp_path: Path) -> None:
     pytest.importorskip("matplotlib")
     file = tmp_path / "gaps.svg"
     assert kdegrad("grad", gaps, *COMPACT, "--plot", file).code == 3
