@@ -221,12 +221,11 @@ class BatchEvaluation:
             return 0.0
         batch, found = self.batch, [0.0]
         lows, highs = batch.hulls
+        middles, widths, bins = 0.5 * lows + 0.5 * highs, highs - lows, batch.node_counts
         angles, shares = batch.angles.ravel(), self.gradients.responsibilities.ravel()
         for some in stretches(angles.size):
-            of = batch.problem_of_point[some]
-            middles, widths = (0.5 * lows + 0.5 * highs)[of], (highs - lows)[of]
-            known = np.nan_to_num(shares[some])
-            found.append(_input_rounding(batch.kernel, angles[some], known, middles, widths, batch.settings.bins))
+            of, known = batch.problem_of_point[some], np.nan_to_num(shares[some])
+            found.append(_input_rounding(batch.kernel, angles[some], known, middles[of], widths[of], bins[of]))
         return max(found)
 
 
@@ -238,9 +237,18 @@ def _asked_for(found: Gradients | None) -> Gradients:
 
 @np.errstate(invalid="ignore", over="ignore", divide="ignore")
 def _input_rounding(
-    kernel: Kernel, angles: FloatArray, shares: FloatArray, middles: FloatArray, widths: FloatArray, bins: int
+    kernel: Kernel,
+    angles: FloatArray,
+    shares: FloatArray,
+    middles: FloatArray,
+    widths: FloatArray,
+    bins: int | IntArray,
 ) -> float:
-    """Return the largest ε |x_i| |k'| of points whose share is neither 0 nor 1, for targets about `middles`."""
+    """Return the largest ε |x_i| |k'| of points (N,) whose share is neither 0 nor 1.
+
+    Their targets have a middle, a width and a number of nodes each, (N,), or (1,) for all. A point inside counts as a
+    bin's width away.
+    """
     beyond = np.abs(kernel.domain.difference(angles, middles)) - 0.5 * widths
     distances = np.maximum(beyond, widths / bins)
     log, slope = kernel.slope(distances)

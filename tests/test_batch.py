@@ -399,3 +399,11 @@ def test_the_rounding_of_the_angles_is_the_largest_of_the_problems() -> None:
     batch = kg.Batch(angles, target=([1e8, 0.0], [1e8 + 3.0, 3.0]), kernel="gaussian", bandwidth=1e-3)
     alone = [kg.evaluate(batch.problem(number)).input_rounding for number in range(2)]
     assert kg.evaluate(batch).input_rounding == pytest.approx(max(alone), rel=0.02)  # its ends are not the nodes
+
+
+def test_the_rounding_of_angles_among_target_points_is_that_of_as_many_nodes() -> None:
+    """Where a point is inside the target, the slope is that at the width of a bin: of a point, not of the option."""
+    observed = kg.Points([1e8, 1e8 + 3.0, 0.0, 1.0, 2.0], offsets=[0, 2, 5])
+    batch = kg.Batch([[1e8 + 1.0, 1e8 + 2.0], [0.5, 1.0]], target=observed, kernel="gaussian", bandwidth=0.7)
+    alone = [kg.evaluate(batch.problem(number)).input_rounding for number in range(2)]
+    assert kg.evaluate(batch).input_rounding == pytest.approx(max(alone), rel=1e-14)
