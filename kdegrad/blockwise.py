@@ -21,8 +21,8 @@ from kdegrad.sums.blocks import BlockDensity, block_size
 from kdegrad.sums.windows import WindowDensity, window_block_size, windows_pay
 from kdegrad.weights import log_softmax
 
-_ALONE: Final = 1 << 18  # pairs of a problem that is summed on its own: its overhead is a few per cent then
-_ALONE_BY_WINDOWS: Final = 1 << 16  # points and nodes of one that is, where a window could serve
+_ALONE: Final = 1 << 18  # pairs: a problem with more is summed on its own, with an overhead of a few per cent
+_ALONE_BY_WINDOWS: Final = 1 << 16  # the same for points plus nodes, where windows could serve it
 _KEPT: Final = 1 << 20  # numbers, 8 MiB: twice as much holds the arrays of a block
 
 OF_POINTS: Final = ("weights", "logits", "per_weight", "responsibilities", "angles")

@@ -104,7 +104,10 @@ class CrossEntropy:
         return self.node_shares, log_shares - self.log_density
 
     def gradients(self, weights: Callable[[], FloatArray], wrt: Collection[str]) -> Gradients:
-        """Return the gradients of the points that `wrt` names, and that of the logits, which takes their S_i last."""
+        """Return the gradient of the logits, and that of the angles if `wrt` names it.
+
+        `weights` gives the S_i, (N,) or (g, N). It is asked last: they need not be held while the shares are summed.
+        """
         responsibilities, ratios = self.density.shares(*self.pulls)
         per_weight = np.subtract(self._total(responsibilities), ratios, out=ratios)
         angles = self.density.slopes(*self.pulls) if "angles" in wrt else None
@@ -121,7 +124,7 @@ class CrossEntropy:
         return (weights if isinstance(total, float) else weights * total) - responsibilities
 
     def excess(self, weights: Callable[[], FloatArray]) -> FloatArray:
-        """Return the gradient of the logits alone; only beside a background it asks for the S_i of the points."""
+        """Return the gradient of the logits alone; only beside a background it asks for the S_i, as above."""
         if self.settings.background == 0.0:  # one array of N is all it takes
             return self.density.excess(*self.pulls)
         return self.logit_gradient(weights(), self.density.shares(*self.pulls).shares)

@@ -66,7 +66,7 @@ def log_or_minus_infinity(x: FloatArray) -> FloatArray:
 
 
 def exp_or_zero(logs: FloatArray) -> FloatArray:
-    """Return e^x in place of x, and 0 below e^-700."""
+    """Overwrite x by e^x, and by 0 below e^-700; return it."""
     if logs.min(initial=0.0) >= -_DEEPEST:
         return np.asarray(np.exp(logs, out=logs))
     is_nothing = logs < -_DEEPEST

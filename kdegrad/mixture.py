@@ -59,7 +59,7 @@ def density_slope(problem: Problem, places: FloatArray) -> Scaled:
 
 @np.errstate(over="ignore")  # at places so far away that the density is 0 in float64
 def density(problem: Problem, places: FloatArray) -> FloatArray:
-    """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j), and on the target E/(b-a) more, at places (M,)."""
+    """Return (1-E) C Σ_j S_j K_h(x ⊖ x_j) at places (M,), plus E/(b-a) on the target, or E/P with target points."""
     logs = kernel_sums(problem, places).at_nodes(problem.log_weights) + log_share(problem.settings)
     values: FloatArray = np.exp(np.minimum(logs, _LARGEST_LOG))
     if problem.settings.background > 0.0 and problem.target is None:  # all round the circle

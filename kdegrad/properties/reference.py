@@ -148,9 +148,7 @@ class _Pairs:
         self.problem, self.formula, self.h = problem, formula_of(problem), h
         self.d, self.log_weights = d, log_weights
         self.sizes = (np.abs(nodes)[:, np.newaxis] + np.abs(problem.angles)) / h
-        if (
-            problem.observed is None and problem.interval != problem.reduced_interval
-        ):  # nodes lack the turns of the target
+        if problem.observed is None and problem.interval != problem.reduced_interval:  # nodes lack its turns
             self.sizes += max(map(abs, problem.interval)) / h
         by_distance = self.formula.log_density(d + 1j * _STEP * h, h)
         by_bandwidth = self.formula.log_density(d, h * (1.0 + 1j * _STEP))

@@ -26,7 +26,7 @@ from kdegrad.sums.shares import DenseDensity, faint
 
 _BLOCK_PAIRS: Final = 65_536  # 512 KiB an array: larger ones leave the cache, smaller ones wait for Python
 _LEAST: Final = 1e-100  # of s, in plain numbers: a K that underflows is nothing beside it
-_LIGHT: Final = -600.0  # log S below which products and quotients with S = 1e-261 lose digits
+_LIGHT: Final = -600.0  # of log S: with a smaller S, of 1e-261, products and quotients lose digits
 
 
 def block_size(points: int, nodes: int) -> int:
