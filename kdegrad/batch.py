@@ -216,8 +216,7 @@ class Batch:
         if self.observed is None:
             assert self.intervals is not None  # checked when it was made: one of the two is there
             return self.intervals
-        ends = (np.broadcast_to(ends, len(self)) for ends in (self.arranged.lows, self.arranged.highs))
-        return next(ends), next(ends)
+        return np.broadcast_to(self.arranged.lows, len(self)), np.broadcast_to(self.arranged.highs, len(self))
 
     @property
     def has_one_target(self) -> bool:

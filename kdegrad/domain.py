@@ -45,8 +45,10 @@ class Domain(ABC):
 
     def reduced_intervals(self, lows: FloatArray, highs: FloatArray) -> tuple[FloatArray, FloatArray]:
         """Return what `reduced_interval` does to the ends of many intervals, each (G,)."""
+        if self.measure == math.inf:
+            return lows, highs
         is_coarse = np.spacing(np.maximum(np.abs(lows), np.abs(highs))) > _FINE * (highs - lows)
-        if self.measure == math.inf or not is_coarse.any():
+        if not is_coarse.any():
             return lows, highs
         lows, highs = lows.copy(), highs.copy()
         for each in np.flatnonzero(is_coarse):

@@ -132,7 +132,7 @@ class Problem:
     @cached_property
     def interval(self) -> Interval:
         """The target's interval, or the hull of its points: see `Points.hull`."""
-        return self.target or self.nodes_hull
+        return self.nodes_hull if self.target is None else self.target
 
     @cached_property
     def nodes_hull(self) -> Interval:

@@ -10,11 +10,13 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray
 
+Ends = float | FloatArray  # of one interval, or (g, 1) for nodes of many, (g, B)
+
 
 @final
 @dataclass(frozen=True, eq=False)
 class Rule:
-    """Nodes t_m in the unit of the angles, shape (B,), or (g, B) of g targets, and weights w_m that sum to 1, (B,)."""
+    """Nodes t_m in the unit of the angles, shape (B,), or (g, B) of g targets, and weights w_m, (B,), of sum 1."""
 
     nodes: FloatArray
     weights: FloatArray
@@ -26,10 +28,7 @@ class Rule:
     @property
     def bins(self) -> int:
         """The number of nodes B."""
-        return len(self.nodes)
-
-
-Ends = float | FloatArray  # of one interval, or (g, 1) for nodes of many, (g, B)
+        return len(self.weights)
 
 
 def midpoint(low: Ends, high: Ends, bins: int) -> Rule:

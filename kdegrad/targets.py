@@ -29,7 +29,7 @@ from kdegrad.arrays import (
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults, SettingError
 from kdegrad.option import is_real
-from kdegrad.quadrature import Rule
+from kdegrad.quadrature import Ends, Rule
 from kdegrad.text import angle_texts, interval_text
 
 _LEAST_WEIGHT: Final = 1e-305  # of a target point with a part: its product with log p = -inf is infinite, not 0
@@ -115,13 +115,13 @@ class Points:
         return Points(self.angles[chosen], self.weights[chosen])
 
     @property
-    def takes_part(self) -> IntArray:
-        """The indices of the points whose weight is not 0."""
+    def active(self) -> IntArray:
+        """The indices of the points that take part: those of positive weight."""
         return np.flatnonzero(self.weights)
 
     def rule(self) -> Rule:
         """Return the points of one target as nodes, those of weight 0 left out, and q_m = w_m/Σ w."""
-        chosen = self.takes_part
+        chosen = self.active
         return Rule(self.angles[chosen], normalised(self.weights[chosen], np.array([0, len(chosen)])))
 
     def hull(self, domain: Domain) -> Interval:
@@ -173,7 +173,7 @@ def arranged(points: Points, domain: Domain) -> Arranged:
     That is the complement of the largest gap between neighbours, of equal ones the first from 0 upward.
     """
     bounds = np.array([0, len(points)]) if points.offsets is None else points.offsets
-    chosen = points.takes_part
+    chosen = points.active
     offsets = np.searchsorted(chosen, bounds)
     angles, counts, firsts = points.angles[chosen], np.diff(offsets), offsets[:-1]
     if len(angles) == len(counts):  # one observed angle each
@@ -294,15 +294,23 @@ def interval_fault(low: float, high: float, period: float | None) -> str | None:
     return None
 
 
-def _widest(low: float, high: float, period: float) -> float:
+def _widest(low: Ends, high: Ends, period: float) -> Ends:
     """Return the greatest width on a circle, allowing the rounding of the ends: 512.2 - 152.2 exceeds 360 by one."""
-    return period + 2.0 * math.ulp(max(abs(low), abs(high)))
+    return period + 2.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
 
 
 def targets_of(
     target: TargetLike | None, count: int, period: float | None, faults: ProblemFaults
 ) -> tuple[tuple[FloatArray, FloatArray] | None, Points | None]:
-    """Return the targets of `count` problems as the two ends of intervals or as target points, one of them None."""
+    """Return the targets of `count` problems: the ends of intervals, each (G,), or target points; None is the other.
+
+    An interval that is none is added to the faults.
+
+    Raises
+    ------
+    InputError
+        For targets of another number of problems, and what are no numbers.
+    """
     if target is None:
         return None, None
     if isinstance(target, Mapping):
@@ -319,8 +327,7 @@ def targets_of(
             width = high - low
             good = (low < high) & np.isfinite(width)
             if period is not None:
-                good &= width <= period + 2.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
-
+                good &= width <= _widest(low, high, period)
         bad = np.flatnonzero(~good)
         faults.add(bad.tolist(), lambda k: f"target: {interval_fault(float(low[bad[k]]), float(high[bad[k]]), period)}")
         return (low, high), None

@@ -160,8 +160,8 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
     observed = problem.observed if problem.at is None else None
     if observed is not None:
         exact = False
-        if len(observed.takes_part) > bins:
-            chosen = observed.takes_part[np.linspace(0, len(observed.takes_part) - 1, bins).astype(int)]
+        if len(observed.active) > bins:
+            chosen = observed.active[np.linspace(0, len(observed.active) - 1, bins).astype(int)]
             fewer = Points(observed.angles[chosen], observed.weights[chosen])
             name, problem = f"{name} by {bins} target points", problem.replace(target=fewer)
     elif settings.bins > bins:

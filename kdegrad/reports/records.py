@@ -199,7 +199,7 @@ def _blocks_of_bins(evaluation: Evaluation) -> Iterator[Block]:
     """Yield bin, node, point, angle, responsibility and gradient, the points of a bin together."""
     nodes, angles = evaluation.rule.nodes, evaluation.problem.angles
     each, observed = responsibilities_by_bin(evaluation), evaluation.problem.observed
-    numbered = None if observed is None else observed.takes_part  # a target point keeps its number in the target
+    numbered = None if observed is None else observed.active  # a target point keeps its number in the target
     bins_in_block = max(1, _ROWS_IN_BLOCK // len(angles))
     for start in range(0, len(nodes), bins_in_block):
         responsibilities, slopes = zip(*islice(each, bins_in_block), strict=True)

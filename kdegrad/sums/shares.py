@@ -25,7 +25,7 @@ from kdegrad.sums.base import Density, KernelSums, Shares, log_ratio, weighted
 from kdegrad.sums.pairs import Derivative, Strongest, blocked_sum, finite, strongest_sources
 from kdegrad.weights import log_softmax
 
-MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
+_MOST_LOG: Final = 1e3  # beyond this |log p|, a sum of logarithms has rounding errors above 1e-13
 _FAINT: Final = 1e-290  # q, below which a node beside a background counts for R_i/S_i of very light points alone
 _MOST_PULL: Final = 1e4  # more than any |log(q/p)| beside a background, where p̃ ≥ E/(b-a)
 
@@ -36,7 +36,7 @@ def density_of(sums: KernelSums, logits: FloatArray) -> Density:
     """Return the density by `sums`, but by all pairs at the nodes where |log p| is large; logits of shape (N,)."""
     log_weights = log_softmax(logits)
     log_density = sums.at_nodes(log_weights)
-    is_far = np.abs(log_density) > MOST_LOG
+    is_far = np.abs(log_density) > _MOST_LOG
     is_far &= log_density > -np.inf
     if not is_far.any():
         return SummedDensity(sums, log_weights, log_density)

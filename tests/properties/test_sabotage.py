@@ -229,7 +229,7 @@ def sorted_apart_from_weights(self: kg.Points) -> Rule:
 
 
 def count_weights_of_0(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(kg.Points, "takes_part", property(lambda self: np.arange(len(self))))
+    monkeypatch.setattr(kg.Points, "active", property(lambda self: np.arange(len(self))))
     monkeypatch.setattr(kdegrad.targets, "normalised", lambda w, o: TRUE_NORMALISED(w + 1e-3 * w.max(), o))
 
 
