@@ -138,6 +138,17 @@ def test_a_loss_that_is_the_same_wherever_the_points_are_is_not_said_to_round_th
         assert "rounded" not in verdict.difference
 
 
+@pytest.mark.parametrize("off", [20.0, -1e3])
+def test_a_loss_that_is_off_by_more_than_rounding_is_not_said_to_round(off: float) -> None:
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> float:
+        rounded = angles.astype(np.float32)
+        return off + kg.loss(rounded, logits, target=target, kernel="gaussian", bandwidth=bandwidth, bins=bins)
+
+    judged = judged_loss(loss, "mine", JudgedOptions(), GAUSSIAN)
+    for verdict in verify_loss(judged, GAUSSIAN, cases=2):
+        assert "rounded" not in verdict.difference
+
+
 def test_a_fault_that_numbers_do_not_tell_is_not_named() -> None:
     """A loss that is off by a thousandth of itself has no floor, clamp, power or sign."""
     for verdict in failures(lambda L, g, h: (1.001 * L, g)):

@@ -29,6 +29,7 @@ _ENOUGH: Final = 3  # of them
 _MOST_ASKED: Final = 40  # problems that are looked at again
 _BELOW_SINGLE: Final = 1e-10  # relative: far below what float32 tells apart
 _ABOVE_HALF: Final = 1e-2  # relative: what float16 does
+_OF_HALF: Final = 16.0 * 2.0**-10  # of the size of a loss: what float16 may move it by
 _TOLD_APART: Final = 1e-14  # relative: what float64 does
 _TELLING: Final = (  # the properties that say most about a fault come first
     *("masked-point", "far-start", "logit-offset", "permutation", "rotation", "reflection", "translation"),
@@ -227,7 +228,8 @@ def _single_precision(judged: Judged, problem: Problem) -> str:
         return ""
     farther = problem.replace(angles=problem.angles * (1.0 + _ABOVE_HALF))  # where a clamped loss stays too
     here, near, there = (judged.given(p, gradient=False).loss for p in (problem, moved, farther))
-    is_blind = here == near != there
+    fits = abs(here - before) <= _OF_HALF * roundoff(judged, problem) / judged.precision.rounding
+    is_blind = fits and here == near != there
     return "angles are rounded to float32, or coarser, in it (--dtype float32 judges it there)" if is_blind else ""
 
 
