@@ -7,6 +7,7 @@ faults the property `batch` finds.
 from __future__ import annotations
 
 import math
+import re
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,10 +17,10 @@ import pytest
 
 import kdegrad as kg
 from kdegrad.kernel import KERNELS
-from kdegrad.properties import verify_loss
+from kdegrad.properties import Verdict, verify_loss
 from kdegrad.properties.base import PRECISIONS
 from kdegrad.properties.evaluators import judged_loss
-from kdegrad.properties.explanation import example
+from kdegrad.properties.explanation import example, failures_in_order
 from kdegrad.properties.geometry import beside
 from kdegrad.properties.losses import Loss, LossError
 from kdegrad.properties.reference import reference_of
@@ -206,14 +207,159 @@ def test_the_lines_to_paste_call_the_batch(dtype: str) -> None:
 
 
 def test_a_failure_in_a_batch_names_the_problem_and_shows_the_batch() -> None:
-    judged = judged_loss(batched_numpy.longest_as_first, "m:f", JudgedOptions(batched=True), GAUSSIAN)
-    verdicts = verify_loss(judged, GAUSSIAN, cases=1)
-    (failed,) = [verdict for verdict in verdicts if verdict.verdict == "fail"]
-    assert failed.property == "batch"
+    """Problems are counted from 0, as where input is refused."""
+    judged = judged_loss(batched_numpy.padded_length, "m:f", JudgedOptions(batched=True), GAUSSIAN)
+    (failed,) = verify_loss(judged, GAUSSIAN, cases=1, only="batch")
     assert failed.difference.startswith("in problem 0 of a batch of 4, the loss is ")
     assert failed.meaning.startswith("what a problem learns depends on the others in its batch")
     assert failed.example.count("-np.inf") == 6  # three of four problems are padded by two points
-    assert "in a batch" in failed.reason
+    assert re.search(r"at problem \d of a batch of 4", failed.reason)
+
+
+def first_of(loss: Callable[..., Any], only: str | tuple[str, ...] = (), cases: int = 1, **how: Any) -> Verdict:
+    """Return the failure that leads."""
+    judged = judged_loss(loss, "m:f", JudgedOptions(batched=True, **how), GAUSSIAN)
+    return failures_in_order([v for v in verify_loss(judged, GAUSSIAN, cases=cases, only=only) if v.verdict == "fail"])[
+        0
+    ]
+
+
+def gaussian_and_gradient(angles: Any, logits: Any, target: Any, bandwidth: float, bins: int) -> tuple[Any, Any]:
+    log_k = batched_numpy.log_gaussian(target, bins, angles, bandwidth)
+    return batched_numpy.mixture(logits, log_k)[:2]
+
+
+def changed(how: Callable[[Any, Any], Any]) -> Callable[..., Any]:
+    """Return a right loss whose losses and gradients are changed."""
+
+    def loss(angles: Any, logits: Any, target: Any, bandwidth: float, bins: int) -> Any:
+        return how(*gaussian_and_gradient(angles, logits, target, bandwidth, bins))
+
+    return loss
+
+
+MIXED = {  # what depends on the others, and whether the problem alone is right
+    "softmax_over_problems": ("the loss of a problem", False),
+    "softmax_over_all": ("the loss of a problem", True),
+    "mean_for_each": ("the loss of a problem", True),
+    "gradient_of_mean": ("the gradient of the logits of a problem, point ", True),
+    "one_target": ("the loss of a problem", True),
+    "peak_of_batch": ("the loss of problem 3", True),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "dtype"), [*((name, "float64") for name in MIXED), ("one_target", "float32"), ("mean_for_each", "float32")]
+)
+def test_what_mixes_problems_is_named_with_the_numbers_alone_and_beside_others(name: str, dtype: str) -> None:
+    what, is_right = MIXED[name]
+    first = first_of(getattr(batched_numpy, name), dtype=dtype)
+    assert (first.property, first.names_fault) == ("batch", True), first.said()
+    assert first.difference.startswith(what)
+    assert " depends on the others of its batch: alone " in first.difference
+    assert (", as is right, beside " in first.difference) == is_right
+    assert "a softmax, a mean or a maximum over the wrong axis, or one target for all?" in first.difference
+    assert "Remedy: no softmax, mean, sum or maximum over the axis of the problems" in first.details
+
+
+@pytest.mark.parametrize("only", ["agrees", "far-start", "quadrature", "one-hot"])
+def test_what_mixes_problems_is_named_by_every_property(only: str) -> None:
+    verdict = first_of(batched_numpy.softmax_over_all, only)
+    assert verdict.names_fault
+    assert verdict.difference.startswith("the loss of a problem depends on the others of its batch: alone ")
+    assert verdict.meaning == "so does what it learns"
+    assert verdict.details.startswith("Remedy: no softmax")
+
+
+def test_the_lines_to_paste_show_the_problem_in_the_batch_and_alone() -> None:
+    judged = judged_loss(
+        batched_numpy.one_target, "tests.losses.batched_numpy:one_target", JudgedOptions(batched=True), GAUSSIAN
+    )
+    failed = next(v for v in verify_loss(judged, GAUSSIAN, cases=1, only="agrees") if v.verdict == "fail")
+    found: list[Any] = []
+    exec(failed.example, {"print": found.append})
+    (_, beside), (alone,) = (losses for losses, _ in found)
+    assert f"alone {alone:.6g}, as is right, beside another problem {beside:.6g} (" in failed.difference
+    assert f"# right: [{alone:.6g}]; " in failed.example.splitlines()[-1]
+
+
+ORDERS = {  # how losses and gradients come back, what is said, and what that means
+    "losses": (lambda L, g: (L[::-1], g), "losses", "the gradients of their sum are right"),
+    "losses, and no gradient": (
+        lambda L, g: L[::-1],
+        "losses",
+        "reported one by one, the losses are not theirs",
+    ),
+    "gradients": (
+        lambda L, g: (L, g[::-1]),
+        "gradients of the logits",
+        "each problem learns what another should",
+    ),
+    "both": (
+        lambda L, g: (L[::-1], g[::-1]),
+        "losses and gradients of the logits",
+        "each problem learns what another should",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", ORDERS)
+def test_problems_in_another_order_are_said_to_be(name: str) -> None:
+    how, what, means = ORDERS[name]
+    first = first_of(changed(how))
+    assert (first.property, first.names_fault) == ("batch", True)
+    assert first.difference.startswith(f"the {what} of a batch are in another order, of problems 1, 0")
+    assert first.meaning.endswith(means)
+    assert "losses[argsort(order)]" in first.details
+    if name != "gradients":
+        numbers = first.difference.partition("1, 0: ")[2].removesuffix(" is right")
+        got, want = (text.split(", ") for text in numbers.split(" where "))
+        assert got == want[::-1] != want
+
+
+def test_an_order_that_shows_in_longer_batches_alone_is_told_there() -> None:
+    first = first_of(batched_numpy.longest_as_first)
+    assert first.property == "batch"
+    assert first.difference.startswith("the losses of a batch are in another order, of problems 1, 0, 2, 3: ")
+
+
+FAULTS = {  # of each problem by itself: what is wrong has nothing to do with the batch
+    "a clamp": lambda L, g: (np.minimum(L, 50.0), g),
+    "half": lambda L, g: (L, 0.5 * g),
+    "NaN": lambda L, g: (np.where(L > 100.0, np.nan, L), g),
+    "infinite": lambda L, g: (np.where(L > 100.0, np.inf, L), g),
+    "a constant": lambda L, g: (L + 2.5, g),
+    "a fraction": lambda L, g: (1.001 * L, g),
+}
+
+
+@pytest.mark.parametrize("name", FAULTS)
+def test_what_is_wrong_with_a_problem_alone_too_is_not_said_to_mix(name: str) -> None:
+    judged = judged_loss(changed(FAULTS[name]), "m:f", JudgedOptions(batched=True), GAUSSIAN)
+    failed = [v for v in verify_loss(judged, GAUSSIAN, cases=2) if v.verdict == "fail"]
+    assert failed
+    for verdict in failed:
+        assert "the others of its batch" not in verdict.difference
+        assert "another order" not in verdict.difference
+    assert failures_in_order(failed)[0].property != "batch"
+
+
+def test_rounding_within_that_differs_with_the_size_of_the_batch_does_not_mix() -> None:
+    def loss(angles: Any, logits: Any, target: Any, bandwidth: float, bins: int) -> Any:
+        losses, gradient = gaussian_and_gradient(angles.astype(np.float32), logits, target, bandwidth, bins)
+        return losses * (1.0 + 1e-7 * len(losses)), gradient
+
+    verdict = first_of(loss, "agrees")
+    assert "angles are rounded to float32, or coarser, in it" in verdict.difference
+
+
+def test_a_batch_of_one_that_raises_hides_nothing() -> None:
+    def loss(angles: Any, logits: Any, target: Any, bandwidth: float, bins: int) -> Any:
+        return batched_numpy.softmax_over_all(angles, logits, target, bandwidth, bins).squeeze()
+
+    verdict = first_of(loss, "agrees")
+    assert verdict.difference.startswith("the loss is ")
+    assert verdict.example
 
 
 def softmax_of_the_batch(logits: np.ndarray) -> np.ndarray:
@@ -244,8 +390,8 @@ def test_problems_that_are_mixed_are_told_from_those_that_are_wrong_alone(
     failed = [v for v in verify_loss(judged, GAUSSIAN, cases=1, only=["agrees", "permutation"]) if v.verdict == "fail"]
     assert failed
     for verdict in failed:
-        assert ("alone in its batch the problem has other numbers" in verdict.difference) == is_mixed
-        assert (verdict.meaning == "the problems of a batch are mixed") == is_mixed
+        assert verdict.names_fault == is_mixed
+        assert bool(re.search("of its batch: alone|of a batch are in another order", verdict.difference)) == is_mixed
 
 
 MODULE = """

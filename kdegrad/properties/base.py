@@ -274,7 +274,7 @@ class Verdict:
     meaning
         What it means for training.
     details, example
-        For its first failure of a property: a table or a remedy; three lines of Python that show it.
+        For its first failure of a property: a table or a remedy; lines of Python that show it.
     """
 
     property: str

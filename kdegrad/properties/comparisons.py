@@ -89,3 +89,9 @@ def require_clear_jumps(ask: Evaluator, problem: Problem) -> None:
     jumps = problem.kernel.name == "uniform" or (formula_of(problem).is_compact and problem.settings.background > 0.0)
     if jumps and reference_of(problem).kink_clearance < 2.0 * ask.precision.rounding:
         raise Unmet(f"a node is within rounding of the edge of {problem.kernel.name}: either side is right")
+
+
+def told_apart(one: float, other: float) -> tuple[str, str]:
+    """Return two numbers with the digits that tell them apart, six at least."""
+    texts = ((f"{one:.{digits}g}", f"{other:.{digits}g}") for digits in (6, 8, 10, 13, 17))
+    return next((pair for pair in texts if pair[0] != pair[1]), (repr(one), repr(other)))

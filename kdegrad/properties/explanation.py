@@ -16,11 +16,12 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Case, Verdict
-from kdegrad.properties.comparisons import roundoff
+from kdegrad.properties.comparisons import roundoff, told_apart
 from kdegrad.properties.evaluators import Judged, target_of, targets_of
 from kdegrad.properties.far_out import far_start
 from kdegrad.properties.judge import PROPERTIES
 from kdegrad.properties.losses import Given, LossError
+from kdegrad.properties.mixing import mixing
 from kdegrad.properties.reference import reference_of
 
 _PLAIN: Final = 1e-3  # fraction: a difference that is plain to see
@@ -32,10 +33,10 @@ _ABOVE_HALF: Final = 1e-2  # relative: what float16 does
 _OF_HALF: Final = 16.0 * 2.0**-10  # of the size of a loss: what float16 may move it by
 _TOLD_APART: Final = 1e-14  # relative: what float64 does
 _TELLING: Final = (  # the properties that say most about a fault come first
-    *("masked-point", "far-start", "logit-offset", "permutation", "rotation", "reflection", "translation"),
+    *("batch", "masked-point", "far-start", "logit-offset", "permutation", "rotation", "reflection", "translation"),
     *("derivative", "merge", "zero-sum", "agrees", "unit", "equal-distance", "one-hot", "equal-distance-moved"),
 )
-_LEADING: Final = ("masked-point", "far-start")  # which lead only where they name a fault: all else fails them too
+_LEADING: Final = ("batch", "masked-point", "far-start")  # only where they name a fault: all else fails them too
 
 
 class _Finding(NamedTuple):
@@ -59,14 +60,18 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
     differing = [pair for pair in found if pair[0].difference] or [(_Finding(), asked[-1])]
     finding, problems = next((pair for pair in differing if pair[0].off > _PLAIN), differing[0])
     others = [other for other, _ in differing]
-    if all(other.is_loss_alone for other in others) and any(other.has_slope for other in others):
+    is_loss_alone = all(other.is_loss_alone for other in others) and any(other.has_slope for other in others)
+    if is_loss_alone:
         finding = finding._replace(means="the gradients are right, and training is not changed")
     details, remedy = "", property_.remedy if finding.names_fault else ""
-    if finding.difference and _mixes(judged, problems):
-        said = f"{finding.difference}; alone in its batch the problem has other numbers"
-        finding = finding._replace(difference=said, names_fault=True, means="the problems of a batch are mixed")
-        remedy = next(p.remedy for p in PROPERTIES if p.id == "batch")
+    alone: tuple[Problem, ...] = ()
+    mixed = mixing(judged, [(judged.seen(case.problem),), problems], is_loss_alone=is_loss_alone)
     match verdict.property:
+        case _ if mixed is not None:  # whatever the property is about
+            finding, remedy = _Finding(mixed.difference, True, means=mixed.means), mixed.remedy
+            problems, alone = mixed.problems, mixed.alone
+        case "batch":
+            finding = finding._replace(names_fault=False)  # a fault of single problems is named elsewhere
         case "agrees" if not finding.names_fault and (hint := _hint(judged, problems[-1])):
             finding = finding._replace(difference=f"{finding.difference}: {hint}", names_fault=True)
         case "far-start":
@@ -82,13 +87,22 @@ def explained(verdict: Verdict, case: Case, judged: Judged) -> Verdict:
         names_fault=finding.names_fault,
         meaning=property_.meaning if finding.means is None else finding.means,
         details=details + (f"Remedy: {remedy}\n" if remedy else ""),
-        example=example(judged, problems),
+        example=example(judged, problems, alone),
     )
 
 
-def example(judged: Judged, problems: tuple[Problem, ...]) -> str:
-    """Return three lines of Python that show what the loss gives for problems in one call, and what is right."""
-    called, of, h = judged.called_with(problems), judged.of, problems[-1].settings.bandwidth
+def example(judged: Judged, problems: tuple[Problem, ...], alone: tuple[Problem, ...] = ()) -> str:
+    """Return three lines of Python that show what the loss gives for problems in one call, and what is right.
+
+    For one that is shown `alone` too, in a batch of its own, there are two lines more.
+    """
+    lines = _lines(judged, judged.called_with(problems))
+    return "\n".join([*lines, *_lines(judged, alone)[1:]] if alone else lines)
+
+
+def _lines(judged: Judged, called: tuple[Problem, ...]) -> list[str]:
+    """Return the imports, the arrays, and the call."""
+    of, h = judged.of, called[-1].settings.bandwidth
     plain = [reference_of(problem).answer for problem in called]
     right = ", ".join(f"{answer.loss:.6g}" for answer in plain)
     of_bandwidth = np.array([answer.log_bandwidth / h for answer in plain])
@@ -105,9 +119,9 @@ def example(judged: Judged, problems: tuple[Problem, ...]) -> str:
     text = " ".join("; ".join(told).split())
     if of.batched:
         angles, logits = (np.stack([getattr(problem, name) for problem in called]) for name in ("angles", "logits"))
-        return of.example(angles, logits, targets_of(called), judged.told(called[0]), text)
+        return of.example(angles, logits, targets_of(called), judged.told(called[0]), text).split("\n")
     (problem,) = called
-    return of.example(problem.angles, problem.logits, target_of(problem), judged.told(problem), text)
+    return of.example(problem.angles, problem.logits, target_of(problem), judged.told(problem), text).split("\n")
 
 
 def _differences(judged: Judged, problems: tuple[Problem, ...]) -> Iterator[_Finding]:
@@ -123,25 +137,6 @@ def _differences(judged: Judged, problems: tuple[Problem, ...]) -> Iterator[_Fin
             said = f"in problem {number} of a batch of {len(problems)}, {finding.difference}"
             finding = finding._replace(difference=said)
         yield finding
-
-
-def _mixes(judged: Judged, problems: tuple[Problem, ...]) -> bool:
-    """Return whether a loss of batches gives other numbers for a problem where it has no other beside it."""
-    if not judged.of.batched or len(problems) > 1:
-        return False
-    gradient = bool(judged.gives - {"loss"})
-    try:
-        (beside,) = judged.given_together(problems, gradient=gradient)
-        (alone,) = judged.given_batch(problems, gradient=gradient)
-    except LossError:
-        return False
-    allowed = roundoff(judged, problems[0], slopes=True)
-    pairs = ((beside.loss, alone.loss), (beside.logits, alone.logits), (beside.angles, alone.angles))
-    return not all(
-        np.allclose(one, other, rtol=_PLAIN, atol=allowed, equal_nan=True)
-        for one, other in pairs
-        if one is not None and other is not None
-    )
 
 
 def _difference(judged: Judged, problem: Problem, given: Given) -> _Finding:
@@ -182,7 +177,8 @@ def _of_loss(got: float, want: float, allowed: float, uncovered: int) -> _Findin
     if math.isinf(got):
         said = f"the loss is {'-' if got < 0.0 else ''}infinite where {want:.6g} is right"
         return _Finding(f"{said}: something under- or overflows", True)
-    return _Finding(f"the loss is {_told_apart(got, want)} is right", off=abs(got - want) / max(1.0, abs(want)))
+    said = "the loss is {} where {} is right".format(*told_apart(got, want))
+    return _Finding(said, off=abs(got - want) / max(1.0, abs(want)))
 
 
 def _of_gradient(got: FloatArray, want: FloatArray, allowed: float) -> _Finding:
@@ -202,14 +198,7 @@ def _of_gradient(got: FloatArray, want: FloatArray, allowed: float) -> _Finding:
         return _Finding(said, True, off, factor)
     at = int(np.argmax(np.abs(got - want)))
     point = f" (point {at})" if len(got) > 1 else ""
-    return _Finding(f"is {_told_apart(got[at], want[at])} is right{point}", off=off)
-
-
-def _told_apart(got: float, want: float) -> str:
-    """Return "GOT where WANT", with the digits that tell them apart."""
-    texts = ((f"{got:.{digits}g}", f"{want:.{digits}g}") for digits in (6, 8, 10, 13, 17))
-    one, other = next((pair for pair in texts if pair[0] != pair[1]), (repr(got), repr(want)))
-    return f"{one} where {other}"
+    return _Finding("is {} where {} is right".format(*told_apart(got[at], want[at])) + point, off=off)
 
 
 def _hint(judged: Judged, problem: Problem) -> str:

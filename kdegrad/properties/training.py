@@ -203,8 +203,8 @@ class InBatches(Property):
         if ask.is_own:  # which takes problems of unequal lengths as they are, and has two ways to sum some kernels
             batches = [[p.replace(sums=s) for p in b] for b in (*batches, problems) for s in ("dense", "fast")]
         for answers in map(ask.together, batches):
-            for number, (problem, answer) in enumerate(zip(problems, answers, strict=True), 1):
-                where, n = f"number {number} of {len(problems)} in a batch{what}", len(problem.angles)
+            for number, (problem, answer) in enumerate(zip(problems, answers, strict=True)):
+                where, n = f"problem {number} of a batch of {len(problems)}{what}", len(problem.angles)
                 seen = ask.seen(problem)
                 yield from _equal(ask, seen, answer, ask(problem), f"{where}, beside the problem alone")
                 yield from _equal(ask, seen, answer, reference(seen), where)

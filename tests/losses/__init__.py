@@ -107,6 +107,7 @@ CIRCLE = {"circular": True}
 ALL = {"wrt": ("logits", "angles", "bandwidth")}
 BATCHED = {"batched": True}
 ONLY_64 = ("float64",)
+OTHERS = "depends on the others of its batch: alone "
 
 CATALOGUE: tuple[Entry, ...] = (
     right("numpy", "gaussian", "gaussian", "returns the loss alone"),
@@ -256,20 +257,20 @@ CATALOGUE: tuple[Entry, ...] = (
     right("torch", "geodesic_laplace", "laplace", "on the circle", **BATCHED, **CIRCLE),
     right("jax", "gaussian", "gaussian", "by vmap; the bandwidth is learned", **BATCHED, **ALL),
     right("jax", "triangular", "triangular", "compact; takes no option", bins=24, **BATCHED),
-    faulty("numpy", "softmax_over_problems", "batch", "agrees", note="a wrong axis", **BATCHED),
-    faulty("numpy", "softmax_over_all", "batch", "equal-distance-moved", note="a wrong axis", **BATCHED),
+    faulty("numpy", "softmax_over_problems", "batch", "agrees", note="a wrong axis", cause=OTHERS, **BATCHED),
+    faulty("numpy", "softmax_over_all", "batch", "equal-distance-moved", note="a wrong axis", cause=OTHERS, **BATCHED),
     faulty(
         *("numpy", "mean_of_batch", "agrees"),
         note="a mean over the batch",
         cause="not 2 losses of shape (2,)",
         **BATCHED,
     ),
-    faulty("numpy", "mean_for_each", "batch", "agrees", note="a mean over the batch", **BATCHED),
-    faulty("numpy", "gradient_of_mean", "batch", "derivative", note="a mean over the batch", **BATCHED),
+    faulty("numpy", "mean_for_each", "batch", "agrees", note="a mean over the batch", cause=OTHERS, **BATCHED),
+    faulty("numpy", "gradient_of_mean", "batch", "derivative", note="a mean over the batch", cause=OTHERS, **BATCHED),
     faulty("numpy", "mask_times_logarithm", "batch", "masked-point", note="NaN of the padding", **BATCHED),
     faulty("numpy", "padded_length", "batch", "masked-point", note="padding is counted", **BATCHED),
-    faulty("numpy", "peak_of_batch", "batch", "far-start", note="underflow", **BATCHED),
-    faulty("numpy", "one_target", "batch", "agrees", note="one target for all", **BATCHED),
+    faulty("numpy", "peak_of_batch", "batch", "far-start", note="underflow", cause=OTHERS, **BATCHED),
+    faulty("numpy", "one_target", "batch", "agrees", note="one target for all", cause=OTHERS, **BATCHED),
     faulty(
         "numpy",
         "one_bandwidth_gradient",
@@ -277,20 +278,23 @@ CATALOGUE: tuple[Entry, ...] = (
         "agrees",
         kernel="cauchy",
         note="a sum over the batch",
+        cause=OTHERS,
         **BATCHED,
         **ALL,
     ),
-    faulty("numpy", "longest_as_first", "batch", note="losses in another order", **BATCHED),
-    faulty("torch", "softmax_over_problems", "batch", "zero-sum", note="a wrong axis", **BATCHED),
+    faulty(
+        "numpy", "longest_as_first", "batch", note="losses in another order", cause="are in another order", **BATCHED
+    ),
+    faulty("torch", "softmax_over_problems", "batch", "zero-sum", note="a wrong axis", cause=OTHERS, **BATCHED),
     faulty(
         *("torch", "mean_of_batch", "agrees"),
         note="a mean over the batch",
         cause="not 2 losses of shape (2,)",
         **BATCHED,
     ),
-    faulty("torch", "batch_normalised", "batch", "agrees", note="a mean over the batch", **BATCHED),
+    faulty("torch", "batch_normalised", "batch", "agrees", note="a mean over the batch", cause=OTHERS, **BATCHED),
     faulty("torch", "mask_times_logarithm", "batch", "masked-point", note="NaN of the padding", **BATCHED),
-    faulty("torch", "detached_others", "batch", "derivative", note="a detached part", **BATCHED),
+    faulty("torch", "detached_others", "batch", "derivative", note="a detached part", cause=OTHERS, **BATCHED),
     faulty(
         "jax",
         "softmax_over_problems",
@@ -299,6 +303,7 @@ CATALOGUE: tuple[Entry, ...] = (
         kernel="triangular",
         bins=24,
         note="a wrong axis",
+        cause=OTHERS,
         **BATCHED,
     ),
     faulty(
