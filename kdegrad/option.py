@@ -168,7 +168,7 @@ def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     if not isinstance(value, str) or value.lower() not in choices:
         written = shown(value) if isinstance(value, str) else repr(value)
         listed = ", ".join(choice if choice.isalnum() else f"'{choice}'" for choice in choices)
-        several = isinstance(value, str) and "," in value
-        remedy = "; give several as a list of texts" if several else nearest(str(value), choices)
+        has_commas = isinstance(value, str) and "," in value
+        remedy = "; give several as a list of texts" if has_commas else nearest(str(value), choices)
         raise SettingError(name, f"unknown {written}: choose {listed}{remedy}")
     return value.lower()
