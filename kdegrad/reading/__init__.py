@@ -231,7 +231,7 @@ def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
 
     from kdegrad.batch import Batch
 
-    assert source.groups is not None  # who calls has looked
+    assert source.groups is not None  # the caller has checked it
     names, codes = source.groups
     order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))])

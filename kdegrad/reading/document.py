@@ -12,7 +12,7 @@ from kdegrad.errors import InputError, SettingError
 from kdegrad.grammar import number
 from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import ROLES, named, require_groups
-from kdegrad.reading.faults import Faults, place
+from kdegrad.reading.faults import NO_TARGET_WEIGHT, Faults, place
 from kdegrad.reading.points import Collector, Source
 from kdegrad.reading.target import read_target
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
@@ -142,7 +142,7 @@ def _values(options: dict[str, Node], folder: str, faults: Faults) -> dict[str, 
 
 
 def _require_one_target(values: Mapping[str, Any], options: Mapping[str, Node], faults: Faults) -> None:
-    """Add the options that say how the nodes of a target are found beside one that has none to find, or a second."""
+    """Add a fault for each key that has no place beside the target: a second one, or the bins of target points."""
     columns, excluded = values.get("target-columns"), set[str]()
     if columns is not None:
         excluded = {"target", "at"} if len(columns) == 2 else {"target", "at", "bins", "rule"}
@@ -223,16 +223,14 @@ def _target_inside(node: MapNode, faults: Faults) -> _TargetPoints:
         return _TargetPoints(None)
     own = Faults(faults.name)
     rows = Collector(list(cells), ReadingOptions(), own, place(own.name, *node.where), of_target=True)
-    scalars = {role: [_scalar(cell, role, role, own, "target") for cell in cells[role]] for role in rows.roles}
-    texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
-    rows.take(texts, lambda role, row: scalars[role][row].where)
+    _take(rows, cells, own, "target")
     if own.total:
         faults.include(own)
         return _TargetPoints(None)
     try:
         source = rows.source()
     except InputError:
-        raise NodeError(node.where, "no target point has a positive weight: one must be above 0") from None
+        raise NodeError(node.where, NO_TARGET_WEIGHT) from None
     return _TargetPoints(Points(source.angles, source.weights))
 
 
@@ -321,14 +319,20 @@ def _points_inside(points: ListNode | MapNode, name: str, options: ReadingOption
     except InputError:
         faults.stop_if_any()  # a misspelt key says more than the missing column that it causes
         raise
-    skip = options.missing == "skip"
+    _take(rows, cells, faults, skip=options.missing == "skip")
+    return rows.source()
+
+
+def _take(
+    rows: Collector, cells: Mapping[str, Sequence[_Cell]], faults: Faults, key: str = "points", *, skip: bool = False
+) -> None:
+    """Add the points whose cells are nodes below a key of the document; `skip`: a missing cell is no fault."""
     scalars = {
-        role: [_scalar(cell, role, column, faults, skip=skip) for cell in cells[column]]
+        role: [_scalar(cell, role, column, faults, key, skip=skip) for cell in cells[column]]
         for role, column in rows.roles.items()
     }
     texts = {role: [scalar.text for scalar in column] for role, column in scalars.items()}
     rows.take(texts, lambda role, row: scalars[role][row].where)
-    return rows.source()
 
 
 def _lists(points: MapNode, known: Iterable[str], faults: Faults, key: str = "points") -> dict[str, list[Node]]:

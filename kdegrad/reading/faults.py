@@ -3,10 +3,16 @@
 from __future__ import annotations
 
 from bisect import insort
-from collections.abc import Callable
-from typing import final
+from collections.abc import Callable, Sequence
+from functools import partial
+from typing import Final, TypeVar, final
 
 from kdegrad.errors import InputError
+
+NO_WEIGHT: Final = "no point has a positive weight: one logit must be finite, or one weight above 0"
+NO_TARGET_WEIGHT: Final = "no target point has a positive weight: one must be above 0"
+
+_Item = TypeVar("_Item")
 
 
 @final
@@ -15,15 +21,23 @@ class Faults:
 
     def __init__(self, name: str) -> None:
         self.name = name
-        self._first: list[tuple[tuple[int, ...], str | Callable[[], str]]] = []
+        self._first: list[tuple[tuple[int, ...], str]] = []
         self.total = 0
 
     def add(self, where: tuple[int, ...], text: str | Callable[[], str]) -> None:
-        """Add a fault at `where`, (line,) or (line, column); a callable makes a costly text only if it is shown."""
+        """Add a fault at `where`, (line,) or (line, column); a callable makes a costly text only if it is kept."""
         self.total += 1
         if len(self._first) < InputError.SHOWN or where < self._first[-1][0]:
-            insort(self._first, (where, text), key=lambda fault: fault[0])
+            insort(self._first, (where, text if isinstance(text, str) else text()), key=lambda fault: fault[0])
             del self._first[InputError.SHOWN :]
+
+    def add_each(
+        self, wrong: Sequence[_Item], where: Callable[[_Item], tuple[int, ...]], text: Callable[[_Item], str]
+    ) -> None:
+        """Add a fault of each of many items in the order of their places; those that are not shown are only counted."""
+        for item in wrong[: InputError.SHOWN]:
+            self.add(where(item), partial(text, item))
+        self.total += len(wrong[InputError.SHOWN :])
 
     def include(self, others: Faults) -> None:
         """Add the faults of another part of the file."""
@@ -34,8 +48,8 @@ class Faults:
     def stop_if_any(self) -> None:
         """Raise the faults that were added as one `InputError`."""
         if self.total:
-            texts = ((where, text if isinstance(text, str) else text()) for where, text in self._first)
-            raise InputError([f"{place(self.name, *where)}: {text}" for where, text in texts], total=self.total)
+            listed = [f"{place(self.name, *where)}: {text}" for where, text in self._first]
+            raise InputError(listed, total=self.total)
 
 
 def place(name: str, *where: int) -> str:

@@ -3,15 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from functools import partial
 from typing import Final, NamedTuple, final
 
 import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray
-from kdegrad.errors import InputError
 from kdegrad.grammar import is_missing
-from kdegrad.reading.faults import Faults
+from kdegrad.reading.faults import NO_WEIGHT, Faults
 from kdegrad.reading.plain import Coded
 from kdegrad.text import angle_texts, shown
 
@@ -27,18 +25,18 @@ class Groups(NamedTuple):
 
 
 @final
-class _Numbers(dict[str, int]):
-    """Names → numbers from 0 in the order in which they are first asked for; `MISSING` for one that is no name."""
+class _Codes(dict[str, int]):
+    """Names of groups → 0, 1, ... in the order in which they are first asked for; `MISSING` for one that is no name."""
 
     def __init__(self) -> None:
         super().__init__()
         self.names: list[str] = []
 
     def __missing__(self, name: str) -> int:
-        self[name] = number = MISSING if is_missing(name) else len(self.names)
-        if number != MISSING:
+        self[name] = code = MISSING if is_missing(name) else len(self.names)
+        if code != MISSING:
             self.names.append(name)
-        return number
+        return code
 
 
 @final
@@ -57,7 +55,7 @@ class Grouping:
 
     def __init__(self, columns: Mapping[str, str], faults: Faults, row_noun: str) -> None:
         self._columns, self._faults, self._row_noun = columns, faults, row_noun
-        self._numbers = _Numbers()
+        self._codes = _Codes()
         self._begins: list[int] = []  # the line of the first row of each group
         self._ends = [role for role in TARGETS if role in columns]
         # of at least as many groups as there are; NaN until there is a row with numbers, and the line of that row
@@ -65,9 +63,9 @@ class Grouping:
 
     def codes(self, cells: Coded, where: Callable[[str, int], tuple[int, ...]]) -> IntArray:
         """Return the number of each row's group, `MISSING` for a cell that names none; later rows are asked later."""
-        known = len(self._numbers.names)
-        numbers = np.fromiter(map(self._numbers.__getitem__, cells.texts), np.intp, len(cells.texts))
-        codes = numbers[cells.codes]
+        known = len(self._codes.names)
+        of_texts = np.fromiter(map(self._codes.__getitem__, cells.texts), np.intp, len(cells.texts))
+        codes = of_texts[cells.codes]
         fresh = np.flatnonzero(codes >= known)
         if fresh.size:
             _, first = np.unique(codes[fresh], return_index=True)
@@ -84,7 +82,7 @@ class Grouping:
         """Take the targets of a block of rows, of which those that are `kept` count: a group has the first one."""
         if not self._ends:
             return
-        more = len(self._numbers.names) - len(self._lines)
+        more = len(self._codes.names) - len(self._lines)
         if more > 0:
             more += len(self._lines)  # twice as many: the arrays are copied less often
             self._targets = np.concatenate([self._targets, np.full((more, len(self._ends)), np.nan)])
@@ -97,17 +95,17 @@ class Grouping:
             rows = unknown[first]
             self._targets[groups] = values[rows]
             self._lines[groups] = [where(self._ends[0], row)[0] for row in rows.tolist()]
-        rows, columns = np.nonzero(counts[:, np.newaxis] & (values != self._targets[codes]))
-        for row, column in list(zip(rows.tolist(), columns.tolist(), strict=True))[: InputError.SHOWN]:
-            fault = partial(self._two_targets, column, int(codes[row]), float(values[row, column]))
-            self._faults.add(where(self._ends[column], row), fault)
-        self._faults.total += max(len(rows) - InputError.SHOWN, 0)
+        self._faults.add_each(
+            np.argwhere(counts[:, np.newaxis] & (values != self._targets[codes])).tolist(),
+            lambda cell: where(self._ends[cell[1]], cell[0]),
+            lambda cell: self._two_targets(self._ends[cell[1]], int(codes[cell[0]]), float(values[*cell])),
+        )
 
-    def _two_targets(self, column: int, group: int, value: float) -> str:
-        found, first = angle_texts([value, self._targets[group, column]])
-        name, heading = self._numbers.names[group], self._columns[self._ends[column]]
+    def _two_targets(self, role: str, group: int, value: float) -> str:
+        """Return what is wrong with a value of a row, as its group has another one of an earlier row."""
+        found, first = angle_texts([value, self._targets[group, self._ends.index(role)]])
         return (
-            f"column {shown(heading)}: {found} for group {shown(name)}, "
+            f"column {shown(self._columns[role])}: {found} for group {shown(self._codes.names[group])}, "
             f"which has {first} in {self._row_noun} {self._lines[group]}: give one target for a group"
         )
 
@@ -116,16 +114,14 @@ class Grouping:
 
         InputError for a group without a row, or without a row of positive weight.
         """
-        names = self._numbers.names
+        names = self._codes.names
         rows, weighty = (np.bincount(some, minlength=len(names)) for some in (codes, codes[has_weight]))
-        for group in np.flatnonzero(weighty == 0)[: InputError.SHOWN].tolist():
-            cause = (
-                "no point has a positive weight: one logit must be finite, or one weight above 0"
-                if rows[group]
-                else "each of its rows has a missing value: remove them from the file"
-            )
-            self._faults.add((self._begins[group],), f"group {shown(names[group])}: {cause}")
-        self._faults.total += max(int((weighty == 0).sum()) - InputError.SHOWN, 0)
+
+        def fault(group: int) -> str:
+            cause = NO_WEIGHT if rows[group] else "each of its rows has a missing value: remove them from the file"
+            return f"group {shown(names[group])}: {cause}"
+
+        self._faults.add_each(np.flatnonzero(weighty == 0).tolist(), lambda group: (self._begins[group],), fault)
         self._faults.stop_if_any()
         targets = tuple(self._targets[: len(names), column].copy() for column in range(len(self._ends)))
         return Groups(tuple(names), codes), targets or None

@@ -16,7 +16,7 @@ from kdegrad.arrays import FloatArray, IntArray
 from kdegrad.errors import InputError
 from kdegrad.grammar import is_missing, number
 from kdegrad.reading.columns import chosen_columns
-from kdegrad.reading.faults import Faults
+from kdegrad.reading.faults import NO_TARGET_WEIGHT, NO_WEIGHT, Faults
 from kdegrad.reading.files import display_name
 from kdegrad.reading.groups import MISSING, TARGETS, Grouping, Groups
 from kdegrad.reading.plain import PLAIN, SWAPPED, Coded, plain_numbers
@@ -151,8 +151,11 @@ class Collector:
             if self._options.missing == "skip":
                 kept &= ~unnamed
             else:
-                missing: list[int] = np.flatnonzero(unnamed).tolist()
-                self._add_faults("group", missing, lambda row: names.texts[names.codes[row]], partial(where, "group"))
+                self._faults.add_each(
+                    np.flatnonzero(unnamed).tolist(),
+                    partial(where, "group"),
+                    lambda row: self._fault("group", names.texts[names.codes[row]]),
+                )
             self._grouping.take_targets(codes, numbers, kept, where)
             self._codes.append(codes[kept])
         if not kept.all():
@@ -181,16 +184,8 @@ class Collector:
 
         if self._options.missing == "skip":
             rows = [row for row in rows if not is_missing(text(row))]
-        self._add_faults(role, rows, text, where)
+        self._faults.add_each(rows, where, lambda row: self._fault(role, text(row)))
         return numbers
-
-    def _add_faults(
-        self, role: str, rows: list[int], text: Callable[[int], str], where: Callable[[int], tuple[int, ...]]
-    ) -> None:
-        """Add the faults of the cells of a column in some rows of a block."""
-        for row in rows[: InputError.SHOWN]:
-            self._faults.add(where(row), partial(self._fault, role, text(row)))
-        self._faults.total += len(rows[InputError.SHOWN :])
 
     def _fault(self, role: str, cell: str) -> str:
         """Return what is wrong with a cell."""
@@ -223,10 +218,7 @@ class Collector:
         if logits is None and not (self._of_target and len(self._found) == 1):  # angles that were observed
             notes.append(self._note_without_weights())
         if not has_weight.any():
-            cause = "no point has a positive weight: one logit must be finite, or one weight above 0"
-            if self._of_target:
-                cause = "no target point has a positive weight: one must be above 0"
-            raise InputError(f"{name}: {cause}")
+            raise InputError(f"{name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
         groups, targets = None, None
         if self._grouping is not None:
             groups, targets = self._grouping.groups(np.concatenate(self._codes), has_weight)
@@ -238,9 +230,10 @@ class Collector:
         """Return the note that all points weigh the same, with a column that may have been meant."""
         names = ("weight",) if self._of_target else ("logit",) if self._options.no_weights else ("logit", "weight")
         likely = [column for column in self._found if column.lower().removesuffix("s") in names]
-        meant = "".join(f" (is column {shown(column)} either?)" for column in likely[:1])
         if self._of_target:
-            return f"has no weights{meant.replace('either', 'one')}: all target points weigh the same"
+            meant = f" (is column {shown(likely[0])} one?)" if likely else ""
+            return f"has no weights{meant}: all target points weigh the same"
+        meant = f" (is column {shown(likely[0])} either?)" if likely else ""
         return f"has neither logits nor weights{meant}: all points weigh the same"
 
 
