@@ -12,10 +12,10 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers, shortened
-from kdegrad.domain import Circle, Domain, Line
-from kdegrad.errors import InputError, ProblemFaults, SettingError
-from kdegrad.kernel import Kernel, make_kernel
-from kdegrad.problem import Problem, check_quadrature
+from kdegrad.domain import Domain
+from kdegrad.errors import InputError, ProblemFaults
+from kdegrad.kernel import Kernel
+from kdegrad.problem import Problem, check_quadrature, domain_and_kernel, name_of_rule, with_node
 from kdegrad.quadrature import gauss, midpoint
 from kdegrad.settings import Settings, TargetOptions
 from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, targets_of
@@ -145,9 +145,7 @@ class Batch:
     ) -> None:
         names_of_settings = {row.name for row in Settings.rows}
         settings = Settings(**{name: value for name, value in locals().items() if name in names_of_settings})
-        period = settings.circumference
-        domain = Line() if period is None else Circle(period)
-        made_kernel = make_kernel(settings.kernel, settings.bandwidth, domain, settings.df)
+        domain, made_kernel = domain_and_kernel(settings)
         points, bounds = _points_of_problems(angles, offsets, copy)
         values = numbers("logits", np.zeros_like(points) if logits is None else logits, copy)
         if values.shape != points.shape:
@@ -167,11 +165,8 @@ class Batch:
         for name, part in parts.items():
             object.__setattr__(self, name, part)
         faults = ProblemFaults(self.called)
-        intervals, observed = targets_of(target, len(bounds) - 1, period, faults)
-        if self.at is not None:
-            if observed is not None:
-                raise SettingError("at", "is one target point, and target has others: leave one of them out")
-            observed = Points([self.at])
+        intervals, observed = targets_of(target, len(bounds) - 1, settings.circumference, faults)
+        observed = with_node(observed, self.at)
         check_quadrature(settings, has_interval=intervals is not None, has_points=observed is not None)
         self._check_points(faults)
         faults.stop_if_any()
@@ -229,9 +224,7 @@ class Batch:
     @property
     def rule_name(self) -> str:
         """The name of the quadrature rule: ``at`` for a single node, ``points`` for target points."""
-        if self.observed is None:
-            return self.settings.rule
-        return "points" if self.at is None else "at"
+        return name_of_rule(self.settings, self.observed, self.at)
 
     @cached_property
     def node_counts(self) -> IntArray:

@@ -100,11 +100,7 @@ class Problem:
         node = TargetOptions(at=at).at
         given = None if target is None else checked_target(target, settings.circumference)
         interval = given if isinstance(given, Interval) else None
-        observed = given if isinstance(given, Points) else None
-        if node is not None:
-            if observed is not None:
-                raise SettingError("at", "is one target point, and target has others: leave one of them out")
-            observed = Points([node])
+        observed = with_node(given if isinstance(given, Points) else None, node)
         check_quadrature(settings, has_interval=interval is not None, has_points=observed is not None)
         points = vector("angles", angles, copy)
         values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
@@ -113,8 +109,7 @@ class Problem:
         except TypeError:
             raise InputError(f"labels: {labels!r} is not a list of names: give one for each angle") from None
         _check_points(points, values, names)
-        period = settings.circumference
-        domain = Line() if period is None else Circle(period)
+        domain, made_kernel = domain_and_kernel(settings)
         parts: dict[str, Any] = {
             "angles": points,
             "logits": values,
@@ -124,7 +119,7 @@ class Problem:
             "at": node,
             "settings": settings,
             "domain": domain,
-            "kernel": make_kernel(settings.kernel, settings.bandwidth, domain, settings.df),
+            "kernel": made_kernel,
         }
         for name, part in parts.items():
             object.__setattr__(self, name, part)
@@ -160,9 +155,7 @@ class Problem:
     @property
     def rule_name(self) -> str:
         """The name of the quadrature rule: ``at`` for a single node, ``points`` for target points."""
-        if self.observed is None:
-            return self.settings.rule
-        return "points" if self.at is None else "at"
+        return name_of_rule(self.settings, self.observed, self.at)
 
     @cached_property
     def log_weights(self) -> FloatArray:
@@ -206,6 +199,29 @@ def require_problem(given: object) -> None:
     if not isinstance(given, Problem):
         remedy = "give kdegrad.Problem(...); of a batch, batch.problem(0) is the first"
         raise InputError(f"{type(given).__name__} is not a problem: {remedy}")
+
+
+def domain_and_kernel(settings: Settings) -> tuple[Domain, Kernel]:
+    """Return where the angles are, and the kernel there."""
+    period = settings.circumference
+    domain = Line() if period is None else Circle(period)
+    return domain, make_kernel(settings.kernel, settings.bandwidth, domain, settings.df)
+
+
+def with_node(observed: Points | None, node: float | None) -> Points | None:
+    """Return the target points, or the single node `at` as one; SettingError where both are given."""
+    if node is None:
+        return observed
+    if observed is not None:
+        raise SettingError("at", "is one target point, and target has others: leave one of them out")
+    return Points([node])
+
+
+def name_of_rule(settings: Settings, observed: Points | None, node: float | None) -> str:
+    """Return the name of the quadrature rule: ``at`` for a single node, ``points`` for target points."""
+    if observed is None:
+        return settings.rule
+    return "points" if node is None else "at"
 
 
 def check_quadrature(settings: Settings, *, has_interval: bool, has_points: bool) -> None:
