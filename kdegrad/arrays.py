@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
-from typing import Any, Final
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
@@ -15,6 +16,27 @@ FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
 IntArray = NDArray[np.intp]
 ComplexArray = NDArray[np.complex128]
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Texts:
+    """A column of N texts, ``each[codes[row]]``, of which equal ones may be in `each` once; `codes` has shape (N,)."""
+
+    each: Sequence[str]
+    codes: IntArray
+
+    def __len__(self) -> int:
+        """Return the number of rows."""
+        return len(self.codes)
+
+    def __getitem__(self, rows: Any) -> Texts:
+        """Return some of the rows, chosen as those of an array are."""
+        return Texts(self.each, self.codes[rows])
+
+    def tolist(self) -> list[str]:
+        """Return the text of each row."""
+        return [self.each[code] for code in self.codes.tolist()]
 
 
 def vector(name: str, values: ArrayLike, copy: bool) -> FloatArray:

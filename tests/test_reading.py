@@ -1296,9 +1296,9 @@ def test_the_fast_reader_refuses_ragged_rows() -> None:
 def test_the_fast_reader_of_texts_changes_none(texts: list[str]) -> None:
     rows = rows_of("\n".join(f"{text},a{row}" for row, text in enumerate(texts)).encode(), ",", 2)
     assert rows is not None
-    assert rows.texts(0) == rows.coded(0).all() == texts
+    assert rows.texts(0) == rows.coded(0).tolist() == texts
     runs = [text for text, _ in groupby(texts)]
-    assert rows.coded(0).texts == (runs if max(len(text.encode()) for text in texts) < 65 else texts)
+    assert rows.coded(0).each == (runs if max(len(text.encode()) for text in texts) < 65 else texts)
 
 
 def read_table(data: bytes, **options: object) -> Source:

@@ -17,11 +17,12 @@ from itertools import chain
 from typing import Final
 
 from kdegrad import grammar
+from kdegrad.arrays import Texts
 from kdegrad.errors import InputError
 from kdegrad.grammar import WHITESPACE, is_missing, reads_as_number, unguarded
 from kdegrad.reading.faults import Faults, place
 from kdegrad.reading.files import Block
-from kdegrad.reading.plain import Coded, rows_of
+from kdegrad.reading.plain import rows_of
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source, bare, coded
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import counted, enumerated, shown
@@ -247,9 +248,9 @@ class _Table:
     def _take(self, cells: dict[str, Cells], lines: Sequence[int]) -> None:
         """Take a block of rows, of which each begins in one of the `lines`."""
         for role in TEXTS & cells.keys():
-            texts, codes = coded(cells[role])
-            if "'" in "".join(texts):
-                cells[role] = Coded([unguarded(text) for text in texts], codes)
+            texts = coded(cells[role])
+            if "'" in "".join(texts.each):
+                cells[role] = Texts([unguarded(text) for text in texts.each], texts.codes)
         self.points.take(cells, lambda _, row: (lines[row],))
 
     def take_by_row(self, block: Block) -> None:

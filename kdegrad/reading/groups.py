@@ -7,10 +7,9 @@ from typing import Final, NamedTuple, final
 
 import numpy as np
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, Texts
 from kdegrad.grammar import is_missing
 from kdegrad.reading.faults import NO_WEIGHT, Faults
-from kdegrad.reading.plain import Coded
 from kdegrad.text import angle_texts, shown
 
 TARGETS: Final = ("low", "high", "at")  # roles of columns that hold the targets of groups
@@ -61,10 +60,10 @@ class Grouping:
         # of at least as many groups as there are; NaN until there is a row with numbers, and the line of that row
         self._targets, self._lines = np.full((1, len(self._ends)), np.nan), np.zeros(1, dtype=np.intp)
 
-    def codes(self, cells: Coded, where: Callable[[str, int], tuple[int, ...]]) -> IntArray:
+    def codes(self, cells: Texts, where: Callable[[str, int], tuple[int, ...]]) -> IntArray:
         """Return the number of each row's group, `MISSING` for a cell that names none; later rows are asked later."""
         known = len(self._codes.names)
-        of_texts = np.fromiter(map(self._codes.__getitem__, cells.texts), np.intp, len(cells.texts))
+        of_texts = np.fromiter(map(self._codes.__getitem__, cells.each), np.intp, len(cells.each))
         codes = of_texts[cells.codes]
         fresh = np.flatnonzero(codes >= known)
         if fresh.size:

@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdegrad.arrays import Texts
 from kdegrad.errors import InputError
 from kdegrad.reading import files
 from kdegrad.reading.columns import flag_of
 from kdegrad.reading.faults import Faults
-from kdegrad.reading.plain import Coded
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source, coded
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
@@ -121,15 +121,15 @@ def _take(rows: pyarrow.RecordBatch, chosen: Chosen, points: Collector, faults: 
             cells[role] = _coded(column)
     for role in TEXTS & cells.keys():
         texts = coded(cells[role])
-        if "\0" in "".join(texts.texts):
-            for row, text in enumerate(texts.all()):
+        if "\0" in "".join(texts.each):
+            for row, text in enumerate(texts.tolist()):
                 if "\0" in text:
                     said = f"column {shown(points.roles[role])}: {shown(text)} contains a NUL character: remove it"
                     faults.add((before + row + 1,), said)
     points.take(cells, lambda _, row: (before + row + 1,))
 
 
-def _coded(column: pyarrow.Array) -> Coded:
+def _coded(column: pyarrow.Array) -> Texts:
     """Return the cells of a column as text, of which equal ones are converted once; a null is empty."""
     from pyarrow import types
 
@@ -139,7 +139,7 @@ def _coded(column: pyarrow.Array) -> Coded:
     encoded = column.dictionary_encode()
     texts = _texts(encoded.dictionary)
     codes = encoded.indices.cast("int64").fill_null(len(texts))
-    return Coded([*texts, ""], codes.to_numpy())
+    return Texts([*texts, ""], codes.to_numpy())
 
 
 def _texts(column: pyarrow.Array) -> list[str]:

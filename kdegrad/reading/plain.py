@@ -13,12 +13,12 @@ so that their sum rounds as it must. Longer numbers, and those with an exponent,
 
 from __future__ import annotations
 
-from typing import Final, NamedTuple, final
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray, exact_product
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, Texts, exact_product
 from kdegrad.grammar import NUMBER_CHARACTERS
 
 PLAIN: Final = NUMBER_CHARACTERS.encode() + b" "
@@ -28,18 +28,6 @@ _LONGEST: Final = 20  # characters of a number without sign that is formed here:
 _EXACT: Final = 2**53
 _POWERS: Final[FloatArray] = np.array([float(10**f) for f in range(_LONGEST + 1)])
 _LONGEST_TEXT: Final = 64  # characters of texts that are compared with each other
-
-
-class Coded(NamedTuple):
-    """Texts of N rows, ``texts[codes[row]]``, of which equal ones may be there once."""
-
-    texts: list[str]
-    codes: IntArray
-
-    def all(self) -> list[str]:
-        """Return the texts of all rows."""
-        each: list[str] = np.array(self.texts, dtype=object)[self.codes].tolist()
-        return each
 
 
 @final
@@ -71,7 +59,7 @@ class Rows:
         """Return the cells of a column as text, of all rows or of some."""
         return b"\n".join(self.cells(column, rows)).decode().split("\n")
 
-    def coded(self, column: int) -> Coded:
+    def coded(self, column: int) -> Texts:
         """Return the cells of a column as text; cells that follow each other and are equal are there once."""
         ends = self._ends[:, column].copy()
         lengths = ends - self._begins[:, column]
@@ -82,7 +70,7 @@ class Rows:
             for place in range(longest):  # from the end of the cell
                 letters = codes.take(ends - (place + 1), mode="clip")
                 is_new[1:] |= (letters[1:] != letters[:-1]) & (lengths[1:] > place)
-        return Coded(self.texts(column, np.flatnonzero(is_new)), np.cumsum(is_new) - 1)
+        return Texts(self.texts(column, np.flatnonzero(is_new)), np.cumsum(is_new) - 1)
 
     def numbers(self, column: int, decimal: str | None, *, minus_infinity: bool = False) -> FloatArray | None:
         """Return the numbers of a column, as `plain_numbers`; with a decimal comma if `decimal` says so."""

@@ -7,19 +7,18 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
-from itertools import compress
 from typing import Final
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray, IntArray
+from kdegrad.arrays import FloatArray, IntArray, Texts
 from kdegrad.errors import InputError
 from kdegrad.grammar import is_missing, number
 from kdegrad.reading.columns import chosen_columns
 from kdegrad.reading.faults import NO_TARGET_WEIGHT, NO_WEIGHT, Faults
 from kdegrad.reading.files import display_name
 from kdegrad.reading.groups import MISSING, TARGETS, Grouping, Groups
-from kdegrad.reading.plain import PLAIN, SWAPPED, Coded, plain_numbers
+from kdegrad.reading.plain import PLAIN, SWAPPED, plain_numbers
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import shown
 from kdegrad.weights import logits_of
@@ -81,7 +80,7 @@ class Source:
         return self.name if self.table is None else display_name(self.table)
 
 
-Cells = FloatArray | Sequence[str] | Coded  # of one column
+Cells = FloatArray | Sequence[str] | Texts  # of one column
 
 
 class Collector:
@@ -139,7 +138,6 @@ class Collector:
         numbers = {role: self._checked(role, cells[role], partial(where, role)) for role in self._numbers}
         rows = len(numbers["angle"])
         self.count += rows
-        labels = coded(cells["label"]).all() if "label" in cells else []
         kept = np.ones(rows, dtype=bool)
         if self._options.missing == "skip":
             for column in numbers.values():
@@ -154,23 +152,23 @@ class Collector:
                 self._faults.add_each(
                     np.flatnonzero(unnamed).tolist(),
                     partial(where, "group"),
-                    lambda row: self._fault("group", names.texts[names.codes[row]]),
+                    lambda row: self._fault("group", names.each[names.codes[row]]),
                 )
             self._grouping.take_targets(codes, numbers, kept, where)
             self._codes.append(codes[kept])
         if not kept.all():
-            labels = list(compress(labels, kept.tolist()))
             self._left_out += rows - int(np.count_nonzero(kept))
         for role, blocks in self._numbers.items():
             if role not in TARGETS:  # each group has one
                 blocks.append(numbers[role][kept])
-        self._labels += labels
+        if "label" in cells:
+            self._labels += coded(cells["label"])[kept].tolist()
 
     def _checked(self, role: str, cells: Cells, where: Callable[[int], tuple[int, ...]]) -> FloatArray:
         """Return the numbers of a block of a column; NaN, or a number of no use, in place of those that are faults."""
         texts: Sequence[str] = ()
         if not isinstance(cells, np.ndarray):
-            texts = cells.all() if isinstance(cells, Coded) else cells
+            texts = cells.tolist() if isinstance(cells, Texts) else cells
         numbers = cells if isinstance(cells, np.ndarray) else numbers_of(texts, role == "logit", self._options.decimal)
         wrong = ~np.isfinite(numbers)
         if role == "logit":
@@ -237,9 +235,9 @@ class Collector:
         return f"has neither logits nor weights{meant}: all points weigh the same"
 
 
-def coded(cells: Cells) -> Coded:
-    """Return the texts of a column with the numbers of their rows."""
-    return cells if isinstance(cells, Coded) else Coded(list(map(str, cells)), np.arange(len(cells)))
+def coded(cells: Cells) -> Texts:
+    """Return the cells of a column as texts."""
+    return cells if isinstance(cells, Texts) else Texts(list(map(str, cells)), np.arange(len(cells)))
 
 
 def bare(text: str) -> str:

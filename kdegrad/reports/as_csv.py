@@ -12,9 +12,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
+from kdegrad.arrays import Texts
 from kdegrad.grammar import guarded
 from kdegrad.reports import decimals
-from kdegrad.reports.records import Block, Table, Texts, rows_of
+from kdegrad.reports.records import Block, Table, rows_of
 
 _ROWS_IN_PIECE: Final = 10_000
 _ROWS_OF_COLUMNS_IN_PIECE: Final = 20_000

@@ -25,7 +25,7 @@ def write(table: Table, stream: IO[bytes]) -> None:
     import pyarrow
     import pyarrow.parquet
 
-    from kdegrad.reports.records import Texts  # and with it NumPy, which --help does not need
+    from kdegrad.arrays import Texts  # and with it NumPy, which --help does not need
 
     def typed(block: Block) -> Any:
         columns = [

@@ -6,12 +6,12 @@ from typing import Any, Final
 
 import numpy as np
 
+from kdegrad.arrays import Texts
 from kdegrad.evaluation import BatchEvaluation, evaluation_of
 from kdegrad.overview import Overview
 from kdegrad.reports.records import (
     Record,
     Table,
-    Texts,
     Values,
     facts_of,
     group_names,

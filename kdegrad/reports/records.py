@@ -10,13 +10,13 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import asdict, dataclass
 from itertools import islice
-from typing import TYPE_CHECKING, Any, Final, Literal, final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
 from kdegrad import __version__
-from kdegrad.arrays import IntArray, euclidean_norm, largest_first, stretches
+from kdegrad.arrays import Texts, euclidean_norm, largest_first, stretches
 from kdegrad.batch import Batch
 from kdegrad.evaluation import BatchEvaluation, Evaluation
 from kdegrad.kernel import BY_NAME, KERNELS
@@ -40,27 +40,6 @@ Command = Literal[
 
 _UNCOVERED_SHOWN: Final = 20
 _ROWS_IN_BLOCK: Final = 2**16  # rows of the bins' table: small enough for memory, large enough to vectorise
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Texts:
-    """A column of texts of which many may be equal: different ones, and the index of that in each row."""
-
-    each: Sequence[str]
-    codes: IntArray
-
-    def __len__(self) -> int:
-        """Return the number of rows."""
-        return len(self.codes)
-
-    def __getitem__(self, rows: Any) -> Texts:
-        """Return some of the rows, chosen as those of an array are."""
-        return Texts(self.each, self.codes[rows])
-
-    def tolist(self) -> list[str]:
-        """Return the text of each row."""
-        return [self.each[code] for code in self.codes.tolist()]
 
 
 Values = NDArray[Any] | Texts  # of a column
