@@ -46,8 +46,8 @@ def positions(problem: Problem) -> FloatArray:
     return _within_span(problem, problem.angles)
 
 
-def target_points(problem: Problem) -> Rule | None:
-    """Return the target points of the problem that take part, where `span` shows them; None for an interval alone."""
+def target_marks(problem: Problem) -> Rule | None:
+    """Return the target points that take part, or the single node, where `span` shows them; None for an interval."""
     if problem.observed is None:
         return None
     rule = problem.observed.rule()

@@ -15,7 +15,7 @@ from kdegrad.figures.line import ALL, BY_SIGN, STEMS, Groups, lines_of_points, s
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, figure, legend_below
 from kdegrad.problem import Problem
 from kdegrad.text import interval_text
-from kdegrad.view import curve, target_points
+from kdegrad.view import curve, target_marks
 
 OUTER, EDGE = 0.65, 1.75  # the height of the highest density over the ring, the frame's radius
 INNER, INNER_OF_MANY, MANY = 0.8, 0.4, 60  # the length of the longest stem: many would meet in the centre
@@ -39,7 +39,7 @@ def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
         axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=name)
         wanted = np.full_like(arc, 1.0 + height / problem.target.width)
         axes.plot(arc, wanted, color=PULLED, linestyle="--", label="wanted density")
-    if (points := target_points(problem)) is not None:
+    if (points := target_marks(problem)) is not None:
         inner = 1.0 if problem.at is None else 0.0
         axes.vlines(points.nodes * turn, inner, EDGE, **lines_of_points(problem, points))
     axes.plot(np.linspace(0.0, 2.0 * math.pi, 181), np.ones(181), color=FAINT, linewidth=0.7)

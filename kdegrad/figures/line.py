@@ -21,7 +21,7 @@ from kdegrad.objective import responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.text import angle_texts, interval_text
-from kdegrad.view import curve, positions, span, target_points
+from kdegrad.view import curve, positions, span, target_marks
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
 BY_SIGN: Final[Groups] = {
@@ -134,7 +134,7 @@ def panels(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
             low, high = problem.target
             name = f"target {interval_text(problem.target)}"
             axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
-        if (points := target_points(problem)) is not None:
+        if (points := target_marks(problem)) is not None:
             style = lines_of_points(problem, points)
             axes.vlines(points.nodes, 0.0, 1.0, transform=axes.get_xaxis_transform(), **style)
     above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)

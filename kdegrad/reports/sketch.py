@@ -26,7 +26,7 @@ from kdegrad.output import Look
 from kdegrad.problem import Problem
 from kdegrad.reports.tables import PULLED, PUSHED, ROUNDING, printed
 from kdegrad.text import angle_texts
-from kdegrad.view import curve, positions, span, target_parts, target_points
+from kdegrad.view import curve, positions, span, target_marks, target_parts
 
 GUTTER: Final = 13
 FEWEST_CELLS, MOST_CELLS = 24, 88
@@ -108,7 +108,7 @@ def _axis(problem: Problem, cells: _Cells, look: Look) -> list[str]:
     for part in target_parts(problem):
         first, last = cells.of(np.array(part))
         axis[first : last + 1] = thick * (last + 1 - first)
-    if (points := target_points(problem)) is not None:
+    if (points := target_marks(problem)) is not None:
         for cell in cells.of(points.nodes).tolist():
             axis[cell] = mark
     return axis
