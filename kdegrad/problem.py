@@ -124,6 +124,11 @@ class Problem:
         for name, part in parts.items():
             object.__setattr__(self, name, part)
 
+    @property
+    def target_points(self) -> Points | None:
+        """The target points; None for an interval, and where a single node stands."""
+        return self.observed if self.at is None else None
+
     @cached_property
     def interval(self) -> Interval:
         """The target's interval, or the hull of its points: see `Points.hull`."""
@@ -185,7 +190,7 @@ class Problem:
     @property
     def options(self) -> dict[str, Any]:
         """All options by name, as the keywords of `Problem` take them."""
-        target = self.observed if self.target is None and self.at is None else self.target
+        target = self.target_points if self.target is None else self.target
         return {"target": target, "at": self.at, **asdict(self.settings)}
 
     def replace(self, **changes: Any) -> Problem:

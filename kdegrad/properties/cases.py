@@ -157,8 +157,7 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
     settings = problem.settings
     exact = settings.rule == "exact"
     bins = max(_FEWEST_BINS, _OWN_PAIRS // len(problem.angles))
-    observed = problem.observed if problem.at is None else None
-    if observed is not None:
+    if (observed := problem.target_points) is not None:
         exact = False
         if len(observed.active) > bins:
             chosen = observed.active[np.linspace(0, len(observed.active) - 1, bins).astype(int)]

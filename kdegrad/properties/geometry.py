@@ -73,20 +73,14 @@ def mapped(problem: Problem, *, factor: float = 1.0, shift: float = 0.0, **chang
     if ends and ends[0] == ends[1]:
         raise Unmet(f"the target is too narrow for coordinates near {ends[0]!r}: its ends round to one")
     target: Any = ends
-    if problem.target is None and problem.observed is not None and at is None:
-        target = moved_points(problem, factor * reduced(problem.observed.angles) + shift)
+    if (points := problem.target_points) is not None:
+        target = Points(factor * reduced(points.angles) + shift, points.weights)
     moved = {
         "angles": factor * reduced(problem.angles) + shift,
         "at": None if at is None else factor * at + shift,
         "target": target,
     }
     return problem.replace(**{**moved, **changes})
-
-
-def moved_points(problem: Problem, places: FloatArray) -> Points:
-    """Return the target points of a problem at other places, each with its weight."""
-    assert problem.observed is not None  # the caller looks
-    return Points(places, problem.observed.weights)
 
 
 def beside(problem: Problem, least: float) -> Problem:
@@ -134,8 +128,8 @@ def _across(problem: Problem, sides: FloatArray, ranks: FloatArray, period: floa
     centre, half = problem.interval.centre, min(0.5 * problem.interval.width, period / _SHARE_OF_CIRCLE)
     distances = 0.5 * period - half - 0.25 * period * (1.0 - ranks)  # no antipode is in the target
     target: Any = (centre - half, centre + half)
-    if problem.observed is not None:
-        seen = formula_of(problem).difference(problem.observed.angles, np.asarray(centre))
+    if (points := problem.target_points) is not None:
+        seen = formula_of(problem).difference(points.angles, np.asarray(centre))
         share = 2.0 * half / problem.interval.width if half > 0.0 else 0.0
-        target = moved_points(problem, centre + share * seen)
+        target = Points(centre + share * seen, points.weights)
     return problem.replace(angles=centre + sides * distances, bandwidth=period / (2.0 * u), target=target)

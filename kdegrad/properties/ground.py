@@ -237,10 +237,9 @@ class Permutation(Property):
         order = case.rng().permutation(len(problem.angles))
         after = problem.replace(angles=problem.angles[order], logits=problem.logits[order], labels=None)
         yield from same(ask, problem, after, points=order)
-        if problem.observed is not None and problem.at is None:
-            angles, weights = problem.observed.angles, problem.observed.weights
-            order = case.rng().permutation(len(angles))
-            yield from same(ask, problem, problem.replace(target=Points(angles[order], weights[order])))
+        if (target := problem.target_points) is not None:
+            order = case.rng().permutation(len(target))
+            yield from same(ask, problem, problem.replace(target=Points(target.angles[order], target.weights[order])))
 
 
 @final
@@ -341,7 +340,7 @@ class Rotation(Property):
         for shift in (turn, across):
             angles = np.mod(problem.domain.reduced(problem.angles) + shift, period) + turns * period
             after = mapped(problem, shift=shift, angles=angles)
-            if problem.observed is not None and problem.at is None:
+            if problem.target_points is not None:
                 places, weights = problem.rule.nodes, problem.rule.weights
                 places = np.mod(problem.domain.reduced(places) + shift, period) + of_target * period
                 after = after.replace(target=Points(places, weights))

@@ -101,9 +101,8 @@ class MaskedPoint(Property):
             what = "the masked point's own gradient"
             yield Comparison("logits", float(new.logits[n]), 0.0, 0.0, where=where, what=what)
             yield Comparison("angles", float(new.angles[n]), 0.0, 0.0, where=where, what=what)
-            if problem.observed is not None and problem.at is None:
-                observed = problem.observed
-                more = Points(np.append(observed.angles, place), np.append(observed.weights, 0.0))
+            if (target := problem.target_points) is not None:
+                more = Points(np.append(target.angles, place), np.append(target.weights, 0.0))
                 yield from _equal(ask, problem, ask(problem.replace(target=more)), old, f"{where}, a target point")
 
 
@@ -208,13 +207,9 @@ class InBatches(Property):
                 seen = ask.seen(problem)
                 yield from _equal(ask, seen, answer, ask(problem), f"{where}, beside the problem alone")
                 yield from _equal(ask, seen, answer, reference(seen), where)
-                padding = "the gradient of the padding"
-                yield Comparison(
-                    "logits", answer.logits[n:], np.zeros(len(answer.logits) - n), 0.0, 0.0, where, padding
-                )
-                yield Comparison(
-                    "angles", answer.angles[n:], np.zeros(len(answer.angles) - n), 0.0, 0.0, where, padding
-                )
+                zeros, padding = np.zeros(len(answer.logits) - n), "the gradient of the padding"
+                yield Comparison("logits", answer.logits[n:], zeros, 0.0, where=where, what=padding)
+                yield Comparison("angles", answer.angles[n:], zeros, 0.0, where=where, what=padding)
 
 
 def _others(problem: Problem, ask: Evaluator) -> Iterator[Problem]:
