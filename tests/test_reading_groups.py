@@ -321,7 +321,7 @@ def test_a_command_for_one_problem_refuses_groups(kdegrad, tmp_path: Path, comma
     path.write_text(PROBLEM.format(columns="low,high"))
     done = kdegrad(*command.split(), path)
     assert (done.code, done.out) == (2, "")
-    assert f"{path}:1:11: makes a problem of each group, and this command takes one problem" in done.err
+    assert f"{path}:1:11: group-by: makes a problem of each group, and this command takes one problem" in done.err
     done = kdegrad(*command.split(), path, "--group-by", "image")
     assert done.code == 2
     assert "--group-by: it belongs to loss, grad" in done.err

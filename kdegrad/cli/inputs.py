@@ -166,11 +166,8 @@ def _made(
     for table in filter(None, (content.table, content.target_table)):
         output.check_outputs(files, table)
     if content.groups is not None and not takes_groups:
-        raise SettingError(
-            "group-by",
-            "makes a problem of each group, and this command takes one problem: remove it",
-            content.places.get("group-by") if "group_by" not in flags.values else None,
-        )
+        error = SettingError("group-by", "makes a problem of each group, and this command takes one problem: remove it")
+        raise error.at(f"{content.places['group-by']}: group-by") if "group-by" in content.places else error
     for note in () if quiet else content.notes:
         say(f"note: {content.place_of_points} {note}")
     if not quiet and "target" not in given:
