@@ -2,9 +2,9 @@
 
 `python -m tests.mutants [WORD …]` makes every mutant of the files in `SCOPE` (with WORDs: of those with one in their
 path), runs against each the tests that reach its line, fast ones and frequent killers first, and prints the survivors
-and the score. All of them take up to an hour on two cores; `--sample 300` draws 300 of them at random (`--seed 1` draws
-others), which takes about ten minutes and gives the score with a standard error of 2 %. `--tests sums,objective` runs
-the tests of those modules alone.
+and the score. All of them take up to two hours on two cores; `--sample 300` draws 300 of them at random (`--seed 1`
+draws others), which takes about ten minutes and gives the score with a standard error of 2 %. `--tests sums,objective`
+runs the tests of those modules alone.
 
 `mutants.txt` beside this file explains survivors. A mutant is keyed by its function (or constant) and the kind of
 change, as in `exact.kinks:breakpoints: < -> <=`, so that an explanation outlasts a change of the layout or of a local
