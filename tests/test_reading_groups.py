@@ -89,6 +89,7 @@ def test_without_options_there_are_no_groups_and_a_note_says_how(tmp_path: Path)
         ("angle,logit,Image_ID", {}, "'Image_ID'"),
         ("angle,logit,photo_id", {}, "--group-by photo_id"),
         ("angle,logit,ID", {}, "--group-by ID"),
+        ("angle,logit,photo id", {}, "--group-by 'photo id'"),
         ("id,angle,logit,Group", {}, "--group-by Group"),
         ("angle,logit,valid,width", {}, None),
         ("angle,logit,target", {}, "a column 'target', and all rows are taken as one problem: loss and grad with "

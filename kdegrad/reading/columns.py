@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from itertools import combinations
 from typing import Final
 
@@ -83,7 +84,7 @@ def chosen_columns(
     likely = [column for column in found if not re.search(several, column)]
     remedy = "rename the right one to 'angle'" if of_target else "name the right one with {}"
     missing = [
-        f"{place}: no column {shown(column)} for the {_HELD.get(role, role + 's')} (columns found: {enumerated(found)}"
+        f"{place}: no column {shown(column)} for the {_held(role)} (columns found: {enumerated(found)}"
         f"{nearest(column, likely) if role in given else _likely_angles(likely)}): "
         f"{remedy.format(flag_of(role))}{hint}"
         for role, column in names.items()
@@ -91,27 +92,8 @@ def chosen_columns(
     ]
     if missing:
         raise InputError(missing)
-    if "logit" in chosen and "weight" in chosen:
-        if ("logit" in given) == ("weight" in given):
-            remedy = (
-                "leave out --logit-column or --weight-column"
-                if "weight" in given
-                else "name the one to use with --logit-column or --weight-column, or give --no-weights"
-            )
-            raise InputError(
-                f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
-                f"{shown(chosen['weight'])}): {remedy}"
-            )
-        del chosen["weight" if "logit" in given else "logit"]
-    both = [
-        f"{place}: the column {shown(chosen[one])} cannot be both the {_HELD.get(one, one + 's')} and the "
-        f"{_HELD.get(other, other + 's')}: give another column with "
-        f"{' or '.join(dict.fromkeys(flag_of(role) for role in (one, other) if role in given))}"
-        for one, other in combinations([role for role in chosen if role != "label"], 2)
-        if chosen[one] == chosen[other] and {one, other} not in ({"group", end} for end in _HELD)
-    ]
-    if both:
-        raise InputError(both)
+    _choose_logits_or_weights(chosen, given, place)
+    _refuse_two_uses(chosen, given, place)
     if options.no_weights and not any(column.lower() == "weight" for column in found):
         notes.append("has no column 'weight': --no-weights has no effect")
     if of_target:
@@ -121,9 +103,44 @@ def chosen_columns(
     return chosen, notes
 
 
+def _choose_logits_or_weights(chosen: dict[str, str], given: Mapping[str, str], place: str) -> None:
+    """Remove the one of the two that was not named; InputError if both were, or neither."""
+    if not {"logit", "weight"} <= chosen.keys():
+        return
+    if ("logit" in given) == ("weight" in given):
+        remedy = (
+            "leave out --logit-column or --weight-column"
+            if "weight" in given
+            else "name the one to use with --logit-column or --weight-column, or give --no-weights"
+        )
+        raise InputError(
+            f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
+            f"{shown(chosen['weight'])}): {remedy}"
+        )
+    del chosen["weight" if "logit" in given else "logit"]
+
+
+def _refuse_two_uses(chosen: Mapping[str, str], given: Mapping[str, str], place: str) -> None:
+    """Raise an InputError for columns that are to hold two things that differ; a group may be the end of a target."""
+    both = [
+        f"{place}: the column {shown(chosen[one])} cannot be both the {_held(one)} and the {_held(other)}: give "
+        "another column with "
+        f"{' or '.join(dict.fromkeys(flag_of(role) for role in (one, other) if role in given))}"
+        for one, other in combinations([role for role in chosen if role != "label"], 2)
+        if chosen[one] == chosen[other] and {one, other} not in ({"group", end} for end in _HELD)
+    ]
+    if both:
+        raise InputError(both)
+
+
 def flag_of(role: str) -> str:
     """Return the flag that names the column of a role."""
     return f"--{_OTHER_FLAGS.get(role, f'{role}-column')}"
+
+
+def _held(role: str) -> str:
+    """Return what the column of a role holds."""
+    return _HELD.get(role, f"{role}s")
 
 
 def _many_problems(found: Sequence[str], used: set[str], options: ReadingOptions) -> list[str]:
@@ -132,14 +149,14 @@ def _many_problems(found: Sequence[str], used: set[str], options: ReadingOptions
     group = next((free[name] for name in _GROUPS if name in free), None)
     group = group or next((column for column in free.values() if _ID.fullmatch(column)), None)
     targets = next(([free[end] for end in ends] for ends in _TARGETS if set(ends) <= free.keys()), [])
-    flag = f"--target-columns {','.join(targets)}"
+    flag = f"--target-columns {shlex.quote(','.join(targets))}"
     what = f"column{'s' if len(targets) > 1 else ''} {' and '.join(map(shown, targets))}"
     what = f"the {what}" if len(targets) > 1 else f"a {what}"
     if options.group_by is not None:
         if targets and options.target_columns is None:
             return [f"has {what}, and all groups have one target: give {flag} for a target of each"]
     elif group is not None:
-        flags = f"--group-by {group}{' ' + flag if targets else ''}"
+        flags = f"--group-by {shlex.quote(group)}{' ' + flag if targets else ''}"
         return [
             f"has a column {shown(group)}, and all rows are taken as one problem: loss and grad with {flags} take a "
             "problem of each"
