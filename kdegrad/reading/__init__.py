@@ -245,16 +245,16 @@ def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
 
 def _made(source: Source, given: Mapping[str, Any], make: Callable[[dict[str, Any]], _Made]) -> _Made:
     """Return what `make` makes of the options of a file and those `given`, of which the latter win."""
-    kept = dict(source.settings)
+    kept = dict(source.settings)  # by what was given, and by the columns of targets, some of these are overridden
     if source.targets is not None and not {"target", "at"} & given.keys():
         kept.pop("at", None)
         kept["target"] = source.targets if len(source.targets) == 2 else source.targets[0]
     if "at" in given and _are_points(kept.get("target"), source):
         del kept["target"]
     are_points = _are_points(given.get("target", kept.get("target")), source)
-    if are_points:
+    if are_points:  # these need no bins, which a file gives for its own interval
         kept = {name: value for name, value in kept.items() if name not in ("at", "bins", "rule")}
-    elif {"bins", "rule"} & given.keys():
+    elif {"bins", "rule"} & given.keys():  # are asked for in place of the file's single node
         kept.pop("at", None)
     if given.get("circular") is False:
         kept.pop("period", None)

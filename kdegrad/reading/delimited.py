@@ -22,7 +22,7 @@ from kdegrad.errors import InputError
 from kdegrad.grammar import WHITESPACE, is_missing, reads_as_number, unguarded
 from kdegrad.reading.faults import Faults, place
 from kdegrad.reading.files import Block
-from kdegrad.reading.plain import rows_of
+from kdegrad.reading.plain import cut_rows
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source, bare, coded
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import counted, enumerated, shown
@@ -222,7 +222,7 @@ class _Table:
         if mark == WHITESPACE:
             mark, body = "\t", _BLANKS_OF_BYTES.sub(b"\t", body)
             body = body.replace(b"\t\n", b"\n").replace(b"\n\t", b"\n").strip(b"\t")
-        rows = rows_of(body.strip(b"\n"), mark, self.width)
+        rows = cut_rows(body.strip(b"\n"), mark, self.width)
         if rows is None or rows.longest > csv.field_size_limit():
             return False
         if b"#" in body and any(cell.lstrip(b" \t").startswith(b"#") for cell in rows.cells(0)):

@@ -132,7 +132,7 @@ def _nearest(whole: NDArray[np.uint64], powers: FloatArray) -> FloatArray:
     return nearest
 
 
-def rows_of(body: bytes, mark: str, width: int) -> Rows | None:
+def cut_rows(body: bytes, mark: str, width: int) -> Rows | None:
     """Return the rows of `width` cells that are the lines of `body`; None if a line has more cells, or fewer.
 
     The last line has no end. A cell may contain anything but `mark`, a character of ASCII, ends of lines and quotes. It

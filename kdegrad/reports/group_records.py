@@ -58,7 +58,10 @@ def _groups(evaluation: BatchEvaluation, chosen: Any = slice(None)) -> Table:
 
 
 def _facts(overview: Overview) -> dict[str, Any]:
-    """Return the means, null where one is infinite, what was computed, and the summary."""
+    """Return the means, null where one loss is infinite, what was computed, and the summary.
+
+    Of what was computed the target and the number of bins are null where they differ between the groups.
+    """
     evaluation = overview.evaluation
     batch = evaluation.batch
     target: list[float] | None = None
