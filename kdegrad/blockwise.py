@@ -109,7 +109,7 @@ def _schemes(batch: Batch, problems: IntArray) -> Iterator[tuple[Scheme, Block]]
     """Yield the problems in blocks, each with the sums that serve it."""
     left = problems
     if _by_windows(batch):
-        pay = windows_pay(batch.counts[problems], batch.node_counts[problems])
+        pay = windows_pay(batch.counts[problems], batch.node_counts[problems]) | (batch.settings.sums == "fast")
         unserved = [problems[~pay]]
         for block in batch.blocks(problems[pay], window_block_size):
             applies = np.broadcast_to(WindowDensity.applies(batch.kernel, block.nodes), len(block.problems))
