@@ -66,11 +66,11 @@ class Evaluation:
     problem
         What was evaluated.
     rule
-        The nodes and weights of the quadrature.
+        The nodes and weights of the quadrature, or the target points that take part.
     loss
         L, in nats; infinite if the density is 0 at a node.
     kl
-        L - log(b-a), the divergence from the target; None where a single node stands without a target.
+        L - log(b-a), the divergence from the target; None where that is no interval.
     weights
         S_i, shape (N,).
     gradients
@@ -176,7 +176,8 @@ class BatchEvaluation:
     uncovered
         How many nodes of each problem have the density 0, shape (G,).
     sums
-        How many problems each summation did: the dense sums of a block, the windows of a block, or one by one.
+        How many problems each summation did: ``blocks`` by all pairs, ``windows`` by running sums, or, of those that
+        were evaluated on their own, the name of its sums as in `Diagnostics`.
     """
 
     batch: Batch

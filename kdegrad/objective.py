@@ -59,7 +59,7 @@ def evaluate(problem: Problem | Batch, wrt: str | Iterable[str] = ("logits",)) -
 
 
 def exact_loss(problem: Problem) -> float:
-    """Return the integral that the rule of `problem` approximates; it needs a target, and no ``at``."""
+    """Return the integral that the rule of `problem` approximates; of an interval without ``at``."""
     return evaluate(problem.replace(rule="exact"), wrt=()).loss
 
 
