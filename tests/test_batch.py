@@ -337,13 +337,67 @@ def test_an_order_and_names_that_do_not_fit_are_refused(options: dict[str, Any],
         kg.Batch([1.0, 2.0, 3.0], offsets=[0, 1, 3], target=(0, 1), **options)
 
 
+def test_every_point_has_the_problem_that_has_its_place() -> None:
+    """In rows, between offsets and in any order; points that are wrong are counted within their problem."""
+    rows = kg.Batch(np.zeros((2, 3)), target=(0, 1))
+    assert rows.problem_of_point.tolist() == [0, 0, 0, 1, 1, 1]
+    options: dict[str, Any] = {"offsets": [0, 1, 3, 6], "order": [4, 0, 5, 1, 2, 3], "target": (0, 1)}
+    batch = kg.Batch(np.zeros(6), **options)
+    assert batch.problem_of_point.tolist() == [1, 2, 2, 2, 0, 1]
+    for number in range(3):
+        assert (batch.problem_of_point[batch.places(number)] == number).all()
+    with pytest.raises(kg.InputError, match=r"problem 1: point 1: angle nan.*\nproblem 2: point 2: angle nan"):
+        kg.Batch([0, 0, 0, math.nan, 0, math.nan], **options)
+
+
+@pytest.mark.parametrize("target", ["interval", "points"])
+@pytest.mark.parametrize("counts", [[4] * COUNT, [1, 4, 2, 7, 3, 4, 50]])
+def test_blocks_have_each_problem_once_and_no_more_than_they_may(counts: list[int], target: str) -> None:
+    """Their arrays have the length of the longest problem, by which it counts how many fit; one always does."""
+
+    def most(points: int, nodes: int) -> int:
+        return 60 // (points * nodes)
+
+    offsets = np.cumsum([0, *counts])
+    options = target_of(target, np.random.default_rng(3))
+    batch = kg.Batch(np.zeros(offsets[-1]), offsets=offsets, bins=5, **options)
+    blocks = list(batch.blocks(np.arange(COUNT), most))
+    assert sorted(problem for block in blocks for problem in block.problems) == [*range(COUNT)]
+    for block in blocks:
+        (size, points), nodes = block.angles.shape, block.nodes.shape[1]
+        assert points == batch.counts[block.problems].max()
+        assert nodes == batch.node_counts[block.problems].max()
+        assert size == 1 or size <= most(points, nodes)
+    if min(counts) == max(counts) and target == "interval":
+        assert [len(block.problems) for block in blocks] == [3, 3, 1]
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ({"target": (0, 9)}, True),
+        ({"target": ([0, 0, 0], [9, 9, 9])}, True),
+        ({"target": ([0, 1, 0], 9)}, False),
+        ({"target": (0, [9, 9, 8])}, False),
+        ({"at": 3.0}, True),
+        ({"target": np.array([3.0, 4.0, 5.0])}, False),
+        ({"target": kg.Points([1.0, 2.0])}, True),
+        ({"target": kg.Points([1.0, 2.0, 3.0], offsets=[0, 1, 2, 3])}, False),
+    ],
+)
+def test_whether_all_problems_have_one_target(target: dict[str, Any], expected: bool) -> None:
+    assert kg.Batch(np.zeros((3, 2)), **target).has_one_target is expected
+
+
 def test_a_batch_does_not_change() -> None:
     offsets, order, low = np.array([0, 1, 3]), np.array([2, 0, 1]), np.array([0.0, 1.0])
-    batch = kg.Batch([1.0, 2.0, 3.0], offsets=offsets, order=order, target=(low, 9.0))
+    angles, logits = np.array([1.0, 2.0, 3.0]), np.array([0.1, 0.2, 0.3])
+    batch = kg.Batch(angles, logits, offsets=offsets, order=order, target=(low, 9.0))
     for array in (batch.angles, batch.logits, batch.offsets, batch.order, *batch.intervals):
         with pytest.raises(ValueError, match="read-only"):
             array[0] = 7
-    offsets[1], order[0], low[0] = 2, 0, 5.0  # the caller's own stay theirs
+    offsets[1], order[0], low[0], angles[0], logits[0] = 2, 0, 5.0, 7.0, 7.0  # the caller's own stay theirs
+    assert (batch.angles[0], batch.logits[0]) == (1.0, 0.1)
     assert (batch.offsets[1], batch.order[0], batch.intervals[0][0]) == (1, 2, 0.0)
 
 
