@@ -35,7 +35,7 @@ def block_size(points: int, nodes: int) -> int:
 
 
 @final
-class Pairs:
+class BlockPairs:
     """The pairs of g problems, in arrays (g, N, B), or (g, B, N) where N is larger: loops are over the last axis.
 
     Parameters
@@ -178,7 +178,7 @@ class PlainBlockDensity(Density):
             some = which[start : start + max(1, most)]
             (nodes,) = self._nodes_of(some, self.nodes)
             if most > 0:
-                yield some, FarBlockDensity(Pairs(self.kernel, self.points[some], nodes), self.log_weights[some])
+                yield some, FarBlockDensity(BlockPairs(self.kernel, self.points[some], nodes), self.log_weights[some])
             else:
                 yield int(some[0]), DenseDensity(self.kernel, self.points[some[0]], nodes[0], self.log_weights[some[0]])
 
@@ -196,7 +196,7 @@ class BlockDensity(PlainBlockDensity):
     """
 
     def _prepare(self) -> None:
-        self.pairs = Pairs(self.kernel, self.points, self.nodes)
+        self.pairs = BlockPairs(self.kernel, self.points, self.nodes)
         self.values = self.kernel.shape(self.pairs.displacements)
 
     def _at_nodes(self, weights: FloatArray) -> FloatArray:
@@ -228,7 +228,7 @@ class FarBlockDensity(Density):
     log p = log K_* + log S_* + log s, and responsibilities are E_j/s. At a node that no point reaches E and s are 0.
     """
 
-    def __init__(self, pairs: Pairs, log_weights: FloatArray) -> None:
+    def __init__(self, pairs: BlockPairs, log_weights: FloatArray) -> None:
         self.pairs, self.kernel, self.log_weights = pairs, pairs.kernel, log_weights
         with np.errstate(over="ignore", invalid="ignore"):
             self._sum()
@@ -260,7 +260,7 @@ class FarBlockDensity(Density):
             which = np.nonzero(light)
             logs, log_kernel, log_weight = (part[which[0]] for part in self._relative(node_shares, log_pulls))
             nodes = np.broadcast_to(self.pairs.nodes, self.log.shape)[which[0]]
-            pairs = Pairs(self.kernel, self.pairs.points[which][:, np.newaxis], nodes)
+            pairs = BlockPairs(self.kernel, self.pairs.points[which][:, np.newaxis], nodes)
             exponents = self.kernel.log_shape(pairs.displacements) - pairs.of_nodes(log_kernel)
             exponents += pairs.of_nodes(logs - log_weight)
             ratios[light] = np.exp(exponents, out=exponents).sum(axis=(1, 2))

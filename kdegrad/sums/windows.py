@@ -25,7 +25,7 @@ import numpy as np
 
 from kdegrad.arrays import BoolArray, ComplexArray, FloatArray, IntArray
 from kdegrad.kernel import Kernel
-from kdegrad.sums.blocks import Pairs, PlainBlockDensity
+from kdegrad.sums.blocks import BlockPairs, PlainBlockDensity
 
 _BLOCK_PLACES: Final = 32_768  # of points and nodes: larger arrays leave the cache, smaller ones wait for Python
 _CLOSE_PAIRS: Final = 32_768  # at a time
@@ -85,8 +85,8 @@ class WindowDensity(PlainBlockDensity):
     def applies(kernel: Kernel, nodes: FloatArray) -> BoolArray:
         """Return for which nodes (g, B) running sums are right to round-off, (g,)."""
         way, period, h = kernel.exponential_way, kernel.domain.measure, kernel.bandwidth
-        flat = way == period < _SLOPING * h  # left minus right would cancel
-        if way <= 0.0 or nodes.shape[1] > _MOST_NODES or not 1.0 / h < math.inf or flat:
+        is_level = way == period and period < _SLOPING * h  # left minus right would cancel
+        if way <= 0.0 or nodes.shape[1] > _MOST_NODES or not 1.0 / h < math.inf or is_level:
             return np.zeros(len(nodes), dtype=np.bool_)
         with np.errstate(over="ignore", invalid="ignore"):
             places = nodes if period == math.inf else _from_first(kernel, nodes)
@@ -227,7 +227,7 @@ class WindowDensity(PlainBlockDensity):
             which = close[start : start + step]
             rows = which // self.points.shape[1]
             nodes = np.broadcast_to(self.nodes, self.log.shape)[rows]
-            pairs = Pairs(self.kernel, self.points.ravel()[which, np.newaxis], nodes)
+            pairs = BlockPairs(self.kernel, self.points.ravel()[which, np.newaxis], nodes)
             log, factor = self.kernel.slope(pairs.displacements)
             slopes.ravel()[which] = pairs.sum_at_points(np.exp(log) * factor, pulls[rows])[:, 0]
         return slopes
