@@ -180,6 +180,28 @@ def test_the_length_of_other_problems_changes_nothing(
         np.testing.assert_allclose(gradient[begin:end], alone[1], rtol=1e-9, atol=1e-11)
 
 
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian"])
+def test_several_blocks_of_one_batch(kernel: str) -> None:
+    """By windows and by all pairs; among them targets so wide that no window serves them, in blocks of their own."""
+    rng = np.random.default_rng(11)
+    count, bins = 2500, 40
+    angles, logits = rng.uniform(-40, 40, (count, 20)), rng.normal(size=(count, 20))
+    lows = rng.uniform(-30, 0, count)
+    highs = lows + np.where(np.arange(count) % 50 == 7, 900.0, 20.0)  # 300 bandwidths
+    batch = kg.Batch(angles, logits, target=(lows, highs), kernel=kernel, bandwidth=3.0, bins=bins)
+    evaluation = kg.evaluate(batch, WRT)
+    assert evaluation.sums == ({"windows": 2450, "blocks": 50} if kernel == "laplace" else {"blocks": 2500})
+    for number in (0, 7, 600, 1207, 1800, 2457, 2499):
+        alone = kg.evaluate(batch.problem(number), WRT)
+        assert evaluation.losses[number] == pytest.approx(alone.loss, rel=RELATIVE)
+        assert evaluation.log_bandwidth[number] == pytest.approx(alone.gradients.log_bandwidth, rel=1e-9)
+        np.testing.assert_allclose(evaluation.gradients.logits[number], alone.gradients.logits, rtol=1e-9, atol=1e-14)
+    of_bandwidth = kg.grad(
+        angles, logits, target=(lows, highs), kernel=kernel, bandwidth=3.0, bins=bins, wrt="bandwidth"
+    )
+    np.testing.assert_array_equal(of_bandwidth, evaluation.log_bandwidth)
+
+
 def test_shapes_and_names_of_what_is_returned() -> None:
     rng = np.random.default_rng(8)
     angles, logits = rng.uniform(-40, 40, (5, 3)), rng.normal(size=(5, 3))
@@ -335,6 +357,19 @@ def test_what_cannot_be_used_is_refused_and_named(angles: Any, options: dict[str
 def test_an_order_and_names_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:
     with pytest.raises(kg.InputError, match=re.escape(message)):
         kg.Batch([1.0, 2.0, 3.0], offsets=[0, 1, 3], target=(0, 1), **options)
+
+
+def test_only_the_logits_that_are_wrong_are_named() -> None:
+    logits = np.zeros((3, 2))
+    logits[0, 1], logits[2] = math.inf, [-math.inf, math.nan]
+    with pytest.raises(kg.InputError) as refused:
+        kg.Batch(np.zeros((3, 2)), logits, target=(0, 1))
+    assert [line[:29] for line in str(refused.value).splitlines()] == [
+        "problem 0: point 1: logit inf",
+        "problem 2: point 1: logit nan",
+    ]
+    with pytest.raises(kg.InputError, match="labels: "):
+        kg.Batch(np.zeros((1, 2)), labels=["a", 2], target=(0, 1))
 
 
 def test_every_point_has_the_problem_that_has_its_place() -> None:

@@ -210,6 +210,16 @@ def test_rows_of_target_points_are_those_of_each_problem() -> None:
         kg.Points(np.zeros((2, 3)), offsets=[0, 3, 6])
 
 
+def test_target_points_do_not_change() -> None:
+    angles, weights = np.array([1.0, 2.0]), np.array([0.5, 1.0])
+    points = kg.Points(angles, weights)
+    angles[0] = weights[0] = 7.0  # the caller's own stay theirs
+    assert (points.angles.tolist(), points.weights.tolist()) == ([1.0, 2.0], [0.5, 1.0])
+    for array in (points.angles, points.weights):
+        with pytest.raises(ValueError, match="read-only"):
+            array[0] = 7
+
+
 def test_one_problem_has_one_target() -> None:
     with pytest.raises(kg.SettingError, match="have offsets, and this is one problem"):
         kg.Problem([1.0], target=kg.Points([1.0, 2.0], offsets=[0, 1, 2]))
