@@ -14,7 +14,6 @@ from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.batch import Batch
-from kdegrad.blockwise import batch_evaluation, computed
 from kdegrad.crossentropy import CrossEntropy
 from kdegrad.errors import SettingError
 from kdegrad.evaluation import BatchEvaluation, Evaluation, evaluation_of, gradients, quadrature, summed
@@ -53,6 +52,8 @@ def evaluate(problem: Problem | Batch, wrt: str | Iterable[str] = ("logits",)) -
     """
     wrt = GradientOptions(wrt=several("wrt", wrt)).wrt
     if isinstance(problem, Batch):
+        from kdegrad.blockwise import batch_evaluation  # a single problem does not wait for it
+
         return batch_evaluation(problem, wrt)
     require_problem(problem)
     return evaluation_of(problem, wrt)
@@ -128,6 +129,8 @@ def loss(
     """
     problem = _given(angles, logits, offsets, reduction, **_options(locals()))
     if isinstance(problem, Batch):
+        from kdegrad.blockwise import computed  # as in `evaluate`
+
         return _reduced(computed(problem, ["losses"])[0]["losses"], reduction)
     return evaluation_of(problem, ()).loss
 
@@ -217,6 +220,8 @@ def _of_problem(problem: Problem, wrt: tuple[str, ...]) -> tuple[float, dict[str
 
 def _of_batch(batch: Batch, wrt: tuple[str, ...], reduction: str) -> tuple[Any, dict[str, Any]]:
     """Return the losses of a batch and their gradients by name, reduced if asked for."""
+    from kdegrad.blockwise import computed  # as in `evaluate`
+
     parts = {name: "log_bandwidth" if name == "bandwidth" else name for name in wrt}
     found, _ = computed(batch, ["losses", *parts.values()])
     each: dict[str, Any] = {name: found[part] for name, part in parts.items()}

@@ -35,7 +35,6 @@ COMPARED_POINTS: Final = 2_000  # up to this many points the comparison is made 
 
 def loss(flags: Flags) -> int:
     """Compute the loss, the cross-entropy of target and density."""
-    from kdegrad.cli import grouped
     from kdegrad.objective import evaluate, exact_loss
     from kdegrad.problem import Problem
     from kdegrad.reports import records
@@ -46,6 +45,8 @@ def loss(flags: Flags) -> int:
         raise SettingError("exact", "works only with --format table: leave it out")
     problem = load_groups(flags, report)
     if not isinstance(problem, Problem):
+        from kdegrad.cli import grouped  # a single problem does not wait for it
+
         return grouped.loss(problem, report)
     if report.top is not None:
         raise SettingError("top", "is for the groups of largest loss, and there are no groups: leave it out")
@@ -63,7 +64,6 @@ def loss(flags: Flags) -> int:
 
 def grad(flags: Flags) -> int:
     """Compute the gradient of logits, angles and bandwidth."""
-    from kdegrad.cli import grouped
     from kdegrad.objective import evaluate
     from kdegrad.problem import Problem
     from kdegrad.reports import records
@@ -73,6 +73,8 @@ def grad(flags: Flags) -> int:
         raise SettingError("per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt")
     problem = load_groups(flags, report)
     if not isinstance(problem, Problem):
+        from kdegrad.cli import grouped  # a single problem does not wait for it
+
         return grouped.grad(problem, report, of)
     with Progress("summing"):
         evaluation = evaluate(problem, of.wrt)

@@ -59,6 +59,7 @@ def written(page: str, tables: str) -> str:
 
 
 if __name__ == "__main__":
+    os.environ.pop("PYTHONDONTWRITEBYTECODE", None)  # commands are timed as they run from the second time on
     chosen = sys.argv[1:] or list(GROUPS)
     printed = []
     for line in lines(chosen):
