@@ -34,6 +34,7 @@ WHEEL = [
     "kdegrad/properties/README.md",
     "kdegrad/sample_inputs/two_sided.yaml",
     "kdegrad/sample_inputs/wind.csv",
+    "kdegrad/sample_inputs/headings.csv",
 ]
 SDIST = [
     ".github/actions/verify-props/action.yml",
@@ -73,7 +74,7 @@ assert all(verdict.verdict != "fail" for verdict in kg.verify(kg.Problem([-75.0,
 """
 TYPED = """
 import kdegrad as kg
-reveal_type(kg.loss([1.0], target=(0, 1)))
+reveal_type(kg.evaluate(kg.Problem([1.0], target=(0, 1))).loss)
 kg.loss([1.0], target=(0, 1), bandwith=3)
 """
 # The tests of the outer layers: the command, files, reports, figures, which the versions of dependencies may affect.
