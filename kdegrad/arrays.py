@@ -11,6 +11,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kdegrad.errors import InputError
+from kdegrad.text import shortened
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -121,12 +122,6 @@ def checked_offsets(offsets: ArrayLike, count: int, what: str) -> IntArray:
     if faults:
         raise InputError(faults, total=len(faults) + max(0, len(falls) - InputError.SHOWN))
     return bounds
-
-
-def shortened(values: object, longest: int = 60) -> str:
-    """Return how Python writes `values`, on one line and not longer than a message can bear."""
-    text = " ".join(repr(values).split())
-    return text if len(text) <= longest else f"{text[:longest]}..."
 
 
 def group_totals(values: FloatArray, offsets: IntArray) -> FloatArray:

@@ -11,15 +11,15 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers, shortened
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults
 from kdegrad.kernel import Kernel
 from kdegrad.problem import Problem, check_quadrature, domain_and_kernel, name_of_rule, with_node
 from kdegrad.quadrature import gauss, midpoint
 from kdegrad.settings import Settings, TargetOptions
-from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, targets_of
-from kdegrad.text import shown
+from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, checked_targets
+from kdegrad.text import shortened, shown
 
 
 @final
@@ -165,7 +165,7 @@ class Batch:
         for name, part in parts.items():
             object.__setattr__(self, name, part)
         faults = ProblemFaults(self.called)
-        intervals, observed = targets_of(target, len(bounds) - 1, settings.circumference, faults)
+        intervals, observed = checked_targets(target, len(bounds) - 1, settings.circumference, faults)
         observed = with_node(observed, self.at)
         check_quadrature(settings, has_interval=intervals is not None, has_points=observed is not None)
         self._check_points(faults)

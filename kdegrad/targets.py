@@ -23,14 +23,13 @@ from kdegrad.arrays import (
     group_totals,
     numbers,
     require_everywhere,
-    shortened,
     vector,
 )
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults, SettingError
 from kdegrad.option import is_real
 from kdegrad.quadrature import Ends, Rule
-from kdegrad.text import angle_texts, interval_text
+from kdegrad.text import angle_texts, interval_text, shortened
 
 _LEAST_WEIGHT: Final = 1e-305  # of a target point with a part: its product with log p = -inf is infinite, not 0
 
@@ -299,7 +298,7 @@ def _widest(low: Ends, high: Ends, period: float) -> Ends:
     return period + 2.0 * np.spacing(np.maximum(np.abs(low), np.abs(high)))
 
 
-def targets_of(
+def checked_targets(
     target: TargetLike | None, count: int, period: float | None, faults: ProblemFaults
 ) -> tuple[tuple[FloatArray, FloatArray] | None, Points | None]:
     """Return the targets of `count` problems: the ends of intervals, each (G,), or target points; None is the other.

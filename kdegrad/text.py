@@ -20,6 +20,12 @@ def shown(text: str, longest: int = 60) -> str:
     return repr(text)
 
 
+def shortened(values: object, longest: int = 60) -> str:
+    """Return how Python writes `values`, on one line and not longer than a message can bear."""
+    text = " ".join(repr(values).split())
+    return text if len(text) <= longest else f"{text[:longest]}..."
+
+
 def safe_text(text: str, kept: str = "") -> str:
     """Return `text` with all control, format, invisible and unassigned characters as escapes, except the `kept`."""
     return "".join(

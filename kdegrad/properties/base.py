@@ -18,6 +18,7 @@ from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
+from kdegrad.text import counted
 
 Family = Literal["claim", "sharper", "ground", "training"]
 Quantity = Literal["loss", "logits", "angles", "bandwidth"]
@@ -188,8 +189,7 @@ def _target_text(problem: Problem) -> str:
         return f"target [{problem.target.low!r}, {problem.target.high!r}]"
     if problem.at is not None:
         return "no target"
-    count = problem.rule.bins
-    return f"{count} target point{'' if count == 1 else 's'}"
+    return counted(problem.rule.bins, "target point")
 
 
 @final
