@@ -15,7 +15,7 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, num
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults
 from kdegrad.kernel import Kernel
-from kdegrad.problem import Problem, check_quadrature, domain_and_kernel, name_of_rule, with_node
+from kdegrad.problem import Problem, check_quadrature, checked_name, domain_and_kernel, name_of_rule, with_node
 from kdegrad.quadrature import gauss, midpoint
 from kdegrad.settings import Settings, TargetOptions
 from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, checked_targets
@@ -81,6 +81,8 @@ class Batch:
         Shape (M,): the places of the points in `angles` problem by problem, where they do not stand together.
     names
         G names of the problems for reports and messages, or None.
+    name
+        What reports and figures call the batch: the file that it was read from, or None.
     copy
         False: arrays of float64 are taken as they are, on the promise that they do not change.
     target
@@ -112,6 +114,7 @@ class Batch:
     offsets: IntArray
     order: IntArray | None
     names: tuple[str, ...] | None
+    name: str | None
     intervals: tuple[FloatArray, FloatArray] | None
     observed: Points | None
     at: float | None
@@ -128,6 +131,7 @@ class Batch:
         offsets: ArrayLike | None = None,
         order: ArrayLike | None = None,
         names: Iterable[str] | None = None,
+        name: str | None = None,
         copy: bool = True,
         target: TargetLike | None = None,
         at: float | None = None,
@@ -144,7 +148,7 @@ class Batch:
         sums: str = "auto",
     ) -> None:
         names_of_settings = {row.name for row in Settings.rows}
-        settings = Settings(**{name: value for name, value in locals().items() if name in names_of_settings})
+        settings = Settings(**{key: value for key, value in locals().items() if key in names_of_settings})
         domain, made_kernel = domain_and_kernel(settings)
         points, bounds = _points_of_problems(angles, offsets, copy)
         values = numbers("logits", np.zeros_like(points) if logits is None else logits, copy)
@@ -157,13 +161,14 @@ class Batch:
             "offsets": bounds,
             "order": None if order is None else _permutation(order, points.size),
             "names": _texts("names", names, len(bounds) - 1, "problem"),
+            "name": checked_name(name),
             "at": TargetOptions(at=at).at,
             "settings": settings,
             "domain": domain,
             "kernel": made_kernel,
         }
-        for name, part in parts.items():
-            object.__setattr__(self, name, part)
+        for attribute, part in parts.items():
+            object.__setattr__(self, attribute, part)
         faults = ProblemFaults(self.called)
         intervals, observed = checked_targets(target, len(bounds) - 1, settings.circumference, faults)
         observed = with_node(observed, self.at)
@@ -252,6 +257,7 @@ class Batch:
             self.angles.ravel()[places],
             self.logits.ravel()[places],
             None if self.labels is None else [self.labels[place] for place in places.tolist()],
+            name=self.name if self.names is None else self.names[problem],
             copy=False,
             target=target,
             at=self.at,

@@ -41,8 +41,8 @@ def batch_evaluation(batch: Batch, wrt: Collection[str]) -> BatchEvaluation:
     shaped = {name: found[name].reshape(batch.angles.shape) for name in OF_POINTS if name in found}
     gradients = None
     if wrt:
-        angles = shaped.get("angles")
-        gradients = Gradients(shaped["logits"], shaped["per_weight"], shaped["responsibilities"], angles)
+        parts = (shaped["logits"], shaped["per_weight"], shaped["responsibilities"])
+        gradients = Gradients(*parts, angles=shaped.get("angles"), wrt=tuple(wrt))
     return BatchEvaluation(
         batch=batch,
         losses=found["losses"],

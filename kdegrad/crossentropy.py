@@ -46,6 +46,8 @@ class Gradients:
         ∂L/∂x_i, shape (N,), per unit of the angles; None unless asked for.
     log_bandwidth
         ∂L/∂log h; None unless asked for, and of a batch, each of whose problems has its own.
+    wrt
+        What was asked for, in that order: some of ``logits``, ``angles``, ``bandwidth``.
     """
 
     logits: FloatArray
@@ -53,6 +55,13 @@ class Gradients:
     responsibilities: FloatArray
     angles: FloatArray | None = None
     log_bandwidth: float | None = None
+    wrt: tuple[str, ...] = ("logits",)
+
+    @property
+    def first_of_points(self) -> tuple[str, FloatArray] | None:
+        """The first of `wrt` that each point has, and its gradient: reports sort by it. None for a bandwidth alone."""
+        of_points = {"logits": self.logits, "angles": self.angles}
+        return next(((name, v) for name in self.wrt if (v := of_points.get(name)) is not None), None)
 
 
 @final

@@ -26,7 +26,7 @@ class SettingError(KdegradError):
         self.name = name
         self.problem = problem
         self.place = place
-        super().__init__(f"{place or name}: {problem}")
+        super().__init__(f"{place or name.replace('-', '_')}: {problem}")  # without a place as a keyword
 
     def at(self, place: str) -> SettingError:
         """Return the same error with the place where the value was given."""

@@ -277,7 +277,7 @@ def gradients(problem: Problem, rule: Rule, at_nodes: CrossEntropy, wrt: Collect
         edges = edge_terms(problem, rule, at_nodes.log_density)
         angles = None if angles is None else angles + edges.angles
         log_bandwidth = None if log_bandwidth is None else log_bandwidth + edges.log_bandwidth
-    return replace(found, angles=angles, log_bandwidth=log_bandwidth)
+    return replace(found, angles=angles, log_bandwidth=log_bandwidth, wrt=tuple(wrt))
 
 
 @np.errstate(all="ignore")  # what overflows is reported as not finite, whatever the caller has set
@@ -295,6 +295,7 @@ def evaluation_of(problem: Problem, wrt: Collection[str]) -> Evaluation:
             *(undefined, undefined, undefined),
             angles=undefined if "angles" in wrt else None,
             log_bandwidth=math.nan if "bandwidth" in wrt else None,
+            wrt=tuple(wrt),
         )
     return Evaluation(
         problem=problem,

@@ -98,8 +98,7 @@ def checked(row: Row, value: Any) -> Any:
     names = several(row.spelled, value)
     if allowed is None:
         return names
-    given = {_choice(row.spelled, name, allowed) for name in names}
-    return tuple(name for name in allowed if name in given)
+    return tuple(dict.fromkeys(_choice(row.spelled, name, allowed) for name in names))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

@@ -18,12 +18,10 @@ from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
+from kdegrad.text import shortened, spoken
 from kdegrad.weights import log_softmax
 
-NO_WIDTH: Final = (
-    "spreads over the target's width, and points on a line have none: take an interval, --target LOW HIGH, or leave it "
-    "out"
-)
+NO_WIDTH: Final = "spreads over the target's width, and points on a line have none: take an interval, or leave it out"
 
 
 @final
@@ -39,6 +37,8 @@ class Problem:
         Shape (N,), finite or -inf (a point of weight zero), one finite at least; None: all equal.
     labels
         N names for reports, or None.
+    name
+        What reports and figures call the problem: the file that it was read from, or None.
     copy
         False: arrays of float64 are taken as they are, on the promise that they do not change.
     target
@@ -67,6 +67,7 @@ class Problem:
     angles: FloatArray
     logits: FloatArray
     labels: tuple[str, ...] | None
+    name: str | None
     target: Interval | None
     observed: Points | None
     at: float | None
@@ -80,6 +81,7 @@ class Problem:
         logits: ArrayLike | None = None,
         labels: Iterable[str] | None = None,
         *,
+        name: str | None = None,
         copy: bool = True,
         target: TargetLike | None = None,
         at: float | None = None,
@@ -96,7 +98,7 @@ class Problem:
         sums: str = "auto",
     ) -> None:
         names_of_settings = {row.name for row in Settings.rows}
-        settings = Settings(**{name: value for name, value in locals().items() if name in names_of_settings})
+        settings = Settings(**{key: value for key, value in locals().items() if key in names_of_settings})
         node = TargetOptions(at=at).at
         given = None if target is None else checked_target(target, settings.circumference)
         interval = given if isinstance(given, Interval) else None
@@ -114,6 +116,7 @@ class Problem:
             "angles": points,
             "logits": values,
             "labels": names,
+            "name": checked_name(name),
             "target": interval,
             "observed": observed,
             "at": node,
@@ -121,8 +124,8 @@ class Problem:
             "domain": domain,
             "kernel": made_kernel,
         }
-        for name, part in parts.items():
-            object.__setattr__(self, name, part)
+        for attribute, part in parts.items():
+            object.__setattr__(self, attribute, part)
 
     @property
     def target_points(self) -> Points | None:
@@ -194,8 +197,8 @@ class Problem:
         return {"target": target, "at": self.at, **asdict(self.settings)}
 
     def replace(self, **changes: Any) -> Problem:
-        """Return the problem with other angles, logits, labels or options; the rest stays."""
-        points = {name: changes.pop(name, getattr(self, name)) for name in ("angles", "logits", "labels")}
+        """Return the problem with other angles, logits, labels, name or options; the rest stays."""
+        points = {part: changes.pop(part, getattr(self, part)) for part in ("angles", "logits", "labels", "name")}
         return Problem(**points, **{**self.options, **changes})
 
 
@@ -204,6 +207,13 @@ def require_problem(given: object) -> None:
     if not isinstance(given, Problem):
         remedy = "give kdegrad.Problem(...); of a batch, batch.problem(0) is the first"
         raise InputError(f"{type(given).__name__} is not a problem: {remedy}")
+
+
+def checked_name(name: object) -> str | None:
+    """Return the name of a problem or a batch; InputError for what is no text."""
+    if name is None or isinstance(name, str):
+        return name
+    raise InputError(f"name: {shortened(name)} is not text: give the name of what the points are")
 
 
 def domain_and_kernel(settings: Settings) -> tuple[Domain, Kernel]:
@@ -234,8 +244,11 @@ def check_quadrature(settings: Settings, *, has_interval: bool, has_points: bool
     if not has_interval and not has_points:
         raise SettingError(
             "target",
-            "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin; --target-points FILE; "
-            "for groups --target-columns NAMES)",
+            spoken(
+                "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin; --target-points "
+                "FILE; for groups --target-columns NAMES)",
+                "no target is given: pass target=(low, high), or kdegrad.Points, or at=x",
+            ),
         )
     if not has_interval and settings.background > 0.0 and settings.circumference is None:
         raise SettingError("background", NO_WIDTH)

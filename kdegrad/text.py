@@ -1,9 +1,11 @@
-"""Text in messages and reports: data that cannot control a terminal, similar names, lists of names, numbers."""
+"""Text in messages and reports: whom it speaks to, data that cannot control a terminal, names, lists, numbers."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
+from contextlib import contextmanager
+from contextvars import ContextVar
 from typing import Final
 
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters by Unicode, printed as blanks
@@ -11,6 +13,34 @@ _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # lette
 _FEWEST: Final = 6  # significant digits of a place
 _PLAIN: Final = 9  # significant digits that are shown in full
 _ALL: Final = 17  # significant digits that tell any two float64 apart
+
+_OF_FLAGS: Final = ContextVar("of_flags", default=False)
+
+
+@contextmanager
+def speaking_of_flags() -> Iterator[None]:
+    """Have messages name the flags of the command line; otherwise they name the keywords of the library."""
+    before = _OF_FLAGS.set(True)
+    try:
+        yield
+    finally:
+        _OF_FLAGS.reset(before)
+
+
+def spoken(flags: str, keywords: str) -> str:
+    """Return the part of a message that is for who gives flags, or that for who gives keywords."""
+    return flags if _OF_FLAGS.get() else keywords
+
+
+def option_text(name: str, value: str = "") -> str:
+    """Return how an option is given: ``--angle-column NAME``, in the library ``angle_column=NAME``.
+
+    Without a value: ``--angle-column``, in the library ``angle_column``.
+    """
+    keyword = name.replace("-", "_")
+    if not value:
+        return spoken(f"--{name}", keyword)
+    return spoken(f"--{name} {value}", f"{keyword}={value}")
 
 
 def shown(text: str, longest: int = 60) -> str:

@@ -19,6 +19,7 @@ import kdegrad as kg
 from kdegrad import InputError, KdegradError, Problem, SettingError, Settings
 from kdegrad.domain import Circle, Line
 from kdegrad.settings import CIRCUMFERENCE
+from kdegrad.text import option_text, speaking_of_flags, spoken
 from kdegrad.weights import log_softmax, logits_of
 
 TARGET = {"target": (-30, 30)}
@@ -68,10 +69,12 @@ def test_a_refusal_shows_the_value(value):
 
 
 def test_settings_that_need_each_other():
-    with pytest.raises(SettingError, match="--target LOW HIGH") as caught:
+    with pytest.raises(SettingError, match=re.escape("pass target=(low, high)")) as caught:
         Problem([0.0])
     assert caught.value.name == "target"
-    with pytest.raises(SettingError, match="--target") as caught:
+    with speaking_of_flags(), pytest.raises(SettingError, match="--target LOW HIGH"):
+        Problem([0.0])
+    with pytest.raises(SettingError, match="take an interval") as caught:
         Problem([0.0], at=3.0, background=0.1)
     assert caught.value.name == "background"
     with pytest.raises(SettingError, match="wider than the circle"):
@@ -337,3 +340,22 @@ def test_a_narrow_kernel_or_a_wide_circle_gives_no_warning():
 def test_a_target_as_narrow_as_one_rounding_has_gradients():
     problem = Problem([0.3, 0.7], target=(1.0, 1.0 + 2.0**-52), rule="exact", kernel="epanechnikov", bandwidth=2)
     assert np.isfinite(kg.evaluate(problem, wrt="angles").gradients.angles).all()
+
+
+def test_messages_speak_of_keywords_and_on_the_command_line_of_flags():
+    assert option_text("angle-column", "NAME") == "angle_column=NAME"
+    assert option_text("target-points") == "target_points"
+    with speaking_of_flags():
+        assert option_text("angle-column", "NAME") == "--angle-column NAME"
+        assert option_text("target-points") == "--target-points"
+        assert spoken("flag", "keyword") == "flag"
+    assert spoken("flag", "keyword") == "keyword"
+    assert str(SettingError("target-columns", "names nothing")) == "target_columns: names nothing"
+
+
+def test_a_problem_has_the_name_of_what_it_is_and_keeps_it():
+    assert Problem([0.0], target=(0, 1)).name is None
+    named = Problem([0.0], target=(0, 1), name="a.csv")
+    assert (named.name, named.replace(bandwidth=2.0).name, named.replace(name="b").name) == ("a.csv", "a.csv", "b")
+    with pytest.raises(KdegradError, match="name: 3 is not text"):
+        Problem([0.0], target=(0, 1), name=3)

@@ -156,7 +156,7 @@ def test_groups_of_a_table_beside_a_yaml_problem(tmp_path: Path) -> None:
         "preds.yaml:2:17: target-columns: names the targets of groups: give --group-by COLUMN too"
     ]
     assert refusal(tmp_path, "points: preds.csv", "preds.yaml", target_columns=("low", "high")) == [
-        "target-columns: names the targets of groups: give --group-by COLUMN too"
+        "target_columns: names the targets of groups: give --group-by COLUMN too"
     ]
 
 
@@ -252,10 +252,10 @@ def test_rows_that_are_left_out(tmp_path: Path) -> None:
         ({"group_by": "image", "target_columns": ("angle",)}, ["both the angles and the observed angles", "--targ"]),
         ({"group_by": "logit"}, ["'logit' cannot be both the logits and the groups"]),
         ({"target_columns": ("low", "high")}, ["names the targets of groups: give --group-by COLUMN too"]),
-        ({"group_by": 7}, ["group-by: 7 is not text"]),
-        ({"group_by": "image", "target_columns": (1, 2)}, ["target-columns: 1 is not text"]),
-        ({"group_by": "image", "target_columns": 5}, ["target-columns: 5 is not a list"]),
-        ({"group_by": "image", "target_columns": ()}, ["target-columns: '' is not one column or two: give LOW,HIGH"]),
+        ({"group_by": 7}, ["group_by: 7 is not text"]),
+        ({"group_by": "image", "target_columns": (1, 2)}, ["target_columns: 1 is not text"]),
+        ({"group_by": "image", "target_columns": 5}, ["target_columns: 5 is not a list"]),
+        ({"group_by": "image", "target_columns": ()}, ["target_columns: '' is not one column or two: give LOW,HIGH"]),
         ({"group_by": "image", "target_columns": ("low", "low")}, ["'low,low' is not one column or two"]),
         ({"group_by": "image", "target_columns": ("low", "high", "at")}, ["'low,high,at' is not one column or two"]),
     ],
@@ -269,7 +269,7 @@ def test_columns_that_cannot_be_used(tmp_path: Path, options: dict[str, object],
 def test_columns_of_targets_beside_one_target_are_refused(tmp_path: Path, options: dict[str, Any]) -> None:
     path = tmp_path / "preds.csv"
     path.write_text(TABLE, encoding="utf-8")
-    with pytest.raises(KdegradError, match="target-columns: gives every group its target: leave out"):
+    with pytest.raises(KdegradError, match="target_columns: gives every group its target: leave out"):
         load(path, group_by="image", target_columns=("low", "high"), **options)
 
 

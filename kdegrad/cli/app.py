@@ -14,7 +14,7 @@ from kdegrad.cli.commands import COMMANDS
 from kdegrad.cli.options import COMPLETING
 from kdegrad.cli.terminal import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT, machine_error, say
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.text import safe_text
+from kdegrad.text import safe_text, speaking_of_flags
 
 
 class GroupedCommand(TyperCommand):
@@ -65,6 +65,11 @@ def root(
 
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
+    with speaking_of_flags():
+        return _run(arguments)
+
+
+def _run(arguments: Sequence[str]) -> int:
     try:
         app.registered_commands.clear()
         for name in [name for name in arguments[:1] if name in COMMANDS] or COMMANDS:  # one alone starts sooner

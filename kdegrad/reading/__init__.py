@@ -218,7 +218,9 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     """
     from kdegrad.problem import Problem
 
-    return _made(source, given, lambda options: Problem(source.angles, source.logits, source.labels, **options))
+    return _made(
+        source, given, lambda options: Problem(source.angles, source.logits, source.labels, name=source.name, **options)
+    )
 
 
 def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
@@ -239,7 +241,9 @@ def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
     return _made(
         source,
         given,
-        lambda options: Batch(*points, offsets=offsets, order=order, names=names, copy=False, **options),
+        lambda options: Batch(
+            *points, offsets=offsets, order=order, names=names, name=source.name, copy=False, **options
+        ),
     )
 
 

@@ -15,8 +15,10 @@ from kdegrad.errors import SettingError
 from kdegrad.output import Look
 
 if TYPE_CHECKING:
-    from kdegrad.descent import DescentStep
+    from kdegrad.descent import Descent, DescentStep
+    from kdegrad.evaluation import BatchEvaluation, Evaluation
     from kdegrad.reports.records import Record
+    from kdegrad.sweeps import Sweep
 
 
 class Format(StrEnum):
@@ -27,6 +29,25 @@ class Format(StrEnum):
     csv = "csv"
     junit = "junit"
     github = "github"
+
+
+def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
+    """Return the record of a result: of an evaluation with gradients that of ``grad``, else that of ``loss``."""
+    from kdegrad.descent import Descent
+    from kdegrad.evaluation import BatchEvaluation, Evaluation
+    from kdegrad.overview import Overview
+    from kdegrad.reports import group_records, records
+
+    match result:
+        case Evaluation():
+            return records.loss_record(result) if result.gradients is None else records.gradient_record(result)
+        case BatchEvaluation():
+            make = group_records.loss_record if result.gradients is None else group_records.gradient_record
+            return make(Overview(result))
+        case Descent():
+            return records.descent_record(result)
+        case _:
+            return records.sweep_record(result)
 
 
 def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
