@@ -399,6 +399,31 @@ def test_the_columns_left_out_are_named_in_the_table_s_order(kdegrad, monkeypatc
     )
 
 
+def test_wrt_says_what_is_sorted_and_shown(kdegrad) -> None:
+    """--top takes the largest of what --wrt names first; weights and responsibilities belong to the logits."""
+    every = kdegrad("grad", TWO_SIDED, "--wrt", "logits,angles", "--format", "json").json["points"]
+    for wrt, field in (("angles", "gradient_angle"), ("logits,angles", "gradient")):
+        largest = sorted(every, key=lambda point: -abs(point[field]))[:2]
+        done = kdegrad("grad", TWO_SIDED, "--wrt", wrt, "--top", "2", "--format", "json")
+        assert [point["angle"] for point in done.json["points"]] == [point["angle"] for point in largest]
+    angles = kdegrad("grad", TWO_SIDED, "--wrt", "angles").out
+    assert "gradient of the angles" in angles
+    assert "responsibility" not in angles
+    assert "sum" not in angles
+    bandwidth = kdegrad("grad", TWO_SIDED, "--wrt", "bandwidth").out
+    assert "gradient of log h" in bandwidth
+    assert "far left" not in bandwidth
+    grouped = ("--group-by", "image_id", "--target-columns", "low,high", "--circular", "--bandwidth", "10")
+    groups = kdegrad("grad", SAMPLES / "headings.csv", *grouped, "--wrt", "angles", "--top", "1").out
+    assert "img" in groups
+    assert "responsibility" not in groups
+
+
+def test_a_sum_that_is_rounding_reads_as_zero(kdegrad) -> None:
+    line = next(line for line in kdegrad("grad", TWO_SIDED).out.splitlines() if line.startswith("gradient   sum"))
+    assert re.match(r"gradient   sum 0 \(±\de-1\d\)   l1 1\.1923 ", line) or line.startswith("gradient   sum 0   l1")
+
+
 def test_a_gradient_of_rounding_has_neither_bar_nor_mark(kdegrad, tmp_path: Path) -> None:
     path = tmp_path / "one.csv"
     path.write_text("angle,logit\n10,0\n")

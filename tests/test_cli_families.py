@@ -193,7 +193,7 @@ def test_what_is_not_shown_of_a_course_is_where_the_table_says(kdegrad, monkeypa
     monkeypatch.setenv("COLUMNS", "40")
     flags = ["descend", TWO_SIDED, "--steps", "3", "--wrt", "logits,angles,bandwidth"]
     out = kdegrad(*flags).out
-    assert "not shown at 40 columns: bandwidth\n(widen the terminal, or --format json)" in out
+    assert "not shown at 40 columns: KL (widen the\nterminal, or --format json)" in out
     assert "not shown at 40 columns: angle, weight\n(widen the terminal)" in out
     assert "bandwidth" in kdegrad(*flags, "--format", "json").json["course"][0]
 
@@ -287,6 +287,17 @@ def test_the_bandwidth_at_the_end_is_said(kdegrad) -> None:
     done = kdegrad("descend", TWO_SIDED, "--wrt", "bandwidth", "--steps", "3", "--format", "csv")
     bandwidth = kg.descend(kg.load(TWO_SIDED), wrt=("bandwidth",), steps=3).end.problem.kernel.bandwidth
     assert done.err == f"note: the points belong to --bandwidth {bandwidth!r}\n"
+
+
+def test_a_descent_shows_what_moves(kdegrad) -> None:
+    """That of the bandwidth selects none, says so, and leaves the points where they are."""
+    out = kdegrad("descend", TWO_SIDED, "--wrt", "bandwidth", "--steps", "3").out
+    assert "it does not select a bandwidth for a sample" in " ".join(out.split())
+    assert "bandwidth 10 → " in out
+    assert "far left" not in out
+    angles = kdegrad("descend", TWO_SIDED, "--wrt", "angles", "--steps", "3").out
+    assert "bandwidth 10 → " not in angles
+    assert angles.count("at the end") == 1
 
 
 def test_infinite_losses_exit_3(kdegrad) -> None:

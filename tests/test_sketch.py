@@ -111,3 +111,31 @@ def test_the_target_is_shown_in_the_turn_about_a_node(at: float, target: tuple[f
     drawn, _ = curve(problem, 100)
     assert drawn.min() >= low
     assert drawn.max() <= high
+
+
+def test_it_shows_the_first_gradient_that_was_asked_for() -> None:
+    """What descent moves to larger angles is a row, and what it moves to smaller ones: the sign of -∂L/∂x."""
+    lines = lines_of(TWO_SIDED, Look(GUTTER + 60), ("bandwidth", "angles", "logits"))
+    right, left = lines[DENSITY_ROWS + 1 : DENSITY_ROWS + 3]
+    assert right.startswith("moved right")
+    assert left.startswith("moved left")
+    slopes = kg.evaluate(TWO_SIDED, "angles").gradients.angles
+    low, high = span(TWO_SIDED)
+    for angle, slope in zip(TWO_SIDED.angles, slopes, strict=True):
+        cell = GUTTER + int((angle - low) / (high - low) * 60)
+        assert (right.ljust(90)[cell] != " ") == (slope < 0.0) != (left.ljust(90)[cell] != " ")
+    weights = lines_of(TWO_SIDED, Look(GUTTER + 60), ("bandwidth",))
+    assert weights[DENSITY_ROWS + 1].startswith("weight")
+
+
+@pytest.mark.parametrize(
+    ("target", "angles", "end"), [((270, 360), [350.0], "135"), ((-10, 10), [-5.0], "-180"), ((350, 370), [5.0], "180")]
+)
+def test_both_ends_of_a_circle_are_one_place(target: tuple[float, float], angles: list[float], end: str) -> None:
+    ticks = lines_of(kg.Problem(angles, target=target, circular=True, bandwidth=20), Look(80))[-1]
+    assert ticks.split()[0] == end
+    assert ticks.endswith(f" {end} (all round)")
+
+
+def test_it_uses_the_width_that_it_has() -> None:
+    assert max(map(len, lines_of(TWO_SIDED, Look(200)))) > 190

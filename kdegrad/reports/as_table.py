@@ -11,15 +11,16 @@ from typing import TYPE_CHECKING, Any, Final
 import numpy as np
 from rich.text import Text
 
-from kdegrad.arrays import largest_first
+from kdegrad.arrays import euclidean_norm, largest_first
+from kdegrad.crossentropy import Gradients
 from kdegrad.evaluation import Evaluation
 from kdegrad.output import Look
 from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.groups_table import gradient_of_groups, loss_of_groups
 from kdegrad.reports.headline import BOLD, described, framed
 from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
-from kdegrad.reports.sketch import sketch
-from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, fitted, paragraph
+from kdegrad.reports.sketch import ROUNDING, noise_of, sketch
+from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, fitted, gradient_columns, paragraph, words
 from kdegrad.text import five_digits
 
 if TYPE_CHECKING:
@@ -44,31 +45,37 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     evaluation: Evaluation = record.result
     yield from _headline(record, look)
     yield from sketch(evaluation, look)
-    summary = {"sum": record.facts["sum"], **record.facts["norms"]}
-    norms = "   ".join(f"{name} {five_digits(value)}" for name, value in summary.items())
-    yield from paragraph(look, f"gradient   {norms}")
-    if "gradient_log_bandwidth" in record.facts:
-        slope = five_digits(record.facts["gradient_log_bandwidth"])
-        yield from paragraph(look, f"gradient of log h   {slope}")
+    gradients = evaluation.require_gradients()
+    for name in gradients.wrt:
+        yield from paragraph(look, _size_of(name, gradients))
     if (error := record.facts["gradient_error"]) is not None:
         of = {"logits": "logits", "angles": "angles", "log_bandwidth": "log h"}
         parts = ", ".join(f"{of[name]} {value:.1g}" for name, value in error.items() if value is not None)
         yield from paragraph(look, f"the gradients, to about: {parts}", "dim")
     count = len(evaluation.weights)
     top = ROWS_SHOWN if record.top is None and count > ROWS_SHOWN else record.top
+    if gradients.first_of_points is None:
+        return
     values: dict[str, Any] = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
-    shown = {  # title, and how soon the column is left out where there is no room
-        "angle": ("angle", 0),
-        "logit": ("logit", 4),
-        "weight": ("weight", 1),
-        "responsibility": ("responsibility", 1),
-        "gradient": ("gradient", 0),
-        "gradient_per_weight": ("gradient\nper weight", 3),
-        "gradient_angle": ("gradient\nangle", 1),
-    }
-    yield from fitted(look, [*columns_of(values, shown), bars(values["gradient"], look, evaluation.weights, 2)])
+    yield from fitted(look, gradient_columns(values, gradients.wrt, look, noise_of(evaluation)))
     if top is not None and top < count:
         yield from paragraph(look, f"the {top} largest of {count} points (--top {count} shows all)", "dim")
+
+
+def _size_of(name: str, gradients: Gradients) -> str:
+    """Return the size of the gradient of what `name` says; a sum that is 0 but for rounding is 0."""
+    if name == "bandwidth":
+        return f"gradient of log h   {five_digits(gradients.log_bandwidth or 0.0)}"
+    values = gradients.logits if name == "logits" else gradients.angles
+    assert values is not None  # it was asked for
+    size = np.abs(values)
+    parts = {"l1": float(size.sum()), "l2": euclidean_norm(values), "max": float(size.max())}
+    numbers = "   ".join(f"{norm} {five_digits(value)}" for norm, value in parts.items())
+    if name == "angles":
+        return f"gradient of the angles   {numbers}"
+    total = float(values.sum())
+    summed = five_digits(total) if abs(total) > ROUNDING else "0" if total == 0.0 else f"0 (±{abs(total):.0e})"
+    return f"gradient   sum {summed}   {numbers}"
 
 
 def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
@@ -77,7 +84,7 @@ def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
     yield from _headline(record, look)
     values = {name: np.asarray(column)[:ROWS_SHOWN].tolist() for name, column in _first_block(record.rows).items()}
     shown = {name: (name, soon) for name, soon in zip(values, (3, 0, 0, 2, 1, 0), strict=True)}
-    yield from fitted(look, [*columns_of(values, shown), bars(values["gradient"], look, evaluation.weights, 4)])
+    yield from fitted(look, [*columns_of(values, shown), bars(values["gradient"], look, noise_of(evaluation), 4)])
     total = len(evaluation.weights) * record.facts["problem"]["bins"]
     if total > ROWS_SHOWN:
         yield from paragraph(look, f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", "dim")
@@ -116,15 +123,15 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
     large = Text()
     for name, before, after in (("loss", done.start.loss, facts["loss"]), ("KL", done.start.kl, facts["kl"])):
         if before is not None:
-            arrow = "→" if look.unicode else "->"
-            large.append(f"{name} {five_digits(before)} {arrow} ").append(f"{after:.10g}", style=BOLD)
+            large.append(words(look, f"{name} {five_digits(before)} → ")).append(f"{after:.10g}", style=BOLD)
             large.append(" nats     ")
     way = facts["optimizer"] + ("" if facts["rate"] is None else f" at rate {facts['rate']:g}")
     start = described(problem_facts(done.start.problem, done.start.rule))
     yield from framed(look, large, f"{start} · {', '.join(facts['wrt'])} by {way}")
     last = facts["steps"]
     kept = {0, last} | {lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5)}
-    unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": "bandwidth" not in done.wrt}
+    moves = "bandwidth" in done.wrt
+    unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": not moves}
     course = _first_block(record.tables[0])
     values = {
         name: [value for step, value in zip(course["step"], column, strict=True) if step in kept]
@@ -137,10 +144,14 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
         "kl": ("KL", 2),
         "norm": ("norm of\nthe gradient", 1),
         "gap": ("duality\ngap", 1),
-        "bandwidth": ("bandwidth", 3),
+        "bandwidth": ("bandwidth", 0),
     }
     yield from fitted(look, columns_of(values, shown), elsewhere="--format json")
     yield from paragraph(look, facts["stopped"])
+    if moves:
+        first, reached = (five_digits(at.problem.kernel.bandwidth) for at in (done.start, done.end))
+        said = "with which these points fit this target best; it does not select a bandwidth for a sample"
+        yield from paragraph(look, f"bandwidth {first} → {reached}: descent looks for that {said}")
     if facts["gap"] is not None:
         bound = five_digits(facts["gap"])
         said = f"the loss is at most {bound} above the least that any weights of these points can reach"
@@ -153,8 +164,12 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
 def _points_at_end(done: Descent, look: Look) -> Iterator[str]:
     """Yield the heaviest points before and after."""
     start, end, count = done.start, done.end, len(done.end.weights)
+    if done.wrt == ("bandwidth",):  # the points are where they were
+        return
     kept = np.arange(count) if count <= ROWS_SHOWN else largest_first(end.weights, ROWS_SHOWN)
-    columns = {"angle": start.problem.angles, "weight": start.weights, "weight_at_end": end.weights}
+    columns = {"angle": start.problem.angles, "weight": start.weights}
+    if "logits" in done.wrt:
+        columns["weight_at_end"] = end.weights
     if moved := "angles" in done.wrt:
         columns["angle_at_end"] = end.problem.angles
     values = {name: column[kept].tolist() for name, column in columns.items()}

@@ -13,7 +13,8 @@ from kdegrad.overview import FAR, FULL_RATE, Overview
 from kdegrad.reports.group_records import groups_without_result
 from kdegrad.reports.headline import BOLD, described, framed
 from kdegrad.reports.records import Record, group_names, point_columns
-from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, fitted, paragraph
+from kdegrad.reports.sketch import noise_of
+from kdegrad.reports.tables import ROWS_SHOWN, Column, columns_of, fitted, gradient_columns, paragraph
 from kdegrad.text import five_digits, safe_text
 
 _GROUPS_SHOWN: Final = 10
@@ -63,17 +64,11 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     if overview.mean_slope is not None:
         mean = five_digits(overview.mean_slope)
         yield from paragraph(look, f"gradient of log h   mean {mean} (--format json has that of each group)")
-    shown = {  # title, and how soon the column is left out where there is no room
-        "angle": ("angle", 0),
-        "logit": ("logit", 4),
-        "weight": ("weight", 1),
-        "responsibility": ("responsibility", 2),
-        "gradient": ("gradient", 0),
-        "gradient_per_weight": ("gradient\nper weight", 1),
-        "gradient_angle": ("gradient\nangle", 1),
-    }
-    drawn = bars([value or 0.0 for value in values["gradient"]], look, np.array(values["weight"]), 3)
-    yield from fitted(look, [_named(values["group"]), *columns_of(values, shown), drawn])
+    gradients = overview.evaluation.require_gradients()
+    if gradients.first_of_points is None:
+        return
+    columns_shown = gradient_columns(values, gradients.wrt, look, noise_of(overview.evaluation))
+    yield from fitted(look, [_named(values["group"]), *columns_shown])
     if (shown_count := len(values["gradient"])) < count:
         said = f"the first {shown_count} of {count} points (--top K shows the K largest, --format csv has all)"
         if record.top is not None:

@@ -152,7 +152,8 @@ def point_columns(evaluation: Evaluation | BatchEvaluation, top: int | None = No
     """Return the columns of the points of `gradient_record`."""
     of = evaluation.batch if isinstance(evaluation, BatchEvaluation) else evaluation.problem
     gradients = evaluation.require_gradients()
-    order = slice(None) if top is None else largest_first(gradients.logits.ravel(), top)
+    _, sorted_by = gradients.first_of_points or ("logits", gradients.logits)
+    order = slice(None) if top is None else largest_first(sorted_by.ravel(), top)
     measured = {
         "weight": evaluation.weights,
         "responsibility": gradients.responsibilities,

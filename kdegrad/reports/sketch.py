@@ -21,16 +21,17 @@ from numpy.typing import NDArray
 from rich.text import Text
 
 from kdegrad.arrays import FloatArray
-from kdegrad.evaluation import Evaluation
+from kdegrad.evaluation import BatchEvaluation, Evaluation
 from kdegrad.output import Look
 from kdegrad.problem import Problem
-from kdegrad.reports.tables import PULLED, PUSHED, ROUNDING, printed
+from kdegrad.reports.tables import PULLED, PUSHED, printed
 from kdegrad.text import angle_texts
 from kdegrad.view import curve, positions, span, target_marks, target_parts
 
 GUTTER: Final = 13
-FEWEST_CELLS, MOST_CELLS = 24, 88
+FEWEST_CELLS = 24
 DENSITY_ROWS: Final = 3
+ROUNDING: Final = 1e-12  # fraction of the largest weight
 MANY_POINTS: Final = 100_000
 EIGHTHS: Final = {True: " ▁▂▃▄▅▆▇█", False: " ..::++##"}
 AXIS: Final = {True: ("─", "━", "┃"), False: ("-", "=", "|")}
@@ -60,7 +61,7 @@ def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
 
     Nothing where there is not enough width for a picture.
     """
-    count = min(look.width - GUTTER, MOST_CELLS)
+    count = look.width - GUTTER
     if count < FEWEST_CELLS:
         return
     problem = evaluation.problem
@@ -89,16 +90,29 @@ def sketch(evaluation: Evaluation, look: Look) -> Iterator[str]:
 def _point_rows(evaluation: Evaluation, cells: _Cells) -> Iterator[tuple[str, FloatArray, str]]:
     """Yield the name, the values of the cells in [0, 1], and the style of each row about the points, on one scale."""
     where = positions(evaluation.problem)
-    if evaluation.gradients is None:
+    first = None if evaluation.gradients is None else evaluation.gradients.first_of_points
+    if first is None:
         weights = cells.totals(where, evaluation.weights)
         yield "weight", weights / weights.max(), ""
         return
-    slopes = evaluation.gradients.logits
-    slopes = np.where(np.abs(slopes) > ROUNDING * evaluation.weights.max(), slopes, 0.0)
-    pulled, pushed = (cells.totals(where, np.maximum(sign * slopes, 0.0)) for sign in (-1.0, 1.0))
-    largest = max(float(pulled.max()), float(pushed.max())) or 1.0
-    yield "pulled up", pulled / largest, PULLED
-    yield "pushed down", pushed / largest, PUSHED
+    of, slopes = first
+    slopes = np.where(np.abs(slopes) > noise_of(evaluation), slopes, 0.0)
+    raised, lowered = (cells.totals(where, np.maximum(sign * slopes, 0.0)) for sign in (-1.0, 1.0))
+    largest = max(float(raised.max()), float(lowered.max())) or 1.0
+    names = ("pulled up", "pushed down") if of == "logits" else ("moved right", "moved left")
+    yield names[0], raised / largest, PULLED
+    yield names[1], lowered / largest, PUSHED
+
+
+def noise_of(evaluation: Evaluation | BatchEvaluation) -> float:
+    """Return the size up to which the first gradient of the points is 0 but for rounding.
+
+    With the largest weight S, that is ROUNDING·S for a logit, and per unit of the angles ROUNDING·S/h for an angle.
+    """
+    of = evaluation.batch if isinstance(evaluation, BatchEvaluation) else evaluation.problem
+    first = evaluation.require_gradients().first_of_points
+    unit = of.kernel.bandwidth if first is not None and first[0] == "angles" else 1.0
+    return ROUNDING * float(evaluation.weights.max()) / unit
 
 
 def _axis(problem: Problem, cells: _Cells, look: Look) -> list[str]:
@@ -114,14 +128,27 @@ def _axis(problem: Problem, cells: _Cells, look: Look) -> list[str]:
     return axis
 
 
+def _start_of_turn(problem: Problem, low: float) -> float:
+    """Return the start of the turn that is shown in [0, P), or in [-P/2, P/2) where angles or target are negative."""
+    ends = [*problem.nodes_hull, float(problem.angles.min())]
+    return float(problem.domain.unrolled(np.asarray(low), -0.5 * problem.domain.measure if min(ends) < 0.0 else 0.0))
+
+
 def _ticks(problem: Problem, cells: _Cells) -> list[str]:
-    """Return the numbers below the axis: the target's edges, then the ends, where there is room."""
+    """Return the numbers below the axis: the target's edges, then the ends, where there is room.
+
+    Both ends of a full circle are one place, and have one number.
+    """
     numbers = [edge for part in target_parts(problem) for edge in part]
     numbers += [] if problem.observed is None else list(dict.fromkeys(problem.nodes_hull))
     on_line = problem.settings.circumference is None
-    numbers += [float(problem.angles.min()), float(problem.angles.max())] if on_line else [cells.low, cells.high]
+    places = [*numbers, *([float(problem.angles.min()), float(problem.angles.max())] if on_line else [])]
+    texts = angle_texts(places)
+    if not on_line:
+        end = angle_texts([*places, _start_of_turn(problem, cells.low)])[-1]
+        places, texts = [*places, cells.high, cells.low], [*texts, f"{end} (all round)", end]
     line = [" "] * cells.count
-    for value, text in zip(numbers, angle_texts(numbers), strict=True):
+    for value, text in zip(places, texts, strict=True):
         start = min(max(int(cells.of(value)) - len(text) // 2, 0), cells.count - len(text))
         stop = start + len(text)
         if not "".join(line[max(start - 1, 0) : stop + 1]).strip():

@@ -15,12 +15,10 @@ from rich.measure import Measurement
 from rich.table import Table
 from rich.text import Text
 
-from kdegrad.arrays import FloatArray
 from kdegrad.output import Look
 from kdegrad.text import angle_texts, five_digits, safe_text
 
 ROWS_SHOWN = 40  # applies to a table whose length was not asked for
-ROUNDING = 1e-12  # fraction of the largest weight: a gradient below it is 0 but for rounding, and has no bar
 BAR_HALF = 4  # cells on each side of a bar's middle
 _NARROWEST = 6  # letters in a column that is folded
 SIX_DIGITS = ("logit", "value")
@@ -31,7 +29,7 @@ ASCII_WORDS = {
     ord(symbol): word
     for symbol, word in (
         ("·", "-"), ("²", "^2"), ("³", "^3"), ("√", "sqrt"), ("π", "pi"), ("θ", "theta"), ("κ", "kappa"),
-        ("γ", "gamma"), ("ν", "nu"), ("Σ", "sum"), ("≤", "<="), ("∂", "d"),
+        ("γ", "gamma"), ("ν", "nu"), ("Σ", "sum"), ("≤", "<="), ("∂", "d"), ("→", "->"), ("±", "+-"),
     )
 }  # fmt: skip
 
@@ -72,14 +70,35 @@ def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[st
     ]
 
 
-def bars(values: Sequence[float], look: Look, weights: FloatArray, dispensable: int) -> Column:
-    """Return a column of bars for gradients: to the left where descent raises a logit (< 0), to the right where not.
+GRADIENTS = {"logits": "gradient", "angles": "gradient_angle"}  # the column of each that every point has
 
-    The longest is for the largest size; a gradient that is 0 but for rounding has none.
+
+def gradient_columns(values: Mapping[str, Sequence[Any]], wrt: Sequence[str], look: Look, least: float) -> list[Column]:
+    """Return the columns of points for what `wrt` names, with bars for the first that each point has.
+
+    Weights and responsibilities stand beside the gradient of the logits, which they make. `least` is as for `bars`.
     """
-    least = ROUNDING * float(weights.max())
+    drawn = next(GRADIENTS[name] for name in wrt if name in GRADIENTS)
+    shown = {"angle": ("angle", 0), "logit": ("logit", 4)}  # title, and how soon it is left out where there is no room
+    if "logits" in wrt:
+        shown |= {
+            "weight": ("weight", 1),
+            "responsibility": ("responsibility", 1),
+            "gradient": ("gradient", 0 if drawn == "gradient" else 1),
+            "gradient_per_weight": ("gradient\nper weight", 3),
+        }
+    if "angles" in wrt:
+        shown["gradient_angle"] = "gradient\nangle", 0 if drawn == "gradient_angle" else 1
+    return [*columns_of(values, shown), bars(values[drawn], look, least, 2)]
+
+
+def bars(values: Sequence[float | None], look: Look, least: float, dispensable: int) -> Column:
+    """Return a column of bars for gradients: to the left where descent raises what they are of, else to the right.
+
+    The longest is for the largest size; a gradient that is not larger than `least`, but for rounding 0, has none.
+    """
     full, left_half, right_half, middle = ("█", "▐", "▌", "│") if look.unicode else ("#", "-", "-", "|")
-    seen = [value if abs(value) > least else 0.0 for value in values]
+    seen = [value if value is not None and abs(value) > least else 0.0 for value in values]
     largest = max(map(abs, seen), default=0.0) or 1.0
     drawn = []
     for value in seen:
