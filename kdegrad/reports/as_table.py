@@ -74,7 +74,7 @@ def _size_of(name: str, gradients: Gradients) -> str:
     if name == "angles":
         return f"gradient of the angles   {numbers}"
     total = float(values.sum())
-    summed = five_digits(total) if abs(total) > ROUNDING else "0" if total == 0.0 else f"0 (±{abs(total):.0e})"
+    summed = five_digits(total) if abs(total) > ROUNDING else "0"
     return f"gradient   sum {summed}   {numbers}"
 
 
