@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from kdegrad.descent import Descent, descend
     from kdegrad.errors import InputError, KdegradError, SettingError
     from kdegrad.evaluation import BatchEvaluation, Diagnostics, Evaluation
+    from kdegrad.figures import plot
     from kdegrad.objective import evaluate, grad, loss, loss_and_grad
     from kdegrad.problem import Problem
     from kdegrad.properties import Verdict, verify
@@ -35,6 +36,7 @@ _NAMES = {  # what each module offers
     "descent": ("Descent", "descend"),
     "errors": ("InputError", "KdegradError", "SettingError"),
     "evaluation": ("BatchEvaluation", "Diagnostics", "Evaluation"),
+    "figures": ("plot",),
     "objective": ("evaluate", "grad", "loss", "loss_and_grad"),
     "problem": ("Problem",),
     "properties": ("Verdict", "verify"),
@@ -67,6 +69,7 @@ __all__ = [
     "load",
     "loss",
     "loss_and_grad",
+    "plot",
     "sweep",
     "verify",
 ]

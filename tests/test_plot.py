@@ -1,12 +1,18 @@
-"""Pins down figures: for every command, domain and suffix; written whole or not at all; the same bytes each time."""
+"""Pins down figures: for every command, domain and suffix; written whole or not at all; the same bytes each time.
+
+Also `kg.plot`, which draws into Axes of the user's or a figure of pyplot's.
+"""
 
 from __future__ import annotations
 
+import io
 import re
 import subprocess
 import sys
 import xml.etree.ElementTree as ET
+from collections.abc import Iterator
 from pathlib import Path
+from types import ModuleType
 
 import numpy as np
 import pytest
@@ -79,9 +85,9 @@ def test_the_same_result_makes_the_same_bytes_whatever_the_user_s_style(tmp_path
 
     evaluation = kg.evaluate(kg.load(TWO_SIDED))
     first, second = tmp_path / f"a{suffix}", tmp_path / f"b{suffix}"
-    figures.gradient(evaluation, str(first))
+    figures.save(evaluation, str(first))
     with matplotlib.rc_context({"font.size": 30, "lines.linewidth": 9}):
-        figures.gradient(evaluation, str(second))
+        figures.save(evaluation, str(second))
         assert matplotlib.rcParams["font.size"] == 30
     assert first.read_bytes() == second.read_bytes()
     if suffix == ".svg":
@@ -90,14 +96,15 @@ def test_the_same_result_makes_the_same_bytes_whatever_the_user_s_style(tmp_path
 
 def test_labels_are_data(tmp_path: Path) -> None:
     problem = kg.Problem(np.linspace(-90, 90, len(HOSTILE)), None, HOSTILE, target=(-30, 30), bandwidth=20, bins=9)
-    evaluation, done = kg.evaluate(problem), kg.descend(problem, steps=3, wrt=("angles",))
+    evaluation, weights = kg.evaluate(problem), kg.evaluate(problem, wrt=())
+    done = kg.descend(problem, steps=3, wrt=("angles",))
     for suffix in figures.SUFFIXES:
         file = tmp_path / f"figure{suffix}"
         for draw in (
-            lambda file: figures.gradient(evaluation, file),
-            lambda file: figures.gradient(evaluation, file, per_bin=True),
-            lambda file: figures.loss(evaluation, file),
-            lambda file: figures.descent(done, file),
+            lambda file: figures.save(evaluation, file),
+            lambda file: figures.save(evaluation, file, per_bin=True),
+            lambda file: figures.save(weights, file),
+            lambda file: figures.save(done, file),
         ):
             draw(str(file))
             drawn(file)
@@ -122,15 +129,15 @@ def test_labels_are_data(tmp_path: Path) -> None:
 def test_odd_problems_are_drawn(tmp_path: Path, problem: kg.Problem) -> None:
     evaluation = kg.evaluate(problem)
     file = tmp_path / "figure.svg"
-    figures.loss(evaluation, str(file))
-    figures.gradient(evaluation, str(file))
-    figures.gradient(evaluation, str(file), per_bin=True)
+    figures.save(problem, str(file))
+    figures.save(evaluation, str(file))
+    figures.save(evaluation, str(file), per_bin=True)
     drawn(file)
     assert file.stat().st_size < 3_000_000
-    figures.descent(kg.descend(problem, steps=2), str(file))
-    figures.descent(kg.descend(problem, steps=0), str(file))
-    figures.sweep(kg.sweep(problem, "scale", [1e-300, 1e300]), str(file), log=True)
-    figures.sweep(kg.sweep(problem, "scale", [1]), str(file))
+    figures.save(kg.descend(problem, steps=2), str(file))
+    figures.save(kg.descend(problem, steps=0), str(file))
+    figures.save(kg.sweep(problem, "scale", [1e-300, 1e300]), str(file), log=True)
+    figures.save(kg.sweep(problem, "scale", [1]), str(file))
     drawn(file)
 
 
@@ -158,7 +165,7 @@ def test_verdicts_are_drawn_whatever_they_say(tmp_path: Path) -> None:
         check("</svg>$", "input", 0.0, 0.0, "pass"),
     ]
     for some in (checks, checks[:1], []):
-        figures.verdicts(some, str(tmp_path / "figure.svg"))
+        figures.save(some, str(tmp_path / "figure.svg"))
         drawn(tmp_path / "figure.svg")
 
 
@@ -198,7 +205,7 @@ def test_without_matplotlib_the_remedy_is_said(kdegrad, tmp_path: Path, monkeypa
 def test_a_failed_drawing_leaves_the_old_file_alone(kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     file = tmp_path / "figure.svg"
     file.write_text("old")
-    monkeypatch.setattr("kdegrad.figures.line.panels", lambda _, of_gradient: 1 / 0)
+    monkeypatch.setattr("kdegrad.figures.line.panels", lambda _: 1 / 0)
     assert kdegrad("loss", TWO_SIDED, "--plot", file).code == 4
     assert file.read_text() == "old"
     assert [path.name for path in tmp_path.iterdir()] == ["figure.svg"]
@@ -228,7 +235,7 @@ def test_no_text_is_read_as_mathematics(tmp_path: Path) -> None:
     """Tick labels of a logarithmic axis once appeared as TeX source."""
     assert SETTINGS["text.parse_math"] is False
     file = tmp_path / "figure.svg"
-    figures.sweep(kg.sweep(kg.load(TWO_SIDED), "distance", [1, 1e3, 1e6]), str(file), log=True)
+    figures.save(kg.sweep(kg.load(TWO_SIDED), "distance", [1, 1e3, 1e6]), str(file), log=True)
     comments = re.findall(r"<!-- (.*?) -->", file.read_text())
     assert comments
     assert not [comment for comment in comments if "$" in comment]
@@ -237,13 +244,108 @@ def test_no_text_is_read_as_mathematics(tmp_path: Path) -> None:
 def test_ticks_show_the_digits_that_tell_angles_apart() -> None:
     """Day numbers of 2024: never 0.5 with +2.46031e6 beside the axis, which a reader has to add up."""
     import matplotlib
+    from matplotlib.figure import Figure
 
     from kdegrad.figures import line
 
     problem = kg.Problem([2460310.5, 2460311.25], target=(2460310, 2460312))
     with matplotlib.rc_context(SETTINGS):
-        drawing = line.panels(kg.evaluate(problem), of_gradient=True)
+        drawing = Figure()
+        line.panels(kg.evaluate(problem)).draw(drawing)
         drawing.draw_without_rendering()
         angles = drawing.axes[1].xaxis
         assert "2460310.5" in [label.get_text() for label in angles.get_ticklabels()]
         assert angles.get_offset_text().get_text() == ""
+
+
+# --- in a notebook ----------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def plt(monkeypatch: pytest.MonkeyPatch) -> Iterator[ModuleType]:
+    monkeypatch.setenv("MPLBACKEND", "agg")
+    import matplotlib.pyplot as plt
+
+    plt.switch_backend("agg")
+    yield plt
+    plt.close("all")
+
+
+def test_plot_makes_a_figure_of_pyplot_s_for_every_result(plt) -> None:
+    two_sided, mallards = kg.load(TWO_SIDED), kg.load(SAMPLES / "mallards.yaml")
+    batch = kg.Batch([[0.0, 50.0], [1.0, 2.0]], target=(-30, 30), bandwidth=10)
+    for result, panels in (
+        (kg.evaluate(two_sided), 2),
+        (kg.evaluate(mallards), 1),
+        (two_sided, 2),
+        (batch, 1),
+        (kg.evaluate(batch), 2),
+        (kg.sweep(two_sided, "distance", [0, 10]), 3),
+        (kg.sweep(two_sided, "kernel", None), 3),
+        (kg.descend(two_sided, steps=2), 3),
+        (kg.verify(two_sided, cases=0), 1),
+    ):
+        every = np.atleast_1d(kg.plot(result))
+        assert len(every) == panels
+        assert all(axes.figure is plt.gcf() and axes.has_data() for axes in every)
+
+
+def test_the_main_panel_is_drawn_into_axes_of_the_user_s_and_nothing_else_changes(plt) -> None:
+    evaluation = kg.evaluate(kg.load(TWO_SIDED))
+    drawing, (left, right) = plt.subplots(1, 2)
+    before = dict(plt.rcParams)
+    assert kg.plot(evaluation, right) is right
+    assert dict(plt.rcParams) == before
+    assert drawing.axes == [left, right]
+    assert (drawing.legends, drawing.get_suptitle(), left.has_data()) == ([], "", False)
+    assert right.get_ylabel() == "gradient ∂L/∂z"
+    assert right.get_xlabel() == "angle (degrees)"
+    assert "laplace, h = 10" in right.get_title()
+    assert "pushed down (∂L/∂z > 0)" in [text.get_text() for text in right.get_legend().get_texts()]
+    assert len(plt.get_fignums()) == 1
+
+
+def test_a_circle_is_a_rose_in_polar_axes_and_a_line_in_others(plt) -> None:
+    evaluation = kg.evaluate(kg.load(SAMPLES / "mallards.yaml"))
+    polar = plt.figure().add_subplot(projection="polar")
+    assert kg.plot(evaluation, polar) is polar
+    assert polar.has_data()
+    axes = plt.subplots()[1]
+    kg.plot(evaluation, axes)
+    assert axes.get_xlabel() == "angle (degrees)"
+    assert len(kg.plot(evaluation, plt.subplots(2)[1])) == 2
+
+
+def test_labels_are_data_in_axes_that_read_mathematics(plt) -> None:
+    problem = kg.Problem([0, 50], None, ["$x^{$", "b"], target=(-30, 30), bandwidth=10)
+    drawing, axes = plt.subplots()
+    axes.get_yticklabels()  # the ticks are there before
+    kg.plot(kg.evaluate(problem), axes, per_bin=True)
+    drawing.draw_without_rendering()
+
+
+def test_what_cannot_be_drawn_is_refused(plt) -> None:
+    evaluation = kg.evaluate(kg.load(TWO_SIDED))
+    polar, solid = (plt.figure().add_subplot(projection=name) for name in ("polar", "3d"))
+    for call, said in (
+        (lambda: kg.plot(3), "result: 3 cannot be drawn: give what evaluate, "),
+        (lambda: kg.plot([1, 2]), r"result: \[1, 2\] cannot"),
+        (lambda: kg.plot(evaluation, "x"), "ax: 'x' is not an Axes of matplotlib"),
+        (lambda: kg.plot(evaluation, []), r"ax: \[\] is not"),
+        (lambda: kg.plot(evaluation, plt.subplots(3)[1]), "ax: 3 Axes do not fit the figure: give 2, one for each"),
+        (lambda: kg.plot(evaluation, polar), "no place in polar Axes"),
+        (lambda: kg.plot(evaluation, solid), "no place in 3d Axes"),
+        (lambda: kg.plot(evaluation.problem, per_bin=True), "per_bin: draws the gradient"),
+        (lambda: kg.plot(evaluation, log=True), "log: is for a Sweep"),
+        (lambda: figures.save(evaluation, io.BytesIO(), format="gif"), "format: 'gif' is none of png"),
+    ):
+        with pytest.raises(kg.SettingError, match=said):
+            call()
+
+
+@pytest.mark.parametrize("suffix", figures.SUFFIXES)
+def test_a_stream_gets_what_a_file_gets(tmp_path: Path, suffix: str) -> None:
+    evaluation, file, stream = kg.evaluate(kg.load(TWO_SIDED)), tmp_path / f"figure{suffix}", io.BytesIO()
+    figures.save(evaluation, file)
+    figures.save(evaluation, stream, **({} if suffix == ".png" else {"format": suffix[1:]}))
+    assert stream.getvalue() == file.read_bytes()

@@ -58,7 +58,7 @@ def loss(flags: Flags) -> int:
     integral = exact_loss(problem) if wanted and as_table and evaluation.approximates_integral else None
     deliver(report, records.loss_record(evaluation, integral))
     if report.plot is not None:
-        figures.loss(evaluation, report.plot)
+        figures.save(evaluation, report.plot)
     return DONE if evaluation.is_finite else NOT_FINITE
 
 
@@ -83,7 +83,7 @@ def grad(flags: Flags) -> int:
         return NOT_FINITE
     deliver(report, records.gradient_record(evaluation, report.top, per_bin=of.per_bin))
     if report.plot is not None:
-        figures.gradient(evaluation, report.plot, per_bin=of.per_bin)
+        figures.save(evaluation, report.plot, per_bin=of.per_bin)
     warn_of_rounding(evaluation.input_rounding)
     slope = evaluation.require_gradients().log_bandwidth
     if format_of(report) is Format.csv and slope is not None:
@@ -132,7 +132,7 @@ def verify_props(flags: Flags) -> int:
         report, records.checks_record(records.Checks(done, properties.PROPERTIES, checks.seed, facts, full), passed)
     )
     if report.plot is not None:
-        figures.verdicts(done, report.plot, "" if facts is None else facts["name"])
+        figures.save(done, report.plot, title="" if facts is None else facts["name"])
     return DONE if passed else PROPERTY_FAILED
 
 
@@ -165,7 +165,7 @@ def sweep(flags: Flags) -> int:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
         return NOT_FINITE
     if report.plot is not None:
-        figures.sweep(family, report.plot, log=along.log)
+        figures.save(family, report.plot, log=along.log)
     warn_of_rounding(family.input_rounding)
     return DONE
 
@@ -213,7 +213,7 @@ def descend(flags: Flags) -> int:
     else:
         deliver(report, record)
     if report.plot is not None:
-        figures.descent(done, report.plot)
+        figures.save(done, report.plot)
     warn_of_rounding(done.input_rounding)
     if "bandwidth" in done.wrt and form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")

@@ -25,7 +25,7 @@ def loss(batch: Batch, report: ReportOptions) -> int:
     overview = Overview(evaluation)
     deliver(report, group_records.loss_record(overview, report.top))
     if report.plot is not None:
-        figures.groups(overview, report.plot)
+        figures.save(overview, report.plot)
     return _code(evaluation)
 
 
@@ -38,7 +38,7 @@ def grad(batch: Batch, report: ReportOptions, of: GradientOptions) -> int:
     overview = Overview(evaluation)
     deliver(report, group_records.gradient_record(overview, report.top))
     if report.plot is not None:
-        figures.groups(overview, report.plot)
+        figures.save(overview, report.plot)
     warn_of_rounding(evaluation.input_rounding)
     if format_of(report) is Format.csv and evaluation.log_bandwidth is not None:
         say("note: CSV has no column for the gradient of log h, which each group has: --format json has it")

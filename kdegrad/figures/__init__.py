@@ -1,30 +1,38 @@
-"""Figures of a result as .png, .svg or .pdf files, drawn by matplotlib without pyplot.
+"""Figures of results: files that are written whole or not at all, and drawings in a notebook, by matplotlib.
 
-Each function draws one result and writes one file, whole or not at all. matplotlib (the extra ``plot``) is imported
-when a figure is drawn. The same result gives the same bytes: no date, no random ids, no settings of the user's.
+Each kind of result has a `Picture` (`kdegrad.figures.picture`). `save` writes one to a .png, .svg or .pdf file, the
+same bytes for the same result: no date, no random ids, no settings of the user's. `plot` draws one into Axes of the
+user's, or into a figure of pyplot's. matplotlib (the extra ``plot``) is imported when a figure is drawn, and pyplot by
+`plot` alone.
 """
 
 from __future__ import annotations
 
 import io
-import warnings
-from collections.abc import Callable, Sequence
+import os
+from collections.abc import Iterator, Sequence
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import TYPE_CHECKING, Final
+from typing import IO, TYPE_CHECKING, Any, Final
 
 from kdegrad import output
 from kdegrad.errors import SettingError
-from kdegrad.text import shown
+from kdegrad.text import shortened, shown
 
 if TYPE_CHECKING:
-    from matplotlib.figure import Figure
+    from matplotlib.axes import Axes
 
+    from kdegrad.batch import Batch
     from kdegrad.descent import Descent
-    from kdegrad.evaluation import Evaluation
+    from kdegrad.evaluation import BatchEvaluation, Evaluation
+    from kdegrad.figures.picture import Picture
     from kdegrad.overview import Overview
+    from kdegrad.problem import Problem
     from kdegrad.properties import Verdict
     from kdegrad.sweeps import Sweep
+
+    Result = Evaluation | BatchEvaluation | Overview | Sweep | Descent | Sequence[Verdict] | Problem | Batch
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 _METADATA: Final[dict[str, dict[str, str | None]]] = {
@@ -42,78 +50,200 @@ def require_matplotlib(file: str) -> None:
     SettingError
         For a suffix that is none of `SUFFIXES`, or if matplotlib is not installed.
     """
-    import logging  # only a figure needs it
-
     if Path(file).suffix.lower() not in SUFFIXES:
         raise SettingError("plot", f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these", "--plot")
+    _require_installed("--plot")
+
+
+def _require_installed(place: str | None = None) -> None:
+    import logging  # only a figure needs it
+
     try:
         found = find_spec("matplotlib")
     except ValueError:  # a test or a sandbox has put something else in its place
         found = None
     if found is None:
-        raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'", "--plot")
+        raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'", place)
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it cannot store its list of fonts
 
 
-def loss(evaluation: Evaluation, file: str) -> None:
-    """Draw target, density, and the points as stems by weight; on a circle as a rose."""
-    from kdegrad.figures import circle, line
+def plot(
+    result: Result, ax: Axes | Sequence[Axes] | None = None, *, per_bin: bool = False, log: bool = False
+) -> Axes | Any:
+    """Draw a result, and return the Axes, as matplotlib's ``subplots`` does: one, or an array of several.
 
-    on_circle = evaluation.problem.settings.circumference is not None
-    draw = circle.rose if on_circle else line.panels
-    _write(file, lambda: draw(evaluation, of_gradient=False))
+    Parameters
+    ----------
+    result
+        What `evaluate`, `sweep`, `descend` or `verify` returned. The points of an evaluation are drawn by the gradient
+        that was asked for, and by weight where none was (``wrt=()``). A `Problem` or a `Batch` is evaluated so.
+    ax
+        Where to draw: one Axes of matplotlib for the main panel alone, or as many as the figure has panels. A problem
+        on a circle is drawn as a rose into polar Axes, and along a line into others. Without it a new figure is made by
+        pyplot, which a notebook shows.
+    per_bin
+        For an `Evaluation` with gradients: a map of the logits' gradient over bins and points.
+    log
+        For a `Sweep`: logarithmic axes.
 
-
-def gradient(evaluation: Evaluation, file: str, *, per_bin: bool = False) -> None:
-    """Draw the gradient of each point at its angle below the density; with `per_bin` a map of points and bins."""
-    from kdegrad.figures import circle, line
-
-    on_circle = evaluation.problem.settings.circumference is not None
-    draw = circle.rose if on_circle else line.panels
-    _write(file, lambda: line.gradient_per_bin(evaluation) if per_bin else draw(evaluation, of_gradient=True))
-
-
-def groups(overview: Overview, file: str) -> None:
-    """Draw how the losses of groups are spread, and the gradient per weight along the distance from the target."""
-    from kdegrad.figures import many
-
-    _write(file, lambda: many.panels(overview))
-
-
-def sweep(family: Sweep, file: str, *, log: bool = False) -> None:
-    """Draw KL, gradient and gradient per weight along the parameter, a curve for each kernel."""
-    from kdegrad.figures import families
-
-    _write(file, lambda: families.sweep(family, log=log))
-
-
-def descent(done: Descent, file: str) -> None:
-    """Draw the course of the loss, how near the end it was, and the paths of the points."""
-    from kdegrad.figures import families
-
-    _write(file, lambda: families.descent(done))
-
-
-def verdicts(checks: Sequence[Verdict], file: str, title: str = "") -> None:
-    """Draw the residual of each check over its tolerance, a row for each property."""
-    from kdegrad.figures.checks import residuals
-
-    _write(file, lambda: residuals(checks, title))
-
-
-def _write(file: str, draw: Callable[[], Figure]) -> None:
-    """Write what `draw` returns, in the style of all figures."""
-    import matplotlib
+    Raises
+    ------
+    SettingError
+        For a result or Axes that cannot be drawn, or if matplotlib is not installed.
+    """
+    _require_installed()
     import numpy as np
+
+    from kdegrad.figures.picture import as_axes
+
+    if ax is None:
+        import matplotlib.pyplot as plt
+
+        drawn = picture_of(result, per_bin=per_bin, log=log)
+        with _style():
+            every = drawn.draw(plt.figure())
+            for axis in (axis for axes in every for axis in (axes.xaxis, axes.yaxis)):
+                axis.get_ticklabels()  # makes the ticks, while the style holds
+    else:
+        given = as_axes(ax)
+        if given is None:
+            raise SettingError("ax", f"{shortened(ax)} is not an Axes of matplotlib, or a sequence of them")
+        every = given
+        drawn = picture_of(result, per_bin=per_bin, log=log, unrolled=not any(axes.name == "polar" for axes in every))
+        _require_fitting(drawn, every)
+        with _settings({"text.parse_math": False}):
+            drawn.draw_into(every)
+    return every[0] if len(every) == 1 else np.array(every)
+
+
+def _require_fitting(drawn: Picture, every: Sequence[Axes]) -> None:
+    """Refuse Axes that a picture cannot be drawn into."""
+    count = len(drawn.panels)
+    if len(every) not in (1, count):
+        wanted = "give one" if count == 1 else f"give {count}, one for each panel, or one for the main panel"
+        raise SettingError("ax", f"{len(every)} Axes do not fit the figure: {wanted}")
+    for axes in every:
+        if (axes.name == "polar") != drawn.polar or axes.name == "3d":
+            raise SettingError("ax", f"this figure has no place in {axes.name} Axes: give ordinary ones")
+
+
+def save(
+    result: Result,
+    file: str | os.PathLike[str] | IO[bytes],
+    *,
+    format: str | None = None,
+    per_bin: bool = False,
+    log: bool = False,
+    title: str = "",
+) -> None:
+    """Write the figure of a result to a file, whole or not at all, or into a binary stream.
+
+    Parameters
+    ----------
+    result, per_bin, log
+        As for `plot`.
+    file
+        A name that ends in .png, .svg or .pdf, or a stream such as `io.BytesIO`.
+    format
+        ``png``, ``svg`` or ``pdf``; by default that of the suffix, and ``png`` for a stream.
+    title
+        Of the checks: what was judged.
+
+    Raises
+    ------
+    SettingError
+        As `plot` and `require_matplotlib` do.
+    """
+    if format is not None and format not in _METADATA:
+        raise SettingError("format", f"{shortened(format)} is none of {', '.join(_METADATA)}: name one of these")
+    place: AbstractContextManager[IO[bytes]]
+    if isinstance(file, (str, os.PathLike)):
+        file = os.fspath(file)
+        place, kind = output.replacing(file), format or Path(file).suffix.lower()[1:]
+    else:
+        place, kind = nullcontext(file), format or "png"
+    require_matplotlib(f"figure.{kind}" if format or not isinstance(file, str) else file)
+    from matplotlib.figure import Figure
+
+    drawn, data = picture_of(result, per_bin=per_bin, log=log, title=title), io.BytesIO()
+    with _style():
+        drawing = Figure()
+        drawn.draw(drawing)
+        drawing.savefig(data, format=kind, metadata=_METADATA[kind])
+    with place as stream:
+        stream.write(data.getvalue())
+
+
+def picture_of(
+    result: Result, *, per_bin: bool = False, log: bool = False, title: str = "", unrolled: bool = False
+) -> Picture:
+    """Return the figure of a result, not yet drawn; with `unrolled` a circle along a line."""
+    from kdegrad.batch import Batch
+    from kdegrad.descent import Descent
+    from kdegrad.evaluation import BatchEvaluation, Evaluation
+    from kdegrad.objective import evaluate
+    from kdegrad.overview import Overview
+    from kdegrad.problem import Problem
+    from kdegrad.sweeps import Sweep
+
+    if isinstance(result, (Problem, Batch)):
+        result = evaluate(result, wrt=())
+    if isinstance(result, BatchEvaluation):
+        result = Overview(result)
+    if per_bin and (not isinstance(result, Evaluation) or result.gradients is None):
+        raise SettingError("per_bin", "draws the gradient of one problem: give what evaluate(problem) returns")
+    if log and not isinstance(result, Sweep):
+        raise SettingError("log", "is for a Sweep: leave it out")
+    if isinstance(result, Evaluation):
+        from kdegrad.figures import circle, line
+
+        if per_bin:
+            return line.gradient_per_bin(result)
+        on_circle = result.problem.settings.circumference is not None
+        return circle.rose(result) if on_circle and not unrolled else line.panels(result)
+    if isinstance(result, Overview):
+        from kdegrad.figures import many
+
+        return many.panels(result)
+    if isinstance(result, Sweep):
+        from kdegrad.figures import families
+
+        return families.sweep(result, log=log)
+    if isinstance(result, Descent):
+        from kdegrad.figures import families
+
+        return families.descent(result)
+    from kdegrad.properties import Verdict
+
+    if isinstance(result, (list, tuple)) and all(isinstance(check, Verdict) for check in result):
+        from kdegrad.figures.checks import residuals
+
+        return residuals(result, title)
+    kinds = "evaluate, sweep, descend or verify"
+    raise SettingError("result", f"{shortened(result)} cannot be drawn: give what {kinds} returns, or a Problem")
+
+
+@contextmanager
+def _style() -> Iterator[None]:
+    """Make matplotlib draw in the style of all figures, whatever the user has set."""
+    import matplotlib
 
     from kdegrad.figures.style import SETTINGS
 
-    kind = Path(file).suffix.lower()[1:]
-    data = io.BytesIO()
-    with matplotlib.rc_context(), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
-        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label in a script that the font lacks
+    with matplotlib.rc_context():
         matplotlib.rcdefaults()
-        matplotlib.rcParams.update(SETTINGS)
-        draw().savefig(data, format=kind, metadata=_METADATA[kind])
-    with output.replacing(file) as stream:
-        stream.write(data.getvalue())
+        with _settings(SETTINGS):
+            yield
+
+
+@contextmanager
+def _settings(settings: Any) -> Iterator[None]:
+    """Apply settings of matplotlib, and silence what odd numbers and labels make it warn of."""
+    import warnings
+
+    import matplotlib
+    import numpy as np
+
+    with matplotlib.rc_context(settings), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+        warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label in a script that the font lacks
+        yield

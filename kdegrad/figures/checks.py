@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 
-from kdegrad.figures.style import BAND, FAINT, PULLED, PUSHED, figure, legend_below, log_ticks
+from kdegrad.figures.picture import Picture
+from kdegrad.figures.style import BAND, FAINT, PULLED, PUSHED, log_ticks
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
@@ -24,12 +26,20 @@ KINDS: Final = (
 )
 
 
-def residuals(checks: Sequence[Verdict], title: str = "") -> Figure:
-    """Draw residual/tolerance of each check that was made, a row for each property."""
+def residuals(checks: Sequence[Verdict], title: str = "") -> Picture:
+    """Return residual/tolerance of each check that was made, a row for each property."""
+    rows = len({check.property for check in checks})
+    return Picture(
+        panels=[partial(_residuals, checks=checks)],
+        height=1.2 + 0.19 * max(rows, 3),
+        width=5.6,
+        title=safe_text(title),
+    )
+
+
+def _residuals(axes: Axes, checks: Sequence[Verdict]) -> None:
     names = list(dict.fromkeys(check.property for check in checks))
     rows = {name: -row for row, name in enumerate(names)}
-    drawing = figure(1.2 + 0.19 * max(len(names), 3), 5.6)
-    axes = drawing.subplots()
     axes.axvline(1.0, color=FAINT, linewidth=0.8, label="the tolerance")
     made = [(check, _ratio(check)) for check in checks if check.observed]  # of a skip nothing was observed
     for number, (words, marker, edge, face) in enumerate(KINDS):
@@ -55,11 +65,7 @@ def residuals(checks: Sequence[Verdict], title: str = "") -> Figure:
     axes.set_ylim(-len(names) + 0.4, 0.6)
     axes.grid(axis="y", color=BAND, linewidth=0.8)
     axes.set_axisbelow(True)
-    if title:
-        drawing.suptitle(safe_text(title), fontsize=8.5)
     axes.set_xlabel("residual / tolerance (what is beyond stands at the edge)")
-    legend_below(drawing, axes)
-    return drawing
 
 
 def _kind(check: Verdict, ratio: float) -> int:

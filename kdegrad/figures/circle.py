@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import math
+from functools import partial
 from typing import Final
 
 import numpy as np
-from matplotlib.figure import Figure
+from matplotlib.axes import Axes
 from matplotlib.projections.polar import PolarAxes
 
 from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.evaluation import Evaluation
 from kdegrad.figures.line import ALL, BY_SIGN, STEMS, Groups, lines_of_points, separate_lines, title_of
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, figure, legend_below
+from kdegrad.figures.picture import Picture
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED
 from kdegrad.problem import Problem
 from kdegrad.text import interval_text
 from kdegrad.view import curve, target_marks
@@ -22,14 +24,21 @@ INNER, INNER_OF_MANY, MANY = 0.8, 0.4, 60  # the length of the longest stem: man
 EIGHTHS_OF_PI: Final = ("0", "π/4", "π/2", "3π/4", "π", "5π/4", "3π/2", "7π/4")
 
 
-def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
-    """Draw target and density about a ring, and in it the weight of each point, or its gradient coloured by sign."""
+def rose(evaluation: Evaluation) -> Picture:
+    """Return target and density about a ring, and in it the weight of each point, or its gradient coloured by sign."""
+    return Picture(
+        panels=[partial(_rose, evaluation=evaluation)],
+        height=4.9,
+        width=4.4,
+        title=title_of(evaluation),
+        polar=True,
+    )
+
+
+def _rose(axes: Axes, evaluation: Evaluation) -> None:
+    assert isinstance(axes, PolarAxes)
     problem = evaluation.problem
     turn = 2.0 * math.pi / problem.domain.measure  # radians in a unit of the angles
-    drawing = figure(4.9, 4.4)
-    drawing.set_layout_engine("constrained", h_pad=0.07)
-    axes = drawing.add_subplot(projection="polar")
-    assert isinstance(axes, PolarAxes)
     places, density = curve(problem, 541)
     peak = max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0)
     height = OUTER / peak if peak > 0.0 else 0.0
@@ -48,11 +57,9 @@ def rose(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
     name = f"density p, at the most {float(density.max()):.3g} per {unit}"
     axes.plot(places * turn, 1.0 + height * density, color=INK, label=name)
     _name_angles(axes, problem, problem.domain.measure)
-    drawing.suptitle(title_of(evaluation), fontsize="medium")
-    values = evaluation.require_gradients().logits if of_gradient else evaluation.weights
-    _stems(axes, problem.angles * turn, values, BY_SIGN if of_gradient else ALL)
-    legend_below(drawing, axes)
-    return drawing
+    found = evaluation.gradients
+    values = evaluation.weights if found is None else found.logits
+    _stems(axes, problem.angles * turn, values, ALL if found is None else BY_SIGN)
 
 
 def _stems(axes: PolarAxes, angles: FloatArray, values: FloatArray, groups: Groups) -> None:

@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable, Sequence
+from functools import partial
 from itertools import cycle, product
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.collections import LineCollection
-from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
 from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.descent import Descent
 from kdegrad.figures import style
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, log_ticks, short
+from kdegrad.figures.picture import Picture
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks, short
 from kdegrad.problem import Problem
 from kdegrad.sweeps import Sweep, SweepStep, series
 from kdegrad.text import angle_texts, counted
@@ -27,8 +28,8 @@ WIDE_RANGE = 10.0  # beyond it the small values of a linear axis cannot be told 
 Panel = tuple[str, Callable[[SweepStep], Sequence[float | None]]]
 
 
-def sweep(family: Sweep, *, log: bool) -> Figure:
-    """Draw how far the model is from the target, the size of the gradient, and its extremes for a point's weight."""
+def sweep(family: Sweep, *, log: bool) -> Picture:
+    """Return how far the model is from the target, the size of the gradient, and its extremes for a point's weight."""
     no_target = family.problem.target is None
     panels: list[Panel] = [
         ("loss (nats)" if no_target else "KL (nats)", lambda step: [step.loss if no_target else step.kl]),
@@ -38,38 +39,15 @@ def sweep(family: Sweep, *, log: bool) -> Figure:
             lambda step: [step.gradient_per_weight_max, step.gradient_per_weight_min],
         ),
     ]
-    return _dots(family, panels) if family.over == "kernel" else _curves(family, panels, log=log)
-
-
-def _curves(family: Sweep, panels: Sequence[Panel], *, log: bool) -> Figure:
-    """Draw the panels one below the other, a curve for each kernel."""
-    kernels = list(series(family))
-    drawing = figure(5.4 + 0.16 * ((len(kernels) - 1) // 4))
-    every = drawing.subplots(len(panels), 1, sharex=True)
-    for axes, (name, values_of) in zip(every, panels, strict=True):
-        for rank, ((kernel, steps), (dash, colour), marker) in enumerate(
-            zip(kernels, cycle(product(style.DASHES, style.CURVES)), cycle(style.MARKERS), strict=False)
-        ):
-            below = (len(kernels) - 1 - rank) / max(len(kernels) - 1, 2)  # wider where others will be drawn over it
-            along = [step.value for step in steps]
-            for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
-                axes.plot(
-                    along,
-                    np.array(values, dtype=np.float64),  # None as NaN: a gap
-                    dash,
-                    color=colour,
-                    label=kernel,
-                    linewidth=1.1 + 1.2 * below,
-                    marker=marker,
-                    markersize=3.0 + 1.6 * below,
-                    markevery=max(1, len(steps) // MARKS),
-                    markerfacecolor=colour if number == 0 else "white",
-                )
-        axes.set_ylabel(name)
-        low, high = axes.dataLim.intervaly
-        is_wide = bool(low > 0.0 and WIDE_RANGE * low < high)
-        _scale(axes, log_x=log, log_y=is_wide and (log or axes is every[0]))
-    unit = family.problem.settings.unit
+    if family.over == "kernel":
+        return Picture(
+            panels=[partial(_dots, family=family, panel=panel) for panel in panels],
+            height=1.1 + 0.19 * len(family.steps),
+            width=6.4,
+            beside=True,
+            legend=0,
+        )
+    unit, kernels = family.problem.settings.unit, len(list(series(family)))
     names = {
         "distance": f"distance D that every point moved away ({unit})",
         "bandwidth": f"bandwidth h ({unit})",
@@ -77,64 +55,103 @@ def _curves(family: Sweep, panels: Sequence[Panel], *, log: bool) -> Figure:
         "background": "background E",
         "scale": "scale C",
     }
-    axes.set_xlabel(names[family.over])
-    legend_below(drawing, axes, columns=4)
-    return drawing
+    return Picture(
+        panels=[partial(_curves, family=family, panel=panel, log=log) for panel in panels],
+        height=5.4 + 0.16 * ((kernels - 1) // 4),
+        xlabel=names[family.over],
+        legend=4,
+    )
 
 
-def _dots(family: Sweep, panels: Sequence[Panel]) -> Figure:
-    """Draw the panels side by side, a row for each kernel."""
-    steps = family.steps[::-1]
-    drawing = figure(1.1 + 0.19 * len(steps), 6.4)
-    every = drawing.subplots(1, len(panels), sharey=True)
-    for axes, (name, values_of) in zip(every, panels, strict=True):
+def _curves(axes: Axes, family: Sweep, panel: Panel, *, log: bool) -> None:
+    """Draw one panel along the parameter, a curve for each kernel."""
+    kernels, (name, values_of) = list(series(family)), panel
+    for rank, ((kernel, steps), (dash, colour), marker) in enumerate(
+        zip(kernels, cycle(product(style.DASHES, style.CURVES)), cycle(style.MARKERS), strict=False)
+    ):
+        below = (len(kernels) - 1 - rank) / max(len(kernels) - 1, 2)  # wider where others will be drawn over it
+        along = [step.value for step in steps]
         for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
-            face = PULLED if number == 0 else "white"
-            places = np.array(values, dtype=np.float64)
-            axes.plot(places, range(len(steps)), "o", color=PULLED, markerfacecolor=face, markersize=4)
-        axes.set_xlabel(name)
-        axes.grid(axis="y", color=BAND, linewidth=0.8)
-        axes.set_axisbelow(True)
-        axes.update_datalim([(0.0, 0.0)])
-        axes.autoscale_view()
+            axes.plot(
+                along,
+                np.array(values, dtype=np.float64),  # None as NaN: a gap
+                dash,
+                color=colour,
+                label=kernel,
+                linewidth=1.1 + 1.2 * below,
+                marker=marker,
+                markersize=3.0 + 1.6 * below,
+                markevery=max(1, len(steps) // MARKS),
+                markerfacecolor=colour if number == 0 else "white",
+            )
+    axes.set_ylabel(name)
+    low, high = axes.dataLim.intervaly
+    is_wide = bool(low > 0.0 and WIDE_RANGE * low < high)
+    _scale(axes, log_x=log, log_y=is_wide and (log or name.endswith("(nats)")))
+
+
+def _dots(axes: Axes, family: Sweep, panel: Panel) -> None:
+    """Draw one panel, a row for each kernel."""
+    steps, (name, values_of) = family.steps[::-1], panel
+    for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
+        face = PULLED if number == 0 else "white"
+        places = np.array(values, dtype=np.float64)
+        axes.plot(places, range(len(steps)), "o", color=PULLED, markerfacecolor=face, markersize=4)
+    axes.set_xlabel(name)
+    axes.grid(axis="y", color=BAND, linewidth=0.8)
+    axes.set_axisbelow(True)
+    axes.update_datalim([(0.0, 0.0)])
+    axes.autoscale_view()
     infinite = {step.kernel: "  L = ∞" for step in steps if step.loss is None}
-    every[0].set_yticks(range(len(steps)), [step.kernel + infinite.get(step.kernel, "") for step in steps])
-    return drawing
+    axes.set_yticks(range(len(steps)), [step.kernel + infinite.get(step.kernel, "") for step in steps])
 
 
-def descent(done: Descent) -> Figure:
-    """Draw the course of the loss, the gradient's norm with the duality gap, and the paths of the points."""
-    drawing = figure(5.6)
-    above, middle, below = drawing.subplots(3, 1, sharex=True, height_ratios=(3, 3, 4))
-    steps = [row.step for row in done.course]
-    no_target = done.start.kl is None
-    above.plot(steps, [row.loss if row.kl is None else row.kl for row in done.course], color=INK)
-    above.set_ylabel("loss (nats)" if no_target else "KL (nats)")
-    taken = counted(steps[-1], "step")
+def descent(done: Descent) -> Picture:
+    """Return the course of the loss, the gradient's norm with the duality gap, and the paths of the points."""
+    taken = counted(done.course[-1].step, "step")
     end = f"converged after {taken}" if done.converged else taken
-    above.set_title(f"{done.optimizer}, {done.start.problem.kernel.name}, {end}")
-    _scale(above, log_x=False, log_y=False)
-    middle.plot(steps, _positive([row.norm for row in done.course]), color=PULLED, label="norm of the gradient")
+    return Picture(
+        panels=[partial(panel, done=done) for panel in (_losses, _norms, _paths)],
+        height=5.6,
+        main=2,
+        ratios=(3, 3, 4),
+        title=f"{done.optimizer}, {done.start.problem.kernel.name}, {end}",
+        xlabel="step",
+    )
+
+
+def _steps(axes: Axes, done: Descent) -> list[int]:
+    """Let the axis span the steps, and return them."""
+    steps = [row.step for row in done.course]
+    axes.set_xlim(0, max(steps[-1], 1))
+    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    return steps
+
+
+def _losses(axes: Axes, done: Descent) -> None:
+    steps = _steps(axes, done)
+    axes.plot(steps, [row.loss if row.kl is None else row.kl for row in done.course], color=INK)
+    axes.set_ylabel("loss (nats)" if done.start.kl is None else "KL (nats)")
+    _scale(axes, log_x=False, log_y=False)
+
+
+def _norms(axes: Axes, done: Descent) -> None:
+    steps = _steps(axes, done)
+    axes.plot(steps, _positive([row.norm for row in done.course]), color=PULLED, label="norm of the gradient")
     if done.gap is not None:
         gaps = _positive([row.gap for row in done.course])
-        middle.plot(steps, gaps, color=PUSHED, linestyle="--", label="duality gap ≥ L - L*")
+        axes.plot(steps, gaps, color=PUSHED, linestyle="--", label="duality gap ≥ L - L*")
     measured = [row.norm if row.gap is None else row.gap for row in done.course]
     if done.tolerance > 0.0 and min(measured) < 100.0 * done.tolerance:  # one far below would squeeze the curves
-        middle.axhline(done.tolerance, color=FAINT, linewidth=0.8, linestyle=":", label="tolerance")
-    middle.set_yscale("log")
-    log_ticks(middle.yaxis, *middle.get_ylim())
-    middle.legend(loc="best")
-    _paths(below, done)
-    legend_below(drawing, below)
-    below.set_xlabel("step")
-    below.set_xlim(0, max(steps[-1], 1))
-    below.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return drawing
+        axes.axhline(done.tolerance, color=FAINT, linewidth=0.8, linestyle=":", label="tolerance")
+    axes.set_yscale("log")
+    log_ticks(axes.yaxis, *axes.get_ylim())
 
 
 def _paths(axes: Axes, done: Descent) -> None:
     """Draw the angles along the steps, as wide as the weights, or the weights where the angles stay."""
     angles_move = "angles" in done.wrt
+    _steps(axes, done)
     steps = np.array([shot.step for shot in done.path], dtype=np.float64)
     weights = np.array([shot.weights for shot in done.path])
     angles = np.array([shot.angles for shot in done.path])

@@ -6,17 +6,18 @@ Also the map of ``grad --per-bin``, of the line and of the circle: the gradient 
 from __future__ import annotations
 
 from collections.abc import Mapping
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.colors import LinearSegmentedColormap, to_rgba
-from matplotlib.figure import Figure
 from matplotlib.patheffects import withStroke
 
 from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.evaluation import Evaluation
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, figure, legend_below, short
+from kdegrad.figures.picture import Picture
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, short
 from kdegrad.objective import responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
@@ -34,8 +35,18 @@ LABELLED: Final = 12
 MOST_NODES, MOST_POINTS, NAMED_POINTS = 720, 360, 24  # the most that the map shows and names
 
 
-def gradient_per_bin(evaluation: Evaluation) -> Figure:
-    """Draw S_i Σ_j r_j - r_i for each bin (across) and point (up, by angle), coloured by sign and size."""
+def gradient_per_bin(evaluation: Evaluation) -> Picture:
+    """Return a map of S_i Σ_j r_j - r_i for each bin (across) and point (up, by angle), coloured by sign and size."""
+    rows = min(max(len(evaluation.weights), 5), 20)
+    return Picture(
+        panels=[partial(_map, evaluation=evaluation)],
+        height=1.7 + 0.14 * rows,
+        title=title_of(evaluation),
+        legend=0,
+    )
+
+
+def _map(axes: Axes, evaluation: Evaluation) -> None:
     problem = evaluation.problem
     order = np.argsort(positions(problem), kind="stable")
     nodes, points = _spread(evaluation.rule.bins, MOST_NODES), order[_spread(len(order), MOST_POINTS)]
@@ -43,8 +54,6 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
     rows = [slopes[points] for bin_, (_, slopes) in enumerate(responsibilities_by_bin(evaluation)) if bin_ in kept]
     values = np.array(rows).T
     largest = float(np.abs(values).max()) or 1.0
-    drawing = figure(1.7 + 0.14 * min(max(len(points), 5), 20))
-    axes = drawing.subplots()
     places = evaluation.rule.nodes[nodes]
     if problem.observed is not None:  # a column for each target point
         edges = np.arange(len(places) + 1) - 0.5
@@ -64,7 +73,7 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
         vmax=largest,
         rasterized=True,
     )
-    bar = drawing.colorbar(mesh, ax=axes, pad=0.02)
+    bar = axes.figure.colorbar(mesh, ax=axes, pad=0.02)
     bar.set_label("gradient in the bin\n← pulled up   pushed down →")
     axes.set_xlabel(f"bin ({problem.settings.unit})" + _some(len(nodes), evaluation.rule.bins))
     axes.set_ylabel("point, by angle" + _some(len(points), len(order)))
@@ -73,8 +82,6 @@ def gradient_per_bin(evaluation: Evaluation) -> Figure:
     if problem.labels is not None:
         names = [f"{short(problem.labels[point])}  {name}" for point, name in zip(named, names, strict=True)]
     axes.set_yticks(np.flatnonzero(np.isin(points, named)), names)
-    axes.set_title(title_of(evaluation))
-    return drawing
 
 
 def lines_of_points(problem: Problem, points: Rule) -> dict[str, Any]:
@@ -123,45 +130,61 @@ def _stems(axes: Axes, angles: FloatArray, values: FloatArray, groups: Groups) -
         axes.plot(angles[chosen], values[chosen], "o", color=colour, markersize=1.5 if many else 3.5, label=name)
 
 
-def panels(evaluation: Evaluation, *, of_gradient: bool) -> Figure:
-    """Draw target and density, and below the weight of each point, or its gradient coloured by the sign."""
-    problem = evaluation.problem
-    drawing = figure(3.6)
-    above, below = drawing.subplots(2, 1, sharex=True, height_ratios=(3, 2))
-    places, density = curve(problem, 401)
-    for axes in (above, below):
-        if problem.target is not None:
-            low, high = problem.target
-            name = f"target {interval_text(problem.target)}"
-            axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
-        if (points := target_marks(problem)) is not None:
-            style = lines_of_points(problem, points)
-            axes.vlines(points.nodes, 0.0, 1.0, transform=axes.get_xaxis_transform(), **style)
-    above.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
-    above.plot(places, density, color=INK, label="model's density p")
+def panels(evaluation: Evaluation) -> Picture:
+    """Return target and density, and below the weight of each point, or its gradient coloured by the sign."""
+    return Picture(
+        panels=[partial(_density, evaluation=evaluation), partial(_points, evaluation=evaluation)],
+        height=3.6,
+        main=0 if evaluation.gradients is None else 1,
+        ratios=(3, 2),
+        title=title_of(evaluation),
+        xlabel=f"angle ({evaluation.problem.settings.unit})",
+    )
+
+
+def _target(axes: Axes, problem: Problem) -> None:
+    """Shade the target, or draw its points, over the whole height."""
+    axes.set_xlim(*span(problem))
     if problem.target is not None:
-        above.hlines(1.0 / problem.target.width, *problem.target, color=PULLED, linestyle="--", label="wanted density")
+        low, high = problem.target
+        name = f"target {interval_text(problem.target)}"
+        axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
+    if (points := target_marks(problem)) is not None:
+        style = lines_of_points(problem, points)
+        axes.vlines(points.nodes, 0.0, 1.0, transform=axes.get_xaxis_transform(), **style)
+
+
+def _density(axes: Axes, evaluation: Evaluation) -> None:
+    """Draw target and density."""
+    problem = evaluation.problem
+    _target(axes, problem)
+    places, density = curve(problem, 401)
+    axes.fill_between(places, density, color=INK, alpha=0.08, linewidth=0)
+    axes.plot(places, density, color=INK, label="model's density p")
+    if problem.target is not None:
+        axes.hlines(1.0 / problem.target.width, *problem.target, color=PULLED, linestyle="--", label="wanted density")
     uncovered = evaluation.diagnostics.uncovered
     if len(uncovered):
-        above.plot(uncovered, np.zeros_like(uncovered), "|", color=PUSHED, label="bins where p is 0", clip_on=False)
-    above.set_ylim(0.0, 1.08 * max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0) or 1.0)
-    above.set_xlim(*span(problem))
-    above.set_ylabel(f"density (per {problem.settings.unit.removesuffix('s')})")
-    above.set_title(title_of(evaluation))
-    below.set_xlabel(f"angle ({problem.settings.unit})")
-    values = evaluation.require_gradients().logits if of_gradient else evaluation.weights
-    _stems(below, positions(problem), values, BY_SIGN if of_gradient else ALL)
-    below.margins(y=0.25)
-    if of_gradient:
-        below.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
-        below.set_ylabel("gradient ∂L/∂z")
+        axes.plot(uncovered, np.zeros_like(uncovered), "|", color=PUSHED, label="bins where p is 0", clip_on=False)
+    axes.set_ylim(0.0, 1.08 * max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0) or 1.0)
+    axes.set_ylabel(f"density (per {problem.settings.unit.removesuffix('s')})")
+
+
+def _points(axes: Axes, evaluation: Evaluation) -> None:
+    """Draw the points as stems: the gradient if one was asked for, else the weight."""
+    problem, found = evaluation.problem, evaluation.gradients
+    _target(axes, problem)
+    values = evaluation.weights if found is None else found.logits
+    _stems(axes, positions(problem), values, ALL if found is None else BY_SIGN)
+    axes.margins(y=0.25)
+    if found is None:
+        axes.set_ylabel("weight S")
+        axes.set_ylim(bottom=0.0)
     else:
-        below.set_ylabel("weight S")
-        below.set_ylim(bottom=0.0)
+        axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
+        axes.set_ylabel("gradient ∂L/∂z")
     if problem.labels is not None and len(problem.labels) <= LABELLED:
-        _label_points(below, evaluation, values)
-    legend_below(drawing, above, below)
-    return drawing
+        _label_points(axes, evaluation, values)
 
 
 def _label_points(axes: Axes, evaluation: Evaluation, values: FloatArray) -> None:

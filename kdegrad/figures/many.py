@@ -3,17 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.colors import LinearSegmentedColormap, LogNorm
-from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from kdegrad.arrays import FloatArray
-from kdegrad.figures.style import BAND, INK, PULLED, PUSHED, figure, log_ticks
+from kdegrad.figures.picture import Picture
+from kdegrad.figures.style import BAND, INK, PULLED, PUSHED, log_ticks
 from kdegrad.overview import FAR, Overview
 from kdegrad.text import counted
 
@@ -27,13 +28,12 @@ SKEWED: Final = 30.0  # a largest loss of so many medians has a logarithmic axis
 WIDE: Final = 100.0  # bandwidths beyond which the axis of distances has a logarithmic part
 
 
-def panels(overview: Overview) -> Figure:
-    """Draw a histogram of the losses above the gradient per weight of every point along its distance."""
-    drawing = figure(5.4)
-    above, below = drawing.subplots(2, 1, height_ratios=(2, 3))
-    _losses(above, overview)
-    _rates(below, overview)
-    return drawing
+def panels(overview: Overview) -> Picture:
+    """Return a histogram of the losses, and below it the gradient per weight of every point along its distance."""
+    losses, rates = partial(_losses, overview=overview), partial(_rates, overview=overview)
+    if overview.evaluation.gradients is None:
+        return Picture(panels=[losses], height=2.4, legend=0)
+    return Picture(panels=[losses, rates], height=5.4, ratios=(2, 3), shared=False, legend=0)
 
 
 def _losses(axes: Axes, overview: Overview) -> None:

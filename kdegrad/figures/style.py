@@ -51,11 +51,6 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
 }
 
 
-def figure(height: float, width: float = WIDTH) -> Figure:
-    """Return an empty figure, in inches."""
-    return Figure(figsize=(width, height), layout="constrained")
-
-
 def legend_below(drawing: Figure, *sources: Axes, columns: int = 2) -> None:
     """Put one legend for all of `sources` below the axes, each name once."""
     entries: dict[str, Any] = {}
