@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
+from numbers import Number
 from typing import Any, Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from kdegrad.errors import InputError
-from kdegrad.text import shortened
+from kdegrad.text import counted, shortened, shown
 
 FloatArray = NDArray[np.float64]
 BoolArray = NDArray[np.bool_]
@@ -63,28 +64,124 @@ def numbers(name: str, values: ArrayLike, copy: bool) -> FloatArray:
     Raises
     ------
     InputError
-        For text, dates, complex numbers and masked values.
+        For what holds no numbers (text, dates, booleans, complex numbers, tables), and for missing or masked values; it
+        names the first one, and a way to convert them.
     """
+    if hasattr(values, "columns"):  # a table of N rows and 2 columns is no batch of N problems
+        remedy = "give one of its columns, or the whole to kdegrad.from_frame"
+        raise InputError(f"{name}: a table ({_type_of(values)}) is not an array of numbers: {remedy}")
+    if values is None or isinstance(values, (str, bytes, bytearray)):
+        raise InputError(f"{name}: {shortened(values)} is not an array of numbers")
     try:
         given = np.asanyarray(values)
-        text = given.dtype.kind == "O" and any(isinstance(value, (str, bytes)) for value in given.flat)
-        if text or given.dtype.kind not in "biufO" or np.any(getattr(given, "mask", False)):
-            raise TypeError("text, dates, complex numbers and masked values are not numbers here")
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever an __array__ of another package raises
+        raise InputError(f"{name}: {_unreadable(values, error)}") from None
+    _require_numbers(name, given, values)
+    try:
         array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
-    except (TypeError, ValueError, OverflowError, RuntimeError) as error:  # the last: a tensor with a gradient
-        raise InputError(f"{name}: not an array of numbers ({error})") from None
+    except (TypeError, ValueError, OverflowError):
+        raise InputError(f"{name}: {_first_fault(given)}") from None
     array.flags.writeable = False
     return array
 
 
+def texts(what: str, given: Iterable[str] | None, count: int, of: str) -> tuple[str, ...] | None:
+    """Return labels or names, one for each of `count` points or problems; InputError for anything else."""
+    if given is None:
+        return None
+    try:
+        listed = None if isinstance(given, (str, Set)) else tuple(given.tolist() if hasattr(given, "tolist") else given)
+    except TypeError:
+        listed = None
+    if listed is None or len(listed) != count or not all(isinstance(text, str) for text in listed):
+        raise InputError(f"{what}: {shortened(given)} is not a list of {counted(count, 'text')}, one for each {of}")
+    return listed
+
+
+_NO_NUMBERS: Final = {  # NumPy's kinds of types that are refused: what they hold, and how to make numbers of it
+    "b": ("booleans", "convert them with .astype(float), or select with them"),
+    "c": ("complex numbers", "give their real part, or their angle with numpy.angle"),
+    "M": ("dates", "convert them to angles"),
+    "m": ("durations", "convert them to angles"),
+    "V": ("records", "give one of their fields"),
+}
+
+
+def _require_numbers(name: str, given: NDArray[Any], values: object) -> None:
+    """Raise an `InputError` for an array whose type is none of numbers, or which has masked values."""
+    kind = given.dtype.kind
+    if kind in _NO_NUMBERS:
+        held, remedy = _NO_NUMBERS[kind]
+        raise InputError(f"{name}: {held} ({given.dtype}) are not numbers: {remedy}")
+    if kind == "O" and given.ndim == 0:  # NumPy holds what is no sequence as one object
+        what = shortened(values) if isinstance(values, (Number, complex)) else _type_of(values)
+        raise InputError(f"{name}: {what} is not an array of numbers: give a list, an array or a Series")
+    if kind in "SU" or (kind == "O" and any(value is None or isinstance(value, (str, bytes)) for value in given.flat)):
+        raise InputError(f"{name}: {_first_fault(given)}")
+    mask = getattr(given, "mask", False)
+    if np.any(mask):
+        place, masked = _place(given, int(np.argmax(mask))), int(np.count_nonzero(mask))
+        raise InputError(f"{name}: {masked} masked, the first at {place}: fill or drop masked values")
+
+
+def _first_fault(given: NDArray[Any]) -> str:
+    """Return which value of an array of texts or of objects is the first that is no number."""
+    for index, value in enumerate(given.ravel().tolist()):
+        is_text = isinstance(value, (str, bytes))  # also of a number, which float() would read
+        try:
+            if not is_text:
+                float(value)
+                continue
+        except (TypeError, ValueError, OverflowError):
+            pass
+        where, written = _place(given, index), shortened(value)
+        if written in ("<NA>", "NaT", "None"):
+            return f"{written} at {where} is a missing value: fill or drop such points"
+        return f"{written} at {where} is not a number" + (": convert text to numbers" if is_text else "")
+    return f"{given.dtype} is not a type of numbers"
+
+
+def _place(given: NDArray[Any], index: int) -> str:
+    """Return what a message calls the place of a value by its index in the flat order."""
+    where = [int(k) for k in np.unravel_index(index, given.shape)]
+    return f"place {where[0] if len(where) == 1 else tuple(where)}"
+
+
+def _unreadable(values: object, error: Exception) -> str:
+    """Return why a value cannot be made an array, with what to do about it where that is known."""
+    if getattr(values, "requires_grad", False) is True:
+        return "a tensor that requires a gradient: call .detach() first, since kdegrad returns gradients of its own"
+    device = getattr(values, "device", "cpu")
+    if not str(device).startswith("cpu") and hasattr(values, "cpu"):
+        return f"a tensor on the device {shown(str(device))}: call .cpu() first"
+    if isinstance(values, (list, tuple)) and "inhomogeneous" in str(error):
+        return "its parts have different lengths: give one flat list of numbers, for a batch with offsets"
+    said = " ".join(str(error).split())
+    if "BFloat16" in said:
+        return "a tensor of bfloat16, which NumPy has not: call .float() first"
+    return f"{_type_of(values)} cannot be read as an array ({type(error).__name__}: {said[:120]})"
+
+
+def _type_of(value: object) -> str:
+    """Return the name of the type of a value, with its module where that is not Python's own."""
+    kind = type(value)
+    module = kind.__module__.partition(".")[0]
+    return shortened(kind.__name__ if module == "builtins" else f"{module}.{kind.__name__}").strip("'\"")
+
+
 def require_everywhere(good: BoolArray, values: FloatArray, what: str, remedy: str, noun: str = "point") -> None:
-    """Raise an `InputError` that names the points whose values are not `good`, each (N,)."""
-    if not good.all():
-        bad = ~good
-        faults = [
-            f"{noun} {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]
-        ]
-        raise InputError(faults, total=int(bad.sum()))
+    """Raise an `InputError` that names the points whose values are not `good`, each (N,); of NaN the first alone."""
+    if good.all():
+        return
+    bad = ~good
+    missing = np.flatnonzero(np.isnan(values))
+    if missing.size:  # which came as NA or as an empty cell, and are of no use one by one
+        count = f" ({missing.size} of {len(values)} in all)" if missing.size > 1 else ""
+        raise InputError(f"{noun} {missing[0]}: {what} nan is a missing value: fill or drop such points{count}")
+    faults = [f"{noun} {index}: {what} {values[index]}: {remedy}" for index in np.flatnonzero(bad)[: InputError.SHOWN]]
+    raise InputError(faults, total=int(bad.sum()))
 
 
 def checked_offsets(offsets: ArrayLike, count: int, what: str) -> IntArray:

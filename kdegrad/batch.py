@@ -11,7 +11,7 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers, texts
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults
 from kdegrad.kernel import Kernel
@@ -20,6 +20,7 @@ from kdegrad.quadrature import gauss, midpoint
 from kdegrad.settings import Settings, TargetOptions
 from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, checked_targets
 from kdegrad.text import shortened, shown
+from kdegrad.weights import LEAST_WEIGHT, are_weights, logits_of, logits_or_weights
 
 
 @final
@@ -74,6 +75,8 @@ class Batch:
         least; None: all equal.
     labels
         M names for reports, or None.
+    weights
+        In place of logits, of the shape of the angles: finite and ≥ 0, in each problem one above 0 at least.
     offsets
         Shape (G+1,), as in CSR: the points of problem g are those from ``offsets[g]`` to ``offsets[g+1]``, one at
         least.
@@ -128,6 +131,7 @@ class Batch:
         logits: ArrayLike | None = None,
         labels: Iterable[str] | None = None,
         *,
+        weights: ArrayLike | None = None,
         offsets: ArrayLike | None = None,
         order: ArrayLike | None = None,
         names: Iterable[str] | None = None,
@@ -151,16 +155,16 @@ class Batch:
         settings = Settings(**{key: value for key, value in locals().items() if key in names_of_settings})
         domain, made_kernel = domain_and_kernel(settings)
         points, bounds = _points_of_problems(angles, offsets, copy)
-        values = numbers("logits", np.zeros_like(points) if logits is None else logits, copy)
+        what, given = logits_or_weights(logits, weights)
+        values = numbers(f"{what}s", np.zeros_like(points) if given is None else given, copy)
         if values.shape != points.shape:
-            raise InputError(f"angles of shape {points.shape} but logits of shape {values.shape}: give equal shapes")
+            raise InputError(f"angles of shape {points.shape} but {what}s of shape {values.shape}: give equal shapes")
         parts: dict[str, Any] = {
             "angles": points,
-            "logits": values,
-            "labels": _texts("labels", labels, points.size, "point"),
+            "labels": texts("labels", labels, points.size, "point"),
             "offsets": bounds,
             "order": None if order is None else _permutation(order, points.size),
-            "names": _texts("names", names, len(bounds) - 1, "problem"),
+            "names": texts("names", names, len(bounds) - 1, "problem"),
             "name": checked_name(name),
             "at": TargetOptions(at=at).at,
             "settings": settings,
@@ -173,8 +177,11 @@ class Batch:
         intervals, observed = checked_targets(target, len(bounds) - 1, settings.circumference, faults)
         observed = with_node(observed, self.at)
         check_quadrature(settings, has_interval=intervals is not None, has_points=observed is not None)
-        self._check_points(faults)
+        self._check_points(values, what, faults)
         faults.stop_if_any()
+        logits_given = values if what == "logit" else logits_of(values)
+        logits_given.flags.writeable = False
+        object.__setattr__(self, "logits", logits_given)
         object.__setattr__(self, "intervals", intervals)
         object.__setattr__(self, "observed", observed)
         for array in (bounds, self.order, *(intervals or ())):
@@ -355,21 +362,26 @@ class Batch:
         assert self.intervals is not None  # who asks has looked
         return self.domain.reduced_intervals(*self.intervals)
 
-    def _check_points(self, faults: ProblemFaults) -> None:
-        angles, logits = self.angles.ravel(), self.logits.ravel()
+    def _check_points(self, given: FloatArray, what: str, faults: ProblemFaults) -> None:
+        """Add what is wrong with the angles, and with values that are no logits or no weights, as `what` says."""
+        angles, values = self.angles.ravel(), given.ravel()
         with np.errstate(over="ignore", invalid="ignore"):
-            totals = float(angles.sum()), float(logits.sum())  # one pass; not finite if one of them is not
+            totals = float(angles.sum()), float(values.sum())  # one pass; not finite if one of them is not
         if not math.isfinite(totals[0]):
             self._name_points(~np.isfinite(angles), angles, "angle", "give a finite number", faults)
-        if math.isfinite(totals[1]):
+        if what == "logit" and math.isfinite(totals[1]):
             return
-        in_order = logits if self.order is None else logits[self.order]
-        peaks = np.maximum.reduceat(in_order, self.offsets[:-1])
-        if not np.isfinite(peaks).all():
+        peaks = np.maximum.reduceat(values if self.order is None else values[self.order], self.offsets[:-1])
+        if what == "weight":
+            self._name_points(~are_weights(values), values, what, LEAST_WEIGHT, faults)
+            masked, cause = peaks == 0.0, "all its weights are 0"
+        elif not np.isfinite(peaks).all():
             remedy = "give a finite number, or -inf for weight zero"
-            self._name_points(~(logits < np.inf), logits, "logit", remedy, faults)
-            masked = np.flatnonzero(np.isneginf(peaks)).tolist()
-            faults.add(masked, lambda _: "no point has a positive weight: all its logits are -inf")
+            self._name_points(~(values < np.inf), values, what, remedy, faults)
+            masked, cause = np.isneginf(peaks), "all its logits are -inf"
+        else:
+            return
+        faults.add(np.flatnonzero(masked).tolist(), lambda _: f"no point has a positive weight: {cause}")
 
     def _name_points(self, bad: BoolArray, values: FloatArray, what: str, remedy: str, faults: ProblemFaults) -> None:
         """Add the faults of single points, which a message counts within their problem."""
@@ -396,19 +408,6 @@ def _points_of_problems(angles: ArrayLike, offsets: ArrayLike | None, copy: bool
             "with offsets"
         )
     return points, np.arange(len(points) + 1) * points.shape[1]
-
-
-def _texts(what: str, given: Iterable[str] | None, count: int, of: str) -> tuple[str, ...] | None:
-    """Return labels or names, one for each of `count` points or problems."""
-    if given is None:
-        return None
-    try:
-        texts = tuple(given)
-    except TypeError:
-        texts = ()
-    if len(texts) != count or not all(isinstance(text, str) for text in texts):
-        raise InputError(f"{what}: {shortened(given)} are not {count} texts: give one for each {of}")
-    return texts
 
 
 def _permutation(order: ArrayLike, count: int) -> IntArray:

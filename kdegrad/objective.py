@@ -12,18 +12,17 @@ from typing import Any, Final, overload
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdegrad.arrays import FloatArray
+from kdegrad.arrays import FloatArray, numbers
 from kdegrad.batch import Batch
 from kdegrad.crossentropy import CrossEntropy
 from kdegrad.errors import SettingError
 from kdegrad.evaluation import BatchEvaluation, Evaluation, evaluation_of, gradients, quadrature, summed
-from kdegrad.option import several
+from kdegrad.option import choice, several
 from kdegrad.problem import Problem, require_problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import GradientOptions, Settings
 from kdegrad.sums import DenseDensity
 from kdegrad.targets import TargetLike
-from kdegrad.text import nearest
 
 REDUCTIONS: Final = ("none", "mean", "sum")
 
@@ -85,6 +84,7 @@ def loss(
     angles: ArrayLike,
     logits: ArrayLike | None = None,
     *,
+    weights: ArrayLike | None = None,
     target: TargetLike | None = None,
     at: float | None = None,
     kernel: str = "laplace",
@@ -111,6 +111,8 @@ def loss(
         Shape (N,), in the unit of the bandwidth and the target. A batch of G problems: (G, N), or (M,) with `offsets`.
     logits
         Of the shape of the angles, finite or -inf; None: all equal.
+    weights
+        In place of logits, finite and ≥ 0: a logit is the logarithm of a weight.
     target
         (low, high), the interval [a, b]; `kdegrad.Points` or ``{"angle": [...], "weight": [...]}``, weighted angles; a
         number, one observed angle. Of a batch low and high are numbers or arrays (G,), and observed angles an array
@@ -127,7 +129,7 @@ def loss(
     KdegradError
         For points or options that cannot be used.
     """
-    problem = _given(angles, logits, offsets, reduction, **_options(locals()))
+    problem = _given(reduction, offsets, angles, logits, weights, **_options(locals()))
     if isinstance(problem, Batch):
         from kdegrad.blockwise import computed  # as in `evaluate`
 
@@ -139,6 +141,7 @@ def grad(
     angles: ArrayLike,
     logits: ArrayLike | None = None,
     *,
+    weights: ArrayLike | None = None,
     target: TargetLike | None = None,
     at: float | None = None,
     kernel: str = "laplace",
@@ -158,6 +161,8 @@ def grad(
 ) -> Any:
     """Return the gradient of the loss; NaN in a problem whose loss is infinite. Parameters as for `loss`.
 
+    That of the logits is ∂L/∂z also where weights are given: of a weight w it is ∂L/∂z divided by w.
+
     Parameters
     ----------
     wrt
@@ -174,6 +179,7 @@ def loss_and_grad(
     angles: ArrayLike,
     logits: ArrayLike | None = None,
     *,
+    weights: ArrayLike | None = None,
     target: TargetLike | None = None,
     at: float | None = None,
     kernel: str = "laplace",
@@ -195,7 +201,7 @@ def loss_and_grad(
     names = GradientOptions(wrt=several("wrt", wrt)).wrt
     if not names:
         raise SettingError("wrt", "names nothing: give logits, angles or bandwidth")
-    problem = _given(angles, logits, offsets, reduction, **_options(locals()))
+    problem = _given(reduction, offsets, angles, logits, weights, **_options(locals()))
     if isinstance(problem, Batch):
         value, found = _of_batch(problem, names, reduction)
     else:
@@ -243,24 +249,21 @@ def _reduced(losses: FloatArray, reduction: str) -> Any:
 
 
 def _given(
-    angles: ArrayLike, logits: ArrayLike | None, offsets: ArrayLike | None, reduction: str, **options: Any
+    reduction: str,
+    offsets: ArrayLike | None,
+    angles: ArrayLike,
+    logits: ArrayLike | None,
+    weights: ArrayLike | None,
+    **options: Any,
 ) -> Problem | Batch:
     """Return the problem, or the batch where the angles are those of several, from the parameters of a function."""
-    if reduction not in REDUCTIONS:
-        listed = ", ".join(REDUCTIONS) + nearest(str(reduction), REDUCTIONS)
-        raise SettingError("reduction", f"unknown {reduction!r}: choose {listed}")
-    if offsets is not None or _is_two_dimensional(angles):
-        return Batch(angles, logits, offsets=offsets, copy=False, **options)
+    reduction = choice("reduction", reduction, REDUCTIONS)
+    points = numbers("angles", angles, copy=False)
+    if offsets is not None or points.ndim == 2:
+        return Batch(points, logits, weights=weights, offsets=offsets, copy=False, **options)
     if reduction != "none":
         raise SettingError("reduction", f"{reduction!r} is for the losses of a batch, and this is one: leave it out")
-    return Problem(angles, logits, copy=False, **options)
-
-
-def _is_two_dimensional(angles: ArrayLike) -> bool:
-    try:
-        return np.ndim(angles) == 2
-    except ValueError:  # rows of different lengths: `Problem` says that they are not numbers
-        return False
+    return Problem(points, logits, weights=weights, copy=False, **options)
 
 
 def _options(parameters: dict[str, Any]) -> dict[str, Any]:

@@ -11,7 +11,7 @@ from typing import Any, ClassVar, Final, get_args
 
 from kdegrad import grammar
 from kdegrad.errors import SettingError
-from kdegrad.text import nearest, shown
+from kdegrad.text import nearest, shortened, shown
 
 
 @dataclass(frozen=True, eq=False, repr=False)
@@ -88,17 +88,15 @@ def checked(row: Row, value: Any) -> Any:
     if value is None and row.optional:
         return None
     if row.type is bool:
-        if isinstance(value, str) or str(value) not in ("True", "False"):  # also NumPy's
-            raise SettingError(row.spelled, f"{value!r} is neither true nor false")
-        return bool(value)
+        return truth(row.spelled, value)
     if isinstance(allowed, Range):
         return _number(row, value, allowed)
     if row.type != tuple[str, ...]:
-        return value if allowed is None else _choice(row.spelled, value, allowed)
+        return value if allowed is None else choice(row.spelled, value, allowed)
     names = several(row.spelled, value)
     if allowed is None:
         return names
-    return tuple(dict.fromkeys(_choice(row.spelled, name, allowed) for name in names))
+    return tuple(dict.fromkeys(choice(row.spelled, name, allowed) for name in names))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -131,7 +129,14 @@ def several(name: str, value: Any) -> tuple[Any, ...]:
     try:
         return tuple(value)
     except TypeError:
-        raise SettingError(name, f"{value!r} is not a list: give one or more") from None
+        raise SettingError(name, f"{shortened(value)} is not a list: give one or more") from None
+
+
+def truth(name: str, value: Any) -> bool:
+    """Return whether the option `name` is on: a bool, of Python or NumPy."""
+    if isinstance(value, bool) or (type(value).__module__ == "numpy" and str(value) in ("True", "False")):
+        return bool(value)
+    raise SettingError(name, f"{shortened(value)} is neither true nor false")
 
 
 def is_real(value: object) -> bool:
@@ -158,14 +163,14 @@ def _number(row: Row, value: Any, allowed: Range) -> float:
             number = operator.index(value)
     if number is None or number not in allowed:
         wrong = f"is not {kind}" if number is None else "is out of range"
-        raise SettingError(row.spelled, f"{value!r} {wrong}: give {wanted}{allowed}")
+        raise SettingError(row.spelled, f"{shortened(value)} {wrong}: give {wanted}{allowed}")
     return number
 
 
-def _choice(name: str, value: object, choices: tuple[str, ...]) -> str:
+def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return the choice that `value` is, in whatever case it is written."""
     if not isinstance(value, str) or value.lower() not in choices:
-        written = shown(value) if isinstance(value, str) else repr(value)
+        written = shown(value) if isinstance(value, str) else shortened(value)
         listed = ", ".join(choice if choice.isalnum() else f"'{choice}'" for choice in choices)
         has_commas = isinstance(value, str) and "," in value
         remedy = "; give several as a list of texts" if has_commas else nearest(str(value), choices)

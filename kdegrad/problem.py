@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Sequence
+import os
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import Any, Final, final
@@ -11,7 +12,7 @@ from typing import Any, Final, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdegrad.arrays import FloatArray, require_everywhere, vector
+from kdegrad.arrays import FloatArray, require_everywhere, texts, vector
 from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
@@ -19,7 +20,7 @@ from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
 from kdegrad.text import shortened, spoken
-from kdegrad.weights import log_softmax
+from kdegrad.weights import LEAST_WEIGHT, are_weights, log_softmax, logits_of, logits_or_weights
 
 NO_WIDTH: Final = "spreads over the target's width, and points on a line have none: take an interval, or leave it out"
 
@@ -37,6 +38,8 @@ class Problem:
         Shape (N,), finite or -inf (a point of weight zero), one finite at least; None: all equal.
     labels
         N names for reports, or None.
+    weights
+        In place of logits: shape (N,), finite and ≥ 0, one above 0 at least. A logit is the logarithm of a weight.
     name
         What reports and figures call the problem: the file that it was read from, or None.
     copy
@@ -81,6 +84,7 @@ class Problem:
         logits: ArrayLike | None = None,
         labels: Iterable[str] | None = None,
         *,
+        weights: ArrayLike | None = None,
         name: str | None = None,
         copy: bool = True,
         target: TargetLike | None = None,
@@ -105,12 +109,13 @@ class Problem:
         observed = with_node(given if isinstance(given, Points) else None, node)
         check_quadrature(settings, has_interval=interval is not None, has_points=observed is not None)
         points = vector("angles", angles, copy)
-        values = vector("logits", np.zeros_like(points) if logits is None else logits, copy)
-        try:
-            names = None if labels is None else tuple(labels)
-        except TypeError:
-            raise InputError(f"labels: {labels!r} is not a list of names: give one for each angle") from None
-        _check_points(points, values, names)
+        what, given_values = logits_or_weights(logits, weights)
+        values = vector(f"{what}s", np.zeros_like(points) if given_values is None else given_values, copy)
+        _check_points(points, values, what)
+        names = texts("labels", labels, len(points), "point")
+        if what == "weight":
+            values = logits_of(values)
+            values.flags.writeable = False
         domain, made_kernel = domain_and_kernel(settings)
         parts: dict[str, Any] = {
             "angles": points,
@@ -197,16 +202,21 @@ class Problem:
         return {"target": target, "at": self.at, **asdict(self.settings)}
 
     def replace(self, **changes: Any) -> Problem:
-        """Return the problem with other angles, logits, labels, name or options; the rest stays."""
+        """Return the problem with other angles, logits (or weights), labels, name or options; the rest stays."""
+        if changes.get("weights") is not None:
+            changes.setdefault("logits", None)
         points = {part: changes.pop(part, getattr(self, part)) for part in ("angles", "logits", "labels", "name")}
         return Problem(**points, **{**self.options, **changes})
 
 
 def require_problem(given: object) -> None:
     """Raise an `InputError` for what is no problem, such as a batch of them."""
-    if not isinstance(given, Problem):
-        remedy = "give kdegrad.Problem(...); of a batch, batch.problem(0) is the first"
-        raise InputError(f"{type(given).__name__} is not a problem: {remedy}")
+    if isinstance(given, Problem):
+        return
+    if isinstance(given, (str, os.PathLike)):
+        raise InputError(f"{shortened(given)} is not a problem: kdegrad.load reads one from a file")
+    remedy = "give kdegrad.Problem(...); of a batch, batch.problem(0) is the first"
+    raise InputError(f"{type(given).__name__} is not a problem: {remedy}")
 
 
 def checked_name(name: object) -> str | None:
@@ -256,15 +266,18 @@ def check_quadrature(settings: Settings, *, has_interval: bool, has_points: bool
         raise SettingError("bins", f"{settings.bins} is out of range: give 1 to {MOST_GAUSS_BINS} for the rule gauss")
 
 
-def _check_points(angles: FloatArray, logits: FloatArray, labels: Sequence[str] | None) -> None:
-    if len(logits) != len(angles):
-        raise InputError(f"{len(angles)} angles but {len(logits)} logits: give one logit for each angle")
-    if labels is not None and len(labels) != len(angles):
-        raise InputError(f"{len(angles)} angles but {len(labels)} labels: give one label for each angle")
+def _check_points(angles: FloatArray, values: FloatArray, what: str) -> None:
+    """Raise an InputError for angles, and for values that are no logits or no weights, as `what` says."""
+    if len(values) != len(angles):
+        raise InputError(f"{len(angles)} angles but {len(values)} {what}s: give one {what} for each angle")
     with np.errstate(over="ignore", invalid="ignore"):
         total = float(angles.sum())  # one pass; not finite if an angle is not
     if not math.isfinite(total):
         require_everywhere(np.isfinite(angles), angles, "angle", "give a finite number")
-    if not math.isfinite(logits.max()):
-        require_everywhere(logits < np.inf, logits, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
+    if what == "weight":
+        require_everywhere(are_weights(values), values, "weight", LEAST_WEIGHT)
+        if not values.any():
+            raise InputError("no point has a positive weight: all weights are 0")
+    elif not math.isfinite(values.max()):
+        require_everywhere(values < np.inf, values, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
         raise InputError("no point has a positive weight: all logits are -inf")

@@ -218,7 +218,7 @@ class SweepOptions(Group):
     log: Annotated[bool, Flag("", "Space values logarithmically; logarithmic axes.")] = False
 
     def __post_init__(self) -> None:
-        if self.over == "":
+        if isinstance(self.over, str) and not self.over:
             raise SettingError("over", f"say what to sweep over: {', '.join(OVER)}")
         super().__post_init__()
 

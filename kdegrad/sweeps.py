@@ -27,6 +27,7 @@ from kdegrad.option import is_real, several
 from kdegrad.problem import NO_WIDTH, Problem, require_problem
 from kdegrad.settings import SweepOptions
 from kdegrad.sums import DenseDensity
+from kdegrad.text import shortened
 
 _BLOCK_PAIRS: Final = 65_536
 _ROUND_OFF: Final = 64 * float(np.finfo(np.float64).eps)  # relative, between two ways to the same logarithm
@@ -175,9 +176,9 @@ def members(
         raise SettingError("over", f"{over} needs values: give one or more")
     for value in given:
         if not is_real(value):
-            raise SettingError(over, f"{value!r} is not a number")
+            raise SettingError(over, f"{shortened(value)} is not a number")
         if over == "bins" and not float(value).is_integer():
-            raise SettingError(over, f"{value!r} is not an integer")
+            raise SettingError(over, f"{shortened(value)} is not an integer")
     numbers = [int(value) if over == "bins" else float(value) for value in given]
     return [(name, value) for name in names for value in numbers]
 

@@ -29,7 +29,7 @@ from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults, SettingError
 from kdegrad.option import is_real
 from kdegrad.quadrature import Ends, Rule
-from kdegrad.text import angle_texts, interval_text, shortened
+from kdegrad.text import angle_texts, enumerated, interval_text, shortened
 
 _LEAST_WEIGHT: Final = 1e-305  # of a target point with a part: its product with log p = -inf is infinite, not 0
 
@@ -238,9 +238,8 @@ def checked_target(target: Any, period: float | None) -> Interval | Points:
 def points_of(target: Mapping[Any, Any]) -> Points:
     """Return the target points that a mapping of ``angle`` and perhaps ``weight`` describes."""
     if "angle" not in target or not set(target) <= {"angle", "weight"}:
-        raise SettingError(
-            "target", f"a mapping of {', '.join(map(repr, target)) or 'nothing'}: give 'angle', and 'weight' or nothing"
-        )
+        keys = enumerated(map(str, target)) if target else "nothing"
+        raise SettingError("target", f"a mapping of {keys}: give 'angle', and 'weight' or nothing")
     return Points(target["angle"], target.get("weight"))
 
 
@@ -267,7 +266,7 @@ def checked_interval(target: Any, period: float | None) -> Interval:
         low = high = math.nan
     if math.isnan(low) or math.isnan(high):
         raise SettingError(
-            "target", f"{target!r} is not an interval: give two numbers, low and high (or target points)"
+            "target", f"{shortened(target)} is not an interval: give two numbers, low and high (or target points)"
         )
     fault = interval_fault(low, high, period)
     if fault is not None:

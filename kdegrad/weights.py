@@ -6,8 +6,10 @@ import math
 from typing import Final
 
 import numpy as np
+from numpy.typing import ArrayLike
 
-from kdegrad.arrays import FloatArray
+from kdegrad.arrays import BoolArray, FloatArray
+from kdegrad.errors import InputError
 
 _CHUNK: Final = 16_384  # numbers at a time: their exponentials stay in the cache
 _MODERATE: Final = 8.0  # applies to the largest logit: a common relative error of a few ε is harmless
@@ -40,3 +42,20 @@ def logits_of(weights: FloatArray) -> FloatArray:
     """Return the logits log w_j, shape (N,), of weights w_j ≥ 0; -inf for a weight of 0, a masked point."""
     with np.errstate(divide="ignore"):
         return np.log(weights)
+
+
+LEAST_WEIGHT: Final = "give a finite number of at least 0"
+
+
+def are_weights(values: FloatArray) -> BoolArray:
+    """Return which values can be weights: the finite ones of at least 0."""
+    return (values >= 0.0) & (values < np.inf)
+
+
+def logits_or_weights(logits: ArrayLike | None, weights: ArrayLike | None) -> tuple[str, ArrayLike | None]:
+    """Return which of the two a caller gave, ``logit`` or ``weight``, and it; InputError for both."""
+    if weights is None:
+        return "logit", logits
+    if logits is not None:
+        raise InputError("weights: there are logits too, and a logit is the logarithm of a weight: give one of the two")
+    return "weight", weights

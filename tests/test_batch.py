@@ -180,6 +180,17 @@ def test_the_length_of_other_problems_changes_nothing(
         np.testing.assert_allclose(gradient[begin:end], alone[1], rtol=1e-9, atol=1e-11)
 
 
+def test_weights_of_a_batch_are_those_of_its_problems() -> None:
+    """Each normalised within its problem, in rows and ragged; a weight of 0 is a mask."""
+    angles, weights = np.array([[-40.0, 5.0, 33.0], [1.0, 2.0, 3.0]]), np.array([[1.0, 0.0, 3.0], [5.0, 5.0, 10.0]])
+    rows = kg.Batch(angles, weights=weights, target=(-30, 30), bandwidth=20)
+    np.testing.assert_allclose(kg.evaluate(rows).weights, [[0.25, 0, 0.75], [0.25, 0.25, 0.5]], rtol=1e-15)
+    each = [kg.loss(*pair, target=(-30, 30), bandwidth=20) for pair in zip(angles, rows.logits, strict=True)]
+    ragged = kg.loss(angles[0], weights=weights[0], offsets=[0, 3], target=(-30, 30), bandwidth=20)
+    np.testing.assert_allclose(kg.evaluate(rows).losses, each, rtol=1e-14)
+    np.testing.assert_allclose(ragged, each[:1], rtol=1e-14)
+
+
 @pytest.mark.parametrize("kernel", ["laplace", "gaussian"])
 def test_several_blocks_of_one_batch(kernel: str) -> None:
     """By windows and by all pairs; in the first blocks are targets so wide that no window serves them."""
@@ -315,6 +326,16 @@ MASKED[2] = -math.inf
             ["problem 2: target: [0, 999] is 999 wide"],
         ),
         (ANGLES, {"target": ([0, 1, 2], 5)}, ["target: low: [0, 1, 2] has the shape (3,), and there are 4 problems"]),
+        (
+            ANGLES,
+            {"weights": [[1, 1, 1], [1, -1, 1], [0, 0, 0], [1, 1, math.nan]], "target": (0, 1)},
+            [
+                "problem 1: point 1: weight -1.0: give a finite number of at least 0",
+                "problem 2: no point has a positive weight: all its weights are 0",
+                "problem 3: point 2: weight nan",
+            ],
+        ),
+        (ANGLES, {"weights": ANGLES, "logits": ANGLES, "target": (0, 1)}, ["weights: there are logits too"]),
         (ANGLES, {"target": np.array([1, 2])}, ["an interval is a tuple of low and high"]),
         (
             ANGLES,
@@ -322,7 +343,7 @@ MASKED[2] = -math.inf
             ["problem 1: target nan: give a finite", "problem 3: target inf"],
         ),
         (ANGLES, {"target": kg.Points([1, 2], offsets=[0, 1, 2])}, ["target: points of 2 problems, but there are 4"]),
-        (ANGLES, {"target": "ab"}, ["target: not an array of numbers"]),
+        (ANGLES, {"target": "ab"}, ["target: 'ab' is not an array of numbers"]),
         (ANGLES, {}, ["no target is given"]),
         (ANGLES, {"target": 3.0, "at": 2.0}, ["at: is one target point, and target has others"]),
         (ANGLES, {"target": 3.0, "background": 0.1}, ["background: spreads over the target's width"]),
@@ -349,10 +370,10 @@ def test_what_cannot_be_used_is_refused_and_named(angles: Any, options: dict[str
         ({"order": [0, 1, 1]}, "order: [0, 1, 1] does not have each of the numbers 0 to 2 once"),
         ({"order": [0, 1]}, "order: [0, 1] does not"),
         ({"order": [0.0, 1.0, 2.0]}, "order: [0.0, 1.0, 2.0] does not"),
-        ({"names": ["a"]}, "names: ['a'] are not 2 texts: give one for each problem"),
-        ({"labels": ["a", "b"]}, "labels: ['a', 'b'] are not 3 texts: give one for each point"),
-        ({"names": [1, 2]}, "names: [1, 2] are not 2 texts"),
-        ({"labels": 7}, "labels: 7 are not 3 texts"),
+        ({"names": ["a"]}, "names: ['a'] is not a list of 2 texts, one for each problem"),
+        ({"labels": ["a", "b"]}, "labels: ['a', 'b'] is not a list of 3 texts, one for each point"),
+        ({"names": [1, 2]}, "names: [1, 2] is not a list of 2 texts"),
+        ({"labels": 7}, "labels: 7 is not a list of 3 texts"),
     ],
 )
 def test_an_order_and_names_that_do_not_fit_are_refused(options: dict[str, Any], message: str) -> None:

@@ -393,6 +393,17 @@ def test_several_gradients_are_a_list_of_texts() -> None:
         kg.grad([1.0], target=(0, 1), wrt="logits,angles")
 
 
+def test_weights_give_the_loss_and_the_gradient_of_their_logarithms() -> None:
+    """By finite differences in the weights too: ∂L/∂w = ∂L/∂z / w."""
+    angles, weights, options = [-40.0, 5.0, 33.0], np.array([1.0, 2.0, 0.5]), {"target": (-30, 30), "bandwidth": 20}
+    value, gradient = kg.loss_and_grad(angles, weights=weights, **options)
+    assert value == kg.loss(angles, np.log(weights), **options) == kg.loss(angles, weights=weights, **options)
+    np.testing.assert_array_equal(gradient, kg.grad(angles, weights=weights, **options))
+    step = 1e-6 * np.eye(3)
+    ends = [[kg.loss(angles, weights=weights + sign * row, **options) for row in step] for sign in (1, -1)]
+    np.testing.assert_allclose(gradient / weights, np.subtract(*ends) / 2e-6, rtol=1e-7)
+
+
 def test_what_cannot_be_converted_is_refused() -> None:
     """A tensor of PyTorch that requires a gradient raises a RuntimeError."""
 
@@ -402,5 +413,5 @@ def test_what_cannot_be_converted_is_refused() -> None:
         def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
             raise RuntimeError("use tensor.detach()")
 
-    with pytest.raises(kg.InputError, match=r"angles: not an array of numbers \(use tensor.detach\(\)\)"):
+    with pytest.raises(kg.InputError, match=r"angles: tests.Tensor cannot be read .*: use tensor.detach\(\)"):
         kg.loss(Tensor(), target=(0, 1))

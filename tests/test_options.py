@@ -82,9 +82,9 @@ def keywords(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
 def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
     """Names, order, types and defaults; so that `help` and editors show them, and nothing else is taken.
 
-    A target has more forms than the two numbers of a flag. What says how a batch is given is no option.
+    A target has more forms than the two numbers of a flag. What says how points or a batch are given is no option.
     """
-    beside = {"copy", "offsets", "order", "names", "name", "reduction", "wrt"}
+    beside = {"copy", "offsets", "order", "names", "name", "reduction", "weights", "wrt"}
     written = {name: given for name, given in keywords(function).items() if name not in beside}
     hints, of_table = get_type_hints(function), {**HINTS, "target": TargetLike | None}
     assert [(name, hints[name], given.default) for name, given in written.items()] == [

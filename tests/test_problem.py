@@ -43,7 +43,7 @@ REFUSED = [
     ("target", (-1.7e308, 1.7e308), "wider than the range of float64"),
     ("target", (0, TOO_LARGE), "low and high"),
     ("kernel", "gausian", "gaussian"),
-    ("kernel", "", "kdegrad kernels"),
+    ("kernel", "", "kdegrad.kernels() lists them"),
     ("kernel", "silverman", "unknown"),
     ("rule", "simpson", "midpoint, gauss, exact"),
     ("rule", "gaus", "did you mean 'gauss'"),
@@ -110,16 +110,16 @@ POINTS_REFUSED = [
     ([], None, "N ≥ 1"),
     (3.0, None, "shape ()"),
     ([[1.0, 2.0]], None, "shape (1, 2)"),
-    (["east"], None, "not an array of numbers"),
-    ([1j], None, "not an array of numbers"),
-    ([TOO_LARGE], None, "not an array of numbers"),
-    ([[1.0], [1.0, 2.0]], None, "not an array of numbers"),
+    (["east"], None, "'east' at place 0 is not a number"),
+    ([1j], None, "complex numbers (complex128) are not numbers"),
+    ([TOO_LARGE], None, "at place 0 is not a number"),
+    ([[1.0], [1.0, 2.0]], None, "its parts have different lengths"),
     ([1.0, 2.0], [0.0], "2 angles but 1 logits"),
     ([0.0, math.nan], None, "point 1: angle nan"),
     ([math.inf, 0.0], None, "point 0: angle inf"),
     ([math.inf, -math.inf], None, "point 1: angle -inf"),
-    (np.ma.array([0.0, 1.0], mask=[True, False]), None, "masked values are not numbers"),
-    (np.array([1.0, "2"], dtype=object), None, "text, dates"),
+    (np.ma.array([0.0, 1.0], mask=[True, False]), None, "1 masked, the first at place 0"),
+    (np.array([1.0, "2"], dtype=object), None, "'2' at place 1 is not a number"),
     ([0.0, 1.0], [0.0, math.inf], "point 1: logit inf"),
     ([0.0, 1.0], [math.nan, 0.0], "point 0: logit nan"),
     ([0.0, 1.0], [-math.inf, -math.inf], "all logits are -inf"),
@@ -139,13 +139,13 @@ def test_angles_may_be_as_large_as_numbers_go():
 
 def test_labels_must_be_as_many_as_points():
     assert Problem([0.0, 1.0], labels=["a", "b"], **TARGET).labels == ("a", "b")
-    with pytest.raises(InputError, match="2 angles but 1 labels"):
+    with pytest.raises(InputError, match=r"labels: \['a'\] is not a list of 2 texts, one for each point"):
         Problem([0.0, 1.0], labels=["a"], **TARGET)
 
 
 def test_many_faults_are_shown_up_to_twenty_with_their_total():
     with pytest.raises(InputError) as caught:
-        Problem(np.full(1000, np.nan), **TARGET)
+        Problem(np.full(1000, np.inf), **TARGET)
     assert caught.value.total == 1000
     assert len(caught.value.faults) == 20
     assert str(caught.value).endswith("... and 980 more faults (1000 in all)")
@@ -203,6 +203,35 @@ def test_a_circle_reduces_angles_without_rounding(period):
 
 
 # --- Immutable; replaced ----------------------------------------------------------------------------------------------
+
+
+def test_weights_stand_for_logits():
+    """The logit is the logarithm: a weight of 0 is a mask, and a common factor changes nothing."""
+    problem = Problem([1.0, 2.0, 3.0], weights=[2, 0, 6], **TARGET)
+    np.testing.assert_array_equal(problem.logits, [math.log(2.0), -math.inf, math.log(6.0)])
+    np.testing.assert_allclose(kg.evaluate(problem).weights, [0.25, 0.0, 0.75], rtol=ROUNDING)
+    other = problem.replace(weights=[1, 1, 2])
+    np.testing.assert_allclose(other.logits, [0.0, 0.0, math.log(2.0)], rtol=ROUNDING)
+    with pytest.raises(ValueError, match="read-only"):
+        problem.logits[0] = 5.0
+    with pytest.raises(InputError, match="weights: there are logits too"):
+        problem.replace(weights=[1, 1, 2], logits=[0, 0, 0])
+
+
+@pytest.mark.parametrize(
+    ("weights", "words"),
+    [
+        ([1, -1], "point 1: weight -1.0: give a finite number of at least 0"),
+        ([math.nan, 1], "point 0: weight nan is a missing value"),
+        ([1, math.inf], "point 1: weight inf"),
+        ([0, 0], "no point has a positive weight: all weights are 0"),
+        ([1], "2 angles but 1 weights"),
+        (["1", "2"], "weights: '1' at place 0 is not a number"),
+    ],
+)
+def test_weights_that_cannot_be_used_are_refused(weights, words):
+    with pytest.raises(InputError, match=re.escape(words)):
+        Problem([0.0, 1.0], weights=weights, **TARGET)
 
 
 def test_a_problem_is_immutable():
@@ -320,9 +349,9 @@ def test_settings_do_not_change_with_a_numpy_array():
     assert all(type(problem.options[name]) is type(value) for name, value in given.items())
 
 
-@pytest.mark.parametrize("labels", [5, object()])
-def test_labels_that_are_not_a_list_are_refused(labels):
-    with pytest.raises(InputError, match=r"labels: .* is not a list of names"):
+@pytest.mark.parametrize("labels", [5, object(), "ab", {"a", "b"}, [1, 2], ["a", None]])
+def test_labels_that_are_not_a_list_of_texts_are_refused(labels):
+    with pytest.raises(InputError, match=r"labels: .* is not a list of 2 texts"):
         Problem([1.0, 2.0], labels=labels, **TARGET)
 
 

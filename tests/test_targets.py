@@ -155,7 +155,7 @@ def test_a_background_beside_target_points_is_that_of_the_circle() -> None:
     [
         ({"angle": [1.0], "logit": [2.0]}, {}, "a mapping of 'angle', 'logit': give 'angle', and 'weight' or nothing"),
         ({}, {}, "a mapping of nothing"),
-        ({"angle": [1.0, math.nan]}, {}, "target point 1: angle nan: give a finite number"),
+        ({"angle": [1.0, math.nan]}, {}, "target point 1: angle nan is a missing value"),
         (
             {"angle": [1.0, 2.0], "weight": [1.0, -2.0]},
             {},

@@ -7,7 +7,7 @@ from typing import Final, TypeVar
 from kdegrad.domain import Domain
 from kdegrad.errors import SettingError
 from kdegrad.kernel.base import Kernel, LineKernel, NativeCircleKernel
-from kdegrad.text import nearest
+from kdegrad.text import nearest, shortened, spoken
 
 KernelClass = type[LineKernel] | type[NativeCircleKernel]
 _Registered = TypeVar("_Registered", bound=KernelClass)
@@ -44,11 +44,11 @@ def make_kernel(name: str, bandwidth: float, domain: Domain, df: float = 3.0) ->
         For an unknown name, with the nearest ones; for a native circle kernel on the line; for a bandwidth so far from
         the circle's circumference that their ratio is outside the range of float64.
     """
-    kind = BY_NAME.get(str(name).lower())
+    kind = BY_NAME.get(name.lower()) if isinstance(name, str) else None
     if kind is None:
-        raise SettingError(
-            "kernel", f"unknown kernel {name!r}{nearest(str(name), BY_NAME)} (kdegrad kernels lists them)"
-        )
+        lists = spoken("kdegrad kernels", "kdegrad.kernels()")
+        known = f"{nearest(str(name), BY_NAME)} ({lists} lists them)"
+        raise SettingError("kernel", f"unknown kernel {shortened(name)}{known}")
     if domain.name not in kind.domains:
         raise SettingError("kernel", f"{kind.name} is defined on a circle only: add --circular or --period P")
     try:
