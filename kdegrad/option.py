@@ -169,10 +169,11 @@ def _number(row: Row, value: Any, allowed: Range) -> float:
 
 def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
     """Return the choice that `value` is, in whatever case it is written."""
-    if not isinstance(value, str) or value.lower() not in choices:
+    by_lower = {choice.lower(): choice for choice in choices}
+    if not isinstance(value, str) or value.lower() not in by_lower:
         written = shown(value) if isinstance(value, str) else shortened(value)
         listed = ", ".join(choice if choice.isalnum() else f"'{choice}'" for choice in choices)
         has_commas = isinstance(value, str) and "," in value
         remedy = "; give several as a list of texts" if has_commas else nearest(str(value), choices)
         raise SettingError(name, f"unknown {written}: choose {listed}{remedy}")
-    return value.lower()
+    return by_lower[value.lower()]

@@ -17,7 +17,7 @@ from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, gauss, midpoint
-from kdegrad.settings import MOST_GAUSS_BINS, Settings, TargetOptions
+from kdegrad.settings import MOST_GAUSS_BINS, DrawingOptions, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
 from kdegrad.text import shortened, spoken
 from kdegrad.weights import LEAST_WEIGHT, are_weights, log_softmax, logits_of, logits_or_weights
@@ -51,6 +51,8 @@ class Problem:
         A single node in place of a quadrature, with an interval as target or without one.
     kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
         The options; see `Settings`.
+    zero, clockwise
+        How a circle is drawn: where 0 is (``E``, ``N``, ``S``, ``W``), and which way angles grow.
 
     Attributes
     ----------
@@ -75,6 +77,7 @@ class Problem:
     observed: Points | None
     at: float | None
     settings: Settings
+    drawing: DrawingOptions
     domain: Domain
     kernel: Kernel
 
@@ -100,6 +103,8 @@ class Problem:
         period: float | None = None,
         unit: str = "degrees",
         sums: str = "auto",
+        zero: str = "E",
+        clockwise: bool = False,
     ) -> None:
         names_of_settings = {row.name for row in Settings.rows}
         settings = Settings(**{key: value for key, value in locals().items() if key in names_of_settings})
@@ -126,6 +131,7 @@ class Problem:
             "observed": observed,
             "at": node,
             "settings": settings,
+            "drawing": DrawingOptions(zero=zero, clockwise=clockwise),
             "domain": domain,
             "kernel": made_kernel,
         }
@@ -197,7 +203,7 @@ class Problem:
 
     @property
     def options(self) -> dict[str, Any]:
-        """All options by name, as the keywords of `Problem` take them."""
+        """The options by name, but for those of the drawing, as the keywords of `kdegrad.loss` take them."""
         target = self.target_points if self.target is None else self.target
         return {"target": target, "at": self.at, **asdict(self.settings)}
 
@@ -206,7 +212,7 @@ class Problem:
         if changes.get("weights") is not None:
             changes.setdefault("logits", None)
         points = {part: changes.pop(part, getattr(self, part)) for part in ("angles", "logits", "labels", "name")}
-        return Problem(**points, **{**self.options, **changes})
+        return Problem(**points, **{**self.options, **asdict(self.drawing), **changes})
 
 
 def require_problem(given: object) -> None:

@@ -31,6 +31,7 @@ SUMS: Final = ("auto", "dense", "fast")
 WRT: Final = ("logits", "angles", "bandwidth")
 OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
 MISSING: Final = ("error", "skip")
+SIDES: Final = ("E", "N", "S", "W")
 DECIMALS: Final = (".", ",")
 OPTIMIZERS: Final = ("gradient", "em", "adam")
 INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
@@ -115,6 +116,25 @@ class Settings(Group):
         if self.period is not None:
             return self.period
         return CIRCUMFERENCE[self.unit] if self.circular else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class DrawingOptions(Group):
+    """How a circle is drawn; nothing is computed from it.
+
+    Attributes
+    ----------
+    zero
+        Where the angle 0 is: ``E`` right, ``N`` on top, ``W`` left, ``S`` below.
+    clockwise
+        Whether angles grow clockwise, as the bearings of a compass do.
+    """
+
+    panel: ClassVar = "Drawing"
+    zero: Annotated[str, Option("NAME", "Where a circle has 0: E, N, S or W (N: on top).", SIDES, commands=GROUPED)] = (
+        "E"
+    )
+    clockwise: Annotated[bool, Option("", "A circle's angles grow clockwise.", commands=GROUPED)] = False
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -295,7 +315,7 @@ class DebugOptions(Group):
 
 
 GROUPS: Final[tuple[type[Group], ...]] = (
-    *(TargetOptions, Settings, ReadingOptions, CheckReportOptions, GradientOptions),
+    *(TargetOptions, Settings, DrawingOptions, ReadingOptions, CheckReportOptions, GradientOptions),
     *(SweepOptions, DescentOptions, CheckOptions, JudgedOptions, DebugOptions),
 )
 PROBLEM: Final[tuple[Row, ...]] = (  # the options that make a problem

@@ -18,6 +18,7 @@ from kdegrad.settings import (
     PROBLEM,
     CheckOptions,
     DescentOptions,
+    DrawingOptions,
     GradientOptions,
     ReadingOptions,
     Settings,
@@ -69,7 +70,7 @@ def test_tolerance_0_takes_all_steps() -> None:
 # --- the table --------------------------------------------------------------------------------------------------------
 
 
-HINTS = get_type_hints(TargetOptions) | get_type_hints(Settings)
+HINTS = get_type_hints(TargetOptions) | get_type_hints(Settings) | get_type_hints(DrawingOptions)
 
 
 def keywords(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
@@ -84,11 +85,12 @@ def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
 
     A target has more forms than the two numbers of a flag. What says how points or a batch are given is no option.
     """
+    drawing = DrawingOptions.rows if function is kg.Problem.__init__ else ()  # a loss is not drawn
     beside = {"copy", "offsets", "order", "names", "name", "reduction", "weights", "wrt"}
     written = {name: given for name, given in keywords(function).items() if name not in beside}
     hints, of_table = get_type_hints(function), {**HINTS, "target": TargetLike | None}
     assert [(name, hints[name], given.default) for name, given in written.items()] == [
-        (row.name, of_table[row.name], row.default) for row in PROBLEM
+        (row.name, of_table[row.name], row.default) for row in (*PROBLEM, *drawing)
     ]
     assert inspect.Parameter.VAR_KEYWORD not in {p.kind for p in inspect.signature(function).parameters.values()}
 
@@ -113,7 +115,7 @@ def test_load_takes_the_settings_and_none_is_the_file_s() -> None:
     hints = get_type_hints(kg.load, localns=names)
     of_table = {**HINTS, **get_type_hints(ReadingOptions), "target": TargetLike}
     assert [(name, hints[name], given.default) for name, given in keywords(kg.load).items()] == [
-        (row.name, of_table[row.name] | None, None) for row in (*PROBLEM, *ReadingOptions.rows)
+        (row.name, of_table[row.name] | None, None) for row in (*PROBLEM, *DrawingOptions.rows, *ReadingOptions.rows)
     ]
 
 
@@ -202,3 +204,32 @@ def test_every_row_is_a_flag_of_a_command_and_its_help(kdegrad) -> None:
     for _, row in ROWS:
         flag = f"--{row.spelled} {row.option.metavar}".rstrip()
         assert any(flag in text and row.option.help.split(",")[0] in text for text in shown.values()), flag
+
+
+# --- how a circle is drawn --------------------------------------------------------------------------------------------
+
+
+def test_how_a_circle_is_drawn_comes_from_keywords_a_file_or_flags(kdegrad, tmp_path: Path) -> None:
+    problem = kg.Problem([1.0], target=(0, 1), circular=True, zero="n", clockwise=True)
+    assert problem.replace(bandwidth=2).drawing == DrawingOptions(zero="N", clockwise=True)
+    path = tmp_path / "problem.yaml"
+    path.write_text("points: [{angle: 1}]\ntarget: [0, 1]\ncircular: true\nzero: N\nclockwise: true\n")
+    assert kg.load(path).drawing == problem.drawing
+    assert kg.load(path, zero="W", clockwise=False).drawing == DrawingOptions(zero="W")
+    usual = kdegrad("loss", path, "--format", "csv")
+    assert kdegrad("loss", path, "--format", "csv", "--zero", "S", "--no-clockwise").out == usual.out
+    assert "zero: unknown 'up': choose E, N, S, W" in kdegrad("loss", path, "--zero", "up").err
+    path.write_text("points: [{angle: 1}]\ntarget: [0, 1]\nzero: up\n")
+    assert "problem.yaml:3:7: zero: unknown 'up'" in kdegrad("grad", path).err
+
+
+def test_where_no_circle_is_drawn_it_is_said(kdegrad, tmp_path: Path) -> None:
+    path = tmp_path / "groups.csv"
+    path.write_text("g,angle\na,1\nb,2\n")
+    one = kdegrad("loss", path, "--target", "0", "9", "--zero", "N", "--clockwise")
+    assert one.code == 0
+    assert one.err.count(" is ignored: there is no circle to draw") == 2
+    many = kdegrad("loss", path, "--target", "0", "9", "--circular", "--group-by", "g", "--zero", "N")
+    assert many.code == 2
+    assert "--zero: is for the drawing of one circle, and there are groups: leave it out" in many.err
+    assert "No such option" in kdegrad("sweep", path, "--zero", "N").err

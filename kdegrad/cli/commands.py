@@ -17,6 +17,7 @@ from kdegrad.settings import (
     CheckOptions,
     CheckReportOptions,
     DescentOptions,
+    DrawingOptions,
     GradientOptions,
     JudgedOptions,
     ReadingOptions,
@@ -236,8 +237,8 @@ _PROBLEM: Final = (TargetOptions, Settings, ReadingOptions)  # the options of ev
 COMMANDS: Final = {
     command.name: command
     for command in (
-        Command("loss", loss, (*_PROBLEM, ReportOptions), "a packaged example"),
-        Command("grad", grad, (GradientOptions, *_PROBLEM, ReportOptions), "a packaged example"),
+        Command("loss", loss, (*_PROBLEM, ReportOptions, DrawingOptions), "a packaged example"),
+        Command("grad", grad, (GradientOptions, *_PROBLEM, ReportOptions, DrawingOptions), "a packaged example"),
         Command(
             "verify-props",
             verify_props,

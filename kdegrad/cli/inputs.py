@@ -14,6 +14,7 @@ from kdegrad.cli.terminal import Progress, say
 from kdegrad.errors import InputError, SettingError
 from kdegrad.settings import (
     CheckOptions,
+    DrawingOptions,
     JudgedOptions,
     ReadingOptions,
     ReportOptions,
@@ -175,6 +176,8 @@ def _made(
     problem = problem_of(content, given) if content.groups is None else batch_of(content, given)
     if not quiet and "over" not in flags.values:  # a sweep has several kernels, and says it itself
         note_unused_df(flags, [problem.kernel.name])
+    for name in () if quiet or problem.settings.circumference else flags.given(DrawingOptions):
+        say(f"note: --{name} is ignored: there is no circle to draw")
     if not quiet and "bins" in given and problem.settings.rule == "exact":
         say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
     return problem
@@ -198,7 +201,7 @@ def _say_notes(notes: Iterable[str]) -> None:
 
 def _given(flags: Flags) -> dict[str, Any]:
     """Return the options of a problem that were given, which must not contradict each other."""
-    given = flags.given(TargetOptions) | flags.given(Settings)
+    given = flags.given(TargetOptions) | flags.given(Settings) | flags.given(DrawingOptions)
     wanted = {name for name, value in flags.values.items() if value is not False}  # --no-exact asks for nothing
     is_observed = len(flags.values.get("target_columns", ())) == 1
     for name, others, cause in (

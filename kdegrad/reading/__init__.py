@@ -21,6 +21,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Mapping
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
 from kdegrad.errors import InputError, SettingError
@@ -28,7 +29,7 @@ from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.points import Source
 from kdegrad.reading.target import read_target
-from kdegrad.settings import INPUT_FORMATS, ReadingOptions
+from kdegrad.settings import INPUT_FORMATS, DrawingOptions, ReadingOptions
 from kdegrad.text import shown
 
 if TYPE_CHECKING:
@@ -96,6 +97,8 @@ def load(
     period: float | None = None,
     unit: str | None = None,
     sums: str | None = None,
+    zero: str | None = None,
+    clockwise: bool | None = None,
     angle_column: str | None = None,
     logit_column: str | None = None,
     weight_column: str | None = None,
@@ -127,6 +130,8 @@ def load(
     period: float | None = None,
     unit: str | None = None,
     sums: str | None = None,
+    zero: str | None = None,
+    clockwise: bool | None = None,
     angle_column: str | None = None,
     logit_column: str | None = None,
     weight_column: str | None = None,
@@ -157,6 +162,8 @@ def load(
     period: float | None = None,
     unit: str | None = None,
     sums: str | None = None,
+    zero: str | None = None,
+    clockwise: bool | None = None,
     angle_column: str | None = None,
     logit_column: str | None = None,
     weight_column: str | None = None,
@@ -177,6 +184,8 @@ def load(
         As for `read`.
     target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
         The options, see `kdegrad.Problem` and `kdegrad.Batch`; those that are given override the file's.
+    zero, clockwise
+        How the circle of one problem is drawn.
     angle_column, logit_column, weight_column, label_column
         The names of columns, if they are not ``angle``, ``logit``, ``weight`` and ``label``.
     group_by
@@ -238,6 +247,10 @@ def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
     order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
     offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))])
     points = (source.angles, source.logits, source.labels)
+    drawing = {row.name for row in DrawingOptions.rows}
+    if drawn := sorted(drawing & given.keys()):
+        raise SettingError(drawn[0], "is for the drawing of one circle, and there are groups: leave it out")
+    source = replace(source, settings={key: value for key, value in source.settings.items() if key not in drawing})
     return _made(
         source,
         given,

@@ -16,7 +16,7 @@ from kdegrad.reading.faults import NO_TARGET_WEIGHT, Faults, place
 from kdegrad.reading.points import Collector, Source
 from kdegrad.reading.target import read_target
 from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
-from kdegrad.settings import GROUPS, PROBLEM, ReadingOptions
+from kdegrad.settings import GROUPS, PROBLEM, DrawingOptions, ReadingOptions
 from kdegrad.targets import Points
 from kdegrad.text import nearest, shown
 
@@ -25,7 +25,7 @@ _POINTS_FORMATS: Final = (
 )
 _KERNEL_REMEDY: Final = "write a name, or {name: student-t, bandwidth: 8, df: 4}"
 _READING: Final = [row for row in ReadingOptions.rows if row.option.key]
-_SETTINGS: Final = {row.spelled: row.reads for row in PROBLEM}
+_SETTINGS: Final = {row.spelled: row.reads for row in (*PROBLEM, *DrawingOptions.rows)}
 _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     **_SETTINGS,
     **{row.spelled: row.reads for row in _READING},
