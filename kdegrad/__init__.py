@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kdegrad.errors import InputError, KdegradError, SettingError
     from kdegrad.evaluation import BatchEvaluation, Diagnostics, Evaluation
     from kdegrad.figures import plot
+    from kdegrad.kernel import kernels
+    from kdegrad.mixture import density
     from kdegrad.objective import evaluate, grad, loss, loss_and_grad
     from kdegrad.problem import Problem
     from kdegrad.properties import Verdict, verify
@@ -37,6 +39,8 @@ _NAMES = {  # what each module offers
     "errors": ("InputError", "KdegradError", "SettingError"),
     "evaluation": ("BatchEvaluation", "Diagnostics", "Evaluation"),
     "figures": ("plot",),
+    "kernel": ("kernels",),
+    "mixture": ("density",),
     "objective": ("evaluate", "grad", "loss", "loss_and_grad"),
     "problem": ("Problem",),
     "properties": ("Verdict", "verify"),
@@ -63,9 +67,11 @@ __all__ = [
     "Sweep",
     "Verdict",
     "__version__",
+    "density",
     "descend",
     "evaluate",
     "grad",
+    "kernels",
     "load",
     "loss",
     "loss_and_grad",

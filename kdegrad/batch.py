@@ -15,11 +15,19 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, num
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults
 from kdegrad.kernel import Kernel
-from kdegrad.problem import Problem, check_quadrature, checked_name, domain_and_kernel, name_of_rule, with_node
+from kdegrad.problem import (
+    Problem,
+    check_quadrature,
+    checked_name,
+    domain_and_kernel,
+    name_of_rule,
+    settings_texts,
+    with_node,
+)
 from kdegrad.quadrature import gauss, midpoint
 from kdegrad.settings import Settings, TargetOptions
 from kdegrad.targets import Arranged, Interval, Points, TargetLike, arranged, checked_targets
-from kdegrad.text import shortened, shown
+from kdegrad.text import counted, shortened, shown, summary
 from kdegrad.weights import LEAST_WEIGHT, are_weights, logits_of, logits_or_weights
 
 
@@ -188,6 +196,11 @@ class Batch:
             if array is not None:
                 array.flags.writeable = False
 
+    def __repr__(self) -> str:
+        called = "Batch" if self.name is None else f"Batch {shown(self.name, 30)}"
+        counts = counted(len(self), "problem"), counted(self.angles.size, "point")
+        return summary(called, *counts, *settings_texts(self.settings, self.kernel, self.rule_name))
+
     def __len__(self) -> int:
         """Return G."""
         return len(self.offsets) - 1
@@ -251,8 +264,8 @@ class Batch:
 
     def problem(self, problem: int) -> Problem:
         """Return one problem on its own."""
-        if not 0 <= problem < len(self):
-            raise InputError(f"there is no problem {problem}: give a number from 0 to {len(self) - 1}")
+        if not isinstance(problem, (int, np.integer)) or not 0 <= problem < len(self):
+            raise InputError(f"there is no problem {shortened(problem)}: give a number from 0 to {len(self) - 1}")
         places = self.places(problem)
         target: Interval | Points | None = None
         if self.intervals is not None:

@@ -27,6 +27,7 @@ from kdegrad.logs import log_or_minus_infinity
 from kdegrad.mixture import log_share, mixed
 from kdegrad.settings import Settings
 from kdegrad.sums import Density
+from kdegrad.text import nine_digits, summary
 
 
 @final
@@ -56,6 +57,10 @@ class Gradients:
     angles: FloatArray | None = None
     log_bandwidth: float | None = None
     wrt: tuple[str, ...] = ("logits",)
+
+    def __repr__(self) -> str:
+        of_bandwidth = "" if self.log_bandwidth is None else f"log bandwidth {nine_digits(self.log_bandwidth)}"
+        return summary("Gradients", f"of {', '.join(self.wrt)}", f"shape {self.logits.shape}", of_bandwidth)
 
     @property
     def first_of_points(self) -> tuple[str, FloatArray] | None:

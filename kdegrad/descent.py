@@ -42,10 +42,10 @@ from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.errors import KdegradError
 from kdegrad.evaluation import NOTICEABLE, Evaluation
 from kdegrad.objective import evaluate
-from kdegrad.option import several
+from kdegrad.option import require_callable, several
 from kdegrad.problem import Problem, require_problem
 from kdegrad.settings import DescentOptions
-from kdegrad.text import counted
+from kdegrad.text import counted, five_digits, nine_digits, summary
 
 
 @final
@@ -186,6 +186,9 @@ class DescentStep:
     norm: float
     gap: float | None
 
+    def __repr__(self) -> str:
+        return _step_text("DescentStep", self.step, self.evaluation.loss, self.norm, self.gap)
+
     def row(self) -> CourseRow:
         """Return the numbers alone."""
         at = self.evaluation
@@ -208,6 +211,14 @@ class CourseRow:
     gap: float | None
     bandwidth: float
 
+    def __repr__(self) -> str:
+        return _step_text("CourseRow", self.step, self.loss, self.norm, self.gap)
+
+
+def _step_text(what: str, step: int, loss: float, norm: float, gap: float | None) -> str:
+    of_gap = "" if gap is None else f"gap {five_digits(gap)}"
+    return summary(f"{what} {step}", f"loss {nine_digits(loss)}", f"norm {five_digits(norm)}", of_gap)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -217,6 +228,9 @@ class Snapshot:
     step: int
     angles: FloatArray
     weights: FloatArray
+
+    def __repr__(self) -> str:
+        return summary(f"Snapshot {self.step}", counted(len(self.angles), "point"))
 
 
 @final
@@ -253,6 +267,12 @@ class Descent:
     converged: bool
     stopped: str
     diverged: bool
+
+    def __repr__(self) -> str:
+        steps = counted(self.course[-1].step, "step")
+        losses = f"loss {nine_digits(self.start.loss)} to {nine_digits(self.end.loss)}"
+        how = "diverged" if self.diverged else "converged" if self.converged else "not converged"
+        return summary("Descent", f"{steps} of {self.optimizer} on {', '.join(self.wrt)}", losses, how)
 
     @property
     def gap(self) -> float | None:
@@ -323,6 +343,7 @@ def descend(
     (True, True)
     """
     require_problem(problem)
+    require_callable("watch", watch)
     way = DescentOptions(steps=steps, rate=rate, wrt=several("wrt", wrt), optimizer=optimizer, tolerance=tolerance)
     steps, rate, moving, tolerance = way.steps, way.rate, way.wrt, way.tolerance
     coordinates = Coordinates(problem, moving)

@@ -21,6 +21,7 @@ from kdegrad.quadrature import Rule
 from kdegrad.settings import WRT
 from kdegrad.sums import KernelSums, weighted
 from kdegrad.targets import Interval
+from kdegrad.text import counted, five_digits, nine_digits, summary
 
 if TYPE_CHECKING:
     from kdegrad.exact import ExactRule, GradientError
@@ -55,6 +56,11 @@ class Diagnostics:
     sums: str
     exact: ExactRule | None = None
 
+    def __repr__(self) -> str:
+        error = "" if self.quadrature_error is None else f"quadrature error {five_digits(self.quadrature_error)}"
+        nodes = counted(len(self.log_density), "node")
+        return summary("Diagnostics", f"{nodes}, {len(self.uncovered)} uncovered", f"sums {self.sums}", error)
+
 
 @final
 @dataclass(frozen=True, eq=False)
@@ -86,6 +92,11 @@ class Evaluation:
     weights: FloatArray
     gradients: Gradients | None
     diagnostics: Diagnostics
+
+    def __repr__(self) -> str:
+        kl = "" if self.kl is None else f"KL {nine_digits(self.kl)}"
+        points = counted(len(self.weights), "point")
+        return summary("Evaluation", f"loss {nine_digits(self.loss)}", kl, points, _asked_text(self.gradients))
 
     @property
     def responsibilities(self) -> FloatArray | None:
@@ -189,6 +200,17 @@ class BatchEvaluation:
     uncovered: IntArray
     sums: dict[str, int]
 
+    def __repr__(self) -> str:
+        infinite = len(self.losses) - int(np.isfinite(self.losses).sum())
+        return summary(
+            "BatchEvaluation",
+            f"mean loss {nine_digits(self.loss)}",
+            f"{infinite} infinite" if infinite else "",
+            counted(len(self.losses), "problem"),
+            counted(self.weights.size, "point"),
+            _asked_text(self.gradients),
+        )
+
     @property
     def loss(self) -> float:
         """The mean of the losses; infinite if one is."""
@@ -228,6 +250,10 @@ class BatchEvaluation:
             of, known = batch.problem_of_point[some], np.nan_to_num(shares[some])
             found.append(_input_rounding(batch.kernel, angles[some], known, middles[of], widths[of], bins[of]))
         return max(found)
+
+
+def _asked_text(found: Gradients | None) -> str:
+    return "no gradient" if found is None else f"gradients of {', '.join(found.wrt)}"
 
 
 def _asked_for(found: Gradients | None) -> Gradients:

@@ -139,6 +139,12 @@ def truth(name: str, value: Any) -> bool:
     raise SettingError(name, f"{shortened(value)} is neither true nor false")
 
 
+def require_callable(name: str, value: object) -> None:
+    """Raise a SettingError for what is to be called, and cannot be."""
+    if value is not None and not callable(value):
+        raise SettingError(name, f"{shortened(value)} cannot be called: give a function, or leave it out")
+
+
 def is_real(value: object) -> bool:
     """Return whether `value` is a real number, of Python or NumPy, infinite ones too."""
     kind = getattr(getattr(value, "dtype", None), "kind", "f")  # NumPy kinds i, u, f only: no bool, string or complex

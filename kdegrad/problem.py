@@ -19,7 +19,7 @@ from kdegrad.kernel import Kernel, make_kernel
 from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, DrawingOptions, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
-from kdegrad.text import shortened, spoken
+from kdegrad.text import counted, interval_text, nine_digits, shortened, shown, spoken, summary
 from kdegrad.weights import LEAST_WEIGHT, are_weights, log_softmax, logits_of, logits_or_weights
 
 NO_WIDTH: Final = "spreads over the target's width, and points on a line have none: take an interval, or leave it out"
@@ -138,6 +138,14 @@ class Problem:
         for attribute, part in parts.items():
             object.__setattr__(self, attribute, part)
 
+    def __repr__(self) -> str:
+        called = "Problem" if self.name is None else f"Problem {shown(self.name, 30)}"
+        at = "" if self.at is None else f"at {nine_digits(self.at)}"
+        target = "" if self.target is None else f"target {interval_text(self.target)}"
+        points = "" if self.target_points is None else counted(len(self.target_points), "target point")
+        settings = settings_texts(self.settings, self.kernel, self.rule_name)
+        return summary(called, counted(len(self.angles), "point"), target, points, at, *settings)
+
     @property
     def target_points(self) -> Points | None:
         """The target points; None for an interval, and where a single node stands."""
@@ -246,6 +254,14 @@ def with_node(observed: Points | None, node: float | None) -> Points | None:
     if observed is not None:
         raise SettingError("at", "is one target point, and target has others: leave one of them out")
     return Points([node])
+
+
+def settings_texts(settings: Settings, kernel: Kernel, rule_name: str) -> list[str]:
+    """Return what a repr says of the settings."""
+    rules = {"midpoint": counted(settings.bins, "bin"), "gauss": f"gauss {settings.bins}", "exact": "exact integral"}
+    circle = "" if settings.circumference is None else f"circle of {nine_digits(settings.circumference)}"
+    background = "" if settings.background == 0.0 else f"background {nine_digits(settings.background)}"
+    return [kernel.name, f"bandwidth {nine_digits(kernel.bandwidth)}", circle, background, rules.get(rule_name, "")]
 
 
 def name_of_rule(settings: Settings, observed: Points | None, node: float | None) -> str:

@@ -9,6 +9,7 @@ from typing import final
 import numpy as np
 
 from kdegrad.arrays import FloatArray
+from kdegrad.text import counted, nine_digits, summary
 
 Ends = float | FloatArray  # of one interval, or (g, 1) for nodes of many, (g, B)
 
@@ -24,6 +25,10 @@ class Rule:
     def __post_init__(self) -> None:
         self.nodes.flags.writeable = False
         self.weights.flags.writeable = False
+
+    def __repr__(self) -> str:
+        ends = f"from {nine_digits(self.nodes.min())} to {nine_digits(self.nodes.max())}" if self.nodes.size else ""
+        return summary("Rule", " ".join([counted(self.bins, "node"), ends]))
 
     @property
     def bins(self) -> int:

@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar, Final
 from kdegrad import grammar
 from kdegrad.errors import SettingError
 from kdegrad.option import Flag, Group, Option, Range, Row
-from kdegrad.text import shown
+from kdegrad.text import shortened, shown
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 UNITS: Final = tuple(CIRCUMFERENCE)
@@ -68,7 +68,7 @@ class TargetOptions(Group):
     target_points: Annotated[str | None, Flag("FILE", "Weighted angles instead: a table of angle, weight.")] = None
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, repr=False)
 class Settings(Group):
     """The options of a problem but for its target.
 
@@ -109,6 +109,11 @@ class Settings(Group):
     period: Annotated[float | None, Option("P", "The circle's circumference.", POSITIVE)] = None
     unit: Annotated[str, Option("NAME", "degrees, radians or turns: the circle's circumference.", UNITS)] = "degrees"
     sums: Annotated[str, Option("NAME", "How to sum: auto, dense, fast.", SUMS)] = "auto"
+
+    def __repr__(self) -> str:
+        """Return what makes the same settings: those that are not the default."""
+        given = [(row.name, getattr(self, row.name)) for row in self.rows if getattr(self, row.name) != row.default]
+        return f"Settings({', '.join(f'{name}={shortened(value)}' for name, value in given)})"
 
     @property
     def circumference(self) -> float | None:

@@ -23,11 +23,11 @@ from kdegrad.errors import SettingError
 from kdegrad.evaluation import Evaluation
 from kdegrad.kernel import KERNELS, make_kernel
 from kdegrad.objective import evaluate
-from kdegrad.option import is_real, several
+from kdegrad.option import is_real, require_callable, several
 from kdegrad.problem import NO_WIDTH, Problem, require_problem
 from kdegrad.settings import SweepOptions
 from kdegrad.sums import DenseDensity
-from kdegrad.text import shortened
+from kdegrad.text import counted, nine_digits, shortened, summary
 
 _BLOCK_PAIRS: Final = 65_536
 _ROUND_OFF: Final = 64 * float(np.finfo(np.float64).eps)  # relative, between two ways to the same logarithm
@@ -69,6 +69,11 @@ class SweepStep:
     gradient_per_weight_min: float | None = None
     only_pushed_down: float | None = None
 
+    def __repr__(self) -> str:
+        at = self.kernel if isinstance(self.value, str) else f"{self.kernel} at {nine_digits(self.value)}"
+        loss = f"loss {nine_digits(math.inf if self.loss is None else self.loss)}"
+        return summary("SweepStep", at, loss, "" if self.kl is None else f"KL {nine_digits(self.kl)}")
+
 
 @final
 @dataclass(frozen=True)
@@ -91,6 +96,11 @@ class Sweep:
     over: str
     steps: tuple[SweepStep, ...]
     input_rounding: float = 0.0
+
+    def __repr__(self) -> str:
+        kernels = list(dict.fromkeys(step.kernel for step in self.steps))
+        of = ", ".join(kernels) if len(kernels) <= 3 else f"{len(kernels)} kernels"
+        return summary(f"Sweep over {self.over}", counted(len(self.steps), "step"), of)
 
     @property
     def is_finite(self) -> bool:
@@ -137,6 +147,7 @@ def sweep(
     [0.4117, 0.4117, 0.3109, 0.0235]
     """
     require_problem(problem)
+    require_callable("watch", watch)
     over = SweepOptions(over=over).over
     steps, rounding = [], 0.0
     for name, value in members(problem, over, values, kernels):

@@ -29,7 +29,7 @@ from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults, SettingError
 from kdegrad.option import is_real
 from kdegrad.quadrature import Ends, Rule
-from kdegrad.text import angle_texts, enumerated, interval_text, shortened
+from kdegrad.text import angle_texts, counted, enumerated, interval_text, shortened, summary
 
 _LEAST_WEIGHT: Final = 1e-305  # of a target point with a part: its product with log p = -inf is infinite, not 0
 
@@ -105,6 +105,10 @@ class Points:
     def __len__(self) -> int:
         """Return M."""
         return len(self.angles)
+
+    def __repr__(self) -> str:
+        of = "" if self.offsets is None else f" of {counted(len(self.offsets) - 1, 'problem')}"
+        return summary("Points", f"{counted(len(self), 'target point')}{of}")
 
     def part(self, problem: int) -> Points:
         """Return the target points of one problem."""

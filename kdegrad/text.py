@@ -94,6 +94,16 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}{'' if number == 1 else 's'}"
 
 
+def summary(what: str, *facts: str) -> str:
+    """Return the repr of a result or of data, ``<Evaluation: loss 7.81144871, 6 points>``: one line without arrays."""
+    return f"<{what}: {', '.join(fact for fact in facts if fact)}>"
+
+
+def nine_digits(value: float) -> str:
+    """Return a number to nine significant digits."""
+    return f"{value:.{_PLAIN}g}"
+
+
 def five_digits(value: float) -> str:
     """Return a computed number to five significant digits (inputs are shown to six)."""
     return f"{value:.5g}"

@@ -13,6 +13,7 @@ from kdegrad.quadrature import Rule
 
 _MARGIN: Final = 0.07  # fraction of the range, beyond the outermost point
 _POINTS_IN_CURVE: Final = 2_000
+_LARGEST_LOG: Final = 700.0  # its exponential is still finite
 _FARTHEST: Final = 8e307  # ends of a range: its width must not overflow
 
 
@@ -73,4 +74,4 @@ def curve(problem: Problem, count: int) -> tuple[FloatArray, FloatArray]:
     places = np.sort(np.concatenate(parts))
     places = places[(places >= low) & (places <= high)]
     places = places[np.append(True, np.diff(places) > 0.0)]  # not np.unique, which loads numpy.ma
-    return places, density(problem, places)
+    return places, np.exp(np.minimum(density(problem, places, log=True), _LARGEST_LOG))

@@ -49,6 +49,7 @@ from kdegrad.exact.steps import steps
 from kdegrad.mixture import kernel_sums, log_mixture, log_share
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule, legendre, legendre_values
+from kdegrad.text import counted, five_digits, summary
 
 _GOLDEN: Final = 0.6180339887498949  # (√5 - 1)/2
 _EPS: Final = float(np.finfo(np.float64).eps)
@@ -175,6 +176,9 @@ class ExactRule:
     error: float
     lost: float = 0.0
     panels: tuple[tuple[Panels, PanelRule], ...] = ()
+
+    def __repr__(self) -> str:
+        return summary("ExactRule", counted(self.rule.bins, "node"), f"error {five_digits(self.error)}")
 
     @property
     def finer(self) -> Rule:

@@ -28,6 +28,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray
 from kdegrad.domain import Domain
 from kdegrad.logs import Scaled, exp_or_zero
+from kdegrad.text import nine_digits, summary
 
 _LARGEST: Final = float(np.finfo(np.float64).max)
 
@@ -108,6 +109,10 @@ class Kernel(ABC):
     antipode: float | None = None
     is_positive: bool = False
     exponential_way: float = 0.0
+
+    def __repr__(self) -> str:
+        on = "the line" if self.domain.measure == math.inf else f"a circle of {nine_digits(self.domain.measure)}"
+        return summary(f"Kernel {self.name}", f"bandwidth {nine_digits(self.bandwidth)}", f"on {on}")
 
     @property
     def kinks(self) -> tuple[float, ...]:
