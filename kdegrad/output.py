@@ -10,38 +10,59 @@ from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import IO, Final, TextIO
 
 from kdegrad.errors import SettingError
-from kdegrad.text import safe_text
+from kdegrad.text import NARROWEST, WIDEST, safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
-NARROWEST, WIDEST = 40, 1_000  # columns; a narrower terminal folds the lines itself
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
 @dataclass(frozen=True)
 class Look:
-    """How a table is shown: the width in columns, whether with Unicode characters, whether in colour."""
+    """How a table is shown.
+
+    Attributes
+    ----------
+    width
+        In columns.
+    unicode, colour
+        Whether with Unicode characters, and whether in colour.
+    is_terminal
+        Whether it is shown on a terminal, which its user can widen.
+    """
 
     width: int = 80
     unicode: bool = True
     colour: bool = False
+    is_terminal: bool = False
 
 
-def look_of_stdout() -> Look:
-    """Return how tables are shown on standard output."""
+def look_of_stdout(width: int | None = None) -> Look:
+    """Return how tables are shown on standard output, in so many columns; None: as the environment or the terminal."""
     if sys.stdout is None:
-        return Look()
+        return Look(width or Look.width)
     terminal = sys.stdout.isatty()
-    asked = os.environ.get("COLUMNS", "")
-    width = int(asked[:6]) if asked.isdecimal() and asked.isascii() else 0
-    dumb = os.environ.get("TERM") == "dumb"
+    if width is None:
+        asked = os.environ.get("COLUMNS", "")
+        width = int(asked[:6]) if asked.isdecimal() and asked.isascii() else 0
+        width = width or (shutil.get_terminal_size().columns if terminal else Look.width)
     return Look(
-        width=min(max(width or (shutil.get_terminal_size().columns if terminal else 80), NARROWEST), WIDEST),
+        width=min(max(width, NARROWEST), WIDEST),  # a narrower terminal folds the lines itself
         unicode=(sys.stdout.encoding or "ascii").lower().replace("-", "") in ("utf8", "utf16", "utf32"),
-        colour=terminal and not dumb and not os.environ.get("NO_COLOR"),
+        colour=is_coloured(sys.stdout),
+        is_terminal=terminal,
     )
+
+
+def is_coloured(stream: TextIO) -> bool:
+    """Return whether to write in colour: NO_COLOR forbids it, FORCE_COLOR asks for it; else on a terminal that can."""
+    if os.environ.get("NO_COLOR"):
+        return False
+    if os.environ.get("FORCE_COLOR", "0") not in ("", "0"):
+        return True
+    return stream.isatty() and os.environ.get("TERM") != "dumb"
 
 
 def check_outputs(outputs: Mapping[str, str | None], source: str | None = None) -> None:
@@ -79,12 +100,6 @@ def check_outputs(outputs: Mapping[str, str | None], source: str | None = None) 
         if real in taken and (path.is_file() or not path.exists()):
             raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file")
         taken[real] = option
-
-
-def write_file(output: str, pieces: Iterable[str]) -> None:
-    """Write `pieces` to the file `output` as UTF-8, completely or not at all."""
-    with replacing(output) as stream:
-        stream.writelines(piece.encode("utf-8") for piece in pieces)
 
 
 def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:

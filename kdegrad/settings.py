@@ -22,7 +22,7 @@ from typing import Annotated, ClassVar, Final
 from kdegrad import grammar
 from kdegrad.errors import SettingError
 from kdegrad.option import Flag, Group, Option, Range, Row
-from kdegrad.text import shortened, shown
+from kdegrad.text import NARROWEST, WIDEST, shortened, shown
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 UNITS: Final = tuple(CIRCUMFERENCE)
@@ -35,12 +35,13 @@ SIDES: Final = ("E", "N", "S", "W")
 DECIMALS: Final = (".", ",")
 OPTIMIZERS: Final = ("gradient", "em", "adam")
 INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
-FORMATS: Final = ("table", "json", "csv")
+FORMATS: Final = ("table", "json", "csv", "tsv", "parquet")
 CHECK_FORMATS: Final = (*FORMATS, "junit", "github")
 BACKENDS: Final = ("numpy", "torch", "jax")
 DTYPES: Final = ("float64", "float32")
 GROUPED: Final = ("loss", "grad")  # the commands that take many problems at once
 COMPUTING: Final = ("loss", "grad", "sweep", "descend", "verify-props")  # the commands that have a result to draw
+_BY_SUFFIX: Final = "by the suffix of --output, else table"
 MOST_BINS: Final = 10_000_000
 MOST_GAUSS_BINS: Final = 10_000
 POSITIVE: Final = Range(0, open_low=True)
@@ -98,7 +99,7 @@ class Settings(Group):
     """
 
     panel: ClassVar = "Problem"
-    kernel: Annotated[str, Option("NAME", "See kdegrad kernels.", words="kernel.BY_NAME")] = "laplace"
+    kernel: Annotated[str, Option("NAME", "See kdegrad kernels.", words="kernel.BY_NAME", short="-k")] = "laplace"
     bandwidth: Annotated[float, Option("H", "Kernel scale, in the angles' unit.", POSITIVE)] = 1.0
     df: Annotated[float, Option("NU", "Degrees of freedom of student-t.", POSITIVE)] = 3.0
     rule: Annotated[str, Option("NAME", "midpoint, gauss or exact.", RULES)] = "midpoint"
@@ -196,8 +197,11 @@ class ReportOptions(Group):
     """Where a report goes, in which format, and what goes with it."""
 
     panel: ClassVar = "Report"
-    output: Annotated[str | None, Flag("FILE", "Write there, whole or not at all; .parquet by suffix.")] = None
-    format: Annotated[str, Flag("NAME", "table, json or csv.", FORMATS)] = "table"
+    output: Annotated[str | None, Flag("FILE", "Write there, whole or not at all.", short="-o")] = None
+    format: Annotated[str | None, Flag("NAME", "table, json, csv, tsv or parquet.", FORMATS, default=_BY_SUFFIX)] = None
+    width: Annotated[
+        int | None, Flag("W", "Columns of a table.", Range(NARROWEST, WIDEST), default="the terminal's, else 80")
+    ] = None
     top: Annotated[
         int | None,
         Flag("K", "Only the K largest, the largest first; of loss the groups.", Range(1), commands=GROUPED),
@@ -207,8 +211,8 @@ class ReportOptions(Group):
         bool | None,
         Flag(
             "",
-            "Show in the table how far the bins are from the integral.",
-            default="up to 2000 points",
+            "Report how far the bins are from the integral.",
+            default="in the table, up to 2000 points",
             commands=("loss",),
         ),
     ] = None
@@ -218,7 +222,9 @@ class ReportOptions(Group):
 class CheckReportOptions(ReportOptions):
     """The same for ``verify-props``, whose report has more formats."""
 
-    format: Annotated[str, Flag("NAME", "table, json, csv, junit or github.", CHECK_FORMATS)] = "table"
+    format: Annotated[
+        str | None, Flag("NAME", "table, json, csv, tsv, parquet, junit or github.", CHECK_FORMATS, default=_BY_SUFFIX)
+    ] = None
     verbose: Annotated[bool, Flag("", "A row for every property; every failure in full.", short="-v")] = False
 
 
@@ -316,6 +322,7 @@ class DebugOptions(Group):
     """What every command has."""
 
     panel: ClassVar = "Options"
+    quiet: Annotated[bool, Flag("", "Print no notes; of checks the counts alone.", short="-q")] = False
     debug: Annotated[bool, Flag("", "Show the traceback of an error of kdegrad's own.")] = False
 
 

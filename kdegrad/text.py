@@ -10,6 +10,7 @@ from typing import Final
 
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters by Unicode, printed as blanks
 
+NARROWEST, WIDEST = 40, 1_000  # columns of a table
 _FEWEST: Final = 6  # significant digits of a place
 _PLAIN: Final = 9  # significant digits that are shown in full
 _ALL: Final = 17  # significant digits that tell any two float64 apart
@@ -64,11 +65,17 @@ def safe_text(text: str, kept: str = "") -> str:
     )
 
 
-def nearest(name: str, known: Iterable[str]) -> str:
-    """Return ``; did you mean 'x' or 'y'?`` for the known names most similar to `name`, else an empty string."""
+def similar(name: str, known: Iterable[str]) -> list[str]:
+    """Return the known names most similar to `name`, three at most."""
     by_lower = {candidate.lower(): candidate for candidate in known}
     close = difflib.get_close_matches(name.lower()[:100], by_lower, n=3, cutoff=0.65)  # cvs and csv: 0.67
-    return f"; did you mean {' or '.join(shown(by_lower[c]) for c in close)}?" if close else ""
+    return [by_lower[c] for c in close]
+
+
+def nearest(name: str, known: Iterable[str]) -> str:
+    """Return ``; did you mean 'x' or 'y'?`` for the known names most similar to `name`, else an empty string."""
+    close = similar(name, known)
+    return f"; did you mean {' or '.join(map(shown, close))}?" if close else ""
 
 
 def one_edit_apart(one: str, other: str) -> bool:

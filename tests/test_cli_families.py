@@ -183,18 +183,25 @@ def test_a_step_that_overflows_is_not_taken(kdegrad, wrt: str) -> None:
     assert done.err.splitlines()[-1] == "error: step 1 makes the loss or another number infinite: try a smaller rate"
 
 
-def test_a_trace_is_csv(kdegrad, tmp_path: Path) -> None:
-    done = kdegrad("descend", TWO_SIDED, "--trace", str(tmp_path / "trace.parquet"))
+def test_a_trace_is_csv_or_tsv(kdegrad, tmp_path: Path) -> None:
+    done = kdegrad("descend", TWO_SIDED, "--trace", tmp_path / "trace.parquet")
     assert (done.code, done.out) == (2, "")
-    assert "--trace: is written as CSV" in done.err
+    assert done.err == "error: --trace: is a table, and '.parquet' is none that it has: name a .csv or .tsv file\n"
+    for suffix in ("", ".csv", ".tsv"):
+        assert kdegrad("descend", TWO_SIDED, "--steps", "2", "--trace", tmp_path / f"trace{suffix}").code == 0
+    text = (tmp_path / "trace.csv").read_text()
+    assert (tmp_path / "trace").read_text() == text
+    assert (tmp_path / "trace.tsv").read_text() == text.replace(",", "\t")
 
 
 def test_what_is_not_shown_of_a_course_is_where_the_table_says(kdegrad, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     flags = ["descend", TWO_SIDED, "--steps", "3", "--wrt", "logits,angles,bandwidth"]
     out = kdegrad(*flags).out
-    assert "not shown at 40 columns: KL (widen the\nterminal, or --format json)" in out
-    assert "not shown at 40 columns: angle, weight\n(widen the terminal)" in out
+    assert "not shown at 40 columns: KL (--width 47,\nor --format json)" in out
+    assert "not shown at 40 columns: angle, weight\n(--width 53)" in out
+    out = kdegrad(*flags, "--width", "53").out
+    assert "not shown" not in out
     assert "bandwidth" in kdegrad(*flags, "--format", "json").json["course"][0]
 
 

@@ -69,7 +69,7 @@ def test_many_rows_keep_their_order_however_many_threads_form_them(
 
 
 def test_a_piece_that_fails_fails_the_table(monkeypatch: pytest.MonkeyPatch) -> None:
-    def fail(columns: object) -> bytes:
+    def fail(*_: object) -> bytes:
         raise MemoryError
 
     monkeypatch.setattr(decimals, "joined", fail)

@@ -30,6 +30,8 @@ from kdegrad.settings import ReadingOptions
 from kdegrad.text import safe_text
 from tests.malformed import FUZZ
 
+TEXTS = [form for form in Format if form is not Format.parquet]
+
 HOSTILE = {
     "markup": "[bold]a[/]",
     "closing-markup": "[/nothing]",
@@ -164,7 +166,7 @@ def test_figures_show_it(kdegrad, tmp_path: Path, command: str, texts: list[str]
     assert not acts(figure.read_text())
 
 
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", TEXTS)
 def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
     report = "".join(render(records.checks_record(records.Checks([check], PROPERTIES), False), form, Look()))
@@ -174,8 +176,9 @@ def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
             assert not re.search(r"^\s*::", report, re.MULTILINE)
         case Format.json:
             assert json.loads(report)["checks"][0]["reason"] == text
-        case Format.csv:
-            _, row = csv.reader(io.StringIO(report, newline=""))
+        case Format.csv | Format.tsv:
+            separator = "," if form is Format.csv else "\t"
+            _, row = csv.reader(io.StringIO(report, newline=""), delimiter=separator)
             assert not any(map(is_formula, row))
         case Format.junit:
             case = ElementTree.fromstring(report.encode()).find("testsuite/testcase")
@@ -187,7 +190,7 @@ def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
             assert last.startswith("::notice title=kdegrad verify-props::")
 
 
-@pytest.mark.parametrize("form", Format)
+@pytest.mark.parametrize("form", TEXTS)
 def test_reports_of_a_judged_loss_contain_it(text: str, form: Format) -> None:
     """What the loss raises, its name and its example are the user's."""
     check = Verdict(
@@ -211,8 +214,9 @@ def test_reports_of_a_judged_loss_contain_it(text: str, form: Format) -> None:
             assert not re.search(r"^\s*::", report, re.MULTILINE)
         case Format.json:
             assert json.loads(report)["loss"]["name"] == text
-        case Format.csv:
-            _, row = csv.reader(io.StringIO(report, newline=""))
+        case Format.csv | Format.tsv:
+            separator = "," if form is Format.csv else "\t"
+            _, row = csv.reader(io.StringIO(report, newline=""), delimiter=separator)
             assert not any(map(is_formula, row))
         case Format.junit:
             loss_property = ElementTree.fromstring(report.encode()).find("testsuite/properties/property[@name='loss']")

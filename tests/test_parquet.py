@@ -433,7 +433,7 @@ def test_parquet_and_csv_hold_the_same_rows(tmp_path: Path, command: str) -> Non
     """Also where they are made in more than one block."""
     name, *flags = command.split()
     for suffix in ("csv", "parquet"):
-        output = ["--output", str(tmp_path / f"out.{suffix}"), "--format", "csv"]
+        output = ["--output", str(tmp_path / f"out.{suffix}")]
         assert app.run([name, str(SAMPLES / "two_sided.yaml"), *flags, *output]) == 0
     table = pyarrow.parquet.read_table(tmp_path / "out.parquet")
     with (tmp_path / "out.csv").open(newline="") as stream:
@@ -449,7 +449,7 @@ def test_what_overflowed_has_no_value_and_a_logit_of_minus_infinity_has(tmp_path
     points.write_text("angle,logit\n0,0\n25,-800\n60,-inf\n")
     flags = ["--at", "60", "--kernel", "gaussian"]
     for suffix in (".csv", ".parquet"):
-        done = app.run(["grad", str(points), *flags, "--format", "csv", "--output", str(output.with_suffix(suffix))])
+        done = app.run(["grad", str(points), *flags, "--output", str(output.with_suffix(suffix))])
         assert done == 0
     table = pyarrow.parquet.read_table(output.with_suffix(".parquet"))
     assert table["logit"].to_pylist() == [0.0, -800.0, -np.inf]

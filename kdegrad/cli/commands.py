@@ -6,13 +6,21 @@ from contextlib import nullcontext, suppress
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import figures, output, reports
-from kdegrad.cli.delivery import PARQUET, deliver, format_of, outputs, warn_of_rounding
+from kdegrad.cli.delivery import (
+    deliver,
+    deliver_to,
+    format_of,
+    outputs,
+    suffix_format,
+    trace_separator,
+    warn_of_rounding,
+)
 from kdegrad.cli.inputs import expected_failures, judged_by, load, load_cases, load_groups, note_unused_df, sweep_values
 from kdegrad.cli.options import Command, Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, note_duration, say
 from kdegrad.errors import SettingError
-from kdegrad.output import Look, look_of_stdout
-from kdegrad.reports import Format
+from kdegrad.output import look_of_stdout
+from kdegrad.reports import ROWS, Format
 from kdegrad.settings import (
     CheckOptions,
     CheckReportOptions,
@@ -41,9 +49,7 @@ def loss(flags: Flags) -> int:
     from kdegrad.reports import records
 
     report = flags.of(ReportOptions)
-    as_table = format_of(report) is Format.table
-    if report.exact and not as_table:
-        raise SettingError("exact", "works only with --format table: leave it out")
+    form = format_of(report)
     problem = load_groups(flags, report)
     if not isinstance(problem, Problem):
         from kdegrad.cli import grouped  # a single problem does not wait for it
@@ -53,10 +59,13 @@ def loss(flags: Flags) -> int:
         raise SettingError("top", "is for the groups of largest loss, and there are no groups: leave it out")
     if report.exact and (problem.observed is not None or problem.settings.rule == "exact"):
         raise SettingError("exact", "compares bins with the integral, and there are no bins: leave it out")
+    if report.exact and form in ROWS:
+        raise SettingError("exact", f"{form.upper()} has no column for it: leave it out, or give --format json")
     with Progress("summing"):
         evaluation = evaluate(problem, wrt=())
-    wanted = len(evaluation.weights) <= COMPARED_POINTS if report.exact is None else report.exact
-    integral = exact_loss(problem) if wanted and as_table and evaluation.approximates_integral else None
+    is_usual = form is Format.table and len(evaluation.weights) <= COMPARED_POINTS
+    wanted = is_usual if report.exact is None else report.exact
+    integral = exact_loss(problem) if wanted and evaluation.approximates_integral else None
     deliver(report, records.loss_record(evaluation, integral))
     if report.plot is not None:
         figures.save(evaluation, report.plot)
@@ -87,8 +96,8 @@ def grad(flags: Flags) -> int:
         figures.save(evaluation, report.plot, per_bin=of.per_bin)
     warn_of_rounding(evaluation.input_rounding)
     slope = evaluation.require_gradients().log_bandwidth
-    if format_of(report) is Format.csv and slope is not None:
-        say(f"note: CSV has no column for the gradient of log h, which is {slope!r}")
+    if (form := format_of(report)) in ROWS and slope is not None:
+        say(f"note: {form.upper()} has no column for the gradient of log h, which is {slope!r}")
     return DONE
 
 
@@ -129,9 +138,9 @@ def verify_props(flags: Flags) -> int:
             done = properties.verify_loss(*judged, cases, **options, progress=watch)
             facts = records.loss_facts(*judged)
     passed, full = properties.passed(done), report.verbose or bool(checks.only)
-    deliver(
-        report, records.checks_record(records.Checks(done, properties.PROPERTIES, checks.seed, facts, full), passed)
-    )
+    names = [problem.name for problem in cases.values() if problem.name is not None]
+    run = records.Checks(done, properties.PROPERTIES, checks.seed, facts, full, names)
+    deliver(report, records.checks_record(run, passed))
     if report.plot is not None:
         figures.save(done, report.plot, title="" if facts is None else facts["name"])
     return DONE if passed else PROPERTY_FAILED
@@ -181,18 +190,17 @@ def descend(flags: Flags) -> int:
     from kdegrad.reports import records
 
     report, way = flags.of(ReportOptions), flags.of(DescentOptions)
-    if way.trace is not None and way.trace.lower().endswith(PARQUET):
-        raise SettingError("trace", "is written as CSV: name a .csv")
     if way.optimizer == "em" and "rate" in flags.values:
         raise SettingError("rate", "em has none, its step is exact: leave it out")
     start = load(flags, report, trace=way.trace)
     trace = nullcontext() if way.trace is None else output.replacing(way.trace)
+    separator = "" if way.trace is None else trace_separator(way.trace)
     with Progress("descent", way.steps + 1) as advance, trace as stream:
 
         def watch(now: DescentStep) -> None:
             if stream is not None:
                 with suppress(BrokenPipeError):  # the reader of the trace has read enough; the descent goes on
-                    reports.write_step(now, stream)
+                    reports.write_step(now, stream, separator)
             advance(now)
 
         done = descent.descend(
@@ -208,9 +216,11 @@ def descend(flags: Flags) -> int:
         say(f"error: {records.not_finite(done.start)}")
         return NOT_FINITE
     form, record = format_of(report), records.descent_record(done)
-    if report.output is not None and form is Format.table:
-        output.write_file(report.output, reports.render(record, Format.csv, Look()))
-        output.write_stdout(reports.render(record, Format.table, look_of_stdout()), for_people=True)
+    points = suffix_format(report) or Format.csv
+    if report.output is not None and report.format is None and points in ROWS:
+        deliver_to(report.output, record, points)
+        table = reports.render(record, Format.table, look_of_stdout(report.width))
+        output.write_stdout(table, for_people=True)
     else:
         deliver(report, record)
     if report.plot is not None:

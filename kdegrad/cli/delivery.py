@@ -2,55 +2,102 @@
 
 from __future__ import annotations
 
+import os
 import sys
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kdegrad import figures, output, reports
 from kdegrad.cli.terminal import Progress, say
 from kdegrad.errors import SettingError
 from kdegrad.output import Look, look_of_stdout
-from kdegrad.reports import Format, as_parquet
-from kdegrad.settings import ReportOptions
+from kdegrad.reports import SUFFIXES, Format, as_parquet
+from kdegrad.settings import CheckReportOptions, ReportOptions
+from kdegrad.text import shown
 
 if TYPE_CHECKING:
     from kdegrad.reports.records import Record
 
-PARQUET: Final = ".parquet"
+_TRACES: Final = {"": ",", ".csv": ",", ".tsv": "\t"}  # separators of cells by suffix
+_SUFFIX_OF: Final = {form: suffix for suffix, form in SUFFIXES.items()}
 
 
 def format_of(report: ReportOptions) -> Format:
-    """Return the format to render: for Parquet CSV, whose columns it has."""
-    return Format.csv if _is_parquet(report) else Format(report.format)
+    """Return the format of the report: by --format or the suffix of --output, which must agree; else a table."""
+    named, asked = suffix_format(report), None if report.format is None else Format(report.format)
+    if asked is None:
+        return named or Format.table
+    is_any_text = named is Format.table and asked is not Format.parquet  # .txt
+    if named not in (asked, None) and not is_any_text:
+        other = f"name a {_SUFFIX_OF[asked]} file" if asked in _SUFFIX_OF else "name a file without one"
+        said = f"{asked} contradicts the suffix of --output, {_suffix(report.output)}: leave --format out, or {other}"
+        raise SettingError("format", said)
+    return asked
 
 
-def _is_parquet(report: ReportOptions) -> bool:
-    return report.output is not None and report.output.lower().endswith(PARQUET)
+def suffix_format(report: ReportOptions) -> Format | None:
+    """Return the format that the suffix of --output names; None without a suffix."""
+    suffix = _suffix(report.output)
+    if not suffix:
+        return None
+    makes_checks = isinstance(report, CheckReportOptions)
+    possible = [known for known, form in SUFFIXES.items() if makes_checks or form is not Format.junit]
+    if suffix in possible:
+        return SUFFIXES[suffix]
+    said = f"no report is written as {shown(suffix)}"
+    if suffix in SUFFIXES:
+        said = f"{suffix} is for JUnit, which reports checks, and this command makes none"
+    elif suffix in figures.SUFFIXES:
+        said += ", but figures are, by --plot"
+    raise SettingError("output", f"{said}: name a file with the suffix {', '.join(possible)}, or with none")
+
+
+def _suffix(file: str | None) -> str:
+    """Return the suffix of a file's name; none where a device or a pipe has one that is not known, as in x.123."""
+    if file is None:
+        return ""
+    suffix = Path(file).suffix.lower()
+    return "" if suffix not in SUFFIXES and os.path.exists(file) and not os.path.isfile(file) else suffix
 
 
 def outputs(report: ReportOptions, trace: str | None = None) -> dict[str, str | None]:
-    """Return the files to write by option, once a figure and Parquet are known to be possible."""
+    """Return the files to write by option, once their formats are known to be possible."""
     if report.plot is not None:
         figures.require_matplotlib(report.plot)
-    if _is_parquet(report):
-        if report.format not in ("table", "csv"):
-            raise SettingError("format", f"{report.format} does not go into a {PARQUET} file: leave --format out")
+    if format_of(report) is Format.parquet:
+        if report.output is None:
+            raise SettingError("format", "Parquet is no text for standard output: name a file with --output")
         as_parquet.require_pyarrow()
+    if trace is not None:
+        trace_separator(trace)
     return {"output": report.output, "plot": report.plot, "trace": trace}
+
+
+def trace_separator(trace: str) -> str:
+    """Return what separates the cells of --trace."""
+    suffix = _suffix(trace)
+    if suffix not in _TRACES:
+        raise SettingError("trace", f"is a table, and {shown(suffix)} is none that it has: name a .csv or .tsv file")
+    return _TRACES[suffix]
 
 
 def deliver(report: ReportOptions, record: Record) -> None:
     """Send a report to the file or to standard output."""
-    on_terminal = report.output is None and sys.stdout is not None and sys.stdout.isatty()
-    look = Look() if report.output is not None else look_of_stdout()
-    pieces = reports.render(record, format_of(report), look)
+    form = format_of(report)
+    if report.output is not None:
+        with Progress("writing"):
+            deliver_to(report.output, record, form, report.width)
+        return
+    pieces = reports.render(record, form, look_of_stdout(report.width))
+    on_terminal = sys.stdout is not None and sys.stdout.isatty()
     with Progress("writing", shown=not on_terminal):
-        if report.output is None:
-            output.write_stdout(pieces, for_people=report.format == "table")
-        elif _is_parquet(report):
-            with output.replacing(report.output) as stream:
-                as_parquet.write(record.rows, stream)
-        else:
-            output.write_file(report.output, pieces)
+        output.write_stdout(pieces, for_people=form is Format.table)
+
+
+def deliver_to(file: str, record: Record, form: Format, width: int | None = None) -> None:
+    """Write a report to a file, completely or not at all."""
+    with output.replacing(file) as stream:
+        reports.write(record, form, Look(width or Look.width), stream)
 
 
 def warn_of_rounding(input_rounding: float) -> None:

@@ -10,7 +10,7 @@ from kdegrad.errors import SettingError
 from kdegrad.evaluation import BatchEvaluation
 from kdegrad.objective import evaluate
 from kdegrad.overview import Overview
-from kdegrad.reports import Format, group_records
+from kdegrad.reports import ROWS, group_records
 from kdegrad.settings import GradientOptions, ReportOptions
 
 
@@ -19,7 +19,7 @@ def loss(batch: Batch, report: ReportOptions) -> int:
     if report.exact:
         raise SettingError("exact", "compares the bins of one problem with the integral: leave it out, or --group-by")
     # the gradient says how fast far points learn; a CSV does not
-    wrt = () if format_of(report) is Format.csv and report.plot is None else ("logits",)
+    wrt = () if format_of(report) in ROWS and report.plot is None else ("logits",)
     with Progress("summing"):
         evaluation = evaluate(batch, wrt)
     overview = Overview(evaluation)
@@ -40,8 +40,8 @@ def grad(batch: Batch, report: ReportOptions, of: GradientOptions) -> int:
     if report.plot is not None:
         figures.save(overview, report.plot)
     warn_of_rounding(evaluation.input_rounding)
-    if format_of(report) is Format.csv and evaluation.log_bandwidth is not None:
-        say("note: CSV has no column for the gradient of log h, which each group has: --format json has it")
+    if (form := format_of(report)) in ROWS and evaluation.log_bandwidth is not None:
+        say(f"note: {form.upper()} has no column for the gradient of log h, which each group has: --format json has it")
     return _code(evaluation)
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Mapping
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
@@ -162,6 +162,8 @@ def _made(
     given = _given(flags)
     output.check_outputs(files, source)
     content = read(source, flags.of(ReadingOptions))
+    if not flags.inputs:  # wherever the package is installed
+        content = replace(content, name=Path(source).name)
     if "target_points" in given:
         given["target"] = _target_points(given.pop("target_points"), files, quiet=quiet)
     for table in filter(None, (content.table, content.target_table)):

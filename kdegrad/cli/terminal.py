@@ -6,11 +6,15 @@ Progress is a line on standard error, on a terminal alone, once the work takes m
 from __future__ import annotations
 
 import os
+import re
 import sys
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, final
 
+from kdegrad.output import is_coloured
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
@@ -25,6 +29,10 @@ NOT_FINITE: Final = 3  # the result is not finite
 MACHINE_FAILED: Final = 4  # the machine, or an error of our own
 INTERRUPTED: Final = 130
 
+_COLOURS: Final = {"error": "1;31", "warning": "1;33", "note": "2"}  # bold red, bold yellow, dim
+_KIND: Final = re.compile(f"^({'|'.join(_COLOURS)}):", flags=re.MULTILINE)
+_QUIET: ContextVar[bool] = ContextVar("quiet", default=False)
+
 PATIENCE: Final = 1.0  # seconds
 _LONG: Final = 60.0  # seconds
 _CALLS_A_CHECK: Final = 4.0  # of a judged loss: 1.4 to 4.2 were counted
@@ -33,14 +41,32 @@ _CALLS_A_CHECK: Final = 4.0  # of a judged loss: 1.4 to 4.2 were counted
 def say(message: str) -> None:
     """Print a message on standard error, in what its encoding can show, its lines without control characters.
 
-    If standard error is closed or full, the message is dropped.
+    The word that says what a line is, as in ``error: ...``, is coloured on a terminal. If standard error is closed or
+    full, the message is dropped.
     """
-    if sys.stderr is None:
+    if sys.stderr is None or (_QUIET.get() and message.startswith("note: ")):
         return
     encoding = sys.stderr.encoding or "ascii"
     with suppress(OSError):
         text = safe_text(message, "\n").encode(encoding, errors="backslashreplace").decode(encoding)
+        if is_coloured(sys.stderr):
+            text = _KIND.sub(lambda kind: f"\x1b[{_COLOURS[kind[1]]}m{kind[0]}\x1b[0m", text)
         print(text, file=sys.stderr, flush=True)
+
+
+def say_error(message: str) -> None:
+    """Print each line of a message as an error."""
+    say("\n".join(f"error: {line}" for line in message.splitlines()))
+
+
+@contextmanager
+def without_notes(wanted: bool) -> Iterator[None]:
+    """Drop the notes of the block if that is wanted; warnings and errors are printed."""
+    before = _QUIET.set(wanted)
+    try:
+        yield
+    finally:
+        _QUIET.reset(before)
 
 
 def note_duration(call: float, checks: int) -> None:

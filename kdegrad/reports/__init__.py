@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, assert_never
+from typing import IO, TYPE_CHECKING, Final, assert_never
 
 from kdegrad.errors import SettingError
 from kdegrad.output import Look
@@ -27,8 +27,31 @@ class Format(StrEnum):
     table = "table"
     json = "json"
     csv = "csv"
+    tsv = "tsv"
+    parquet = "parquet"
     junit = "junit"
     github = "github"
+
+
+SUFFIXES: Final = {
+    ".txt": Format.table,
+    ".json": Format.json,
+    ".csv": Format.csv,
+    ".tsv": Format.tsv,
+    ".parquet": Format.parquet,
+    ".xml": Format.junit,
+}
+ROWS: Final = (Format.csv, Format.tsv, Format.parquet)  # one table, without the facts
+
+
+def write(record: Record, format_: Format, look: Look, stream: IO[bytes]) -> None:
+    """Write the report to `stream`, its text in UTF-8; as `render`, and also as Parquet."""
+    if format_ is Format.parquet:
+        from kdegrad.reports import as_parquet
+
+        as_parquet.write(record.rows, stream)
+    else:
+        stream.writelines(piece.encode("utf-8") for piece in render(record, format_, look))
 
 
 def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
@@ -51,12 +74,12 @@ def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
 
 
 def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
-    """Yield the report; `look` is for a table.
+    """Yield the report as text; `look` is for a table.
 
     Raises
     ------
     SettingError
-        For a format that is for checks, where none were made.
+        For a format that is for checks, where none were made; for Parquet, which is not text.
     """
     match format_:
         case Format.table:
@@ -67,10 +90,12 @@ def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
             from kdegrad.reports import as_json
 
             return as_json.text(record)
-        case Format.csv:
+        case Format.csv | Format.tsv:
             from kdegrad.reports import as_csv
 
-            return as_csv.text(record.rows)
+            return as_csv.text(record.rows, "," if format_ is Format.csv else "\t")
+        case Format.parquet:
+            raise SettingError("format", "Parquet is not text: name a file with --output FILE.parquet")
         case Format.junit | Format.github:
             if record.command != "verify-props":
                 said = f"{format_} reports checks, and {record.command} makes none: choose table, json or csv"
@@ -82,11 +107,11 @@ def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
             assert_never(format_)
 
 
-def write_step(now: DescentStep, stream: IO[bytes]) -> None:
+def write_step(now: DescentStep, stream: IO[bytes], separator: str = ",") -> None:
     """Write one step of a descent to `stream`, as CSV with a row for each point; the header with step 0."""
     from kdegrad.reports import as_csv, records
 
-    pieces = as_csv.text(records.trace_table(now))
+    pieces = as_csv.text(records.trace_table(now), separator)
     if now.step > 0:
         next(pieces)
     stream.writelines(piece.encode("utf-8") for piece in pieces)

@@ -1,4 +1,4 @@
-"""Reports as CSV: numbers that read back to the same float64, NaN and None as empty cells."""
+"""Reports as CSV or TSV: numbers that read back to the same float64, NaN and None as empty cells."""
 
 from __future__ import annotations
 
@@ -21,7 +21,6 @@ _ROWS_IN_PIECE: Final = 10_000
 _ROWS_OF_COLUMNS_IN_PIECE: Final = 20_000
 _MOST_THREADS: Final = 4  # more of them wait for each other
 _LONGEST: Final = 200  # bytes of a text; longer ones would make the page of a piece large
-_QUOTED: Final = re.compile('[,"\r\n]')
 
 _Cells = Callable[[slice], NDArray[np.uint8]]  # some rows of a column, as `decimals.cells` has them
 
@@ -33,15 +32,16 @@ class _Lines(list[str]):
         self.append(line[:-2] + "\n")
 
 
-def text(table: Table) -> Iterator[str]:
+def text(table: Table, separator: str = ",") -> Iterator[str]:
     """Yield the header, then the rows in pieces: floats as `repr` writes them, text `guarded` against formulas."""
     lines = _Lines()
-    writer = csv.writer(lines, lineterminator="\r\n")  # so that a cell with either of the two is quoted
+    # with both characters at the end of a line, a cell with either of the two is quoted
+    writer = csv.writer(lines, delimiter=separator, lineterminator="\r\n")
     writer.writerow(table.header)
     yield lines.pop()
     for block in table.blocks():
-        if (columns := _columns(block)) is not None:
-            yield from _rows_of_columns(columns, len(block[0]))
+        if (columns := _columns(block, separator)) is not None:
+            yield from _rows_of_columns(columns, len(block[0]), separator)
             continue
         rows = rows_of(block)
         while piece := list(islice(rows, _ROWS_IN_PIECE)):
@@ -55,12 +55,13 @@ def _cell(value: Any) -> Any:
     return guarded(value) if isinstance(value, str) else None if value != value else value
 
 
-def _columns(block: Block) -> list[_Cells] | None:
+def _columns(block: Block, separator: str) -> list[_Cells] | None:
     """Return the columns, if all are float64, whole numbers or short texts; else None: row by row."""
+    quoted = re.compile(f'[{separator}"\r\n]')
     found: list[_Cells] = []
     for column in block:
         if isinstance(column, Texts):
-            each = [_quoted(guarded(name)).encode("utf-8") for name in column.each]
+            each = [_quoted(guarded(name), quoted).encode("utf-8") for name in column.each]
             if max(map(len, each), default=0) > _LONGEST or any(b"\0" in name for name in each):
                 return None
             found.append(_text_cells(each, column.codes))
@@ -73,9 +74,9 @@ def _columns(block: Block) -> list[_Cells] | None:
     return found
 
 
-def _quoted(cell: str) -> str:
+def _quoted(cell: str, quoted: re.Pattern[str]) -> str:
     """Return a cell in quotes where it needs them."""
-    if not _QUOTED.search(cell):
+    if not quoted.search(cell):
         return cell
     doubled = cell.replace('"', '""')
     return f'"{doubled}"'
@@ -98,12 +99,12 @@ def _page(cells: NDArray[np.bytes_]) -> NDArray[np.uint8]:
     return cells.view(np.uint8).reshape(len(cells), -1)
 
 
-def _rows_of_columns(columns: list[_Cells], count: int) -> Iterator[str]:
+def _rows_of_columns(columns: list[_Cells], count: int, separator: str) -> Iterator[str]:
     """Yield the rows of columns in pieces; many of them by threads, as NumPy releases the interpreter."""
 
     def piece(start: int) -> str:
         rows = slice(start, start + _ROWS_OF_COLUMNS_IN_PIECE)
-        return decimals.joined([cells(rows) for cells in columns]).decode("utf-8")
+        return decimals.joined([cells(rows) for cells in columns], separator).decode("utf-8")
 
     starts = range(0, count, _ROWS_OF_COLUMNS_IN_PIECE)
     if len(starts) == 1:

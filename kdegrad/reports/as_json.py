@@ -8,13 +8,14 @@ from collections.abc import Iterator
 from itertools import chain
 from typing import Any
 
+from kdegrad import __version__
 from kdegrad.reports.records import Record, rows_of
 
 
 def text(record: Record) -> Iterator[str]:
     """Yield one JSON object: a line for each fact, then the tables, a line for each row, as they come."""
     separator = "{\n"
-    for name, value in record.facts.items():
+    for name, value in ({"kdegrad": __version__, "input": record.input} | record.facts).items():
         yield f"{separator}  {json.dumps(name)}: {json.dumps(_finite(value), allow_nan=False)}"
         separator = ",\n"
     for table in record.tables:

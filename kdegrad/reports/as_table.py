@@ -32,9 +32,9 @@ def _loss(record: Record, look: Look) -> Iterator[str]:
     yield from _headline(record, look)
     error, rule = record.facts["quadrature_error"], record.facts["problem"]["rule"]
     if record.integral is not None:
-        off = record.facts["loss"] - record.integral
         nodes = "nodes" if rule == "gauss" else "bins"
-        yield from paragraph(look, f"the integral is {record.integral:.12g}: these {nodes} are off by {off:.2g}", "dim")
+        said = f"the integral is {record.integral:.12g}: these {nodes} are off by {error:.2g}"
+        yield from paragraph(look, said, "dim")
     elif error is not None:
         yield from paragraph(look, f"the integral, to about {error:.1g}", "dim")
     yield from sketch(record.result, look)

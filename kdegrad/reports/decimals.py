@@ -27,13 +27,13 @@ _SMALLEST, _LARGEST = 1e-270, 1e270  # between these, no step of the product lea
 _OFFSET: Final = 290  # index of the power 10⁰ in the table of powers
 
 
-def joined(parts: Sequence[Bytes]) -> bytes:
-    """Return columns of cells, each of shape (N, W) as `cells` has them, as N lines of them between commas."""
+def joined(parts: Sequence[Bytes], separator: str = ",") -> bytes:
+    """Return columns of cells, each of shape (N, W) as `cells` has them, as N lines, the cells of each separated."""
     ends = np.cumsum([part.shape[1] + 1 for part in parts])
     page = np.empty((len(parts[0]), int(ends[-1])), dtype=np.uint8)
     for part, end in zip(parts, ends, strict=True):
         page[:, end - 1 - part.shape[1] : end - 1] = part
-    page[:, ends - 1] = ord(",")
+    page[:, ends - 1] = ord(separator)
     page[:, -1] = ord("\n")
     packed: bytes = page[page != 0].tobytes()
     return packed

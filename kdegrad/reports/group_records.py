@@ -31,7 +31,9 @@ def loss_record(overview: Overview, top: int | None = None) -> Record:
     With `top` only so many groups, those of largest loss, the largest first.
     """
     groups = _groups(overview.evaluation, slice(None) if top is None else overview.largest(top))
-    return Record("loss --group-by", _facts(overview), (groups,), groups, overview, top)
+    return Record(
+        "loss --group-by", _facts(overview), (groups,), groups, overview, top, input=overview.evaluation.batch.name
+    )
 
 
 def gradient_record(overview: Overview, top: int | None = None) -> Record:
@@ -41,7 +43,15 @@ def gradient_record(overview: Overview, top: int | None = None) -> Record:
     """
     points = table_of_columns("points", without_infinities(point_columns(overview.evaluation, top)))
     groups = _groups(overview.evaluation)
-    return Record("grad --group-by", _facts(overview), (groups, points), points, overview, top)
+    return Record(
+        "grad --group-by",
+        _facts(overview),
+        (groups, points),
+        points,
+        overview,
+        top,
+        input=overview.evaluation.batch.name,
+    )
 
 
 def _groups(evaluation: BatchEvaluation, chosen: Any = slice(None)) -> Table:

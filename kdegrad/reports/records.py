@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad import __version__
 from kdegrad.arrays import Texts, euclidean_norm, largest_first, stretches
 from kdegrad.batch import Batch
 from kdegrad.evaluation import BatchEvaluation, Evaluation
@@ -75,6 +74,8 @@ class Checks:
         The facts of the loss that was judged (`loss_facts`); None: kdegrad's own.
     full
         Whether people are shown a row for every property, and every failure in full.
+    inputs
+        The names of the files that were checked.
     """
 
     verdicts: Sequence[Verdict]
@@ -82,6 +83,7 @@ class Checks:
     seed: int = 0
     loss: dict[str, Any] | None = None
     full: bool = False
+    inputs: Sequence[str] = ()
 
     @property
     def failed(self) -> list[Verdict]:
@@ -109,20 +111,28 @@ class Record:
     result: Any = None  # for the table for people: evaluation, `Overview` of groups, sweep, descent, `Checks`
     top: int | None = None  # how many points of largest gradient, or groups of largest loss, were asked for
     integral: float | None = None  # what the bins of a loss approximate, where it is known
+    input: str | list[str] | None = None  # the name of the file, or of each of several; None: arrays, or no points
 
 
 # --- loss and gradient -----------------------------------------------------------------------------------------------
 
 
 def loss_record(evaluation: Evaluation, integral: float | None = None) -> Record:
-    """Return the record of ``kdegrad loss``: as CSV one row, without loss and KL where the loss is infinite."""
+    """Return the record of ``kdegrad loss``: as CSV one row, without loss and KL where the loss is infinite.
+
+    With the `integral` that the bins approximate, the error of the quadrature is what they are off by.
+    """
     facts = _loss_facts(evaluation)
+    if integral is not None:
+        facts["quadrature_error"] = evaluation.loss - integral
     problem = facts["problem"]
     low, high = problem["target"] or (None, None)
     loss, kl = (evaluation.loss, evaluation.kl) if evaluation.is_finite else (None, None)
     row = {"loss": loss, "kl": kl} | {name: problem[name] for name in ("points", "kernel", "bandwidth")}
     row |= {"low": low, "high": high, "rule": problem["rule"], "bins": problem["bins"]}
-    return Record("loss", facts, (), _table_of_rows("loss", [row]), evaluation, integral=integral)
+    return Record(
+        "loss", facts, (), _table_of_rows("loss", [row]), evaluation, integral=integral, input=evaluation.problem.name
+    )
 
 
 def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: bool = False) -> Record:
@@ -141,11 +151,12 @@ def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: 
         facts["gradient_log_bandwidth"] = gradients.log_bandwidth
     columns = point_columns(evaluation, top)
     points = table_of_columns("points", without_infinities(columns))
+    name = evaluation.problem.name
     if not per_bin:
-        return Record("grad", facts, (points,), points, evaluation, top)
+        return Record("grad", facts, (points,), points, evaluation, top, input=name)
     header = ("bin", "node", "point", "angle", "responsibility", "gradient")
     bins = Table("per_bin", header, lambda: _blocks_of_bins(evaluation))
-    return Record("grad --per-bin", facts, (points, bins), bins, evaluation)
+    return Record("grad --per-bin", facts, (points, bins), bins, evaluation, input=name)
 
 
 def point_columns(evaluation: Evaluation | BatchEvaluation, top: int | None = None) -> dict[str, Values]:
@@ -266,7 +277,7 @@ def sweep_record(family: Sweep) -> Record:
     values = [vars(step) for step in family.steps]
     rows = _table_of_rows("values", [{"over": family.over} | step for step in values])
     facts = {"over": family.over, "problem": problem_facts(family.problem, nodes_of(family.problem))}
-    return Record("sweep", facts, (_table_of_rows("values", values),), rows, family)
+    return Record("sweep", facts, (_table_of_rows("values", values),), rows, family, input=family.problem.name)
 
 
 def descent_record(done: Descent) -> Record:
@@ -291,7 +302,8 @@ def descent_record(done: Descent) -> Record:
     columns = _end_columns(done.end.problem)
     course = _table_of_rows("course", [vars(row) for row in done.course])
     points = table_of_columns("points", columns | {"weight": done.end.weights})
-    return Record("descend", facts, (course, points), table_of_columns("points", columns), done)
+    rows = table_of_columns("points", columns)
+    return Record("descend", facts, (course, points), rows, done, input=done.end.problem.name)
 
 
 def trace_table(now: DescentStep) -> Table:
@@ -341,8 +353,9 @@ def checks_record(run: Checks, passed: bool) -> Record:
     """Return the record of ``kdegrad verify-props``, with `passed` as the answer of the run."""
     table = _table_of_rows("checks", [vars(check) for check in run.verdicts])
     facts = {"passed": passed, "counts": counts(run.verdicts)}
-    facts |= {"kdegrad": __version__, "seed": run.seed, "loss": run.loss}
-    return Record("verify-props", facts, (table,), table, run)
+    facts |= {"seed": run.seed, "loss": run.loss}
+    names = list(run.inputs)
+    return Record("verify-props", facts, (table,), table, run, input=names if len(names) > 1 else (*names, None)[0])
 
 
 def loss_facts(judged: Judged, like: Settings) -> dict[str, Any]:

@@ -127,7 +127,8 @@ def fitted(look: Look, columns: list[Column], elsewhere: str = "--format csv") -
     titles = {column.title for column in kept}
     names = [c.name or c.title.replace("\n", " ") for c in columns if c.title not in titles]
     if names:
-        remedy = f"widen the terminal, or {elsewhere}" if elsewhere else "widen the terminal"
+        wider = "widen the terminal" if look.is_terminal else f"--width {_width(look, columns)}"
+        remedy = f"{wider}, or {elsewhere}" if elsewhere else wider
         yield from paragraph(look, f"not shown at {look.width} columns: {', '.join(names)} ({remedy})", "dim")
 
 
