@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import traceback
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Final
 
 import typer
 from typer.core import TyperCommand
@@ -12,13 +12,40 @@ from typer.core import TyperCommand
 from kdegrad import __version__, output
 from kdegrad.cli.commands import COMMANDS
 from kdegrad.cli.options import COMPLETING
-from kdegrad.cli.terminal import DONE, INTERRUPTED, MACHINE_FAILED, WRONG_INPUT, machine_error, say
+from kdegrad.cli.terminal import (
+    DONE,
+    INTERRUPTED,
+    MACHINE_FAILED,
+    WRONG_INPUT,
+    machine_error,
+    say,
+    say_error,
+    without_notes,
+)
+from kdegrad.cli.usage import explained, in_usual_spelling
 from kdegrad.errors import KdegradError, SettingError
-from kdegrad.text import safe_text, speaking_of_flags
+from kdegrad.text import speaking_of_flags
+
+VERSION: Final = f"kdegrad {__version__}"
 
 
 class GroupedCommand(TyperCommand):
     """A command whose help lists its options under the headings of their groups, in plain text."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Parse the arguments, in spellings of other programs too; refuse what may be given only once."""
+        if not ctx.resilient_parsing:  # else a shell asks what may follow
+            command = COMMANDS[str(self.name)]
+            args = in_usual_spelling(args, (row for _, row in command.rows.values()))
+            _, _, order = self.make_parser(ctx).parse_args(args=list(args))
+            command.refuse_repeated(parameter.name for parameter in order)
+        rest: list[str] = super().parse_args(ctx, args)
+        return rest
+
+    def invoke(self, ctx: Any) -> Any:
+        """Run the command, without notes if that is asked for."""
+        with without_notes(bool(ctx.params.get("quiet"))):
+            return super().invoke(ctx)
 
     def format_options(self, ctx: Any, formatter: Any) -> None:
         """Write one section a panel."""
@@ -46,7 +73,7 @@ app = typer.Typer(
 
 def _print_version(wanted: bool) -> None:
     if wanted:
-        print(f"kdegrad {__version__}")
+        print(VERSION)
         raise typer.Exit
 
 
@@ -54,7 +81,8 @@ def _print_version(wanted: bool) -> None:
 def root(
     context: typer.Context,
     version: Annotated[
-        bool, typer.Option("--version", help="Print the version and exit.", is_eager=True, callback=_print_version)
+        bool,
+        typer.Option("--version", "-V", help="Print the version and exit.", is_eager=True, callback=_print_version),
     ] = False,
 ) -> None:
     """Compute the gradient of the cross-entropy between a uniform target and a weighted kernel density."""
@@ -83,7 +111,7 @@ def _run(arguments: Sequence[str]) -> int:
     except KdegradError as error:
         if isinstance(error, SettingError) and error.place is None:
             error = error.at(f"--{error.name}")
-        say("\n".join(f"error: {line}" for line in str(error).splitlines()))
+        say_error(str(error))
         return WRONG_INPUT
     except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
         return WRONG_INPUT if done.exit_code else DONE
@@ -95,7 +123,10 @@ def _run(arguments: Sequence[str]) -> int:
         Exception,
     ) as error:  # every other error is the machine's or our own, and 1 must mean a failed property
         if hasattr(error, "format_message"):  # click's usage errors, whose class Typer does not export
-            say(_usage(error, arguments))
+            if getattr(error, "option_name", "") in ("-V", "--version"):  # after a command, which has no such option
+                print(VERSION)
+                return DONE
+            say(f"error: {explained(error, arguments, COMMANDS)}")
             return WRONG_INPUT
         behind = error.__cause__ or error.__context__  # an interrupt while a class was being made
         if isinstance(error, KeyboardInterrupt) or isinstance(behind, KeyboardInterrupt):
@@ -106,29 +137,3 @@ def _run(arguments: Sequence[str]) -> int:
             traceback.print_exc()
         say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
         return MACHINE_FAILED
-
-
-def _usage(error: Any, arguments: Sequence[str]) -> str:
-    """Return what is wrong with the command line, what to write instead, and where help is."""
-    option = getattr(error, "param", None)
-    if option is not None:  # a number that cannot be read
-        return f"error: {option.opts[0]}: {error.message}"
-    first, *rest = arguments
-    said, remedy = safe_text(error.format_message()).rstrip("."), ""
-    flag = getattr(error, "option_name", "")
-    takers = {
-        command.name: row
-        for command in COMMANDS.values()
-        for _, row in command.rows.values()
-        if flag == f"--{row.spelled}"
-    }
-    if first in takers and takers[first].option.metavar:  # its argument is missing
-        remedy = f": write {flag} {takers[first].option.metavar}"
-    elif takers and first in COMMANDS and first not in takers:
-        said, remedy = f"No such option: {flag}", f": it belongs to {', '.join(takers)}"
-    if first not in COMMANDS and not getattr(error, "possibilities", None):
-        named = next((word for word in rest if word in COMMANDS), None)
-        if named is not None or first.startswith("-") or "." in first:
-            remedy = f": put the command first: kdegrad {named or [*takers, 'loss'][0]} {safe_text(first)}"
-    path = f"kdegrad {first}" if first in COMMANDS else "kdegrad"
-    return f"error: {said}{remedy}\nTry '{path} --help'."

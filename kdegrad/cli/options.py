@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import inspect
 import os
-from collections.abc import Callable, Mapping
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib import import_module
@@ -19,11 +20,16 @@ import typer
 from kdegrad.errors import SettingError
 from kdegrad.option import Group, Row
 from kdegrad.settings import DebugOptions
+from kdegrad.text import shown
 
 COMPLETING: Final = "_KDEGRAD_COMPLETE" in os.environ  # a shell asks what may follow on the line
-_ONCE: Final = {  # of others the last one holds, as is usual
-    "kernel": "give one (sweep takes several)",
+_SEVERAL: Final = "give one (sweep takes several)"  # kernels
+_ONCE: Final = {  # where the last one would hide data; of other options it holds, as is usual
+    "kernel": _SEVERAL,
     "loss": "give one, and run the command once for each",
+    "target": "a problem has one; --target-columns gives each group its own",
+    **dict.fromkeys(("at", "target_points", "group_by", "output", "plot", "trace"), "give one"),
+    **dict.fromkeys(("angle_column", "logit_column", "weight_column", "label_column"), "give one"),
 }
 _Options = TypeVar("_Options", bound=Group)
 
@@ -73,6 +79,12 @@ class Command:
             if not row.option.commands or self.name in row.option.commands
         }
 
+    def refuse_repeated(self, given: Iterable[str | None]) -> None:
+        """Refuse an option that was given more than once, where all but the last would be ignored in silence."""
+        for name, number in Counter(given).items():
+            if number > 1 and name in _ONCE and (name, self.name) != ("kernel", "sweep"):
+                raise SettingError(name.replace("_", "-"), f"is given more than once: {_ONCE[name]}")
+
     def function(self) -> Callable[..., int]:
         """Return the function that Typer makes the command of: it has a keyword for INPUT and one for each row."""
         declared: dict[str, tuple[Any, Any]] = {}  # type and default of each keyword
@@ -90,22 +102,21 @@ class Command:
         for panel, row in self.rows.values():
             if row.type == tuple[str, ...]:
                 listed.add(row)
-            is_repeated = row.type == tuple[str, ...] or row.name in _ONCE
+            is_repeated = row.type == tuple[str, ...] or (row.name, self.name) == ("kernel", "sweep")
             declared[row.name] = list[str] if is_repeated else row.type, _declaration(row, panel)
 
         def run(**values: Any) -> int:
             given = {name: value for name, value in values.items() if value is not None}
             for row in listed:
                 if row.name in given:  # repeated or, but for texts, by commas
-                    separator = "\0" if row.option.is_text else ","  # no argument of a process has a \0
-                    words = (word.strip() for text in given[row.name] for word in text.split(separator))
-                    given[row.name] = tuple(words)
-            kernels = tuple(given.get("kernel", ()))
-            for name, remedy in _ONCE.items():
-                if len(given.get(name, ())) > 1 and (name, self.name) != ("kernel", "sweep"):
-                    raise SettingError(name, f"is given more than once: {remedy}")
-                if given.get(name):
-                    given[name] = given[name][0]
+                    texts = given[row.name]
+                    given[row.name] = tuple(map(str.strip, texts) if row.option.is_text else _words(texts))
+            named = given.get("kernel", ())
+            kernels = tuple(_words(named if isinstance(named, list) else [named] if named else []))
+            if len(kernels) > 1 and self.name != "sweep":
+                raise SettingError("kernel", f"{shown(named)} names several: {_SEVERAL}")
+            if kernels:
+                given["kernel"] = kernels[0]
             inputs = given.pop("input_", ())
             return self.run(Flags((inputs,) if isinstance(inputs, str) else tuple(inputs), given, kernels))
 
@@ -117,6 +128,10 @@ class Command:
         ]
         run.__signature__ = inspect.Signature(parameters)  # type: ignore[attr-defined]  # typeshed does not know of it
         return run
+
+
+def _words(texts: Iterable[str]) -> list[str]:
+    return [word.strip() for text in texts for word in text.split(",")]
 
 
 @cache
