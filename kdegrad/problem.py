@@ -20,7 +20,7 @@ from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, DrawingOptions, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
 from kdegrad.text import counted, interval_text, nine_digits, shortened, shown, spoken, summary
-from kdegrad.weights import LEAST_WEIGHT, are_weights, log_softmax, logits_of, logits_or_weights
+from kdegrad.weights import LEAST_WEIGHT, are_weights, log_softmax, logits_of, logits_or_weights, total_count
 
 NO_WIDTH: Final = "spreads over the target's width, and points on a line have none: take an interval, or leave it out"
 
@@ -60,6 +60,8 @@ class Problem:
         The interval; None where target points or a single node stand without one.
     observed
         The target points, or the single node as one; None where the target is an interval alone.
+    counted
+        How many things the points stand for: the sum of `weights` that are counts, whole numbers; else None.
 
     Raises
     ------
@@ -80,6 +82,7 @@ class Problem:
     drawing: DrawingOptions
     domain: Domain
     kernel: Kernel
+    counted: int | None
 
     def __init__(
         self,
@@ -118,7 +121,9 @@ class Problem:
         values = vector(f"{what}s", np.zeros_like(points) if given_values is None else given_values, copy)
         _check_points(points, values, what)
         names = texts("labels", labels, len(points), "point")
+        number = None
         if what == "weight":
+            number = total_count(values)
             values = logits_of(values)
             values.flags.writeable = False
         domain, made_kernel = domain_and_kernel(settings)
@@ -134,6 +139,7 @@ class Problem:
             "drawing": DrawingOptions(zero=zero, clockwise=clockwise),
             "domain": domain,
             "kernel": made_kernel,
+            "counted": number,
         }
         for attribute, part in parts.items():
             object.__setattr__(self, attribute, part)

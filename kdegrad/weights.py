@@ -12,6 +12,7 @@ from kdegrad.arrays import BoolArray, FloatArray
 from kdegrad.errors import InputError
 
 _CHUNK: Final = 16_384  # numbers at a time: their exponentials stay in the cache
+_MOST_COUNTED: Final = 2.0**53  # the whole numbers below it are exact
 _MODERATE: Final = 8.0  # applies to the largest logit: a common relative error of a few ε is harmless
 
 
@@ -45,6 +46,13 @@ def logits_of(weights: FloatArray) -> FloatArray:
 
 
 LEAST_WEIGHT: Final = "give a finite number of at least 0"
+
+
+def total_count(weights: FloatArray) -> int | None:
+    """Return the sum of weights that are counts: whole numbers, not all of which are 0 or 1; None for others."""
+    total = float(weights.sum())
+    is_count = total < _MOST_COUNTED and weights.max() > 1.0 and bool((weights == np.rint(weights)).all())
+    return int(total) if is_count else None
 
 
 def are_weights(values: FloatArray) -> BoolArray:

@@ -385,6 +385,14 @@ def test_wrt_says_what_is_sorted_and_shown(kdegrad) -> None:
     assert "responsibility" not in groups
 
 
+def test_counts_are_named_beside_the_points(kdegrad) -> None:
+    """714 mallards were seen, in 18 directions."""
+    mallards = SAMPLES / "mallards.yaml"
+    assert "18 points (714 counted)" in kdegrad("loss", mallards).out
+    assert kdegrad("loss", mallards, "--format", "json").json["problem"]["counted"] == 714
+    assert "6 points · " in kdegrad("loss", TWO_SIDED).out
+
+
 def test_a_sum_that_is_rounding_reads_as_zero(kdegrad) -> None:
     line = next(line for line in kdegrad("grad", TWO_SIDED).out.splitlines() if line.startswith("gradient   sum"))
     assert line.startswith("gradient   sum 0   l1 1.1923 ")

@@ -388,3 +388,12 @@ def test_a_problem_has_the_name_of_what_it_is_and_keeps_it():
     assert (named.name, named.replace(bandwidth=2.0).name, named.replace(name="b").name) == ("a.csv", "a.csv", "b")
     with pytest.raises(KdegradError, match="name: 3 is not text"):
         Problem([0.0], target=(0, 1), name=3)
+
+
+@pytest.mark.parametrize(
+    ("weights", "counted"),
+    [([3, 0, 11], 14), ([0.5, 0.5], None), ([1, 1], None), ([2.0, 1.5], None), ([1e300, 2.0], None)],
+)
+def test_whole_weights_are_counts(weights, counted):
+    assert Problem(range(len(weights)), weights=weights, target=(0, 1)).counted == counted
+    assert Problem(range(len(weights)), np.log(np.maximum(weights, 0.5)), target=(0, 1)).counted is None

@@ -227,9 +227,9 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     """
     from kdegrad.problem import Problem
 
-    return _made(
-        source, given, lambda options: Problem(source.angles, source.logits, source.labels, name=source.name, **options)
-    )
+    weights = source.weights
+    points = (source.angles, source.logits if weights is None else None, source.labels)
+    return _made(source, given, lambda options: Problem(*points, weights=weights, name=source.name, **options))
 
 
 def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:

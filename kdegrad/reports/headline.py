@@ -32,7 +32,8 @@ def described(facts: dict[str, Any], kernels: str = "", swept: str = "", *, own_
     """
     points, bins, groups = facts["points"], facts["bins"], facts.get("groups")
     parts = [] if groups is None else [counted(groups, "group")]
-    parts.append(counted(points, "point"))
+    number = facts.get("counted")
+    parts.append(counted(points, "point") + ("" if number is None else f" ({number} counted)"))
     if facts["target"] is not None:
         parts.append(f"target {interval_text(facts['target'])}")
     elif own_targets:

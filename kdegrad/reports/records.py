@@ -209,7 +209,7 @@ def problem_facts(problem: Problem, rule: Rule) -> dict[str, Any]:
     """Return what was computed: the field ``problem``."""
     target = None if problem.target is None else list(problem.target)
     bins = rule.bins if problem.observed is None else len(problem.observed)
-    return {"points": len(problem.angles)} | facts_of(problem, target, bins)
+    return {"points": len(problem.angles), "counted": problem.counted} | facts_of(problem, target, bins)
 
 
 def facts_of(problem: Problem | Batch, target: list[float] | None, bins: int | None) -> dict[str, Any]:
