@@ -35,7 +35,7 @@ SIDES: Final = ("E", "N", "S", "W")
 DECIMALS: Final = (".", ",")
 OPTIMIZERS: Final = ("gradient", "em", "adam")
 INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
-FORMATS: Final = ("table", "json", "csv", "tsv", "parquet")
+FORMATS: Final = ("table", "json", "csv", "tsv", "parquet", "html")
 CHECK_FORMATS: Final = (*FORMATS, "junit", "github")
 BACKENDS: Final = ("numpy", "torch", "jax")
 DTYPES: Final = ("float64", "float32")
@@ -198,7 +198,9 @@ class ReportOptions(Group):
 
     panel: ClassVar = "Report"
     output: Annotated[str | None, Flag("FILE", "Write there, whole or not at all.", short="-o")] = None
-    format: Annotated[str | None, Flag("NAME", "table, json, csv, tsv or parquet.", FORMATS, default=_BY_SUFFIX)] = None
+    format: Annotated[
+        str | None, Flag("NAME", "table, json, csv, tsv, parquet or html.", FORMATS, default=_BY_SUFFIX)
+    ] = None
     width: Annotated[
         int | None, Flag("W", "Columns of a table.", Range(NARROWEST, WIDEST), default="the terminal's, else 80")
     ] = None
@@ -223,7 +225,8 @@ class CheckReportOptions(ReportOptions):
     """The same for ``verify-props``, whose report has more formats."""
 
     format: Annotated[
-        str | None, Flag("NAME", "table, json, csv, tsv, parquet, junit or github.", CHECK_FORMATS, default=_BY_SUFFIX)
+        str | None,
+        Flag("NAME", "table, json, csv, tsv, parquet, html, junit or github.", CHECK_FORMATS, default=_BY_SUFFIX),
     ] = None
     verbose: Annotated[bool, Flag("", "A row for every property; every failure in full.", short="-v")] = False
 

@@ -63,7 +63,7 @@ def loss(flags: Flags) -> int:
         raise SettingError("exact", f"{form.upper()} has no column for it: leave it out, or give --format json")
     with Progress("summing"):
         evaluation = evaluate(problem, wrt=())
-    is_usual = form is Format.table and len(evaluation.weights) <= COMPARED_POINTS
+    is_usual = form in (Format.table, Format.html) and len(evaluation.weights) <= COMPARED_POINTS
     wanted = is_usual if report.exact is None else report.exact
     integral = exact_loss(problem) if wanted and evaluation.approximates_integral else None
     deliver(report, records.loss_record(evaluation, integral))
@@ -226,7 +226,7 @@ def descend(flags: Flags) -> int:
     if report.plot is not None:
         figures.save(done, report.plot)
     warn_of_rounding(done.input_rounding)
-    if "bandwidth" in done.wrt and form is not Format.json:
+    if "bandwidth" in done.wrt and form in (Format.table, Format.csv):
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
     if done.diverged:
         say(f"error: {done.stopped}")

@@ -1,8 +1,8 @@
 """Reports: a record of a result (`records.py`) as text in one of several formats.
 
 A renderer takes a record and yields text, in pieces; it computes nothing. `as_json.py` and `as_csv.py` are for
-programs, `as_parquet.py` writes the table of the CSV, `as_table.py` and `checks_table.py` are for people, `as_ci.py`
-is for a CI. The format is chosen here; its module is imported only then, so that JSON does not wait for rich.
+programs, `as_parquet.py` writes the table of the CSV, `as_table.py` and `as_html.py` are for people, `as_ci.py` is for
+a CI. The format is chosen here; its module is imported only then, so that JSON does not wait for rich.
 """
 
 from __future__ import annotations
@@ -29,6 +29,7 @@ class Format(StrEnum):
     csv = "csv"
     tsv = "tsv"
     parquet = "parquet"
+    html = "html"
     junit = "junit"
     github = "github"
 
@@ -39,6 +40,7 @@ SUFFIXES: Final = {
     ".csv": Format.csv,
     ".tsv": Format.tsv,
     ".parquet": Format.parquet,
+    ".html": Format.html,
     ".xml": Format.junit,
 }
 ROWS: Final = (Format.csv, Format.tsv, Format.parquet)  # one table, without the facts
@@ -96,9 +98,13 @@ def render(record: Record, format_: Format, look: Look) -> Iterator[str]:
             return as_csv.text(record.rows, "," if format_ is Format.csv else "\t")
         case Format.parquet:
             raise SettingError("format", "Parquet is not text: name a file with --output FILE.parquet")
+        case Format.html:
+            from kdegrad.reports import as_html
+
+            return as_html.page(record)
         case Format.junit | Format.github:
             if record.command != "verify-props":
-                said = f"{format_} reports checks, and {record.command} makes none: choose table, json or csv"
+                said = f"{format_} reports checks, and {record.command} makes none: choose table, json, csv or html"
                 raise SettingError("format", said, "--format")
             from kdegrad.reports import as_ci
 

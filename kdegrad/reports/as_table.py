@@ -5,7 +5,7 @@ A table that is too wide loses whole columns, the least needed first, and says w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
@@ -199,16 +199,22 @@ def _kernels(record: Record, look: Look) -> Iterator[str]:
         Column("domains", domains, 1, right=False),
     ]
     yield from fitted(look, columns)
-    symbols = "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
+    symbols, *claims = kernel_notes(rows["name"], rows["claims"])
     yield from paragraph(look, symbols, "dim")
-    everywhere = set.intersection(*map(set, rows["claims"]))
-    claims = dict.fromkeys(claim for claims in rows["claims"] for claim in claims)
-    said = ", ".join(claim for claim in claims if claim in everywhere)
-    yield from paragraph(look, f"claims of the note that hold for every kernel: {said}")
-    for claim in claims:
+    for sentence in claims:
+        yield from paragraph(look, sentence)
+
+
+def kernel_notes(names: Sequence[str], claims: Sequence[Sequence[str]]) -> Iterator[str]:
+    """Yield what the symbols in the formulas are, and which claims hold for which kernels."""
+    yield "u = d/h, h the bandwidth; on a circle of circumference P: θ = 2πd/P, κ = 1/(2πh/P)², γ = 2πh/P"
+    everywhere = set.intersection(*map(set, claims))
+    every = dict.fromkeys(claim for of_one in claims for claim in of_one)
+    yield f"claims of the note that hold for every kernel: {', '.join(claim for claim in every if claim in everywhere)}"
+    for claim in every:
         if claim not in everywhere:
-            kept = [name for name, hold in zip(rows["name"], rows["claims"], strict=True) if claim in hold]
-            yield from paragraph(look, f"{claim} holds for {', '.join(kept)}")
+            kept = [name for name, hold in zip(names, claims, strict=True) if claim in hold]
+            yield f"{claim} holds for {', '.join(kept)}"
 
 
 def _first_block(table: Table) -> dict[str, Any]:

@@ -234,12 +234,12 @@ def properties_text(record: Record, look: Look) -> Iterator[str]:
         yield from printed(look, title)
         yield from paragraph(look, f"  {property_.statement}.")
         yield from paragraph(look, f"  Needs {property_.precondition}.", "dim")
-        for expectation, kernels in _kernels_by_expectation(property_).items():
+        for expectation, kernels in kernels_by_expectation(property_).items():
             yield from paragraph(look, f"  {expectation}: {kernels}")
         yield "\n"
 
 
-def _kernels_by_expectation(property_: Property) -> dict[str, str]:
+def kernels_by_expectation(property_: Property) -> dict[str, str]:
     """Return the kernels of each expectation, with the domain where the two domains differ."""
     found: dict[str, dict[str, str]] = {}  # expectation → kernel with its domain → the domain's part of it
     for kind in KERNELS:

@@ -78,7 +78,7 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
 
 def _summary(record: Record, look: Look) -> Iterator[str]:
     """Yield the means in a frame over the problem in one line, the spread of the losses, and the far points."""
-    overview, facts = record.result, record.facts["summary"]
+    overview: Overview = record.result
     large = Text()
     for name, value in (("mean loss ", record.facts["loss"]), ("mean KL ", record.facts["kl"])):
         if value is not None:
@@ -88,6 +88,13 @@ def _summary(record: Record, look: Look) -> Iterator[str]:
     )
     if not overview.evaluation.is_finite:
         yield from paragraph(look, groups_without_result(overview.evaluation), "bold")
+    for sentence in sentences(overview):
+        yield from paragraph(look, sentence)
+
+
+def sentences(overview: Overview) -> Iterator[str]:
+    """Yield how the losses are spread, if there are several, and what is known of the points far from their target."""
+    facts: dict[str, Any] = overview.facts
     if len(overview.finite) > 1:
         which = f"the other losses: mean {five_digits(facts['mean'])}, " if overview.infinite else "losses: "
         numbers = {name: five_digits(value) for name, value in facts.items() if isinstance(value, float)}
@@ -95,8 +102,8 @@ def _summary(record: Record, look: Look) -> Iterator[str]:
             "smallest {smallest}, quartiles {lower_quartile}, {median} and {upper_quartile}, largest {largest}; "
             "standard deviation {deviation}"
         )
-        yield from paragraph(look, which + spread.format(**numbers))
-    yield from paragraph(look, _far(facts))
+        yield which + spread.format(**numbers)
+    yield _far(facts)
 
 
 def _far(facts: dict[str, Any]) -> str:

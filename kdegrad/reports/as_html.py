@@ -1,0 +1,391 @@
+"""Reports as pages in HTML, and the part of a page that a notebook shows.
+
+A page is one file: no script, nothing that is fetched; the figure is inline SVG, in which text is text. It follows the
+reader's choice of light or dark, and fits a telephone. The same result gives the same bytes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field, replace
+from itertools import islice
+from typing import TYPE_CHECKING, Any, Final
+
+import numpy as np
+
+from kdegrad import __version__
+from kdegrad.arrays import Texts
+from kdegrad.errors import SettingError
+from kdegrad.reports import group_records, html_checks, html_style, records
+from kdegrad.reports.headline import BIN_NOUNS, described
+from kdegrad.reports.html_parts import Rows, columns_from, facts, figure, folded, paragraph, table, text
+from kdegrad.reports.records import Command, Record, Table, not_finite
+from kdegrad.reports.tables import ROUNDING, ROWS_SHOWN
+from kdegrad.text import angle_texts, counted, five_digits, interval_text
+
+if TYPE_CHECKING:
+    from kdegrad.descent import Descent
+    from kdegrad.overview import Overview
+
+ROWS_OF_PAGE: Final = 1_000
+NO_SCRIPT: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # a figure may have pixels in it
+
+
+@dataclass(frozen=True)
+class Content:
+    """What is said of a result, in the order of the page; all of it is text.
+
+    Attributes
+    ----------
+    numbers
+        The result, by names.
+    details
+        More numbers, by names.
+    loud
+        What must not be overlooked, such as why a loss is infinite.
+    drawing
+        What the figure shows, for those who do not see it; empty where there is none.
+    said
+        Sentences about the numbers.
+    tables
+        The first is open, further ones are folded.
+    """
+
+    numbers: dict[str, str]
+    loud: Sequence[str] = ()
+    drawing: str = ""
+    said: Sequence[str] = ()
+    tables: Sequence[Rows] = ()
+    details: dict[str, str] = field(default_factory=dict)
+
+
+def page(record: Record) -> Iterator[str]:
+    """Yield a page."""
+    yield from _document(_title(record), _body(record))
+
+
+def part(record: Record) -> str:
+    """Return what a notebook shows: the facts in one line, the figure, and a short table."""
+    pieces = [f'<div class="kdegrad">\n<style>{html_style.of_notebook()}</style>\n']
+    if record.command == "verify-props":
+        return "".join([*pieces, html_checks.tally(record), "</div>\n"])
+    content = CONTENTS[record.command](_cut(record, ROWS_SHOWN), ROWS_SHOWN)
+    line = [f"{name} {value}" for name, value in (content.numbers | content.details).items()]
+    if (problem := record.facts.get("problem")) is not None:
+        line.append(_described(record, problem))
+    pieces.append(f"<p><strong>{HEADINGS[record.command]}</strong> {text(' · '.join(line))}</p>\n")
+    pieces += [paragraph(sentence, "kd-loud") for sentence in content.loud]
+    pieces += _figure(record, content.drawing)
+    for rows in content.tables[:1]:
+        pieces += table(rows)
+    return "".join([*pieces, "</div>\n"])
+
+
+def _document(title: str, body: Iterator[str]) -> Iterator[str]:
+    yield '<!DOCTYPE html>\n<html lang="en">\n<head>\n<meta charset="utf-8">\n'
+    yield f'<meta http-equiv="Content-Security-Policy" content="{NO_SCRIPT}">\n'
+    yield '<meta name="viewport" content="width=device-width, initial-scale=1">\n'
+    yield '<meta name="color-scheme" content="light dark">\n'
+    yield f"<title>{text(title)}</title>\n<style>{html_style.of_page()}</style>\n</head>\n"
+    yield '<body class="kdegrad">\n<main>\n'
+    yield from body
+    yield f'</main>\n<footer class="kd-quiet">kdegrad {__version__}</footer>\n</body>\n</html>\n'
+
+
+def _title(record: Record) -> str:
+    name = _name(record)
+    return f"{HEADINGS[record.command]}{': ' if name else ''}{name} (kdegrad)"
+
+
+def _name(record: Record) -> str:
+    """Return what was read, as it was named; empty for arrays."""
+    given = record.facts.get("input")
+    return ", ".join(given) if isinstance(given, (list, tuple)) else given or ""
+
+
+def _body(record: Record) -> Iterator[str]:
+    name = _name(record)
+    yield f"<h1>{HEADINGS[record.command]}{f'<span>{text(name)}</span>' if name else ''}</h1>\n"
+    if record.command == "verify-props":
+        yield from html_checks.checks(record, "".join(_figure(record, "how far each check is from its tolerance")))
+        return
+    if record.command == "verify-props --list":
+        yield from html_checks.properties(record)
+        return
+    content = CONTENTS[record.command](_cut(record, ROWS_OF_PAGE), ROWS_OF_PAGE)
+    yield facts(content.numbers, "kd-numbers")
+    yield from (paragraph(sentence, "kd-loud") for sentence in content.loud)
+    yield facts(content.details)
+    if (problem := record.facts.get("problem")) is not None:
+        yield facts(_settings(record, problem))
+    yield from _figure(record, content.drawing)
+    yield from map(paragraph, content.said)
+    for rank, rows in enumerate(content.tables):
+        yield from table(rows) if rank == 0 else folded(rows.caption, table(rows))
+
+
+# --- what was computed -----------------------------------------------------------------------------------------------
+
+
+def _described(record: Record, problem: dict[str, Any]) -> str:
+    """Return the problem in one line."""
+    if record.command == "sweep":
+        names = ", ".join(dict.fromkeys(step.kernel for step in record.result.steps))
+        return described(problem, names, swept=record.facts["over"])
+    return described(problem, own_targets=_has_own_targets(record))
+
+
+def _has_own_targets(record: Record) -> bool:
+    return "groups" in record.facts["problem"] and not record.result.evaluation.batch.has_one_target
+
+
+def _settings(record: Record, problem: dict[str, Any]) -> dict[str, str]:
+    """Return the problem, or those of groups, by names."""
+    found: dict[str, str] = {name: str(problem[name]) for name in ("groups", "points") if name in problem}
+    swept = record.facts.get("over", "")
+    if problem["target"] is not None:
+        found["target"] = interval_text(problem["target"])
+    elif _has_own_targets(record):
+        found["target"] = "each group's own"
+    kernels = [problem["kernel"]]
+    if record.command == "sweep":
+        kernels = list(dict.fromkeys(step.kernel for step in record.result.steps))
+    degrees_of_freedom = f", df {problem['df']:g}" if problem["df"] else ""
+    found["kernel"] = ", ".join(kernels) + degrees_of_freedom
+    found["bandwidth"] = f"{problem['bandwidth']:g}"
+    noun = BIN_NOUNS.get(problem["rule"])
+    if noun is None:
+        found["bin"] = f"at {angle_texts([problem['at']])[0]}"
+    else:
+        found[f"{noun}s"] = "each group's own" if problem["bins"] is None else str(problem["bins"])
+    domain = "line" if problem["period"] is None else f"circle of {problem['period']:g}"
+    found["domain"] = f"{domain}, in {problem['unit']}"
+    for name, usual in (("scale", 1.0), ("background", 0.0)):
+        if problem[name] != usual:
+            found[name] = f"{problem[name]:g}"
+    found.pop(swept if swept != "bins" else f"{noun}s", None)
+    return found
+
+
+def _nats(record: Record, mean: str = "") -> dict[str, str]:
+    """Return loss and KL."""
+    pairs = ((f"{mean}loss", record.facts["loss"]), (f"{mean}KL", record.facts["kl"]))
+    return {name: f"{value:.12g} nats" for name, value in pairs if value is not None}
+
+
+# --- rows ------------------------------------------------------------------------------------------------------------
+
+
+def _cut(record: Record, most: int) -> Record:
+    """Return the record with only so many points of largest gradient, or groups of largest loss, if it has more."""
+    if record.top is not None:
+        return record
+    if record.command == "grad" and len(record.result.weights) > most:
+        return records.gradient_record(record.result, most)
+    if record.command == "loss --group-by":  # in any case the largest first
+        return group_records.loss_record(record.result, most)
+    if record.command == "grad --group-by" and record.result.evaluation.batch.angles.size > most:
+        return group_records.gradient_record(record.result, most)
+    return record
+
+
+def _values(table_: Table, most: int) -> dict[str, list[Any]]:
+    """Return the first rows of a table by columns, with None for NaN."""
+    found: dict[str, list[Any]] = {}
+    for name, column in zip(table_.header, next(table_.blocks()), strict=True):
+        first = column[:most].tolist() if isinstance(column, (np.ndarray, Texts)) else list(islice(column, most))
+        found[name] = [None if value != value else value for value in first]
+    return found
+
+
+def _caption(noun: str, shown: int, total: int, which: str = "first") -> str:
+    """Return what a table shows, and where the rest is, if it does not show all."""
+    return f"the {which} {shown} of {total} {noun} (CSV has all)" if shown < total else f"{total} {noun}"
+
+
+def _bars(values: dict[str, list[Any]], weights: Any) -> list[float]:
+    """Return the gradients as fractions of the largest; 0 where it is 0 but for rounding."""
+    if "gradient" not in values:
+        return []
+    least = ROUNDING * float(np.max(weights, initial=0.0))
+    seen = [value if value is not None and abs(value) > least else 0.0 for value in values["gradient"]]
+    largest = max(map(abs, seen), default=0.0) or 1.0
+    return [value / largest for value in seen]
+
+
+# --- the kinds of results --------------------------------------------------------------------------------------------
+
+
+def _loss(record: Record, most: int) -> Content:
+    numbers, said = _nats(record), []
+    error = record.facts["quadrature_error"]
+    if record.integral is not None:
+        numbers["integral"] = f"{record.integral:.12g} nats"
+        off = record.facts["loss"] - record.integral
+        nodes = "nodes" if record.facts["problem"]["rule"] == "gauss" else "bins"
+        said.append(f"These {nodes} are off the integral by {off:.2g} nats.")
+    elif error is not None:
+        said.append(f"The loss is the integral, to about {error:.1g}.")
+    loud = () if record.result.is_finite else (not_finite(record.result),)
+    drawing = "the target, the density, and the weight of each point at its angle"
+    return Content(numbers, loud, drawing, said)
+
+
+def _gradient(record: Record, most: int) -> Content:
+    evaluation = record.result
+    said = []
+    norms = {"sum of the gradient": record.facts["sum"], **record.facts["norms"]}
+    details = {name: five_digits(value) for name, value in norms.items()}
+    if "gradient_log_bandwidth" in record.facts:
+        details["gradient of log h"] = five_digits(record.facts["gradient_log_bandwidth"])
+    if (error := record.facts["gradient_error"]) is not None:
+        parts = ", ".join(f"{name} {value:.1g}" for name, value in error.items() if value is not None)
+        said.append(f"The gradients are those of the integral, to about: {parts}.".replace("log_bandwidth", "log h"))
+    values = _values(record.tables[0], most)
+    count = len(evaluation.weights)
+    caption = _caption("points", len(values["angle"]), count, "largest")
+    rows = Rows(caption, columns_from(values), _bars(values, evaluation.weights))
+    drawing = "the target, the density, and the gradient of each point at its angle"
+    return Content(_nats(record), (), drawing, said, [rows], details)
+
+
+def _gradient_per_bin(record: Record, most: int) -> Content:
+    values = _values(record.rows, most)
+    total = record.facts["problem"]["points"] * record.facts["problem"]["bins"]
+    rows = Rows(_caption("rows", len(values["bin"]), total), columns_from(values), _bars(values, record.result.weights))
+    drawing = "the gradient of each point in each bin, by sign and size"
+    return Content(_nats(record), (), drawing, (), [rows])
+
+
+def _groups(record: Record, most: int) -> Content:
+    from kdegrad.reports.groups_table import sentences
+
+    overview: Overview = record.result
+    batch = overview.evaluation.batch
+    numbers, of_gradient = _nats(record, "mean "), record.command == "grad --group-by"
+    loud = () if overview.evaluation.is_finite else (group_records.groups_without_result(overview.evaluation),)
+    said = list(sentences(overview))
+    if overview.mean_slope is not None:
+        numbers["mean gradient of log h"] = five_digits(overview.mean_slope)
+    values = _values(record.rows, most)
+    noun, total = ("points", batch.angles.size) if of_gradient else ("groups", len(batch))
+    caption = _caption(noun, len(values["group"]), total, "largest")
+    rows = Rows(caption, columns_from(values), _bars(values, overview.evaluation.weights))
+    drawing = "how the losses are spread, and the gradient per weight of each point by its distance from the target"
+    return Content(numbers, loud, drawing, said, [rows])
+
+
+def _sweep(record: Record, most: int) -> Content:
+    over, values = record.facts["over"], _values(record.tables[0], most)
+    if len(set(values["kernel"])) == 1 or over == "kernel":
+        del values["kernel" if over != "kernel" else "value"]
+    numbers = {"over": over}
+    if over != "kernel":
+        numbers |= {"from": f"{values['value'][0]:g}", "to": f"{values['value'][-1]:g}"}
+    rows = Rows(
+        _caption("values", len(values["loss"]), len(record.result.steps)), columns_from(values, {"value": over})
+    )
+    said = "Only pushed down: the weight of the points that no bin pulls up."
+    drawing = f"loss, size of the gradient and gradient per weight along {over}"
+    return Content(numbers, (), drawing, [said], [rows])
+
+
+def _descent(record: Record, most: int) -> Content:
+    done: Descent = record.result
+    of = record.facts
+    numbers = {}
+    for name, before, after in (("loss", done.start.loss, of["loss"]), ("KL", done.start.kl, of["kl"])):
+        if before is not None:
+            numbers[name] = f"{five_digits(before)} → {after:.10g} nats"
+    way = of["optimizer"] + ("" if of["rate"] is None else f" at rate {of['rate']:g}")
+    numbers["steps"] = f"{of['steps']}, {', '.join(of['wrt'])} by {way}"
+    said = [of["stopped"]]
+    if of["gap"] is not None:
+        bound = five_digits(of["gap"])
+        said.append(f"The loss is at most {bound} above the least that any weights of these points can reach.")
+    if of["rises"]:
+        said.append(f"The loss rose in {of['rises']} of these steps.")
+    course, points = (_values(table_, most) for table_ in record.tables)
+    if "bandwidth" not in done.wrt:
+        del course["bandwidth"]
+    tables = [
+        Rows(_caption("points at the end", len(points["angle"]), len(done.end.weights)), columns_from(points)),
+        Rows(_caption("steps of the course", len(course["step"]), len(done.course)), columns_from(course)),
+    ]
+    return Content(numbers, (), "the course of the loss, and the paths of the points", said, tables)
+
+
+def _kernels(record: Record, most: int) -> Content:
+    from kdegrad.reports.as_table import kernel_notes
+
+    values = _values(record.tables[0], most)
+    notes = list(kernel_notes(values["name"], values.pop("claims")))
+    values["domains"] = ["both" if len(names) == 2 else names[0] for names in values["domains"]]
+    columns = [column if column.title == "name" else replace(column, widest=0) for column in columns_from(values)]
+    return Content({}, said=notes, tables=[Rows(counted(len(columns[0].cells), "kernel"), columns)])
+
+
+HEADINGS: Final[dict[Command, str]] = {
+    "loss": "Loss",
+    "grad": "Gradient",
+    "grad --per-bin": "Gradient by bin",
+    "loss --group-by": "Losses of groups",
+    "grad --group-by": "Gradients of groups",
+    "sweep": "Sweep",
+    "descend": "Descent",
+    "kernels": "Kernels",
+    "verify-props": "Checks",
+    "verify-props --list": "Properties",
+}
+CONTENTS: Final[dict[Command, Callable[[Record, int], Content]]] = {
+    "loss": _loss,
+    "grad": _gradient,
+    "grad --per-bin": _gradient_per_bin,
+    "loss --group-by": _groups,
+    "grad --group-by": _groups,
+    "sweep": _sweep,
+    "descend": _descent,
+    "kernels": _kernels,
+}
+
+
+# --- the figure ------------------------------------------------------------------------------------------------------
+
+
+def _figure(record: Record, said: str) -> Iterator[str]:
+    """Yield the figure, or a sentence where matplotlib is not installed."""
+    from kdegrad import figures
+
+    if not said:
+        return
+    try:
+        figures.require_matplotlib("figure.svg")
+    except SettingError:
+        yield paragraph("Without a figure: pip install 'kdegrad[plot]' adds matplotlib, which draws it.", "kd-quiet")
+        return
+    yield figure(_svg(record), f"Figure: {said}")
+
+
+def _svg(record: Record) -> str:
+    import tempfile
+    from pathlib import Path
+
+    from kdegrad import figures
+
+    with tempfile.TemporaryDirectory() as folder:
+        file = str(Path(folder) / "figure.svg")
+        result = record.result
+        match record.command:
+            case "loss":
+                figures.loss(result, file)
+            case "grad" | "grad --per-bin":
+                figures.gradient(result, file, per_bin=record.command != "grad")
+            case "loss --group-by" | "grad --group-by":
+                figures.groups(result, file)
+            case "sweep":
+                figures.sweep(result, file)
+            case "descend":
+                figures.descent(result, file)
+            case _:
+                figures.verdicts(result.verdicts, file)
+        return Path(file).read_text("utf-8")

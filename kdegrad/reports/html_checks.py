@@ -1,0 +1,138 @@
+"""The checks of ``verify-props`` as a page: what failed is open, the passing properties of a family are folded."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from itertools import chain
+from typing import TYPE_CHECKING, Final
+
+from kdegrad.reports.checks_table import TITLES, Row, kernels_by_expectation
+from kdegrad.reports.html_parts import Rows, facts, folded, paragraph, preformatted, table, text
+from kdegrad.reports.records import Checks, Record, counts
+from kdegrad.reports.tables import Column
+from kdegrad.text import counted, five_digits
+
+if TYPE_CHECKING:
+    from kdegrad.properties import Verdict
+
+FAILURES_SHOWN: Final = 100  # of a property
+WORDS: Final = {"pass": "passed", "fail": "failed", "xfail": "failed as expected", "skip": "skipped"}
+
+
+def checks(record: Record, figure: str) -> Iterator[str]:
+    """Yield what was judged and the counts, the failures in full, the figure, and the properties by family, folded."""
+    run: Checks = record.result
+    rows = [Row(p, [check for check in run.verdicts if check.property == p.id]) for p in run.properties]
+    rows = [row for row in rows if row.checks]
+    yield tally(record)
+    yield facts(_judged(run))
+    yield from _failures(run)
+    yield figure
+    yield "<h2>Properties</h2>\n"
+    for family, title in TITLES.items():
+        members = [row for row in rows if row.of.family == family]
+        if members:
+            told = ", ".join(
+                f"{sum(row.verdict == verdict for row in members)} {word}"
+                for verdict, word in WORDS.items()
+                if any(row.verdict == verdict for row in members)
+            )
+            yield from folded(f"{title}: {told}", _family(members, title))
+
+
+def tally(record: Record) -> str:
+    """Return how many properties and checks passed, failed and were skipped, the verdict of all first."""
+    number = counts(record.result.verdicts)
+    said = ", ".join(f"{count} {word}" for word, count in number.items())
+    is_good = record.facts["passed"]
+    verdict = "passed" if is_good else "FAILED" if number["failed"] else "nothing was checked"
+    of = counted(sum(number.values()), "check")
+    return f'<p class="{"kd-pass" if is_good else "kd-fail"}"><strong>{verdict}</strong>: {of}, {text(said)}</p>\n'
+
+
+def _judged(run: Checks) -> dict[str, str]:
+    """Return which loss was judged, for what it is meant to be, and in how many cases, by names."""
+    found: dict[str, str] = {}
+    if (loss := run.loss) is not None:
+        found["loss"] = loss["name"]
+        found["called with"] = ", ".join([loss["backend"], loss["dtype"], *(["batches"] if loss["batched"] else [])])
+        found["kernel"] = loss["kernel"] + ("" if loss["df"] is None else f", df {loss['df']:g}")
+        found["bandwidth"] = f"{loss['bandwidth']:g}"
+        found["domain"] = "line" if loss["period"] is None else f"circle of {loss['period']:g}"
+        found |= {name: f"{loss[name]:g}" for name, usual in (("scale", 1.0), ("background", 0.0), ("floor", None))
+                  if loss[name] != usual}  # fmt: skip
+    found["cases"] = str(len({check.case for check in run.verdicts if check.reproduce}))
+    found["seed"] = str(run.seed)
+    return found
+
+
+def _failures(run: Checks) -> Iterator[str]:
+    """Yield each property that failed: the first case of it in full, further ones folded."""
+    from kdegrad.properties.explanation import failures_in_order
+
+    first_of_each = run.failed if run.loss is None else failures_in_order(run.failed)
+    by_property: dict[str, list[Verdict]] = {check.property: [] for check in first_of_each}
+    for check in run.failed:
+        by_property[check.property].append(check)
+    if by_property:
+        yield f"<h2>Failed: {counted(len(by_property), 'property').replace('ys', 'ies')}</h2>\n"
+    for name, (first, *others) in by_property.items():
+        yield f'<section class="kd-failure">\n<h3>{text(name)}</h3>\n'
+        yield from _failure(first)
+        if others:
+            shown = others[:FAILURES_SHOWN]
+            left = f", of which {FAILURES_SHOWN} are shown (CSV has all)" if len(shown) < len(others) else ""
+            yield from folded(f"fails in {counted(len(others), 'other case')}{left}", chain(*map(_failure, shown)))
+        yield "</section>\n"
+
+
+def _failure(check: Verdict) -> Iterator[str]:
+    """Yield what was compared, and what reproduces it; of a judged loss what it means."""
+    yield paragraph(f"case {check.case}", "kd-quiet")
+    yield paragraph(check.said())
+    if check.difference:
+        yield paragraph(check.reason)
+    yield facts(_numbers(check))
+    yield preformatted(check.details)
+    yield preformatted(check.reproduce, "kd-wrapped")
+    yield preformatted(check.example)
+
+
+def _numbers(check: Verdict) -> dict[str, str]:
+    """Return what was expected, observed and measured."""
+    found = {"expected": check.expectation, "observed": check.observed}
+    if check.residual is not None and check.tolerance is not None:
+        found |= {"residual": five_digits(check.residual), "tolerance": five_digits(check.tolerance)}
+    return {name: value for name, value in found.items() if value}
+
+
+def _family(rows: Sequence[Row], title: str) -> Iterator[str]:
+    """Yield a table of properties, and why some are skipped."""
+    numbers = [counts(row.checks) for row in rows]
+    columns = [
+        Column("property", [row.of.id for row in rows], right=False),
+        Column("", [WORDS[row.verdict] for row in rows], right=False),
+        Column("statement", [row.of.statement for row in rows], right=False, widest=50),
+        Column("expected", [row.distinct("expectation") for row in rows], right=False),
+        Column("observed", [row.distinct("observed") for row in rows], right=False),
+        Column("worst residual", [row.worst("residual") for row in rows]),
+        Column("tolerance", [row.worst("tolerance") for row in rows]),
+        *(Column(word, [str(number[word]) for number in numbers]) for word in ("passed", "failed", "skipped")),
+    ]
+    yield from table(Rows(title, columns))
+    for row in rows:
+        if row.verdict in ("skip", "xfail"):
+            reason = next(check.reason for check in row.checks if check.verdict == "skip")
+            yield paragraph(f"{row.of.id} {WORDS[row.verdict]}: {reason}", "kd-quiet")
+
+
+def properties(record: Record) -> Iterator[str]:
+    """Yield each property with its statement, its precondition, and what to expect of which kernels."""
+    for family, title in TITLES.items():
+        members = [property_ for property_ in record.result if property_.family == family]
+        if members:
+            yield f"<h2>{text(title)}</h2>\n"
+        for property_ in members:
+            yield f"<h3>{text(property_.id)}</h3>\n{paragraph(f'{property_.statement}.')}"
+            yield paragraph(f"Needs {property_.precondition}.", "kd-quiet")
+            yield facts(kernels_by_expectation(property_))
