@@ -41,6 +41,7 @@ import numpy as np
 from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.errors import KdegradError
 from kdegrad.evaluation import NOTICEABLE, Evaluation
+from kdegrad.notebook import InNotebook
 from kdegrad.objective import evaluate
 from kdegrad.option import require_callable, several
 from kdegrad.problem import Problem, require_problem
@@ -235,7 +236,7 @@ class Snapshot:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Descent:
+class Descent(InNotebook):
     """What a descent did.
 
     Attributes

@@ -16,6 +16,7 @@ from kdegrad.crossentropy import CrossEntropy, Gradients
 from kdegrad.errors import SettingError
 from kdegrad.kernel import Kernel
 from kdegrad.mixture import kernel_sums
+from kdegrad.notebook import InNotebook
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import WRT
@@ -64,7 +65,7 @@ class Diagnostics:
 
 @final
 @dataclass(frozen=True, eq=False)
-class Evaluation:
+class Evaluation(InNotebook):
     """The loss of a problem, with the gradients that were asked for.
 
     Attributes
@@ -165,7 +166,7 @@ class Evaluation:
 
 @final
 @dataclass(frozen=True, eq=False)
-class BatchEvaluation:
+class BatchEvaluation(InNotebook):
     """The losses of many problems, with the gradients that were asked for.
 
     What belongs to the points has the shape of the batch's angles, (G, N) or (M,).

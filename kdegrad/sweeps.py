@@ -22,6 +22,7 @@ from kdegrad.domain import Circle
 from kdegrad.errors import SettingError
 from kdegrad.evaluation import Evaluation
 from kdegrad.kernel import KERNELS, make_kernel
+from kdegrad.notebook import InNotebook
 from kdegrad.objective import evaluate
 from kdegrad.option import is_real, require_callable, several
 from kdegrad.problem import NO_WIDTH, Problem, require_problem
@@ -77,7 +78,7 @@ class SweepStep:
 
 @final
 @dataclass(frozen=True)
-class Sweep:
+class Sweep(InNotebook):
     """A family of problems, measured.
 
     Attributes

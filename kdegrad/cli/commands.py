@@ -226,7 +226,7 @@ def descend(flags: Flags) -> int:
     if report.plot is not None:
         figures.save(done, report.plot)
     warn_of_rounding(done.input_rounding)
-    if "bandwidth" in done.wrt and form in (Format.table, Format.csv):
+    if "bandwidth" in done.wrt and form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
     if done.diverged:
         say(f"error: {done.stopped}")

@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
 from importlib.util import find_spec
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Any, Final
+from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from kdegrad import output
 from kdegrad.errors import SettingError
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from kdegrad.properties import Verdict
     from kdegrad.sweeps import Sweep
 
-    Result = Evaluation | BatchEvaluation | Overview | Sweep | Descent | Sequence[Verdict] | Problem | Batch
+    Result: TypeAlias = Evaluation | BatchEvaluation | Overview | Sweep | Descent | Sequence[Verdict] | Problem | Batch
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 _METADATA: Final[dict[str, dict[str, str | None]]] = {

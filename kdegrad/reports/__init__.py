@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from enum import StrEnum
-from typing import IO, TYPE_CHECKING, Final, assert_never
+from typing import IO, TYPE_CHECKING, Any, Final, assert_never
 
 from kdegrad.errors import SettingError
 from kdegrad.output import Look
@@ -57,7 +57,7 @@ def write(record: Record, format_: Format, look: Look, stream: IO[bytes]) -> Non
 
 
 def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
-    """Return the record of a result: of an evaluation with gradients that of ``grad``, else that of ``loss``."""
+    """Return the record of a result: of an evaluation with finite gradients that of ``grad``, else of ``loss``."""
     from kdegrad.descent import Descent
     from kdegrad.evaluation import BatchEvaluation, Evaluation
     from kdegrad.overview import Overview
@@ -65,7 +65,8 @@ def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
 
     match result:
         case Evaluation():
-            return records.loss_record(result) if result.gradients is None else records.gradient_record(result)
+            has_gradients = result.gradients is not None and result.is_finite
+            return records.gradient_record(result) if has_gradients else records.loss_record(result)
         case BatchEvaluation():
             make = group_records.loss_record if result.gradients is None else group_records.gradient_record
             return make(Overview(result))
@@ -73,6 +74,13 @@ def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
             return records.descent_record(result)
         case _:
             return records.sweep_record(result)
+
+
+def in_notebook(result: Any) -> str:
+    """Return what a notebook shows of a result: a part of a page."""
+    from kdegrad.reports import as_html
+
+    return as_html.part(record_of(result))
 
 
 def render(record: Record, format_: Format, look: Look) -> Iterator[str]:

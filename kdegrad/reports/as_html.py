@@ -6,6 +6,7 @@ reader's choice of light or dark, and fits a telephone. The same result gives th
 
 from __future__ import annotations
 
+import io
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
@@ -20,11 +21,13 @@ from kdegrad.reports import group_records, html_checks, html_style, records
 from kdegrad.reports.headline import BIN_NOUNS, described
 from kdegrad.reports.html_parts import Rows, columns_from, facts, figure, folded, paragraph, table, text
 from kdegrad.reports.records import Command, Record, Table, not_finite
-from kdegrad.reports.tables import ROUNDING, ROWS_SHOWN
+from kdegrad.reports.sketch import noise_of
+from kdegrad.reports.tables import ROWS_SHOWN, drawn_of, gradient_columns, parts_of_largest
 from kdegrad.text import angle_texts, counted, five_digits, interval_text
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
+    from kdegrad.evaluation import BatchEvaluation, Evaluation
     from kdegrad.overview import Overview
 
 ROWS_OF_PAGE: Final = 1_000
@@ -73,7 +76,9 @@ def part(record: Record) -> str:
     line = [f"{name} {value}" for name, value in (content.numbers | content.details).items()]
     if (problem := record.facts.get("problem")) is not None:
         line.append(_described(record, problem))
-    pieces.append(f"<p><strong>{HEADINGS[record.command]}</strong> {text(' · '.join(line))}</p>\n")
+    heading = HEADINGS[record.command]
+    said = text(" · ".join(line if heading.lower() in content.numbers else [heading, *line]))
+    pieces.append(f"<p>{said}</p>\n")
     pieces += [paragraph(sentence, "kd-loud") for sentence in content.loud]
     pieces += _figure(record, content.drawing)
     for rows in content.tables[:1]:
@@ -203,14 +208,14 @@ def _caption(noun: str, shown: int, total: int, which: str = "first") -> str:
     return f"the {which} {shown} of {total} {noun} (CSV has all)" if shown < total else f"{total} {noun}"
 
 
-def _bars(values: dict[str, list[Any]], weights: Any) -> list[float]:
-    """Return the gradients as fractions of the largest; 0 where it is 0 but for rounding."""
-    if "gradient" not in values:
+def _points(values: dict[str, list[Any]], evaluation: Evaluation | BatchEvaluation, caption: str) -> list[Rows]:
+    """Return the table of points with the gradients that were asked for; none if no point has any."""
+    wrt = evaluation.require_gradients().wrt
+    if evaluation.require_gradients().first_of_points is None:
         return []
-    least = ROUNDING * float(np.max(weights, initial=0.0))
-    seen = [value if value is not None and abs(value) > least else 0.0 for value in values["gradient"]]
-    largest = max(map(abs, seen), default=0.0) or 1.0
-    return [value / largest for value in seen]
+    groups = columns_from({"group": values["group"]}) if "group" in values else []
+    bars = parts_of_largest(values[drawn_of(wrt)], noise_of(evaluation))
+    return [Rows(caption, [*groups, *gradient_columns(values, wrt)], bars)]
 
 
 # --- the kinds of results --------------------------------------------------------------------------------------------
@@ -232,47 +237,47 @@ def _loss(record: Record, most: int) -> Content:
 
 
 def _gradient(record: Record, most: int) -> Content:
-    evaluation = record.result
+    from kdegrad.reports.as_table import sizes_of
+
+    evaluation: Evaluation = record.result
     said = []
-    norms = {"sum of the gradient": record.facts["sum"], **record.facts["norms"]}
-    details = {name: five_digits(value) for name, value in norms.items()}
-    if "gradient_log_bandwidth" in record.facts:
-        details["gradient of log h"] = five_digits(record.facts["gradient_log_bandwidth"])
+    details = {name: ", ".join(size) for name, size in sizes_of(evaluation.require_gradients()).items()}
     if (error := record.facts["gradient_error"]) is not None:
         parts = ", ".join(f"{name} {value:.1g}" for name, value in error.items() if value is not None)
         said.append(f"The gradients are those of the integral, to about: {parts}.".replace("log_bandwidth", "log h"))
     values = _values(record.tables[0], most)
-    count = len(evaluation.weights)
-    caption = _caption("points", len(values["angle"]), count, "largest")
-    rows = Rows(caption, columns_from(values), _bars(values, evaluation.weights))
+    caption = _caption("points", len(values["angle"]), len(evaluation.weights), "largest")
     drawing = "the target, the density, and the gradient of each point at its angle"
-    return Content(_nats(record), (), drawing, said, [rows], details)
+    return Content(_nats(record), (), drawing, said, _points(values, evaluation, caption), details)
 
 
 def _gradient_per_bin(record: Record, most: int) -> Content:
     values = _values(record.rows, most)
     total = record.facts["problem"]["points"] * record.facts["problem"]["bins"]
-    rows = Rows(_caption("rows", len(values["bin"]), total), columns_from(values), _bars(values, record.result.weights))
-    drawing = "the gradient of each point in each bin, by sign and size"
-    return Content(_nats(record), (), drawing, (), [rows])
+    bars = parts_of_largest(values["gradient"], noise_of(record.result))
+    rows = Rows(_caption("rows", len(values["bin"]), total), columns_from(values), bars)
+    return Content(_nats(record), (), "the gradient of each point in each bin, by sign and size", (), [rows])
 
 
 def _groups(record: Record, most: int) -> Content:
     from kdegrad.reports.groups_table import sentences
 
     overview: Overview = record.result
-    batch = overview.evaluation.batch
-    numbers, of_gradient = _nats(record, "mean "), record.command == "grad --group-by"
-    loud = () if overview.evaluation.is_finite else (group_records.groups_without_result(overview.evaluation),)
-    said = list(sentences(overview))
+    evaluation = overview.evaluation
+    loud = () if evaluation.is_finite else (group_records.groups_without_result(evaluation),)
+    details = {}
     if overview.mean_slope is not None:
-        numbers["mean gradient of log h"] = five_digits(overview.mean_slope)
+        details["mean gradient of log h"] = five_digits(overview.mean_slope)
     values = _values(record.rows, most)
-    noun, total = ("points", batch.angles.size) if of_gradient else ("groups", len(batch))
-    caption = _caption(noun, len(values["group"]), total, "largest")
-    rows = Rows(caption, columns_from(values), _bars(values, overview.evaluation.weights))
+    if record.command == "grad --group-by":
+        caption = _caption("points", len(values["group"]), evaluation.batch.angles.size, "largest")
+        tables = _points(values, evaluation, caption)
+    else:
+        tables = [
+            Rows(_caption("groups", len(values["group"]), len(evaluation.batch), "largest"), columns_from(values))
+        ]
     drawing = "how the losses are spread, and the gradient per weight of each point by its distance from the target"
-    return Content(numbers, loud, drawing, said, [rows])
+    return Content(_nats(record, "mean "), loud, drawing, list(sentences(overview)), tables, details)
 
 
 def _sweep(record: Record, most: int) -> Content:
@@ -306,7 +311,9 @@ def _descent(record: Record, most: int) -> Content:
     if of["rises"]:
         said.append(f"The loss rose in {of['rises']} of these steps.")
     course, points = (_values(table_, most) for table_ in record.tables)
-    if "bandwidth" not in done.wrt:
+    if "bandwidth" in done.wrt:
+        numbers["bandwidth"] = " → ".join(five_digits(at.problem.kernel.bandwidth) for at in (done.start, done.end))
+    else:
         del course["bandwidth"]
     tables = [
         Rows(_caption("points at the end", len(points["angle"]), len(done.end.weights)), columns_from(points)),
@@ -363,29 +370,7 @@ def _figure(record: Record, said: str) -> Iterator[str]:
     except SettingError:
         yield paragraph("Without a figure: pip install 'kdegrad[plot]' adds matplotlib, which draws it.", "kd-quiet")
         return
-    yield figure(_svg(record), f"Figure: {said}")
-
-
-def _svg(record: Record) -> str:
-    import tempfile
-    from pathlib import Path
-
-    from kdegrad import figures
-
-    with tempfile.TemporaryDirectory() as folder:
-        file = str(Path(folder) / "figure.svg")
-        result = record.result
-        match record.command:
-            case "loss":
-                figures.loss(result, file)
-            case "grad" | "grad --per-bin":
-                figures.gradient(result, file, per_bin=record.command != "grad")
-            case "loss --group-by" | "grad --group-by":
-                figures.groups(result, file)
-            case "sweep":
-                figures.sweep(result, file)
-            case "descend":
-                figures.descent(result, file)
-            case _:
-                figures.verdicts(result.verdicts, file)
-        return Path(file).read_text("utf-8")
+    stream = io.BytesIO()
+    of = record.result.verdicts if record.command == "verify-props" else record.result
+    figures.save(of, stream, format="svg", per_bin=record.command == "grad --per-bin")
+    yield figure(stream.getvalue().decode("utf-8"), f"Figure: {said}")

@@ -20,7 +20,17 @@ from kdegrad.reports.groups_table import gradient_of_groups, loss_of_groups
 from kdegrad.reports.headline import BOLD, described, framed
 from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
 from kdegrad.reports.sketch import ROUNDING, noise_of, sketch
-from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, fitted, gradient_columns, paragraph, words
+from kdegrad.reports.tables import (
+    ROWS_SHOWN,
+    Column,
+    bars,
+    columns_of,
+    drawn_of,
+    fitted,
+    gradient_columns,
+    paragraph,
+    words,
+)
 from kdegrad.text import five_digits
 
 if TYPE_CHECKING:
@@ -46,8 +56,8 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     yield from _headline(record, look)
     yield from sketch(evaluation, look)
     gradients = evaluation.require_gradients()
-    for name in gradients.wrt:
-        yield from paragraph(look, _size_of(name, gradients))
+    for name, size in sizes_of(gradients).items():
+        yield from paragraph(look, "   ".join((name, *size)))
     if (error := record.facts["gradient_error"]) is not None:
         of = {"logits": "logits", "angles": "angles", "log_bandwidth": "log h"}
         parts = ", ".join(f"{of[name]} {value:.1g}" for name, value in error.items() if value is not None)
@@ -57,25 +67,33 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     if gradients.first_of_points is None:
         return
     values: dict[str, Any] = {name: column.tolist() for name, column in point_columns(evaluation, top).items()}
-    yield from fitted(look, gradient_columns(values, gradients.wrt, look, noise_of(evaluation)))
+    drawn = bars(values[drawn_of(gradients.wrt)], look, noise_of(evaluation), 2)
+    yield from fitted(look, [*gradient_columns(values, gradients.wrt), drawn])
     if top is not None and top < count:
         yield from paragraph(look, f"the {top} largest of {count} points (--top {count} shows all)", "dim")
 
 
-def _size_of(name: str, gradients: Gradients) -> str:
-    """Return the size of the gradient of what `name` says; a sum that is 0 but for rounding is 0."""
-    if name == "bandwidth":
-        return f"gradient of log h   {five_digits(gradients.log_bandwidth or 0.0)}"
-    values = gradients.logits if name == "logits" else gradients.angles
-    assert values is not None  # it was asked for
-    size = np.abs(values)
-    parts = {"l1": float(size.sum()), "l2": euclidean_norm(values), "max": float(size.max())}
-    numbers = "   ".join(f"{norm} {five_digits(value)}" for norm, value in parts.items())
-    if name == "angles":
-        return f"gradient of the angles   {numbers}"
-    total = float(values.sum())
-    summed = five_digits(total) if abs(total) > ROUNDING else "0"
-    return f"gradient   sum {summed}   {numbers}"
+def sizes_of(gradients: Gradients) -> dict[str, list[str]]:
+    """Return the size of each gradient that was asked for, in parts, by what it is called.
+
+    A sum that is 0 but for rounding is 0.
+    """
+    found: dict[str, list[str]] = {}
+    for name in gradients.wrt:
+        if name == "bandwidth":
+            found["gradient of log h"] = [five_digits(gradients.log_bandwidth or 0.0)]
+            continue
+        values = gradients.logits if name == "logits" else gradients.angles
+        assert values is not None  # it was asked for
+        size = np.abs(values)
+        norms = {"l1": float(size.sum()), "l2": euclidean_norm(values), "max": float(size.max())}
+        parts = [f"{norm} {five_digits(value)}" for norm, value in norms.items()]
+        if name == "angles":
+            found["gradient of the angles"] = parts
+        else:
+            total = float(values.sum())
+            found["gradient"] = [f"sum {five_digits(total) if abs(total) > ROUNDING else '0'}", *parts]
+    return found
 
 
 def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:

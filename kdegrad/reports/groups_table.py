@@ -14,7 +14,7 @@ from kdegrad.reports.group_records import groups_without_result
 from kdegrad.reports.headline import BOLD, described, framed
 from kdegrad.reports.records import Record, group_names, point_columns
 from kdegrad.reports.sketch import noise_of
-from kdegrad.reports.tables import ROWS_SHOWN, Column, columns_of, fitted, gradient_columns, paragraph
+from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, drawn_of, fitted, gradient_columns, paragraph
 from kdegrad.text import five_digits, safe_text
 
 _GROUPS_SHOWN: Final = 10
@@ -67,8 +67,8 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     gradients = overview.evaluation.require_gradients()
     if gradients.first_of_points is None:
         return
-    columns_shown = gradient_columns(values, gradients.wrt, look, noise_of(overview.evaluation))
-    yield from fitted(look, [_named(values["group"]), *columns_shown])
+    drawn = bars(values[drawn_of(gradients.wrt)], look, noise_of(overview.evaluation), 2)
+    yield from fitted(look, [_named(values["group"]), *gradient_columns(values, gradients.wrt), drawn])
     if (shown_count := len(values["gradient"])) < count:
         said = f"the first {shown_count} of {count} points (--top K shows the K largest, --format csv has all)"
         if record.top is not None:

@@ -93,7 +93,9 @@ def _failure(check: Verdict) -> Iterator[str]:
     if check.difference:
         yield paragraph(check.reason)
     yield facts(_numbers(check))
-    yield preformatted(check.details)
+    lines = check.details.splitlines()
+    yield preformatted("\n".join(line for line in lines if "  " in line))  # the rows of a table
+    yield from (paragraph(line) for line in lines if "  " not in line)
     yield preformatted(check.reproduce, "kd-wrapped")
     yield preformatted(check.example)
 

@@ -73,12 +73,17 @@ def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[st
 GRADIENTS = {"logits": "gradient", "angles": "gradient_angle"}  # the column of each that every point has
 
 
-def gradient_columns(values: Mapping[str, Sequence[Any]], wrt: Sequence[str], look: Look, least: float) -> list[Column]:
-    """Return the columns of points for what `wrt` names, with bars for the first that each point has.
+def drawn_of(wrt: Sequence[str]) -> str:
+    """Return the column of the first gradient in `wrt` that every point has; the bars show it."""
+    return next(GRADIENTS[name] for name in wrt if name in GRADIENTS)
 
-    Weights and responsibilities stand beside the gradient of the logits, which they make. `least` is as for `bars`.
+
+def gradient_columns(values: Mapping[str, Sequence[Any]], wrt: Sequence[str]) -> list[Column]:
+    """Return the columns of points for what `wrt` names.
+
+    Weights and responsibilities stand beside the gradient of the logits, which they make.
     """
-    drawn = next(GRADIENTS[name] for name in wrt if name in GRADIENTS)
+    drawn = drawn_of(wrt)
     shown = {"angle": ("angle", 0), "logit": ("logit", 4)}  # title, and how soon it is left out where there is no room
     if "logits" in wrt:
         shown |= {
@@ -89,20 +94,25 @@ def gradient_columns(values: Mapping[str, Sequence[Any]], wrt: Sequence[str], lo
         }
     if "angles" in wrt:
         shown["gradient_angle"] = "gradient\nangle", 0 if drawn == "gradient_angle" else 1
-    return [*columns_of(values, shown), bars(values[drawn], look, least, 2)]
+    return columns_of(values, shown)
+
+
+def parts_of_largest(values: Sequence[float | None], least: float) -> list[float]:
+    """Return gradients as parts of the largest size; one not larger than `least`, but for rounding 0, is 0."""
+    seen = [value if value is not None and abs(value) > least else 0.0 for value in values]
+    largest = max(map(abs, seen), default=0.0) or 1.0
+    return [value / largest for value in seen]
 
 
 def bars(values: Sequence[float | None], look: Look, least: float, dispensable: int) -> Column:
     """Return a column of bars for gradients: to the left where descent raises what they are of, else to the right.
 
-    The longest is for the largest size; a gradient that is not larger than `least`, but for rounding 0, has none.
+    `least` is as for `parts_of_largest`.
     """
     full, left_half, right_half, middle = ("█", "▐", "▌", "│") if look.unicode else ("#", "-", "-", "|")
-    seen = [value if value is not None and abs(value) > least else 0.0 for value in values]
-    largest = max(map(abs, seen), default=0.0) or 1.0
     drawn = []
-    for value in seen:
-        halves = round(abs(value / largest) * 2 * BAR_HALF)
+    for value in parts_of_largest(values, least):
+        halves = round(abs(value) * 2 * BAR_HALF)
         cells, half = full * (halves // 2), halves % 2
         left = ((left_half if half else "") + cells if value < 0.0 else "").rjust(BAR_HALF)
         right = ("" if value < 0.0 else cells + (right_half if half else "")).ljust(BAR_HALF)
