@@ -229,6 +229,8 @@ def test_labels_groups_and_reasons_are_text(kdegrad, tmp_path: Path) -> None:
     assert hostile_elements(page) == []
     assert "<script>alert(1)</script>" in page.text("td")
     assert not page.all("b")
+    assert "<b>&'.csv" in page.text("h1")
+    assert "<b>&'.csv" in page.text("title")
 
 
 def test_a_label_that_looks_like_a_part_of_svg_is_left_alone() -> None:

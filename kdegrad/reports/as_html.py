@@ -104,8 +104,7 @@ def _title(record: Record) -> str:
 
 def _name(record: Record) -> str:
     """Return what was read, as it was named; empty for arrays."""
-    given = record.facts.get("input")
-    return ", ".join(given) if isinstance(given, (list, tuple)) else given or ""
+    return ", ".join(record.input) if isinstance(record.input, list) else record.input or ""
 
 
 def _body(record: Record) -> Iterator[str]:
