@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from kdegrad.problem import Problem
     from kdegrad.properties import Verdict, verify
     from kdegrad.reading import load
+    from kdegrad.reading.frames import from_frame
     from kdegrad.settings import Settings
     from kdegrad.sweeps import Sweep, sweep
     from kdegrad.targets import Points
@@ -45,6 +46,7 @@ _NAMES = {  # what each module offers
     "problem": ("Problem",),
     "properties": ("Verdict", "verify"),
     "reading": ("load",),
+    "reading.frames": ("from_frame",),
     "settings": ("Settings",),
     "sweeps": ("Sweep", "sweep"),
     "targets": ("Points",),
@@ -70,6 +72,7 @@ __all__ = [
     "density",
     "descend",
     "evaluate",
+    "from_frame",
     "grad",
     "kernels",
     "load",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from typing import Final
@@ -16,6 +16,8 @@ _PLAIN: Final = 9  # significant digits that are shown in full
 _ALL: Final = 17  # significant digits that tell any two float64 apart
 
 _OF_FLAGS: Final = ContextVar("of_flags", default=False)
+_NO_NAMES: Final[Mapping[str, str]] = {}
+_CALLED: Final = ContextVar("called", default=_NO_NAMES)
 
 
 @contextmanager
@@ -26,6 +28,16 @@ def speaking_of_flags() -> Iterator[None]:
         yield
     finally:
         _OF_FLAGS.reset(before)
+
+
+@contextmanager
+def keywords_called(names: Mapping[str, str]) -> Iterator[None]:
+    """Have messages call keywords by other names, as a function that has others calls them."""
+    before = _CALLED.set(names)
+    try:
+        yield
+    finally:
+        _CALLED.reset(before)
 
 
 def spoken(flags: str, keywords: str) -> str:
@@ -39,6 +51,7 @@ def option_text(name: str, value: str = "") -> str:
     Without a value: ``--angle-column``, in the library ``angle_column``.
     """
     keyword = name.replace("-", "_")
+    keyword = _CALLED.get().get(keyword, keyword)
     if not value:
         return spoken(f"--{name}", keyword)
     return spoken(f"--{name} {value}", f"{keyword}={value}")

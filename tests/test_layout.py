@@ -24,13 +24,14 @@ MODULES = {
 }
 MAY_RUN_UP = {"_repr_html_"}  # functions whose imports are left out
 MOST_LINES = 450  # of a file: more is more than one subject
-HEAVY = {"typer", "rich", "yaml", "matplotlib", "pyarrow", "torch", "jax"}
+HEAVY = {"typer", "rich", "yaml", "matplotlib", "pyarrow", "narwhals", "torch", "jax"}
 HOMES = {  # the modules that may load them at all
     "typer": ("kdegrad.cli",),
     "rich": ("kdegrad.cli", "kdegrad.reports"),
     "yaml": ("kdegrad.reading.tree",),
     "matplotlib": ("kdegrad.figures",),
     "pyarrow": ("kdegrad.reading.parquet", "kdegrad.reports.as_parquet"),
+    "narwhals": ("kdegrad.reading.frames",),
     "torch": ("kdegrad.properties.backends",),
     "jax": ("kdegrad.properties.backends",),
 }

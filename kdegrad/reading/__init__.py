@@ -11,7 +11,8 @@
 - `points`: cells by column → arrays, with the one grammar of numbers (`kdegrad.grammar`);
 - `groups`: the groups of the rows, and the target of each; `faults`: what is wrong with a file, with its places;
 - `target`: a table of target points → these;
-- `parquet`: Parquet files → cells by column, where pyarrow is installed.
+- `parquet`: Parquet files → cells by column, where pyarrow is installed;
+- `frames`: data frames → cells by column, where narwhals is installed; it stands above the rest.
 
 Types are checked here (``bandwidth: abc``). Ranges (``bandwidth: -1``) are checked by `kdegrad.settings`; for its
 messages a `Source` says where each setting was given.
@@ -208,10 +209,15 @@ def load(
     """
     given = {name: value for name, value in locals().items() if name != "path" and value is not None}
     options = {row.name: given.pop(row.name) for row in ReadingOptions.rows if row.name in given}
-    if "target_columns" in options and (clash := " and ".join(name for name in ("target", "at") if name in given)):
-        raise SettingError("target-columns", f"gives every group its target: leave out {clash}")
+    require_no_other_target(options, given)
     source = read(path, ReadingOptions(**options))
     return problem_of(source, given) if source.groups is None else batch_of(source, given)
+
+
+def require_no_other_target(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
+    """Refuse a target beside the columns of those of the groups."""
+    if "target_columns" in options and (clash := " and ".join(name for name in ("target", "at") if name in given)):
+        raise SettingError("target-columns", f"gives every group its target: leave out {clash}")
 
 
 def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
@@ -229,7 +235,7 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
 
     weights = source.weights
     points = (source.angles, source.logits if weights is None else None, source.labels)
-    return _made(source, given, lambda options: Problem(*points, weights=weights, name=source.name, **options))
+    return _made(source, given, lambda options: Problem(*points, weights=weights, **{"name": source.name, **options}))
 
 
 def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
@@ -255,7 +261,7 @@ def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
         source,
         given,
         lambda options: Batch(
-            *points, offsets=offsets, order=order, names=names, name=source.name, copy=False, **options
+            *points, offsets=offsets, order=order, names=names, copy=False, **{"name": source.name, **options}
         ),
     )
 
