@@ -194,7 +194,7 @@ def test_a_key_of_a_problem_is_a_row_and_a_flag_is_none(kdegrad, tmp_path: Path)
 def test_a_report_names_what_was_computed(kdegrad) -> None:
     facts = problem_facts(P, kg.evaluate(P).rule)
     names = [row.option.reported or row.name for row in PROBLEM]
-    assert list(facts) == ["points", "target", "target_points", *names[1:]]
+    assert list(facts) == ["points", "counted", "target", "target_points", *names[1:]]
     assert (facts["domain"], facts["df"], facts["bins"]) == ("line", None, 9)
 
 
