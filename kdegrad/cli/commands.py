@@ -170,7 +170,7 @@ def sweep(flags: Flags) -> int:
     note_unused_df(flags, dict(members))
     with Progress("sweep", len(members)) as advance:
         family = sweeps.sweep(start, over, values, kernels=flags.kernels, watch=advance)
-    deliver(report, records.sweep_record(family))
+    deliver(report, records.sweep_record(family, log=along.log))
     if not family.is_finite:
         say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
         return NOT_FINITE

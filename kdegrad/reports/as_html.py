@@ -17,13 +17,14 @@ import numpy as np
 from kdegrad import __version__
 from kdegrad.arrays import Texts
 from kdegrad.errors import SettingError
-from kdegrad.reports import group_records, html_checks, html_style, records
+from kdegrad.reports import as_table, group_records, html_checks, html_style, records
+from kdegrad.reports.groups_table import sentences
 from kdegrad.reports.headline import BIN_NOUNS, described
 from kdegrad.reports.html_parts import Rows, columns_from, facts, figure, folded, paragraph, table, text
 from kdegrad.reports.records import Command, Record, Table, not_finite
 from kdegrad.reports.sketch import noise_of
 from kdegrad.reports.tables import ROWS_SHOWN, drawn_of, gradient_columns, parts_of_largest
-from kdegrad.text import angle_texts, counted, five_digits, interval_text
+from kdegrad.text import angle_texts, counted, five_digits, interval_text, spoken
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -146,6 +147,8 @@ def _has_own_targets(record: Record) -> bool:
 def _settings(record: Record, problem: dict[str, Any]) -> dict[str, str]:
     """Return the problem, or those of groups, by names."""
     found: dict[str, str] = {name: str(problem[name]) for name in ("groups", "points") if name in problem}
+    if problem.get("counted") is not None:
+        found["points"] += f" ({problem['counted']} counted)"
     swept = record.facts.get("over", "")
     if problem["target"] is not None:
         found["target"] = interval_text(problem["target"])
@@ -203,8 +206,10 @@ def _values(table_: Table, most: int) -> dict[str, list[Any]]:
 
 
 def _caption(noun: str, shown: int, total: int, which: str = "first") -> str:
-    """Return what a table shows, and where the rest is, if it does not show all."""
-    return f"the {which} {shown} of {total} {noun} (CSV has all)" if shown < total else f"{total} {noun}"
+    """Return what a table shows; on the command line also where the rest is, if it does not show all."""
+    if shown == total:
+        return f"{total} {noun}"
+    return f"the {which} {shown} of {total} {noun}{spoken(' (--format csv has all)', '')}"
 
 
 def _points(values: dict[str, list[Any]], evaluation: Evaluation | BatchEvaluation, caption: str) -> list[Rows]:
@@ -221,26 +226,16 @@ def _points(values: dict[str, list[Any]], evaluation: Evaluation | BatchEvaluati
 
 
 def _loss(record: Record, most: int) -> Content:
-    numbers, said = _nats(record), []
-    error = record.facts["quadrature_error"]
-    if record.integral is not None:
-        numbers["integral"] = f"{record.integral:.12g} nats"
-        off = record.facts["loss"] - record.integral
-        nodes = "nodes" if record.facts["problem"]["rule"] == "gauss" else "bins"
-        said.append(f"These {nodes} are off the integral by {off:.2g} nats.")
-    elif error is not None:
-        said.append(f"The loss is the integral, to about {error:.1g}.")
+    note = as_table.accuracy(record)
     loud = () if record.result.is_finite else (not_finite(record.result),)
     drawing = "the target, the density, and the weight of each point at its angle"
-    return Content(numbers, loud, drawing, said)
+    return Content(_nats(record), loud, drawing, [note] if note else ())
 
 
 def _gradient(record: Record, most: int) -> Content:
-    from kdegrad.reports.as_table import sizes_of
-
     evaluation: Evaluation = record.result
     said = []
-    details = {name: ", ".join(size) for name, size in sizes_of(evaluation.require_gradients()).items()}
+    details = {name: ", ".join(size) for name, size in as_table.sizes_of(evaluation.require_gradients()).items()}
     if (error := record.facts["gradient_error"]) is not None:
         parts = ", ".join(f"{name} {value:.1g}" for name, value in error.items() if value is not None)
         said.append(f"The gradients are those of the integral, to about: {parts}.".replace("log_bandwidth", "log h"))
@@ -259,8 +254,6 @@ def _gradient_per_bin(record: Record, most: int) -> Content:
 
 
 def _groups(record: Record, most: int) -> Content:
-    from kdegrad.reports.groups_table import sentences
-
     overview: Overview = record.result
     evaluation = overview.evaluation
     loud = () if evaluation.is_finite else (group_records.groups_without_result(evaluation),)
@@ -302,30 +295,23 @@ def _descent(record: Record, most: int) -> Content:
         if before is not None:
             numbers[name] = f"{five_digits(before)} → {after:.10g} nats"
     way = of["optimizer"] + ("" if of["rate"] is None else f" at rate {of['rate']:g}")
-    numbers["steps"] = f"{of['steps']}, {', '.join(of['wrt'])} by {way}"
-    said = [of["stopped"]]
-    if of["gap"] is not None:
-        bound = five_digits(of["gap"])
-        said.append(f"The loss is at most {bound} above the least that any weights of these points can reach.")
-    if of["rises"]:
-        said.append(f"The loss rose in {of['rises']} of these steps.")
-    course, points = (_values(table_, most) for table_ in record.tables)
+    details = {"moved": ", ".join(of["wrt"]), "by": way, "steps": str(of["steps"])}
+    course = _values(record.tables[0], most)
     if "bandwidth" in done.wrt:
-        numbers["bandwidth"] = " → ".join(five_digits(at.problem.kernel.bandwidth) for at in (done.start, done.end))
+        details["bandwidth"] = " → ".join(five_digits(at.problem.kernel.bandwidth) for at in (done.start, done.end))
     else:
         del course["bandwidth"]
-    tables = [
-        Rows(_caption("points at the end", len(points["angle"]), len(done.end.weights)), columns_from(points)),
-        Rows(_caption("steps of the course", len(course["step"]), len(done.course)), columns_from(course)),
-    ]
-    return Content(numbers, (), "the course of the loss, and the paths of the points", said, tables)
+    tables = [Rows(_caption("steps of the course", len(course["step"]), len(done.course)), columns_from(course))]
+    if points := as_table.points_before_and_after(done, most):
+        count = len(done.end.weights)
+        tables.insert(0, Rows(_caption("points", min(count, most), count, "heaviest"), points))
+    said = list(as_table.descent_notes(record))
+    return Content(numbers, (), "the course of the loss, and the paths of the points", said, tables, details)
 
 
 def _kernels(record: Record, most: int) -> Content:
-    from kdegrad.reports.as_table import kernel_notes
-
     values = _values(record.tables[0], most)
-    notes = list(kernel_notes(values["name"], values.pop("claims")))
+    notes = list(as_table.kernel_notes(values["name"], values.pop("claims")))
     values["domains"] = ["both" if len(names) == 2 else names[0] for names in values["domains"]]
     columns = [column if column.title == "name" else replace(column, widest=0) for column in columns_from(values)]
     return Content({}, said=notes, tables=[Rows(counted(len(columns[0].cells), "kernel"), columns)])
@@ -371,5 +357,5 @@ def _figure(record: Record, said: str) -> Iterator[str]:
         return
     stream = io.BytesIO()
     of = record.result.verdicts if record.command == "verify-props" else record.result
-    figures.save(of, stream, format="svg", per_bin=record.command == "grad --per-bin")
+    figures.save(of, stream, format="svg", per_bin=record.command == "grad --per-bin", log=record.log)
     yield figure(stream.getvalue().decode("utf-8"), f"Figure: {said}")

@@ -31,7 +31,7 @@ from kdegrad.reports.tables import (
     paragraph,
     words,
 )
-from kdegrad.text import five_digits
+from kdegrad.text import five_digits, option_text
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -40,14 +40,18 @@ if TYPE_CHECKING:
 def _loss(record: Record, look: Look) -> Iterator[str]:
     """Yield loss and sketch, and how far the bins are from the integral, if that is known."""
     yield from _headline(record, look)
-    error, rule = record.facts["quadrature_error"], record.facts["problem"]["rule"]
-    if record.integral is not None:
-        nodes = "nodes" if rule == "gauss" else "bins"
-        said = f"the integral is {record.integral:.12g}: these {nodes} are off by {error:.2g}"
-        yield from paragraph(look, said, "dim")
-    elif error is not None:
-        yield from paragraph(look, f"the integral, to about {error:.1g}", "dim")
+    if note := accuracy(record):
+        yield from paragraph(look, note, "dim")
     yield from sketch(record.result, look)
+
+
+def accuracy(record: Record) -> str:
+    """Return how far a loss is from the integral; empty where that is not known."""
+    error = record.facts["quadrature_error"]
+    if record.integral is not None:
+        nodes = "nodes" if record.facts["problem"]["rule"] == "gauss" else "bins"
+        return f"the integral is {record.integral:.12g}: these {nodes} are off by {error:.2g}"
+    return "" if error is None else f"the integral, to about {error:.1g}"
 
 
 def _gradient(record: Record, look: Look) -> Iterator[str]:
@@ -148,8 +152,7 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
     yield from framed(look, large, f"{start} · {', '.join(facts['wrt'])} by {way}")
     last = facts["steps"]
     kept = {0, last} | {lead * 10**power for power in range(len(str(last))) for lead in (1, 2, 5)}
-    moves = "bandwidth" in done.wrt
-    unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": not moves}
+    unknown = {"kl": done.start.kl is None, "gap": facts["gap"] is None, "bandwidth": "bandwidth" not in done.wrt}
     course = _first_block(record.tables[0])
     values = {
         name: [value for step, value in zip(course["step"], column, strict=True) if step in kept]
@@ -165,26 +168,36 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
         "bandwidth": ("bandwidth", 0),
     }
     yield from fitted(look, columns_of(values, shown), elsewhere="--format json")
-    yield from paragraph(look, facts["stopped"])
-    if moves:
+    for note in descent_notes(record):
+        yield from paragraph(look, note)
+    columns, count = points_before_and_after(done, ROWS_SHOWN), len(done.end.weights)
+    if columns:
+        yield from fitted(look, columns, elsewhere="")
+    if columns and count > ROWS_SHOWN:
+        yield from paragraph(look, f"the {ROWS_SHOWN} heaviest of {count} points (--format csv has all)", "dim")
+
+
+def descent_notes(record: Record) -> Iterator[str]:
+    """Yield why a descent stopped, what it found, and how good that is."""
+    done, facts = record.result, record.facts
+    yield facts["stopped"]
+    if "bandwidth" in done.wrt:
         first, reached = (five_digits(at.problem.kernel.bandwidth) for at in (done.start, done.end))
         said = "with which these points fit this target best; it does not select a bandwidth for a sample"
-        yield from paragraph(look, f"bandwidth {first} → {reached}: descent looks for that {said}")
+        yield f"bandwidth {first} → {reached}: descent looks for that {said}"
     if facts["gap"] is not None:
         bound = five_digits(facts["gap"])
-        said = f"the loss is at most {bound} above the least that any weights of these points can reach"
-        yield from paragraph(look, said)
+        yield f"the loss is at most {bound} above the least that any weights of these points can reach"
     if facts["rises"]:
-        yield from paragraph(look, f"the loss rose in {facts['rises']} of these steps: try a smaller --rate")
-    yield from _points_at_end(done, look)
+        yield f"the loss rose in {facts['rises']} of these steps: try a smaller {option_text('rate')}"
 
 
-def _points_at_end(done: Descent, look: Look) -> Iterator[str]:
-    """Yield the heaviest points before and after."""
+def points_before_and_after(done: Descent, most: int) -> list[Column]:
+    """Return the columns of the heaviest points, at the start and at the end; none where the points do not move."""
     start, end, count = done.start, done.end, len(done.end.weights)
-    if done.wrt == ("bandwidth",):  # the points are where they were
-        return
-    kept = np.arange(count) if count <= ROWS_SHOWN else largest_first(end.weights, ROWS_SHOWN)
+    if done.wrt == ("bandwidth",):
+        return []
+    kept = np.arange(count) if count <= most else largest_first(end.weights, most)
     columns = {"angle": start.problem.angles, "weight": start.weights}
     if "logits" in done.wrt:
         columns["weight_at_end"] = end.weights
@@ -199,9 +212,7 @@ def _points_at_end(done: Descent, look: Look) -> Iterator[str]:
     }
     if end.problem.labels is not None:
         values["label"] = [end.problem.labels[point] for point in kept]
-    yield from fitted(look, columns_of(values, shown), elsewhere="")
-    if count > ROWS_SHOWN:
-        yield from paragraph(look, f"the {ROWS_SHOWN} heaviest of {count} points (--format csv has all)", "dim")
+    return columns_of(values, shown)
 
 
 def _kernels(record: Record, look: Look) -> Iterator[str]:

@@ -81,7 +81,7 @@ def _failures(run: Checks) -> Iterator[str]:
         yield from _failure(first)
         if others:
             shown = others[:FAILURES_SHOWN]
-            left = f", of which {FAILURES_SHOWN} are shown (CSV has all)" if len(shown) < len(others) else ""
+            left = f", of which {len(shown)} are shown" if len(shown) < len(others) else ""
             yield from folded(f"fails in {counted(len(others), 'other case')}{left}", chain(*map(_failure, shown)))
         yield "</section>\n"
 

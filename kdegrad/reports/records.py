@@ -112,6 +112,7 @@ class Record:
     top: int | None = None  # how many points of largest gradient, or groups of largest loss, were asked for
     integral: float | None = None  # what the bins of a loss approximate, where it is known
     input: str | list[str] | None = None  # the name of the file, or of each of several; None: arrays, or no points
+    log: bool = False  # whether the figure of a sweep has logarithmic axes
 
 
 # --- loss and gradient -----------------------------------------------------------------------------------------------
@@ -272,12 +273,15 @@ def not_finite(evaluation: Evaluation) -> str:
 # --- sweep and descent -----------------------------------------------------------------------------------------------
 
 
-def sweep_record(family: Sweep) -> Record:
-    """Return the record of ``kdegrad sweep``: a row for each kernel and value, of None where the loss is infinite."""
+def sweep_record(family: Sweep, *, log: bool = False) -> Record:
+    """Return the record of ``kdegrad sweep``: a row for each kernel and value, of None where the loss is infinite.
+
+    With `log` its figure has logarithmic axes.
+    """
     values = [vars(step) for step in family.steps]
     rows = _table_of_rows("values", [{"over": family.over} | step for step in values])
     facts = {"over": family.over, "problem": problem_facts(family.problem, nodes_of(family.problem))}
-    return Record("sweep", facts, (_table_of_rows("values", values),), rows, family, input=family.problem.name)
+    return Record("sweep", facts, (_table_of_rows("values", values),), rows, family, input=family.problem.name, log=log)
 
 
 def descent_record(done: Descent) -> Record:
