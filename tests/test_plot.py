@@ -58,6 +58,11 @@ def drawn(file: Path) -> bytes:
     return data
 
 
+def texts_of(file: Path) -> list[str]:
+    """Return the texts of an SVG."""
+    return [element.text or "" for element in ET.parse(file).iter("{http://www.w3.org/2000/svg}text")]
+
+
 @pytest.mark.parametrize("sample", ["two_sided", "mallards", "turtles", "wind"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_draws_every_sample(kdegrad, tmp_path: Path, command: str, sample: str) -> None:
@@ -235,9 +240,9 @@ def test_no_text_is_read_as_mathematics(tmp_path: Path) -> None:
     assert SETTINGS["text.parse_math"] is False
     file = tmp_path / "figure.svg"
     figures.save(kg.sweep(kg.load(TWO_SIDED), "distance", [1, 1e3, 1e6]), str(file), log=True)
-    comments = re.findall(r"<!-- (.*?) -->", file.read_text())
-    assert comments
-    assert not [comment for comment in comments if "$" in comment]
+    texts = texts_of(file)
+    assert "10" in "".join(texts)
+    assert not [text for text in texts if "$" in text]
 
 
 def test_ticks_show_the_digits_that_tell_angles_apart() -> None:
@@ -255,6 +260,146 @@ def test_ticks_show_the_digits_that_tell_angles_apart() -> None:
         angles = drawing.axes[1].xaxis
         assert "2460310.5" in [label.get_text() for label in angles.get_ticklabels()]
         assert angles.get_offset_text().get_text() == ""
+
+
+# --- SVG, pages, fonts ------------------------------------------------------------------------------------------------
+
+
+def test_the_text_of_an_svg_is_text_and_labels_are_as_given(tmp_path: Path) -> None:
+    file = tmp_path / "figure.svg"
+    evaluation = kg.evaluate(kg.Problem([0, 50], None, ["漢字", "b & <c>"], target=(-30, 30), bandwidth=10))
+    figures.save(evaluation, file, per_bin=True)
+    assert {"漢字  0", "b & <c>  50", "bin (degrees)"} <= set(texts_of(file))
+    assert "DejaVuSans-" not in file.read_text("utf-8")  # no glyph is drawn as a path
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance of #rrggbb (WCAG 2.2)."""
+    parts = [int(colour[start : start + 2], 16) / 255 for start in (1, 3, 5)]
+    linear = [part / 12.92 if part <= 0.04045 else ((part + 0.055) / 1.055) ** 2.4 for part in parts]
+    return 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
+
+
+def contrast(one: str, other: str) -> float:
+    low, high = sorted((luminance(one), luminance(other)))
+    return (high + 0.05) / (low + 0.05)
+
+
+@pytest.mark.parametrize("sample", ["two_sided", "mallards"])
+def test_an_svg_is_readable_on_a_light_and_on_a_dark_page(tmp_path: Path, sample: str) -> None:
+    """Text has a contrast of 4.5, lines of 3, as the guidelines for accessible pages ask; nothing covers the page."""
+    file = tmp_path / "figure.svg"
+    figures.save(kg.evaluate(kg.load(SAMPLES / f"{sample}.yaml")), file)
+    text = file.read_text("utf-8")
+    dark = dict(
+        re.findall(r'\[style\*="((?:fill|stroke): #[0-9a-f]{6})"\]{(?:fill|stroke):(#[0-9a-f]{6}) !important}', text)
+    )
+    assert "@media (prefers-color-scheme:dark)" in text
+    needed = [(f"fill: {fill}", 4.5) for fill in re.findall(r"<text[^>]*fill: (#[0-9a-f]{6})", text)]
+    needed += [(f"stroke: {colour}", 3.0) for colour in re.findall(r'[" ]stroke: (#[0-9a-f]{6})', text)]
+    shown = [(part, least) for part, least in set(needed) if part not in ("stroke: #ffffff", "stroke: #e9eef3")]
+    assert len(shown) >= 4
+    for part, least in shown:
+        assert contrast(part[-7:], "#ffffff") >= least, part
+        assert contrast(dark.get(part, part[-7:]), "#0d1117") >= least, part
+    assert 'style="fill: none"' in text.split('<g id="axes_1">')[0]
+
+
+def test_a_character_that_the_usual_font_lacks_is_drawn_by_one_that_has_it_or_escaped(plt) -> None:
+    """Ⓐ is in a font that comes with matplotlib, 漢 only where a font for Chinese is installed; no box is drawn."""
+    from matplotlib.font_manager import FontProperties, findfont, get_font
+    from matplotlib.text import Text
+
+    labels = ["Ⓐ", "漢 and é", "\U0010fffd"]
+    evaluation = kg.evaluate(kg.Problem([0, 50, 60], None, labels, target=(-30, 30), bandwidth=10))
+    drawing, axes = plt.subplots()
+    axes.set_ylabel("of the user")
+    kg.plot(evaluation, axes, per_bin=True)
+    drawing.draw_without_rendering()
+    every = [*kg.plot(evaluation)[0].figure.findobj(Text), *axes.get_yticklabels()]
+    for text in every:
+        fonts = [get_font(findfont(FontProperties(family=[family]))) for family in text.get_fontfamily()]
+        for character in text.get_text().replace("\n", ""):
+            assert any(font.get_char_index(ord(character)) for font in fonts), character
+    shown = " ".join(text.get_text() for text in every)
+    assert "Ⓐ" in shown
+    assert shown.count(" and é") == 2
+
+
+# --- on a circle ------------------------------------------------------------------------------------------------------
+
+
+def named(axes, name: str) -> np.ndarray:
+    """Return the x and y of the line or marks whose name in the legend begins so, (2, n)."""
+    return np.array(next(line for line in axes.lines if line.get_label().startswith(name)).get_data())
+
+
+def test_what_is_pulled_up_points_outward_and_what_is_pushed_down_inward(plt) -> None:
+    evaluation = kg.evaluate(kg.load(SAMPLES / "mallards.yaml"))
+    axes, slopes = kg.plot(evaluation), evaluation.gradients.logits
+    up, down = named(axes, "pulled up"), named(axes, "pushed down")
+    assert (up.shape[1], down.shape[1]) == ((slopes < 0).sum(), (slopes > 0).sum())
+    radii = np.concatenate([up[1], down[1]])
+    moves = -np.concatenate([slopes[slopes < 0], slopes[slopes > 0]])
+    scale, zero = np.polyfit(moves, radii, 1)
+    assert np.allclose(zero + scale * moves, radii)
+    assert scale > 0
+    assert min(radii) > 0
+    assert np.allclose(np.degrees(down[0]) % 360, evaluation.problem.angles[slopes > 0] % 360)
+
+
+def test_zero_and_the_way_are_those_of_the_problem(plt) -> None:
+    problem = kg.Problem([10, 50], target=(0, 90), bandwidth=20, circular=True)
+    for zero, place in (("E", 0), ("N", 90), ("W", 180), ("S", 270)):
+        axes = kg.plot(problem.replace(zero=zero, clockwise=zero == "N"))
+        assert np.degrees(axes.get_theta_offset()) % 360 == pytest.approx(place)
+        assert axes.get_theta_direction() == (-1 if zero == "N" else 1)
+
+
+@pytest.mark.parametrize("period", [360.0, 24.0])
+def test_the_outline_is_closed_and_its_scale_is_the_density_s(plt, period: float) -> None:
+    angles = np.array([0.1, 0.15, 0.6]) * period
+    problem = kg.Problem(angles, target=(0.1 * period, 0.3 * period), period=period, bandwidth=period / 20)
+    axes = kg.plot(problem)
+    theta, radius = named(axes, "model's density")
+    assert (theta[-1] - theta[0]) % (2 * np.pi) == pytest.approx(0, abs=1e-9)
+    assert radius[-1] == radius[0]
+    scale, ring = np.polyfit(kg.density(problem, theta / (2 * np.pi) * period), radius, 1)
+    numbers = [text for text in axes.texts if text.get_position()[1] > ring]
+    assert len(numbers) >= 2
+    for text in numbers:
+        assert text.get_position()[1] == pytest.approx(ring + scale * float(text.get_text()))
+
+
+def test_many_points_are_summed_in_cells_by_sign(plt) -> None:
+    rng = np.random.default_rng(0)
+    problem = kg.Problem(rng.uniform(0, 360, 5000), rng.normal(size=5000), target=(40, 90), bandwidth=10, circular=True)
+    axes = kg.plot(kg.evaluate(problem))
+    heights = {bars.get_label(): np.array([bar.get_height() for bar in bars]) for bars in axes.containers}
+    up, down = (next(heights[name] for name in heights if name.startswith(way)) for way in ("pulled up", "pushed down"))
+    assert len(axes.patches) < 200
+    assert up.min() > 0 > down.max()
+    assert up.sum() == pytest.approx(-down.sum())  # the gradient sums to 0
+
+
+def test_points_that_weigh_the_same_are_stacked_and_counts_are_counted(plt) -> None:
+    axes = kg.plot(kg.load(SAMPLES / "wind.yaml"))
+    theta, radius = named(axes, "310 points of the same weight")
+    assert len(set(zip(theta.round(6), radius.round(6), strict=True))) == 310
+    axes = kg.plot(kg.load(SAMPLES / "mallards.yaml"))
+    assert named(axes, "points, by count of 714").shape == (2, 18)
+
+
+def test_the_figure_shows_what_wrt_names_first(plt) -> None:
+    problem = kg.load(SAMPLES / "mallards.yaml")
+    slopes = kg.evaluate(problem, wrt=("angles", "bandwidth")).gradients.angles
+    axes = kg.plot(kg.evaluate(problem, wrt=("angles", "bandwidth")))
+    heads = [line.get_xydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
+    inward_last = np.argsort(slopes > 0, kind="stable")  # the two groups are drawn one after the other
+    assert np.allclose(np.degrees([angle for angle, _ in heads]), problem.angles[inward_last])
+    assert np.corrcoef([radius for _, radius in heads], -slopes[inward_last])[0, 1] > 0.999999
+    of_bandwidth = kg.plot(kg.evaluate(problem, wrt="bandwidth"))
+    assert named(of_bandwidth, "points, by count").shape == (2, 18)
 
 
 # --- in a notebook ----------------------------------------------------------------------------------------------------

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from typing import Final, final
 
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
+from matplotlib.text import Text
 
 from kdegrad.figures.style import WIDTH, legend_below
 
@@ -88,10 +89,8 @@ class Picture:
         for axes in every if self.legend else ():
             if axes.get_legend_handles_labels()[1]:
                 axes.legend(fontsize=_SMALL)
-        for axes in every:  # made before our settings held: labels and file names are data, not mathematics
-            texts = (axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels())
-            for text in texts:
-                text.set_parse_math(False)
+        for text in titles(every):  # made before our settings held: labels and file names are data, not mathematics
+            text.set_parse_math(False)
 
     def _fill(self, every: Sequence[Axes]) -> None:
         panels = self.panels if len(every) > 1 else [self.panels[self.main if len(self.panels) > 1 else 0]]
@@ -99,6 +98,14 @@ class Picture:
             draw(axes)
         if self.xlabel:
             every[-1].set_xlabel(self.xlabel)
+
+
+def titles(every: Iterable[Axes]) -> list[Text]:
+    """Return the texts that Axes have before anything is drawn: title, names of the axes and of the ticks."""
+    found: list[Text] = []
+    for axes in every:
+        found += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+    return found
 
 
 def as_axes(ax: object) -> list[Axes] | None:

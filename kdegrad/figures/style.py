@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import re
 from typing import Any, Final
 
 from matplotlib.axes import Axes
@@ -12,7 +13,7 @@ from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
 
 from kdegrad.text import safe_text
 
-INK, FAINT, BAND = "#222222", "#8a8a8a", "#e9eef3"
+INK, FAINT, BAND, PAPER = "#222222", "#8a8a8a", "#e9eef3", "#ffffff"
 PULLED, PUSHED = "#0072B2", "#D55E00"  # pulled up: ∂L/∂z < 0; pushed down: > 0
 CURVES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
 DASHES: Final = ("-", "--", ":")
@@ -47,8 +48,35 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
     "legend.frameon": False,
     "legend.handlelength": 1.6,
     "lines.linewidth": 1.3,
+    "font.family": ["sans-serif"],
+    "font.sans-serif": ["DejaVu Sans", "Verdana"],  # of nearly the same widths: a reader of an SVG has one of them
+    "svg.fonttype": "none",  # text stays text
     "svg.hashsalt": "kdegrad",
 }
+
+# What takes the place of a colour on a dark page, in an SVG, which has no background of its own.
+DARK: Final = {
+    INK: "#e6edf3",
+    BAND: "#252c35",
+    PAPER: "#0d1117",
+    PULLED: "#4aa8e0",
+    PUSHED: "#f0883e",
+    "#444444": "#c4c4c4",
+}
+
+
+def finished_svg(svg: bytes) -> bytes:
+    """Return an SVG of matplotlib's that fits light and dark pages, by what the reader prefers, and is smaller."""
+    rules = "".join(
+        f'[style*="{part}: {light.lower()}"]{{{part}:{dark} !important}}'
+        for light, dark in DARK.items()
+        for part in ("fill", "stroke")
+    )
+    style = (
+        f'<style type="text/css">text{{white-space:pre}}@media (prefers-color-scheme:dark){{{rules}}}</style>\n </defs>'
+    )
+    svg = svg.replace(b"</defs>", style.encode("ascii"), 1)
+    return re.sub(rb' d="[^"]*"', lambda path: re.sub(rb"(\.\d\d)\d+", rb"\1", path[0]), svg)  # 1/100 of a point
 
 
 def legend_below(drawing: Figure, *sources: Axes, columns: int = 2) -> None:
