@@ -229,9 +229,9 @@ def test_matplotlib_is_imported_for_figures_alone_and_pyplot_never(tmp_path: Pat
 
 @pytest.mark.parametrize(
     ("value", "text"),
-    [(1.0, "1"), (0.001, "0.001"), (1e-8, "10⁻⁸"), (1e5, "10⁵"), (2e12, "2·10¹²"), (20.0, "20"), (5e-4, "5·10⁻⁴")],
+    [(1.0, "10⁰"), (0.001, "10⁻³"), (1e-8, "10⁻⁸"), (1e5, "10⁵"), (2e12, "2·10¹²"), (20.0, "2·10¹"), (5e-4, "5·10⁻⁴")],
 )
-def test_logarithmic_axes_name_plain_numbers(value: float, text: str) -> None:
+def test_powers_of_ten_are_short(value: float, text: str) -> None:
     assert power(value) == text
 
 
@@ -258,7 +258,8 @@ def test_ticks_show_the_digits_that_tell_angles_apart() -> None:
         line.panels(kg.evaluate(problem)).draw(drawing)
         drawing.draw_without_rendering()
         angles = drawing.axes[1].xaxis
-        assert "2460310.5" in [label.get_text() for label in angles.get_ticklabels()]
+        texts = [label.get_text() for label in angles.get_ticklabels()]
+        assert {"2460310", "2460311", "2460312"} <= {text.removesuffix(".0") for text in texts}
         assert angles.get_offset_text().get_text() == ""
 
 
@@ -442,10 +443,10 @@ def test_the_main_panel_is_drawn_into_axes_of_the_user_s_and_nothing_else_change
     assert dict(plt.rcParams) == before
     assert drawing.axes == [left, right]
     assert (drawing.legends, drawing.get_suptitle(), left.has_data()) == ([], "", False)
-    assert right.get_ylabel() == "gradient ∂L/∂z"
+    assert right.get_ylabel() == "descent: -∂L/∂z"
     assert right.get_xlabel() == "angle (degrees)"
     assert "laplace, h = 10" in right.get_title()
-    assert "pushed down (∂L/∂z > 0)" in [text.get_text() for text in right.get_legend().get_texts()]
+    assert "pushed down" in [text.get_text() for text in right.get_legend().get_texts()]
     assert len(plt.get_fignums()) == 1
 
 

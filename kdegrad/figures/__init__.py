@@ -207,10 +207,10 @@ def picture_of(
     if log and not isinstance(result, Sweep):
         raise SettingError("log", "is for a Sweep: leave it out")
     if isinstance(result, Evaluation):
-        from kdegrad.figures import circle, line
+        from kdegrad.figures import bins, circle, line
 
         if per_bin:
-            return line.gradient_per_bin(result)
+            return bins.gradient_per_bin(result)
         on_circle = result.problem.settings.circumference is not None
         return circle.rose(result) if on_circle and not unrolled else line.panels(result)
     if isinstance(result, Overview):
@@ -222,9 +222,9 @@ def picture_of(
 
         return families.sweep(result, log=log)
     if isinstance(result, Descent):
-        from kdegrad.figures import families
+        from kdegrad.figures import descents
 
-        return families.descent(result)
+        return descents.descent(result)
     from kdegrad.properties import Verdict
 
     if isinstance(result, (list, tuple)) and all(isinstance(check, Verdict) for check in result):

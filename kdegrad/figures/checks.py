@@ -1,8 +1,9 @@
-"""The figure of ``verify-props``: how large each residual is in units of its tolerance."""
+"""The figure of ``verify-props``: how large each residual is in units of its tolerance, failures first."""
 
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -10,69 +11,108 @@ from typing import TYPE_CHECKING, Final
 from matplotlib.axes import Axes
 
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.style import BAND, FAINT, PULLED, PUSHED, log_ticks
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
 from kdegrad.text import safe_text
 
 if TYPE_CHECKING:
     from kdegrad.properties import Verdict
 
 LOWEST, HIGHEST = 1e-6, 1e12  # in units of the tolerance; what is beyond is drawn at the edge
-FAILED, EXPECTED = 2, 3
-KINDS: Final = (
-    ("holds", "o", PULLED, PULLED),
-    ("breaks, as theory says (control)", "o", PULLED, "white"),
-    ("failed", "X", PUSHED, PUSHED),
-    ("failed, as expected", "X", PUSHED, "white"),
-)
+KINDS: Final = {  # marker, colour, whether it is filled, size, what the legend says
+    "fail": ("X", PUSHED, True, 6.5, "failed"),
+    "xfail": ("X", PUSHED, False, 5.0, "failed, as expected"),
+    "pass": ("o", PULLED, True, 3.6, "holds"),
+    "control": ("o", PULLED, False, 3.6, "breaks, as theory says (a control)"),
+}
+COUNTED: Final = {"fail": "failed", "xfail": "failed as expected", "pass": "passed", "skip": "skipped"}
+SMALL: Final = 6.5
 
 
 def residuals(checks: Sequence[Verdict], title: str = "") -> Picture:
-    """Return residual/tolerance of each check that was made, a row for each property."""
+    """Return residual/tolerance of each check that was made, a row for each property, those that failed on top."""
     rows = len({check.property for check in checks})
     return Picture(
         panels=[partial(_residuals, checks=checks)],
-        height=1.2 + 0.19 * max(rows, 3),
-        width=5.6,
-        title=safe_text(title),
+        height=1.5 + 0.165 * max(rows, 3),
+        title="\n".join(filter(None, (safe_text(title, "\n"), _counts(checks)))),
     )
 
 
+def _counts(checks: Sequence[Verdict]) -> str:
+    """Return how many checks failed, passed and were skipped, in words; failures first."""
+    found = Counter(map(_outcome, checks))
+    return ", ".join(f"{found[kind]} {word}" for kind, word in COUNTED.items() if found[kind]) or "nothing was checked"
+
+
 def _residuals(axes: Axes, checks: Sequence[Verdict]) -> None:
-    names = list(dict.fromkeys(check.property for check in checks))
+    by_property: dict[str, list[Verdict]] = {}
+    for check in checks:
+        by_property.setdefault(check.property, []).append(check)
+    worst = {name: next(kind for kind in COUNTED if kind in map(_outcome, some)) for name, some in by_property.items()}
+    names = sorted(by_property, key=lambda name: list(COUNTED).index(worst[name]))  # stable: their order, in each kind
     rows = {name: -row for row, name in enumerate(names)}
     axes.axvline(1.0, color=FAINT, linewidth=0.8, label="the tolerance")
-    made = [(check, _ratio(check)) for check in checks if check.observed]  # of a skip nothing was observed
-    for number, (words, marker, edge, face) in enumerate(KINDS):
-        chosen = [(check, ratio) for check, ratio in made if _kind(check, ratio) == number]
-        if not chosen and number == EXPECTED:  # few runs expect a failure
+    made = [(check, _ratio(check)) for check in checks if _outcome(check) != "skip"]
+    for kind, (marker, colour, is_filled, size, words) in reversed(KINDS.items()):  # failures are drawn over the rest
+        chosen = [(check, ratio) for check, ratio in made if _kind(check, ratio) == kind]
+        if not chosen:
             continue
         axes.plot(
             [ratio for _, ratio in chosen],
             [rows[check.property] for check, _ in chosen],
             marker,
-            color=edge,
-            markerfacecolor=face,
-            markersize=4 if marker == "o" else 5,
-            alpha=0.8,
+            color=colour,
+            markerfacecolor=colour if is_filled else "none",
+            markersize=size,
+            markeredgewidth=0.8,
+            alpha=1.0 if kind == "fail" else 0.8,
             label=f"{words}: {len(chosen)}",
         )
-    skipped = [check.property for check in checks if not check.observed]
     axes.set_xscale("log")
     axes.set_xlim(LOWEST / 3, HIGHEST * 3)
     log_ticks(axes.xaxis, LOWEST, HIGHEST)
-    labels = [safe_text(name) + (f"  ({skipped.count(name)} skipped)" if name in skipped else "") for name in names]
-    axes.set_yticks(list(rows.values()), labels)
+    axes.set_yticks(list(rows.values()), [safe_text(name) for name in names])
     axes.set_ylim(-len(names) + 0.4, 0.6)
+    axes.tick_params(axis="y", length=0)
     axes.grid(axis="y", color=BAND, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel("residual / tolerance (what is beyond stands at the edge)")
+    for label, name in zip(axes.get_yticklabels(), names, strict=True):
+        _count_row(axes, rows[name], by_property[name])
+        if worst[name] in ("fail", "skip"):
+            label.set_color(PUSHED if worst[name] == "fail" else FAINT)
+            label.set_fontweight("bold" if worst[name] == "fail" else "normal")
+        if worst[name] == "fail":
+            axes.axhspan(rows[name] - 0.5, rows[name] + 0.5, color=PUSHED, alpha=0.12, linewidth=0, zorder=0)
 
 
-def _kind(check: Verdict, ratio: float) -> int:
-    """Return which of `KINDS` a check is that was made."""
-    if check.verdict == "pass":
-        return int(ratio > 1.0)
-    return FAILED if check.verdict == "fail" else EXPECTED
+def _count_row(axes: Axes, row: int, checks: Sequence[Verdict]) -> None:
+    """Write to the right of a row how many of its checks failed, passed and were skipped."""
+    found = Counter(map(_outcome, checks))
+    has_failed = found["fail"] > 0
+    axes.annotate(
+        ", ".join(f"{found[kind]} {word}" for kind, word in COUNTED.items() if found[kind]),
+        (1.0, row),
+        (4, 0),
+        xycoords=axes.get_yaxis_transform(),
+        textcoords="offset points",
+        va="center",
+        fontsize=SMALL,
+        color=PUSHED if has_failed else FAINT if set(found) == {"skip"} else INK,
+        fontweight="bold" if has_failed else "normal",
+        annotation_clip=False,
+    )
+
+
+def _outcome(check: Verdict) -> str:
+    """Return the key of `COUNTED`: a failure that was expected counts as skipped, but something was observed."""
+    return "xfail" if check.verdict == "skip" and check.observed else check.verdict
+
+
+def _kind(check: Verdict, ratio: float) -> str:
+    """Return the key of `KINDS` of a check that was made."""
+    outcome = _outcome(check)
+    return "control" if outcome == "pass" and ratio > 1.0 else outcome
 
 
 def _ratio(check: Verdict) -> float:

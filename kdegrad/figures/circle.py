@@ -20,9 +20,10 @@ from matplotlib.ticker import MaxNLocator
 
 from kdegrad.arrays import FloatArray
 from kdegrad.evaluation import Evaluation
-from kdegrad.figures.line import separate_lines, title_of
+from kdegrad.figures.line import separate_lines
 from kdegrad.figures.picture import Picture
 from kdegrad.figures.style import BAND, FAINT, INK, PAPER, PULLED, PUSHED
+from kdegrad.figures.titles import title_of
 from kdegrad.problem import Problem
 from kdegrad.text import angle_texts, counted, interval_text
 from kdegrad.view import curve, target_marks

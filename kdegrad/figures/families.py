@@ -1,53 +1,55 @@
-"""Figures of families of problems: a sweep along one parameter, a descent along the gradient."""
+"""Figures of families of problems along one parameter: a curve for each kernel, or a row for each."""
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Sequence
 from functools import partial
 from itertools import cycle, product
+from typing import Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import LineCollection
 from matplotlib.ticker import MaxNLocator
 
-from kdegrad.arrays import FloatArray, largest_first
-from kdegrad.descent import Descent
 from kdegrad.figures import style
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks, short
-from kdegrad.problem import Problem
+from kdegrad.figures.placing import NAME_SIZE, name_ends, name_spot
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
+from kdegrad.figures.titles import facts, lines
 from kdegrad.sweeps import Sweep, SweepStep, series
-from kdegrad.text import angle_texts, counted
+from kdegrad.text import five_digits
 
-PATHS, NAMED_PATHS = 60, 12
-WIDTH_STEP = 0.1  # points
-MARKS = 20  # on a curve
-WIDE_RANGE = 10.0  # beyond it the small values of a linear axis cannot be told from 0
+MARKS: Final = 20  # on a curve
+NAMED: Final = 4  # more curves than these are explained by a legend
+WIDE_RANGE: Final = 10.0  # beyond it the small values of a linear axis cannot be told from 0
+FLAT: Final = 1e-9  # a relative change that is no change
+INFINITE_SHOWN: Final = 12
+SYMBOLS: Final = {"distance": "D", "bandwidth": "h", "bins": "B", "background": "E", "scale": "C"}
 Panel = tuple[str, Callable[[SweepStep], Sequence[float | None]]]
 
 
 def sweep(family: Sweep, *, log: bool) -> Picture:
     """Return how far the model is from the target, the size of the gradient, and its extremes for a point's weight."""
-    no_target = family.problem.target is None
     panels: list[Panel] = [
-        ("loss (nats)" if no_target else "KL (nats)", lambda step: [step.loss if no_target else step.kl]),
-        ("size of the gradient\nΣ |∂L/∂z|", lambda step: [step.l1]),
+        (f"{_measure(family)} (nats)", lambda step: [_value(family, step)]),
+        ("size of the\ngradient, Σ|∂L/∂z|", lambda step: [step.l1]),
         (
-            "∂L/∂z / S\nlargest ●, smallest ○",
-            lambda step: [step.gradient_per_weight_max, step.gradient_per_weight_min],
+            "-∂L/∂z / S\nmost up, most down",
+            lambda step: [_minus(step.gradient_per_weight_min), _minus(step.gradient_per_weight_max)],
         ),
     ]
+    kernels = [name for name, _ in series(family)]
+    without = {family.over, *(["kernel"] if len(kernels) > 1 else [])}
+    title = lines(facts(family.problem, without, kernels[0]))
     if family.over == "kernel":
         return Picture(
             panels=[partial(_dots, family=family, panel=panel) for panel in panels],
-            height=1.1 + 0.19 * len(family.steps),
-            width=6.4,
+            height=1.3 + 0.17 * len(family.steps),
             beside=True,
             legend=0,
+            title=title,
         )
-    unit, kernels = family.problem.settings.unit, len(list(series(family)))
+    unit = family.problem.settings.unit
     names = {
         "distance": f"distance D that every point moved away ({unit})",
         "bandwidth": f"bandwidth h ({unit})",
@@ -55,165 +57,172 @@ def sweep(family: Sweep, *, log: bool) -> Picture:
         "background": "background E",
         "scale": "scale C",
     }
+    legend = 0 if len(kernels) <= NAMED else 2
     return Picture(
-        panels=[partial(_curves, family=family, panel=panel, log=log) for panel in panels],
-        height=5.4 + 0.16 * ((kernels - 1) // 4),
+        panels=[partial(_curves, family=family, panel=panel, log=log, is_first=panel is panels[0]) for panel in panels],
+        height=5.0 + 0.16 * ((len(kernels) + 1) // 2 if legend else 0),
+        ratios=(4, 3, 3),
         xlabel=names[family.over],
-        legend=4,
+        legend=legend,
+        title=title,
     )
 
 
-def _curves(axes: Axes, family: Sweep, panel: Panel, *, log: bool) -> None:
-    """Draw one panel along the parameter, a curve for each kernel."""
+def _measure(family: Sweep) -> str:
+    return "loss" if family.problem.target is None else "KL"
+
+
+def _value(family: Sweep, step: SweepStep) -> float | None:
+    return step.loss if family.problem.target is None else step.kl
+
+
+def _minus(value: float | None) -> float | None:
+    return None if value is None else -value
+
+
+def _least(family: Sweep, steps: Sequence[SweepStep]) -> SweepStep | None:
+    """Return where the loss is least; None where it is the same everywhere, or nowhere finite."""
+    finite = [(value, step) for step in steps if (value := _value(family, step)) is not None]
+    if not finite:
+        return None
+    low, high = (choose(value for value, _ in finite) for choose in (min, max))
+    if high - low <= FLAT * max(abs(low), abs(high)):
+        return None
+    return next(step for value, step in finite if value == low)
+
+
+def _curves(axes: Axes, family: Sweep, panel: Panel, *, log: bool, is_first: bool) -> None:
+    """Draw one panel along the parameter, a curve for each kernel; in the first the least loss and infinite ones."""
     kernels, (name, values_of) = list(series(family)), panel
-    for rank, ((kernel, steps), (dash, colour), marker) in enumerate(
-        zip(kernels, cycle(product(style.DASHES, style.CURVES)), cycle(style.MARKERS), strict=False)
-    ):
+    looks = list(zip(kernels, cycle(product(style.DASHES, style.CURVES)), cycle(style.MARKERS), strict=False))
+    for rank, ((kernel, steps), (dash, colour), marker) in enumerate(looks):
         below = (len(kernels) - 1 - rank) / max(len(kernels) - 1, 2)  # wider where others will be drawn over it
-        along = [step.value for step in steps]
+        along = [float(step.value) for step in steps]
         for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
             axes.plot(
                 along,
                 np.array(values, dtype=np.float64),  # None as NaN: a gap
                 dash,
                 color=colour,
-                label=kernel,
+                label=_called(family, kernel, steps, " · ") if number == 0 else "_",
                 linewidth=1.1 + 1.2 * below,
                 marker=marker,
                 markersize=3.0 + 1.6 * below,
                 markevery=max(1, len(steps) // MARKS),
-                markerfacecolor=colour if number == 0 else "white",
+                markerfacecolor=colour if number == 0 else "none",
             )
     axes.set_ylabel(name)
     low, high = axes.dataLim.intervaly
     is_wide = bool(low > 0.0 and WIDE_RANGE * low < high)
-    _scale(axes, log_x=log, log_y=is_wide and (log or name.endswith("(nats)")))
+    _scale(axes, log_x=log, log_y=is_wide and (log or is_first))
+    _span(axes, [float(step.value) for step in family.steps], log=log)
+    if is_first:
+        _mark_infinite(axes, [(steps, colour) for (_, steps), (_, colour), _ in looks])
+        _mark_least(axes, family, [(kernel, steps, colour) for (kernel, steps), (_, colour), _ in looks])
+
+
+def _called(family: Sweep, kernel: str, steps: Sequence[SweepStep], between: str) -> str:
+    """Return what a curve is called: the kernel, and its least loss."""
+    least = _least(family, steps)
+    if least is None:
+        return kernel
+    return f"{kernel}{between}least {five_digits(_value(family, least) or 0.0)} at {float(least.value):.4g}"
+
+
+def _span(axes: Axes, values: Sequence[float], *, log: bool) -> None:
+    """Let the x axis reach over all values, those of an infinite loss too."""
+    places = np.log(values) if log else np.asarray(values)
+    low, high = float(places.min()), float(places.max())
+    margin = 0.04 * (high - low) or (0.5 if log else 0.5 * abs(low) or 1.0)
+    ends = np.array([low - margin, high + margin])
+    if log:
+        ends = np.exp(np.clip(ends, -700.0, 700.0))
+    if np.isfinite(ends).all():
+        axes.set_xlim(*ends)
+
+
+def _mark_infinite(axes: Axes, curves: Sequence[tuple[Sequence[SweepStep], str]]) -> None:
+    """Write ∞ above the values where the loss is infinite, in a row for each curve that has any."""
+    places = [([float(step.value) for step in steps if step.loss is None], colour) for steps, colour in curves]
+    infinite = [(values, colour) for values, colour in places if values]
+    if not infinite:
+        return
+    axes.set_ylabel(f"{axes.get_ylabel()}\n∞: infinite")
+    row = 0.1
+    _raise_top(axes, row * len(infinite))
+    for number, (values, colour) in enumerate(infinite):
+        chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), INFINITE_SHOWN)).round().astype(np.intp))
+        for place in chosen:
+            axes.text(
+                values[place],
+                1.0 - row * (number + 0.5),
+                "∞",
+                transform=axes.get_xaxis_transform(),
+                color=colour,
+                ha="center",
+                va="center",
+                fontsize=8.5,
+            )
+
+
+def _raise_top(axes: Axes, part: float) -> None:
+    """Leave a part of the height free above what is drawn."""
+    transform = axes.yaxis.get_transform()
+    low, high = transform.transform(np.array(axes.get_ylim())).tolist()
+    top = float(transform.inverted().transform(np.array([low + (high - low) / (1.0 - min(part, 0.6))]))[0])
+    axes.set_ylim(top=top)
+
+
+def _mark_least(axes: Axes, family: Sweep, curves: Sequence[tuple[str, Sequence[SweepStep], str]]) -> None:
+    """Mark where the loss is least, and say how small it is there: beside the mark, or in the names of few curves."""
+    ends, names, colours = [], [], []
+    for kernel, steps, colour in curves:
+        least = _least(family, steps)
+        if least is not None:
+            spot = (float(least.value), _value(family, least) or 0.0)
+            axes.plot(*spot, "o", color=colour, markersize=8.0, markerfacecolor="none", clip_on=False)
+            if len(curves) == 1:
+                text = f"least {five_digits(spot[1])} at {SYMBOLS[family.over]} = {spot[0]:.4g}"
+                curve = [(float(step.value), value) for step in steps if (value := _value(family, step)) is not None]
+                name_spot(axes, spot, text, curve)
+        finite = [step for step in steps if _value(family, step) is not None]
+        if finite:
+            ends.append((float(finite[-1].value), _value(family, finite[-1]) or 0.0))
+            names.append(_called(family, kernel, steps, "\n"))
+            colours.append(colour)
+    if 1 < len(curves) <= NAMED:
+        name_ends(axes, ends, names, colours)
 
 
 def _dots(axes: Axes, family: Sweep, panel: Panel) -> None:
     """Draw one panel, a row for each kernel."""
     steps, (name, values_of) = family.steps[::-1], panel
-    for number, values in enumerate(zip(*map(values_of, steps), strict=True)):
-        face = PULLED if number == 0 else "white"
-        places = np.array(values, dtype=np.float64)
-        axes.plot(places, range(len(steps)), "o", color=PULLED, markerfacecolor=face, markersize=4)
+    rows = range(len(steps))
+    columns = [np.array(values, dtype=np.float64) for values in zip(*map(values_of, steps), strict=True)]
+    for values, colour in zip(columns, (INK,) if len(columns) == 1 else (PULLED, PUSHED), strict=True):
+        axes.plot(values, rows, "o", color=colour, markersize=4)
     axes.set_xlabel(name)
     axes.grid(axis="y", color=BAND, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.update_datalim([(0.0, 0.0)])
     axes.autoscale_view()
-    infinite = {step.kernel: "  L = ∞" for step in steps if step.loss is None}
-    axes.set_yticks(range(len(steps)), [step.kernel + infinite.get(step.kernel, "") for step in steps])
-
-
-def descent(done: Descent) -> Picture:
-    """Return the course of the loss, the gradient's norm with the duality gap, and the paths of the points."""
-    taken = counted(done.course[-1].step, "step")
-    end = f"converged after {taken}" if done.converged else taken
-    return Picture(
-        panels=[partial(panel, done=done) for panel in (_losses, _norms, _paths)],
-        height=5.6,
-        main=2,
-        ratios=(3, 3, 4),
-        title=f"{done.optimizer}, {done.start.problem.kernel.name}, {end}",
-        xlabel="step",
-    )
-
-
-def _steps(axes: Axes, done: Descent) -> list[int]:
-    """Let the axis span the steps, and return them."""
-    steps = [row.step for row in done.course]
-    axes.set_xlim(0, max(steps[-1], 1))
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    return steps
-
-
-def _losses(axes: Axes, done: Descent) -> None:
-    steps = _steps(axes, done)
-    axes.plot(steps, [row.loss if row.kl is None else row.kl for row in done.course], color=INK)
-    axes.set_ylabel("loss (nats)" if done.start.kl is None else "KL (nats)")
-    _scale(axes, log_x=False, log_y=False)
-
-
-def _norms(axes: Axes, done: Descent) -> None:
-    steps = _steps(axes, done)
-    axes.plot(steps, _positive([row.norm for row in done.course]), color=PULLED, label="norm of the gradient")
-    if done.gap is not None:
-        gaps = _positive([row.gap for row in done.course])
-        axes.plot(steps, gaps, color=PUSHED, linestyle="--", label="duality gap ≥ L - L*")
-    measured = [row.norm if row.gap is None else row.gap for row in done.course]
-    if done.tolerance > 0.0 and min(measured) < 100.0 * done.tolerance:  # one far below would squeeze the curves
-        axes.axhline(done.tolerance, color=FAINT, linewidth=0.8, linestyle=":", label="tolerance")
-    axes.set_yscale("log")
-    log_ticks(axes.yaxis, *axes.get_ylim())
-
-
-def _paths(axes: Axes, done: Descent) -> None:
-    """Draw the angles along the steps, as wide as the weights, or the weights where the angles stay."""
-    angles_move = "angles" in done.wrt
-    _steps(axes, done)
-    steps = np.array([shot.step for shot in done.path], dtype=np.float64)
-    weights = np.array([shot.weights for shot in done.path])
-    angles = np.array([shot.angles for shot in done.path])
-    kept = largest_first(weights.max(axis=0), PATHS)
-    paths = angles if angles_move else weights
-    problem = done.start.problem
-    heaviest = float(weights[:, kept].max())
-    for point in kept:
-        grew = weights[-1, point] >= weights[0, point]
-        widths = 0.5 + 2.5 * weights[:, point] / heaviest if angles_move else np.full(len(steps), 1.2)
-        _path(axes, steps, paths[:, point], widths, PULLED if grew else PUSHED)
-    axes.autoscale_view()
-    if angles_move:
-        _mark_target(axes, problem)
-    axes.plot([], [], color=PULLED, label="weight grew")
-    axes.plot([], [], color=PUSHED, label="weight shrank")
-    axes.set_ylabel(f"angle ({problem.settings.unit})\nwidth: weight" if angles_move else "weight S")
-    if len(kept) <= NAMED_PATHS:
-        names = problem.labels or angle_texts(problem.angles)
-        _name_paths(axes, float(steps[-1]), paths[-1, kept], [short(names[point]) for point in kept])
-    if not angles_move:
-        axes.set_ylim(bottom=0.0)
-
-
-def _mark_target(axes: Axes, problem: Problem) -> None:
-    """Shade the target (the hull of its points), on a circle once for each turn, without changing the range."""
-    (low, high), (bottom, top) = problem.interval, axes.get_ylim()
-    period = problem.settings.circumference or math.inf
-    first, last = (0, 0) if math.isinf(period) else (round((bottom - high) / period), round((top - low) / period))
-    for turn in range(first, last + 1)[:20]:
-        shift = turn * period if turn else 0.0
-        if low == high:  # a single target point, or node
-            axes.axhline(low + shift, color=BAND, zorder=0, linewidth=1.2)
-        else:
-            axes.axhspan(low + shift, high + shift, color=BAND, zorder=0, linewidth=0)
-    axes.set_ylim(bottom, top)
-
-
-def _path(axes: Axes, steps: FloatArray, values: FloatArray, widths: FloatArray, colour: str) -> None:
-    """Draw one line whose width changes along it."""
-    if len(steps) == 1:
-        axes.plot(steps, values, "o", color=colour, markersize=3.0, clip_on=False)
-        return
-    corners = np.column_stack([steps, values])
-    rounded = np.round(widths / WIDTH_STEP) * WIDTH_STEP
-    starts = np.flatnonzero(np.diff(rounded[1:], prepend=-1.0))  # a run of one width is one line
-    runs = [corners[first : last + 1] for first, last in zip(starts, [*starts[1:], len(corners) - 1], strict=True)]
-    axes.add_collection(LineCollection(runs, linewidths=rounded[starts + 1], colors=colour, capstyle="round"))
-    axes.update_datalim(corners)
-
-
-def _name_paths(axes: Axes, step: float, ends: FloatArray, names: Sequence[str]) -> None:
-    """Write the names at the right ends of the lines, moved apart where they would overlap."""
-    low, high = axes.get_ylim()
-    apart, order = 0.07 * (high - low), np.argsort(ends)
-    places = ends[order].astype(np.float64)
-    for index in range(1, len(places)):
-        places[index] = max(places[index], places[index - 1] + apart)
-    for index, place in zip(order, places, strict=True):
+    axes.xaxis.set_major_locator(MaxNLocator(nbins=3))
+    least = _least(family, steps)
+    if name.endswith("(nats)") and least is not None:
+        row, value = steps.index(least), _value(family, least) or 0.0
+        axes.plot(value, row, "o", color=INK, markersize=8.0, markerfacecolor="none")
         axes.annotate(
-            names[index], (step, float(place)), xytext=(4, 0), textcoords="offset points", va="center", fontsize=6.5
+            f"least {five_digits(value)}",
+            (value, row),
+            (-7, 0),
+            textcoords="offset points",
+            ha="right",
+            va="center",
+            fontsize=NAME_SIZE,
         )
+    infinite = {step.kernel: "  L = ∞" for step in steps if step.loss is None}
+    axes.set_yticks(rows, [step.kernel + infinite.get(step.kernel, "") for step in steps])
+    axes.tick_params(axis="y", length=0)
 
 
 def _scale(axes: Axes, *, log_x: bool, log_y: bool) -> None:
@@ -230,9 +239,3 @@ def _scale(axes: Axes, *, log_x: bool, log_y: bool) -> None:
         margin = 0.06 * (max(high, 0.0) - min(low, 0.0)) or 1.0
         axes.set_ylim(min(low, 0.0) - (margin if low < 0.0 else 0.0), max(high, 0.0) + margin)
         axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
-
-
-def _positive(values: Sequence[float | None]) -> FloatArray:
-    """Return the values for a logarithmic axis: no point where one is 0."""
-    numbers = np.array(values, dtype=np.float64)
-    return np.where(numbers > 0.0, numbers, np.nan)

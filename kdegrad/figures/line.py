@@ -1,87 +1,81 @@
 """Figures of one evaluation over an axis of angles: the density above, its points as stems below.
 
-Also the map of ``grad --per-bin``, of the line and of the circle: the gradient over bins and points.
+Whatever descent pulls up points up: what is drawn of a gradient is -∂L. Many points are summed in cells of the axis.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.colors import LinearSegmentedColormap, to_rgba
-from matplotlib.patheffects import withStroke
+from matplotlib.colors import to_rgba
+from matplotlib.path import Path
+from matplotlib.ticker import MaxNLocator
+from matplotlib.transforms import Affine2D
 
-from kdegrad.arrays import FloatArray, largest_first
+from kdegrad.arrays import FloatArray
 from kdegrad.evaluation import Evaluation
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, short
-from kdegrad.objective import responsibilities_by_bin
+from kdegrad.figures.placing import name_stems, rows_of
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED
+from kdegrad.figures.titles import title_of
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
-from kdegrad.text import angle_texts, interval_text
-from kdegrad.view import curve, positions, span, target_marks
+from kdegrad.text import angle_texts
+from kdegrad.view import curve, positions, span, target_marks, target_parts
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
 BY_SIGN: Final[Groups] = {
-    "pulled up (∂L/∂z < 0)": (PULLED, np.less),
-    "pushed down (∂L/∂z > 0)": (PUSHED, np.greater_equal),
+    "pulled up by descent": (PULLED, np.greater),
+    "pushed down": (PUSHED, np.less),
+    "not moved": (FAINT, np.equal),
+}
+BY_WAY: Final[Groups] = {
+    "moved right by descent": (INK, np.greater),
+    "moved left": (INK, np.less),
+    "not moved": (FAINT, np.equal),
 }
 ALL: Final[Groups] = {"points, by weight S": (INK, np.greater_equal)}
-STEMS: Final = 3_000  # more cannot be told apart
+CROWD: Final = 150  # more stems than these cannot be told apart
+CELLS: Final = 60  # of the axis, about
 LABELLED: Final = 12
-MOST_NODES, MOST_POINTS, NAMED_POINTS = 720, 360, 24  # the most that the map shows and names
+USUAL_DIGITS: Final = 6
+_STEM, _ARROW = 3.5, 8.0  # the size of the mark at the end of a stem, in points
+_RIGHTWARD: Final = Path([(0, 0), (1, 0), (0.5, 0.35), (1, 0), (0.5, -0.35)], [1, 2, 1, 2, 2])
 
 
-def gradient_per_bin(evaluation: Evaluation) -> Picture:
-    """Return a map of S_i Σ_j r_j - r_i for each bin (across) and point (up, by angle), coloured by sign and size."""
-    rows = min(max(len(evaluation.weights), 5), 20)
+def panels(evaluation: Evaluation) -> Picture:
+    """Return target and density, and below a panel for each gradient that was asked for, or for the weights."""
+    found, settings = evaluation.gradients, evaluation.problem.settings
+    of_points = {"logits": _logits, "angles": _angles}
+    asked: list[Callable[..., None]] = [of_points[name] for name in found.wrt if name in of_points] if found else []
+    asked = asked or [_weights]
+    names = [] if (labels := evaluation.problem.labels) is None or len(labels) > LABELLED else labels
+    each = 1.5 + 0.13 * max(0, rows_of(names, 280.0) - 2)
     return Picture(
-        panels=[partial(_map, evaluation=evaluation)],
-        height=1.7 + 0.14 * rows,
+        panels=[partial(panel, evaluation=evaluation) for panel in (_density, *asked)],
+        height=2.3 + each * len(asked),
+        main=0 if found is None else 1,
+        ratios=(1.8, *(each for _ in asked)),
         title=title_of(evaluation),
-        legend=0,
+        xlabel=f"angle ({settings.unit})",
     )
 
 
-def _map(axes: Axes, evaluation: Evaluation) -> None:
-    problem = evaluation.problem
-    order = np.argsort(positions(problem), kind="stable")
-    nodes, points = _spread(evaluation.rule.bins, MOST_NODES), order[_spread(len(order), MOST_POINTS)]
-    kept = set(nodes.tolist())
-    rows = [slopes[points] for bin_, (_, slopes) in enumerate(responsibilities_by_bin(evaluation)) if bin_ in kept]
-    values = np.array(rows).T
-    largest = float(np.abs(values).max()) or 1.0
-    places = evaluation.rule.nodes[nodes]
-    if problem.observed is not None:  # a column for each target point
-        edges = np.arange(len(places) + 1) - 0.5
-        shown = _spread(len(places), 8)
-        axes.set_xticks(shown, angle_texts(places[shown]))
-    elif len(places) == 1:
-        edges = np.array([places[0] - 0.5, places[-1] + 0.5])
-    else:  # halfway between the nodes, and the edges of the target
-        low, high = problem.interval
-        edges = np.concatenate([[low], 0.5 * (places[:-1] + places[1:]), [high]])
-    mesh = axes.pcolormesh(
-        edges,
-        np.arange(len(points) + 1) - 0.5,
-        values,
-        cmap=LinearSegmentedColormap.from_list("signs", [PULLED, "#ffffff", PUSHED]),
-        vmin=-largest,
-        vmax=largest,
-        rasterized=True,
-    )
-    bar = axes.figure.colorbar(mesh, ax=axes, pad=0.02)
-    bar.set_label("gradient in the bin\n← pulled up   pushed down →")
-    axes.set_xlabel(f"bin ({problem.settings.unit})" + _some(len(nodes), evaluation.rule.bins))
-    axes.set_ylabel("point, by angle" + _some(len(points), len(order)))
-    named = points if len(points) <= NAMED_POINTS else points[_spread(len(points), 10)]
-    names = angle_texts(problem.angles[named])
-    if problem.labels is not None:
-        names = [f"{short(problem.labels[point])}  {name}" for point, name in zip(named, names, strict=True)]
-    axes.set_yticks(np.flatnonzero(np.isin(points, named)), names)
+def _target(axes: Axes, problem: Problem) -> None:
+    """Shade the target, or draw its points, over the whole height."""
+    axes.set_xlim(*span(problem))
+    tell_angles_apart(axes, *span(problem))
+    if problem.target is not None:
+        for number, (low, high) in enumerate(target_parts(problem)):
+            name = "_" if number else "target"
+            axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
+    if (points := target_marks(problem)) is not None:
+        style = lines_of_points(problem, points)
+        axes.vlines(points.nodes, 0.0, 1.0, transform=axes.get_xaxis_transform(), **style)
 
 
 def lines_of_points(problem: Problem, points: Rule) -> dict[str, Any]:
@@ -92,66 +86,6 @@ def lines_of_points(problem: Problem, points: Rule) -> dict[str, Any]:
     colours = [to_rgba(PULLED, shade) for shade in shades.tolist()]
     name = "the target point" if len(shades) == 1 else f"the {len(shades)} target points, by weight"
     return {"colors": colours, "linestyles": "dashed", "linewidth": 0.9, "label": name}
-
-
-def _some(shown: int, total: int) -> str:
-    return "" if shown == total else f": {shown} of {total}"
-
-
-def _spread(count: int, most: int) -> np.typing.NDArray[np.intp]:
-    """Return at most `most` indices below `count`, evenly spread."""
-    return np.unique(np.linspace(0, count - 1, min(count, most)).round().astype(np.intp))
-
-
-def title_of(evaluation: Evaluation) -> str:
-    """Return kernel, bandwidth, background if there is one, loss and KL in one line."""
-    kernel = evaluation.problem.kernel
-    numbers = [f"L = {evaluation.loss:.5g}"] + ([] if evaluation.kl is None else [f"KL = {evaluation.kl:.5g} nats"])
-    background = evaluation.problem.settings.background
-    mixed = f", E = {background:g}" if background > 0.0 else ""
-    return f"{kernel.name}, h = {kernel.bandwidth:g}{mixed}    {',  '.join(numbers)}"
-
-
-def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
-    """Return x and y of one curve that goes from start to end at each place, with gaps between."""
-    gaps = np.full_like(places, np.nan)
-    return np.column_stack([places, places, gaps]).ravel(), np.column_stack([starts, ends, gaps]).ravel()
-
-
-def _stems(axes: Axes, angles: FloatArray, values: FloatArray, groups: Groups) -> None:
-    """Draw a stem with a head for each point, in the colour of the group whose comparison with 0 holds."""
-    kept = np.sort(largest_first(values, STEMS))
-    angles, values = angles[kept], values[kept]
-    many = len(kept) > 60
-    for name, (colour, compare) in groups.items():
-        chosen = compare(values, 0.0)
-        lines = separate_lines(angles[chosen], np.zeros_like(values[chosen]), values[chosen])
-        axes.plot(*lines, color=colour, linewidth=0.6 if many else 1.2, alpha=0.7 if many else 1)
-        axes.plot(angles[chosen], values[chosen], "o", color=colour, markersize=1.5 if many else 3.5, label=name)
-
-
-def panels(evaluation: Evaluation) -> Picture:
-    """Return target and density, and below the weight of each point, or its gradient coloured by the sign."""
-    return Picture(
-        panels=[partial(_density, evaluation=evaluation), partial(_points, evaluation=evaluation)],
-        height=3.6,
-        main=0 if evaluation.gradients is None else 1,
-        ratios=(3, 2),
-        title=title_of(evaluation),
-        xlabel=f"angle ({evaluation.problem.settings.unit})",
-    )
-
-
-def _target(axes: Axes, problem: Problem) -> None:
-    """Shade the target, or draw its points, over the whole height."""
-    axes.set_xlim(*span(problem))
-    if problem.target is not None:
-        low, high = problem.target
-        name = f"target {interval_text(problem.target)}"
-        axes.axvspan(low, high, color=BAND, zorder=0, label=name, linewidth=0)
-    if (points := target_marks(problem)) is not None:
-        style = lines_of_points(problem, points)
-        axes.vlines(points.nodes, 0.0, 1.0, transform=axes.get_xaxis_transform(), **style)
 
 
 def _density(axes: Axes, evaluation: Evaluation) -> None:
@@ -167,38 +101,96 @@ def _density(axes: Axes, evaluation: Evaluation) -> None:
     if len(uncovered):
         axes.plot(uncovered, np.zeros_like(uncovered), "|", color=PUSHED, label="bins where p is 0", clip_on=False)
     axes.set_ylim(0.0, 1.08 * max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0) or 1.0)
-    axes.set_ylabel(f"density (per {problem.settings.unit.removesuffix('s')})")
+    axes.set_ylabel(f"density\n(per {_one(problem)})")
 
 
-def _points(axes: Axes, evaluation: Evaluation) -> None:
-    """Draw the points as stems: the gradient if one was asked for, else the weight."""
-    problem, found = evaluation.problem, evaluation.gradients
+def _weights(axes: Axes, evaluation: Evaluation) -> None:
+    _points(axes, evaluation, evaluation.weights, ALL, "weight S")
+    axes.set_ylim(bottom=0.0)
+
+
+def _logits(axes: Axes, evaluation: Evaluation) -> None:
+    """Draw how descent moves the logits."""
+    _points(axes, evaluation, -evaluation.require_gradients().logits, BY_SIGN, "descent: -∂L/∂z")
+
+
+def _angles(axes: Axes, evaluation: Evaluation) -> None:
+    """Draw which way along the axis descent moves the points, and how strongly."""
+    slopes = evaluation.require_gradients().angles
+    assert slopes is not None  # asked for
+    _points(axes, evaluation, -slopes, BY_WAY, f"descent: -∂L/∂x\n(per {_one(evaluation.problem)})")
+
+
+def _points(axes: Axes, evaluation: Evaluation, values: FloatArray, groups: Groups, ylabel: str) -> None:
+    """Draw a value of each point as a stem, or for many points their sums in cells, coloured by the sign."""
+    problem = evaluation.problem
     _target(axes, problem)
-    values = evaluation.weights if found is None else found.logits
-    _stems(axes, positions(problem), values, ALL if found is None else BY_SIGN)
-    axes.margins(y=0.25)
-    if found is None:
-        axes.set_ylabel("weight S")
-        axes.set_ylim(bottom=0.0)
-    else:
-        axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
-        axes.set_ylabel("gradient ∂L/∂z")
-    if problem.labels is not None and len(problem.labels) <= LABELLED:
-        _label_points(axes, evaluation, values)
+    axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)
+    places = positions(problem)
+    axes.set_ylabel(ylabel)
+    if len(values) > CROWD:
+        _bars(axes, places, values, groups)
+        return
+    is_way = groups is BY_WAY
+    for name, (colour, compare) in groups.items():
+        chosen = compare(values, 0.0)
+        if not chosen.any():
+            continue
+        starts = np.zeros(int(chosen.sum()))
+        axes.plot(*separate_lines(places[chosen], starts, values[chosen]), color=colour, linewidth=1.2)
+        way = int(compare(1.0, 0.0)) - int(compare(-1.0, 0.0)) if is_way else 0
+        arrow = None if way == 0 else _RIGHTWARD.transformed(Affine2D().scale(way, 1.0))
+        size, face = (_STEM, colour) if arrow is None else (2.0 * _ARROW, "none")  # half a path lies on each side
+        look: dict[str, Any] = {"ls": "", "c": colour, "ms": size, "mfc": face}
+        axes.plot(places[chosen], values[chosen], marker=arrow or "o", **look)
+        if arrow is not None:
+            look["ms"], arrow = _ARROW, arrow.transformed(Affine2D().translate(-0.5 * way, 0.0))
+        axes.plot([], [], marker=arrow or "o", **look, label=name)
+    axes.margins(y=0.12)
+    if problem.labels is not None and len(values) <= LABELLED:
+        name_stems(axes, places, values, problem.labels, _ARROW if is_way else 0.5 * _STEM)
 
 
-def _label_points(axes: Axes, evaluation: Evaluation, values: FloatArray) -> None:
-    """Write the labels at the heads of the stems."""
-    labels = evaluation.problem.labels or ()
-    for label, angle, value in zip(labels, positions(evaluation.problem), values, strict=True):
-        above = value >= 0.0
-        axes.annotate(
-            short(label),
-            (float(angle), float(value)),
-            xytext=(0, 3 if above else -3),
-            textcoords="offset points",
-            ha="center",
-            va="bottom" if above else "top",
-            fontsize=6.5,
-            path_effects=[withStroke(linewidth=1.8, foreground="white")],  # readable where a line is behind it
-        )
+def _bars(axes: Axes, places: FloatArray, values: FloatArray, groups: Groups) -> None:
+    """Draw the sums of the values in cells of the axis, what is above 0 and what is below it apart."""
+    edges = cells(places)
+    for name, (colour, compare) in groups.items():
+        chosen = compare(values, 0.0)
+        if values[chosen].any():
+            sums, _ = np.histogram(places[chosen], edges, weights=values[chosen])
+            axes.bar(edges[:-1], sums, np.diff(edges), align="edge", color=colour, alpha=0.8, linewidth=0, label=name)
+    axes.margins(y=0.08)
+    width = angle_texts([edges[1] - edges[0]])[0]
+    axes.set_ylabel(f"Σ {axes.get_ylabel().partition(chr(10))[0].removeprefix('descent: ')}\nin cells of {width}")
+
+
+def cells(places: FloatArray) -> FloatArray:
+    """Return the edges of equal cells over the places, 1, 2 or 5 times a power of 10 wide."""
+    low, high = float(places.min()), float(places.max())
+    rough = (0.5 * high - 0.5 * low) / (0.5 * CELLS)
+    if rough > 0.0:
+        power = 10.0 ** np.floor(np.log10(rough))
+        width = power * next(factor for factor in (1.0, 2.0, 5.0, 10.0) if factor * power >= rough)
+        edges = np.arange(np.floor(low / width), np.floor(high / width) + 2.0) * width
+        if (np.diff(edges) > 0.0).all() and np.isfinite(edges).all():
+            return np.asarray(edges)
+    width = max(abs(low), abs(high), 1.0) * 1e-9  # all in one place, or too near to tell the cells apart
+    return np.array([low - width, high + width])
+
+
+def tell_angles_apart(axes: Axes, low: float, high: float) -> None:
+    """Let the x axis have as many ticks as there is room for their names: few where these have many digits."""
+    step = 10.0 ** np.floor(np.log10(max(0.2 * high - 0.2 * low, 1e-300)))
+    longest = max(len(f"{end:.12g}") for end in (np.round(low / step) * step, np.round(high / step) * step))
+    if longest > USUAL_DIGITS and max(abs(low), abs(high)) < 1e15:
+        axes.xaxis.set_major_locator(MaxNLocator(nbins=max(2, 36 // longest), steps=[1, 2, 5, 10]))
+
+
+def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:
+    """Return x and y of one curve that goes from start to end at each place, with gaps between."""
+    gaps = np.full_like(places, np.nan)
+    return np.column_stack([places, places, gaps]).ravel(), np.column_stack([starts, ends, gaps]).ravel()
+
+
+def _one(problem: Problem) -> str:
+    return problem.settings.unit.removesuffix("s")

@@ -14,13 +14,14 @@ from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLoca
 
 from kdegrad.arrays import FloatArray
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.style import BAND, INK, PULLED, PUSHED, log_ticks
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
+from kdegrad.figures.titles import lines, name_of
 from kdegrad.overview import FAR, Overview
 from kdegrad.text import counted
 
 DOTS: Final = 3_000  # more points than these are drawn as a density
 CELLS: Final = 60  # of the density along each axis
-LEAST_RATE, MOST_RATE = -1e4, 1.4  # what is pulled up more strongly stands at the edge; no rate is above 1
+LEAST_RATE, MOST_RATE = -1.4, 1e4  # no rate is below -1; what is pulled up more strongly stands at the edge
 FARTHEST: Final = 1e6  # bandwidths, likewise
 LINEAR_RATE: Final = 1.5  # rates up to this are on a linear scale, larger ones on a logarithmic one
 LINEAR_DISTANCE: Final = 10.0
@@ -32,16 +33,21 @@ def panels(overview: Overview) -> Picture:
     """Return a histogram of the losses, and below it the gradient per weight of every point along its distance."""
     losses, rates = partial(_losses, overview=overview), partial(_rates, overview=overview)
     if overview.evaluation.gradients is None:
-        return Picture(panels=[losses], height=2.4, legend=0)
-    return Picture(panels=[losses, rates], height=5.4, ratios=(2, 3), shared=False, legend=0)
+        return Picture(panels=[losses], height=2.6, legend=0, title=_title(overview))
+    return Picture(panels=[losses, rates], height=5.4, ratios=(2, 3), shared=False, legend=0, title=_title(overview))
+
+
+def _title(overview: Overview) -> str:
+    """Return the data, the kernel, how many groups there are, and how many of these are not shown."""
+    batch = overview.evaluation.batch
+    infinite = f"{overview.infinite} with an infinite loss, not shown" if overview.infinite else ""
+    groups = counted(len(overview.evaluation.losses), "group")
+    kernel = f"{batch.kernel.name}, h = {batch.kernel.bandwidth:g}"
+    return lines([name_of(batch.name), groups, infinite, kernel])
 
 
 def _losses(axes: Axes, overview: Overview) -> None:
     finite = overview.finite
-    said = counted(len(overview.evaluation.losses), "group")
-    if overview.infinite:
-        said += f"; {overview.infinite} with an infinite loss, not shown"
-    axes.set_title(said)
     axes.set_xlabel("loss (nats)")
     axes.set_ylabel("groups")
     axes.yaxis.set_major_locator(MaxNLocator(integer=True, nbins=5))
@@ -51,11 +57,11 @@ def _losses(axes: Axes, overview: Overview) -> None:
     bars, ends = min(60, max(8, round(2.0 * len(finite) ** (1.0 / 3.0)))), (float(finite.min()), float(finite.max()))
     mean = float(finite.mean())
     if ends[0] > 0.0 and SKEWED * float(np.median(finite)) < ends[1]:
-        axes.hist(finite, bins=np.geomspace(*ends, bars + 1).tolist(), color=PULLED, alpha=0.75)
+        axes.hist(finite, bins=np.geomspace(*ends, bars + 1).tolist(), color=FAINT, alpha=0.75)
         axes.set_xscale("log")
         log_ticks(axes.xaxis, *ends)
     else:
-        axes.hist(finite, bins=bars, color=PULLED, alpha=0.75)
+        axes.hist(finite, bins=bars, color=FAINT, alpha=0.75)
     axes.axvline(mean, color=INK, linewidth=1.0)
     is_left = axes.transAxes.inverted().transform(axes.transData.transform((mean, 0.0)))[0] > 0.5
     axes.annotate(
@@ -72,31 +78,31 @@ def _losses(axes: Axes, overview: Overview) -> None:
 
 def _rates(axes: Axes, overview: Overview) -> None:
     """Draw a dot for each point, or how many points there are in each of many cells."""
-    rates = overview.evaluation.require_gradients().per_weight.ravel()
+    rates = -overview.evaluation.require_gradients().per_weight.ravel()
     chosen = overview.takes_part & np.isfinite(rates)
     rates = np.clip(rates[chosen], LEAST_RATE, MOST_RATE)
     distances = np.clip(overview.bandwidths[chosen], 0.0, FARTHEST)
-    farthest, lowest = float(distances.max(initial=2.0 * FAR)), float(rates.min(initial=-1.0))
+    farthest, highest = float(distances.max(initial=2.0 * FAR)), float(rates.max(initial=1.0))
     if farthest > WIDE:
         axes.set_xscale("symlog", linthresh=LINEAR_DISTANCE)
         _ticks(axes.xaxis, [0.0, 5.0, *(10.0**power for power in range(1, 7))])
     axes.set_yscale("symlog", linthresh=LINEAR_RATE, linscale=2.0)
-    _ticks(axes.yaxis, [*(-(10.0**power) for power in range(4, -1, -1)), 0.0, 1.0])
+    _ticks(axes.yaxis, [-1.0, 0.0, *(10.0**power for power in range(5))])
     axes.set_xlim(-0.02 * min(farthest, WIDE), 1.04 * farthest)
-    axes.set_ylim(1.2 * lowest, MOST_RATE)
+    axes.set_ylim(LEAST_RATE, 1.2 * highest)
     axes.axvspan(FAR, 1.04 * farthest, color=BAND, zorder=0, linewidth=0)
-    for sign, colour in ((-1.0, PULLED), (1.0, PUSHED)):
+    for sign, colour in ((1.0, PULLED), (-1.0, PUSHED)):
         those = rates * sign > 0.0
         if len(rates) <= DOTS:
             axes.plot(distances[those], rates[those], ".", color=colour, markersize=5.0, alpha=0.6, markeredgewidth=0)
         else:
             _density(axes, distances[those], rates[those], sorted((0.0, axes.get_ylim()[sign > 0.0])), colour)
-    axes.axhline(1.0, color=INK, linewidth=0.7, linestyle=":")
+    axes.axhline(-1.0, color=INK, linewidth=0.7, linestyle=":")
     small: Any = {"textcoords": "offset points", "fontsize": 7.5}
-    axes.annotate("full rate", (1.0, 1.0), (-3, 4), xycoords=axes.get_yaxis_transform(), ha="right", **small)
+    axes.annotate("full rate", (1.0, -1.0), (-3, -9), xycoords=axes.get_yaxis_transform(), ha="right", **small)
     far = f"far: more than {FAR:g} bandwidths outside"
-    axes.annotate(far, (1.0, 0.0), (-3, 3), xycoords="axes fraction", ha="right", **small)
-    axes.set_ylabel("gradient per weight, ∂L/∂z / S\n← pulled up   pushed down →")
+    axes.annotate(far, (1.0, 1.0), (-3, -8), xycoords="axes fraction", ha="right", **small)
+    axes.set_ylabel("-∂L/∂z / S\n← pushed down    pulled up →")
     darker = "" if len(rates) <= DOTS else "; darker: more points"
     axes.set_xlabel(f"distance from the target (bandwidths){darker}")
 

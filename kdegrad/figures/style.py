@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import math
 import re
+import unicodedata
 from typing import Any, Final
 
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
 from matplotlib.figure import Figure
-from matplotlib.ticker import FuncFormatter, LogLocator, NullLocator
+from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
 from kdegrad.text import safe_text
 
@@ -21,6 +23,7 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 WIDTH: Final = 4.8  # inches; printed at 3.4 the letters are 6 points high, at 7 they are 12
 LABEL_LENGTH: Final = 18
+PLAIN: Final = (0.9e-3, 1.1e4)  # the range of a logarithmic axis whose ticks are plain numbers
 
 SETTINGS: Final[Any] = {  # the keys are matplotlib's
     "figure.dpi": 150,
@@ -89,24 +92,41 @@ def legend_below(drawing: Figure, *sources: Axes, columns: int = 2) -> None:
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:
-    """Name the decades of a logarithmic axis, and 2 and 5 between them where there are few, in plain numbers."""
+    """Name the decades of a logarithmic axis, and 2 and 5 between them where there are few.
+
+    All names are plain numbers, 0.001 to 10000, or all are powers of ten.
+    """
     decades = math.log10(high / low) if 0.0 < low < high else 0.0
-    axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2.0 else (1.0, 2.0, 5.0), numticks=8))
+    if 0.0 < decades < 0.7:
+        places = np.asarray(MaxNLocator(4).tick_values(low, high))
+        axis.set_major_locator(FixedLocator(places[places > 0.0].tolist()))
+    else:
+        axis.set_major_locator(LogLocator(subs=(1.0,) if decades > 2.0 else (1.0, 2.0, 5.0), numticks=8))
     axis.set_minor_locator(NullLocator())
-    axis.set_major_formatter(FuncFormatter(lambda value, _: power(value)))
+    is_plain = low >= PLAIN[0] and high <= PLAIN[1]
+    axis.set_major_formatter(FuncFormatter(lambda value, _: f"{value:g}" if is_plain else power(value)))
 
 
 def power(value: float) -> str:
-    """Return 0.001 to 10000 as they are, and what is smaller or larger as a power of ten."""
-    if 1e-3 <= value <= 1e4:
-        return f"{value:g}"
+    """Return a number above 0 as a power of ten: 10⁻⁸, 2·10¹², 10⁰; nothing for what is outside of float64."""
+    if not 0.0 < value < math.inf:
+        return ""
     exponent = math.floor(math.log10(value) + 1e-9)
     factor = f"{value / 10.0**exponent:.3g}"
     superscript = str(exponent).translate(str.maketrans("-0123456789", "⁻⁰¹²³⁴⁵⁶⁷⁸⁹"))
     return f"10{superscript}" if factor == "1" else f"{factor}·10{superscript}"
 
 
-def short(label: str) -> str:
-    """Return a label with control characters escaped, and not too long."""
+def short(label: str, longest: int = LABEL_LENGTH) -> str:
+    """Return a label with control characters escaped, and not wider than so many letters."""
     text = safe_text(label)
-    return text if len(text) <= LABEL_LENGTH else f"{text[: LABEL_LENGTH - 1]}…"
+    if columns(text) <= longest:
+        return text
+    while columns(text) > longest - 1:
+        text = text[: min(len(text) - 1, longest)]
+    return f"{text}…"
+
+
+def columns(text: str) -> int:
+    """Return how wide a text is in letters; those of Chinese, Japanese and Korean are two wide."""
+    return sum(2 if unicodedata.east_asian_width(letter) in "WF" else 1 for letter in text)
