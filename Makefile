@@ -22,13 +22,22 @@ help:
 	@echo "make gallery   redraw the pictures of the README pages"
 	@echo "make clean     remove the environments and caches"
 
-# $(call install,FOLDER,GROUPS): an environment in FOLDER, by uv where it is found, else by venv and pip.
+# $(call install,FOLDER,GROUPS,WHAT): an environment in FOLDER, by uv where it is found, else by venv and pip. It says what
+# it does, as each step may take a minute.
 define install
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kdegrad needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 2; }
 @if command -v uv >/dev/null 2>&1; then \
-	uv venv --quiet --allow-existing --python $(PYTHON) $(1) && uv pip install --quiet --python $(1)/bin/python $(2) --editable .; \
+	echo "setting up $(1), which happens once: the environment, by uv" && \
+	uv venv --quiet --allow-existing --python $(PYTHON) $(1) && \
+	echo "setting up $(1): kdegrad with numpy, rich, typer and PyYAML, and $(3), from the package index" && \
+	uv pip install --quiet --python $(1)/bin/python $(2) --editable .; \
 else \
-	$(PYTHON) -m venv $(1) && $(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1" && $(1)/bin/python -m pip install --quiet $(2) --editable .; \
+	echo "setting up $(1), which happens once and takes a minute or two: the environment, by venv" && \
+	$(PYTHON) -m venv $(1) && \
+	echo "setting up $(1): a pip that is new enough" && \
+	$(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1" && \
+	echo "setting up $(1): kdegrad with numpy, rich, typer and PyYAML, and $(3), from the package index" && \
+	$(1)/bin/python -m pip install --quiet $(2) --editable .; \
 fi
 @touch $(1)/stamp
 endef
@@ -36,16 +45,16 @@ endef
 # A stamp is older than pyproject.toml when its environment is out of date. Only the benchmarks need what they compare with,
 # and only the tests of losses in PyTorch and JAX need these.
 .venv/stamp: pyproject.toml
-	$(call install,.venv,--group dev)
+	$(call install,.venv,--group dev,what the tests need)
 
 .venv-bench/stamp: pyproject.toml
-	$(call install,.venv-bench,--group dev --group bench)
+	$(call install,.venv-bench,--group dev --group bench,what it is compared with)
 
 # PyTorch on the CPU is enough. pip takes a CUDA build of several GB on Linux, unless it is told of the small one:
 # PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test-frameworks
 .venv-frameworks/stamp: export UV_TORCH_BACKEND = cpu
 .venv-frameworks/stamp: pyproject.toml
-	$(call install,.venv-frameworks,--group dev --group frameworks)
+	$(call install,.venv-frameworks,--group dev --group frameworks,PyTorch and JAX)
 
 demo: .venv/stamp
 	$(BIN)/kdegrad loss $(SAMPLE)

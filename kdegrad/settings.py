@@ -271,7 +271,7 @@ class DescentOptions(Group):
     tolerance: Annotated[
         float, Flag("T", "Stop at this duality gap, or norm of the gradient.", NOT_NEGATIVE, default="1e-8")
     ] = 1e-8
-    trace: Annotated[str | None, Flag("FILE", "Write every step there, as CSV.")] = None
+    trace: Annotated[str | None, Flag("FILE", "Write every step there, as CSV or TSV.")] = None
 
     def __post_init__(self) -> None:
         super().__post_init__()

@@ -229,7 +229,7 @@ def test_an_infinite_loss_leaves_the_other_groups(kdegrad, gaps: Path) -> None:
     assert [row["kl"] for row in done.rows] == ["", repr(loss - math.log(8)), ""]
     first, second = done.err.splitlines()
     assert first == "error: 2 of 3 groups have no finite result: 'b', 'c'"
-    assert second.startswith("group 'b': the density is 0 at 8 of 8 nodes")
+    assert second.startswith("error: group 'b': the density is 0 at 8 of 8 nodes")
     assert "--background" in second
 
     done = kdegrad("loss", gaps, *COMPACT, "--format", "json")
@@ -276,7 +276,10 @@ def test_a_gradient_that_overflows_is_no_result(kdegrad, tmp_path: Path) -> None
     options = ("--group-by", "g", "--at", "0", "--bandwidth", "1e-309", "--wrt", "angles", "--format", "csv")
     done = kdegrad("grad", path, *options)
     assert done.code == 3
-    assert "1 of 2 groups has no finite result: 'b'\ngroup 'b': a number is outside the range of float64" in done.err
+    assert (
+        "1 of 2 groups has no finite result: 'b'\nerror: group 'b': a number is outside the range of float64"
+        in done.err
+    )
     assert [row["gradient_angle"] for row in done.rows] == ["0.0", ""]
     assert kdegrad("loss", path, *options[:-4], "--format", "csv").code == 0
 

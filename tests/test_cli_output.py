@@ -58,7 +58,7 @@ def test_without_a_suffix_it_is_a_table_unless_a_format_is_given(kdegrad, tmp_pa
         ("loss", "a.xlsx", "--output: no report is written as '.xlsx': name a file with the suffix .txt, .json,"),
         ("loss", "a.json.gz", "--output: no report is written as '.gz': name a file"),
         ("loss", "a.png", "--output: no report is written as '.png', but figures are, by --plot: name a file"),
-        ("verify-props", "a.yaml", ".tsv, .parquet, .xml, or with none"),
+        ("verify-props", "a.yaml", f"name a file with the suffix {', '.join(SUFFIXES)}, or with none"),
         ("grad", "a.xml", "--output: .xml is for JUnit, which reports checks, and this command makes none: name a"),
         ("kernels", "a.xml", "--output: .xml is for JUnit"),
         (

@@ -17,7 +17,7 @@ from kdegrad.cli.delivery import (
 )
 from kdegrad.cli.inputs import expected_failures, judged_by, load, load_cases, load_groups, note_unused_df, sweep_values
 from kdegrad.cli.options import Command, Flags
-from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, note_duration, say
+from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, note_duration, say, say_error
 from kdegrad.errors import SettingError
 from kdegrad.output import look_of_stdout
 from kdegrad.reports import ROWS, Format
@@ -89,7 +89,7 @@ def grad(flags: Flags) -> int:
     with Progress("summing"):
         evaluation = evaluate(problem, of.wrt)
     if not evaluation.is_finite:
-        say(f"error: {records.not_finite(evaluation)}")
+        say_error(records.not_finite(evaluation))
         return NOT_FINITE
     deliver(report, records.gradient_record(evaluation, report.top, per_bin=of.per_bin))
     if report.plot is not None:
@@ -172,7 +172,7 @@ def sweep(flags: Flags) -> int:
         family = sweeps.sweep(start, over, values, kernels=flags.kernels, watch=advance)
     deliver(report, records.sweep_record(family, log=along.log))
     if not family.is_finite:
-        say("error: the loss is infinite everywhere: widen the bandwidth, or add a --background")
+        say_error("the loss is infinite everywhere: widen the bandwidth, or add a --background")
         return NOT_FINITE
     if report.plot is not None:
         figures.save(family, report.plot, log=along.log)
@@ -183,8 +183,8 @@ def sweep(flags: Flags) -> int:
 def descend(flags: Flags) -> int:
     """Descend along the gradient and show the progress.
 
-    The points at the end are a CSV that grad reads: with --output FILE they go there; with --format csv they are what
-    is printed.
+    The points at the end are a CSV that grad reads: with --output FILE.csv they go there; with --format csv they are
+    what is printed.
     """
     from kdegrad import descent
     from kdegrad.reports import records
@@ -213,7 +213,7 @@ def descend(flags: Flags) -> int:
             watch=watch,
         )
     if not done.start.is_finite:
-        say(f"error: {records.not_finite(done.start)}")
+        say_error(records.not_finite(done.start))
         return NOT_FINITE
     form, record = format_of(report), records.descent_record(done)
     points = suffix_format(report) or Format.csv
@@ -229,7 +229,7 @@ def descend(flags: Flags) -> int:
     if "bandwidth" in done.wrt and form is not Format.json:
         say(f"note: the points belong to --bandwidth {done.end.problem.kernel.bandwidth!r}")
     if done.diverged:
-        say(f"error: {done.stopped}")
+        say_error(done.stopped)
     return NOT_FINITE if done.diverged else DONE
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from kdegrad import figures
 from kdegrad.batch import Batch
 from kdegrad.cli.delivery import deliver, format_of, warn_of_rounding
-from kdegrad.cli.terminal import DONE, NOT_FINITE, Progress, say
+from kdegrad.cli.terminal import DONE, NOT_FINITE, Progress, say, say_error
 from kdegrad.errors import SettingError
 from kdegrad.evaluation import BatchEvaluation
 from kdegrad.objective import evaluate
@@ -48,5 +48,5 @@ def grad(batch: Batch, report: ReportOptions, of: GradientOptions) -> int:
 def _code(evaluation: BatchEvaluation) -> int:
     if evaluation.is_finite:
         return DONE
-    say(f"error: {group_records.not_finite_groups(evaluation)}")
+    say_error(group_records.not_finite_groups(evaluation))
     return NOT_FINITE
