@@ -50,6 +50,7 @@ class Option:
     help: str
     allowed: Range | tuple[str, ...] | None = None  # None: not checked here
     default: str = ""  # shown in help when the default is not a literal
+    aliases: Mapping[str, str] | None = None  # other names of those that are allowed
     words: str = ""  # ``module.NAME`` in kdegrad: the names that a shell completes, where `allowed` does not list them
     key: bool = True  # whether it is also a key of a YAML problem
     reported: str = ""  # for a setting: its name in the field ``problem`` of a report, where that is another
@@ -92,11 +93,11 @@ def checked(row: Row, value: Any) -> Any:
     if isinstance(allowed, Range):
         return _number(row, value, allowed)
     if row.type != tuple[str, ...]:
-        return value if allowed is None else choice(row.spelled, value, allowed)
+        return value if allowed is None else choice(row.spelled, value, allowed, row.option.aliases)
     names = several(row.spelled, value)
     if allowed is None:
         return names
-    return tuple(dict.fromkeys(choice(row.spelled, name, allowed) for name in names))
+    return tuple(dict.fromkeys(choice(row.spelled, name, allowed, row.option.aliases) for name in names))
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
@@ -173,9 +174,9 @@ def _number(row: Row, value: Any, allowed: Range) -> float:
     return number
 
 
-def choice(name: str, value: object, choices: tuple[str, ...]) -> str:
-    """Return the choice that `value` is, in whatever case it is written."""
-    by_lower = {choice.lower(): choice for choice in choices}
+def choice(name: str, value: object, choices: tuple[str, ...], aliases: Mapping[str, str] | None = None) -> str:
+    """Return the choice that `value` is, or is another name of, in whatever case it is written."""
+    by_lower = {choice.lower(): choice for choice in choices} | dict(aliases or {})
     if not isinstance(value, str) or value.lower() not in by_lower:
         written = shown(value) if isinstance(value, str) else shortened(value)
         listed = ", ".join(choice if choice.isalnum() else f"'{choice}'" for choice in choices)

@@ -26,6 +26,9 @@ from kdegrad.text import NARROWEST, WIDEST, shortened, shown
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 UNITS: Final = tuple(CIRCUMFERENCE)
+_UNIT_ALIASES: Final = {"degree": "degrees", "deg": "degrees", "radian": "radians", "rad": "radians", "turn": "turns"}
+_MOST_TURNS: Final = 6  # axes have the period 180 in degrees, a four-stroke engine 720
+_TURN_ROUNDING: Final = 1e-3  # of a circumference that is written with three digits, 6.28
 RULES: Final = ("midpoint", "gauss", "exact")
 SUMS: Final = ("auto", "dense", "fast")
 WRT: Final = ("logits", "angles", "bandwidth")
@@ -108,13 +111,33 @@ class Settings(Group):
     background: Annotated[float, Option("E", "Share of the target's uniform density mixed in.", SHARE)] = 0.0
     circular: Annotated[bool, Option("", "Angles are positions on a circle.", reported="domain")] = False
     period: Annotated[float | None, Option("P", "The circle's circumference.", POSITIVE)] = None
-    unit: Annotated[str, Option("NAME", "degrees, radians or turns: the circle's circumference.", UNITS)] = "degrees"
+    unit: Annotated[
+        str,
+        Option("NAME", "degrees, radians or turns: the circle's circumference.", UNITS, aliases=_UNIT_ALIASES),
+    ] = "degrees"
     sums: Annotated[str, Option("NAME", "How to sum: auto, dense, fast.", SUMS)] = "auto"
 
     def __repr__(self) -> str:
         """Return what makes the same settings: those that are not the default."""
         given = [(row.name, getattr(self, row.name)) for row in self.rows if getattr(self, row.name) != row.default]
         return f"Settings({', '.join(f'{name}={shortened(value)}' for name, value in given)})"
+
+    def __post_init__(self) -> None:
+        super().__post_init__()
+        if self.unit != "degrees":  # which is also the unit of those who say nothing about it: --period 24
+            self.require_one_circumference()
+
+    def require_one_circumference(self) -> None:
+        """Refuse a period that is neither a full turn of the unit nor a few of them, nor a simple part of one."""
+        if self.period is not None:
+            turn = CIRCUMFERENCE[self.unit]
+            ratio = max(self.period, turn) / min(self.period, turn)
+            if ratio > _MOST_TURNS + 0.5 or abs(ratio - round(ratio)) > _TURN_ROUNDING * ratio:
+                raise SettingError(
+                    "period",
+                    f"{self.period:g} contradicts the unit {self.unit}, in which a full turn is {turn:.6g}: leave one "
+                    "of the two out",
+                )
 
     @property
     def circumference(self) -> float | None:

@@ -217,6 +217,40 @@ def test_degrees_of_freedom_without_a_student_t_are_said_to_do_nothing(kdegrad) 
     assert kdegrad("loss", TWO_SIDED, "--df", "2", "--kernel", "t").err == ""
 
 
+@pytest.mark.parametrize(
+    ("angles", "flags", "said"),
+    [
+        (
+            "0.1 3.1 -2.7",
+            "--circular",
+            "angles lie within ±2π, and the unit is degrees: are they radians? give --unit radians",
+        ),
+        ("0 6.283186 1", "--period 360", "are they radians? give --unit radians"),
+        ("0.1 3.1 -2.7", "--circular --unit degrees", None),
+        ("0.1 3.1 -2.7", "--circular --unit rad", None),
+        ("0.1 3.1 -2.7", "--period 24", None),
+        ("0.1 3.1 -2.7", "--unit radians", None),  # a line
+        ("0 3 -2", "--circular", None),
+        ("0.1 6.3 -2.7", "--circular", None),
+        (
+            "0.1 344 -2.7",
+            "--circular --unit rad",
+            "angles reach 344, and a turn in radians is 6.28319: are they degrees?",
+        ),
+        ("0.1 12.5 -2.7", "--circular --unit rad", None),
+        ("0.1 12.7 -2.7", "--circular --unit rad", "give --unit degrees"),
+        ("0.1 3.1 -2.7", "--circular --unit turns", "angles reach 3.1, and a turn in turns is 1: are they radians?"),
+        ("0.1 344 -2.7", "--circular --unit turns", "give --unit degrees"),
+    ],
+)
+def test_angles_of_another_unit_are_noticed(kdegrad, tmp_path: Path, angles: str, flags: str, said: str | None) -> None:
+    path = tmp_path / "points.csv"
+    path.write_text("\n".join(["angle,logit", *(f"{angle},0" for angle in angles.split())]))
+    done = kdegrad("loss", path, "--target", "0", "0.5", "--format", "csv", *flags.split())
+    assert done.code == 0
+    assert (said in done.err and done.err.count("\n") == 1) if said else done.err == ""
+
+
 def test_bins_beside_the_exact_rule_are_said_to_do_nothing(kdegrad) -> None:
     noted = kdegrad("loss", TWO_SIDED, "--rule", "exact", "--bins", "10")
     assert (noted.code, noted.err.count("note: --bins is for midpoint and gauss")) == (0, 1)

@@ -104,7 +104,7 @@ def test_a_docstring_lists_the_options(function: Callable[..., object]) -> None:
 
 def test_a_problem_keeps_every_option_that_it_is_given() -> None:
     others: dict[str, object] = {"kernel": "student-t", "rule": "gauss", "unit": "radians", "sums": "dense"}
-    others |= {"circular": True, "background": 0.5, "period": 7.0}
+    others |= {"circular": True, "background": 0.5, "period": math.pi}
     given = {row.name: others.get(row.name, 7) for row in Settings.rows}
     kept = kg.Problem([1.0], target=(0, 1), **given).settings
     assert {row.name: getattr(kept, row.name) for row in Settings.rows} == given

@@ -48,7 +48,7 @@ REFUSED = [
     ("rule", "simpson", "midpoint, gauss, exact"),
     ("rule", "gaus", "did you mean 'gauss'"),
     ("rule", None, "midpoint"),
-    ("unit", "degree", "did you mean 'degrees'"),
+    ("unit", "degreees", "did you mean 'degrees'"),
     ("sums", "quick", "auto, dense, fast"),
     *[("circular", value, "true nor false") for value in ("no", "true", None, 2)],
 ]
@@ -397,3 +397,39 @@ def test_a_problem_has_the_name_of_what_it_is_and_keeps_it():
 def test_whole_weights_are_counts(weights, counted):
     assert Problem(range(len(weights)), weights=weights, target=(0, 1)).counted == counted
     assert Problem(range(len(weights)), np.log(np.maximum(weights, 0.5)), target=(0, 1)).counted is None
+
+
+# --- units ------------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("alias", "unit"),
+    [("rad", "radians"), ("Radian", "radians"), ("deg", "degrees"), ("degree", "degrees"), ("turn", "turns")],
+)
+def test_units_have_other_names(alias, unit):
+    assert Problem([0.0], target=(0, 0.5), unit=alias, circular=True).settings.unit == unit
+
+
+@pytest.mark.parametrize(
+    ("period", "unit"),
+    [(360, "radians"), (360, "turns"), (24, "radians"), (1, "radians"), (6.2, "radians"), (20, "turns")],
+)
+def test_a_period_that_is_no_turn_of_the_unit_contradicts_it(period, unit):
+    with pytest.raises(SettingError, match=f"^period: {period} contradicts the unit {unit}, in which a full turn is"):
+        Problem([0.0], target=(0, 0.5), period=period, unit=unit)
+
+
+@pytest.mark.parametrize(
+    ("period", "unit"),
+    [
+        (2 * math.pi, "radians"),
+        (6.283, "rad"),
+        (3.14, "radians"),
+        (4 * math.pi, "radians"),
+        (0.5, "turns"),
+        (24, "degrees"),
+    ],
+)
+def test_a_period_may_be_given_in_its_unit(period, unit):
+    """Axes have the period 180 in degrees; and degrees are the unit of those who say nothing about it."""
+    assert Problem([0.0], target=(0, 0.5), period=period, unit=unit).domain == Circle(period)

@@ -1167,6 +1167,20 @@ def test_a_line_with_a_period_contradicts_itself_in_a_file_and_not_under_a_flag(
     assert load(path, circular=False).domain.name == "line"
 
 
+def test_a_period_and_the_unit_that_it_contradicts(write: Write) -> None:
+    """The unit degrees is told from one that nobody gave, whichever of the two is in the file."""
+    path = write("problem.yaml", PROBLEM + "period: 24\n")
+    said = "24 contradicts the unit degrees, in which a full turn is 360: leave one of the two out"
+    for keywords in ({"unit": "degrees"}, {"unit": "deg", "period": 24}):
+        with pytest.raises(SettingError, match=said):
+            load(path, target=(0, 9), **keywords)
+    path = write("problem.yaml", PROBLEM + "period: 24\nunit: rad\n")
+    with pytest.raises(SettingError) as caught:
+        load(path, target=(0, 9))
+    assert str(caught.value).startswith(f"{path}:8:9: period: 24 contradicts the unit radians")
+    assert load(path, target=(0, 9), period=180, unit="degrees").domain.measure == 180  # of axes
+
+
 def test_load_places_what_is_out_of_range(write: Write) -> None:
     path = write("problem.yaml", PROBLEM.replace("bandwidth: 10", "bandwidth: -1"))
     with pytest.raises(SettingError) as caught:

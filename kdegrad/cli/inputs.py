@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import os
+import shlex
+import stat
+import sys
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from kdegrad import output
 from kdegrad.cli.delivery import outputs
@@ -13,6 +17,7 @@ from kdegrad.cli.options import Flags
 from kdegrad.cli.terminal import Progress, say
 from kdegrad.errors import InputError, SettingError
 from kdegrad.settings import (
+    CIRCUMFERENCE,
     CheckOptions,
     DrawingOptions,
     JudgedOptions,
@@ -22,7 +27,7 @@ from kdegrad.settings import (
     SweepOptions,
     TargetOptions,
 )
-from kdegrad.text import shown
+from kdegrad.text import angle_texts, safe_text, shown
 
 if TYPE_CHECKING:
     from kdegrad.batch import Batch
@@ -31,6 +36,8 @@ if TYPE_CHECKING:
     from kdegrad.targets import Points
 
 EXAMPLE: Final = "two_sided.yaml"
+_WITHIN: Final = 1.0 + 1e-6  # of a turn that is written with seven digits
+_MOST_TURNS: Final = 2.0  # that angles go on for without looking like those of another unit
 EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 
@@ -51,8 +58,48 @@ def load_groups(flags: Flags, report: ReportOptions) -> Problem | Batch:
 def _input(flags: Flags) -> str:
     if flags.input is not None:
         return flags.input
-    say(f"note: no INPUT: the packaged example {EXAMPLE} is used")
+    also = _require_nothing_waits(flags)
+    say(f"note: no INPUT: the packaged example {EXAMPLE} is used{also}")
     return _example(EXAMPLE)
+
+
+def _require_nothing_waits(flags: Flags) -> str:
+    """Refuse a command line without INPUT where data waits on standard input, which a packaged example would ignore.
+
+    Return what the note about the example says of a pipe that data may still come through.
+    """
+    waiting = "" if flags.values.get("target_points") == "-" else _waiting()
+    if waiting == "data":
+        words = [safe_text(word) for word in sys.argv[1:]]
+        raise InputError(
+            "data waits on standard input, and no INPUT is given: did you mean '-'? "
+            f"{shlex.join(['kdegrad', *words[:1], '-', *words[1:]])} (for the packaged example, add < /dev/null)"
+        )
+    return ", and standard input is not read ('-' reads it)" if waiting else ""
+
+
+def _waiting() -> Literal["", "data", "pipe"]:
+    """Return ``data`` if bytes wait on standard input, ``pipe`` if it is an open pipe without any; nothing is read.
+
+    A terminal, /dev/null, and what is closed or at its end are neither: a command inherits these from cron, a CI or its
+    caller, and open pipes without data too, so that such a pipe may not be refused.
+    """
+    try:
+        number = sys.stdin.fileno()
+        status = os.fstat(number)
+        if stat.S_ISREG(status.st_mode):
+            return "data" if os.lseek(number, 0, os.SEEK_CUR) < status.st_size else ""
+        if stat.S_ISFIFO(status.st_mode) or stat.S_ISSOCK(status.st_mode):
+            import fcntl  # Windows has neither this nor termios
+            import select
+            import termios
+
+            if any(fcntl.ioctl(number, termios.FIONREAD, bytes(4))):  # how many bytes
+                return "data"
+            return "" if select.select([number], [], [], 0)[0] else "pipe"  # ready without data: at its end
+    except (AttributeError, ImportError, OSError, ValueError):  # closed, or no file of the system
+        pass
+    return ""
 
 
 def load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict[str, Problem]:
@@ -82,8 +129,11 @@ def load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict[
             spelled = name.replace("_", "-")
             raise SettingError(spelled, "is for the points of INPUT, and there are none: leave it out, or give INPUT")
         output.check_outputs(files)
+        if _waiting() == "data":  # no error: the data may belong to a loop over lines, or to a hook of git
+            say("note: no INPUT: random problems are checked, and standard input is not read ('-' reads it)")
         return {}
-    say("note: no INPUT: the packaged examples are checked")
+    also = _require_nothing_waits(flags)
+    say(f"note: no INPUT: the packaged examples are checked{also}")
     cases: dict[str, Problem] = {}
     misfits: dict[str, SettingError] = {}
     for name in EXAMPLES:
@@ -180,6 +230,8 @@ def _made(
         note_unused_df(flags, [problem.kernel.name])
     for name in () if quiet or problem.settings.circumference else flags.given(DrawingOptions):
         say(f"note: --{name} is ignored: there is no circle to draw")
+    if not quiet:
+        _note_other_unit(problem, is_given="unit" in given or "unit" in content.settings)
     if not quiet and "bins" in given and problem.settings.rule == "exact":
         say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
     return problem
@@ -229,6 +281,28 @@ def note_unused_df(flags: Flags, kernels: Collection[str]) -> None:
     if "df" in flags.values and not set(takers) & set(kernels):
         does = "does" if len(kernels) == 1 else "do"
         say(f"note: --df is ignored: {', '.join(kernels)} {does} not use it")
+
+
+def _note_other_unit(problem: Problem | Batch, *, is_given: bool) -> None:
+    """Say that angles on a circle look like those of another unit; of degrees only where the unit was not given."""
+    import numpy as np
+
+    settings, angles = problem.settings, problem.angles
+    largest, full_turn = float(np.abs(angles).max()), CIRCUMFERENCE[settings.unit]
+    if settings.circumference != full_turn:
+        return
+    is_in_radians = largest <= _WITHIN * CIRCUMFERENCE["radians"]
+    if settings.unit == "degrees":
+        # whole numbers are hardly ever radians
+        if is_in_radians and not is_given and (angles != np.rint(angles)).any():
+            say("note: all angles lie within ±2π, and the unit is degrees: are they radians? give --unit radians")
+    elif largest > _MOST_TURNS * full_turn:
+        other = "radians" if is_in_radians else "degrees"
+        (text,) = angle_texts([largest])
+        say(
+            f"note: angles reach {text}, and a turn in {settings.unit} is {full_turn:.6g}: are they {other}? "
+            f"give --unit {other}"
+        )
 
 
 def sweep_values(flags: Flags, along: SweepOptions) -> list[float] | None:

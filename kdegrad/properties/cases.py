@@ -234,6 +234,8 @@ def _problem(like: Settings, circular: bool, kind: Kind, rng: np.random.Generato
     half_circle, spread = math.inf, 20.0 * length
     if circular:
         period = options["period"] = like.circumference or _PERIOD_IN_BANDWIDTHS * length
+        if like.circumference is None:  # the circle that is made up is no full turn of the user's unit
+            del options["unit"]
         options["bandwidth"] = min(max(length, period / _WIDEST_ON_CIRCLE), period * _WIDEST_ON_CIRCLE)
         length = min(options["bandwidth"], period / 24.0)
         half_circle, spread = 0.5 * period / length, period

@@ -60,8 +60,9 @@ class Feature:
     def case(self, like: Settings, kernel: str, seed: int, index: int) -> Case:
         """Return the case of a seed, with a kernel and in lengths like those of some settings."""
         rng = np.random.default_rng((seed, index, 0))
-        period = None
+        period, name = None, like.unit
         if self.circular:
+            name = like.unit if like.circumference else "degrees"  # which any other circumference may stand beside
             unit = (like.circumference or 2.0 ** _exponent(like.bandwidth * _UNITS_IN_A_CIRCLE)) / _UNITS_IN_A_CIRCLE
             period = unit * _UNITS_IN_A_CIRCLE
         else:
@@ -80,7 +81,7 @@ class Feature:
             at=None if self.at is None else unit * (centre + self.at),
             period=period,
             df=like.df,
-            unit=like.unit,
+            unit=name,
             sums=like.sums,
         )
         domain = "circle" if self.circular else "line"

@@ -309,7 +309,9 @@ class Unit(Property):
         require_clear_jumps(ask, problem)
         for unit in (math.pi / 180.0, 60.0):
             period = None if settings.circumference is None else settings.circumference * unit
-            after = mapped(problem, factor=unit, bandwidth=settings.bandwidth * unit, period=period)
+            h = settings.bandwidth * unit
+            # any circumference may stand beside degrees; of the old unit it is no full turn
+            after = mapped(problem, factor=unit, bandwidth=h, period=period, unit="degrees")
             yield from same(ask, problem, after, loss_moves=math.log(unit))
             if problem.target is not None and ask.is_own:
                 kl, was = evaluate(after, wrt=()).kl, ask(problem).loss - math.log(problem.target.width)

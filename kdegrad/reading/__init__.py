@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Source", "batch_of", "load", "problem_of", "read", "read_target"]
 
-_Made = TypeVar("_Made")
+_Made = TypeVar("_Made", "Problem", "Batch")
 
 
 def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions()) -> Source:  # noqa: B008  # frozen
@@ -286,7 +286,11 @@ def _made(source: Source, given: Mapping[str, Any], make: Callable[[dict[str, An
             raise SettingError(excess[0], "is for an interval, and the target has points: leave it out")
         if kept.get("circular") is False and ("period" in kept or "period" in given):
             raise SettingError("circular", "false contradicts a period, which makes a circle: remove one of them")
-        return make({**kept, **given})
+        options = {**kept, **given}
+        made = make(options)
+        if {"period", "unit"} <= options.keys():
+            made.settings.require_one_circumference()
+        return made
     except InputError as error:  # of groups: their targets, which were not compared yet
         name = source.place_of_points
         raise InputError([f"{name}: {fault}" for fault in error.faults], total=error.total) from None
