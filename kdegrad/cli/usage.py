@@ -33,6 +33,7 @@ OTHER_NAMES: Final = {  # what other programs call an option
     **dict.fromkeys(("lr", "learning-rate", "step-size"), "rate"),
     **dict.fromkeys(("epochs", "iterations", "max-iter", "n-steps"), "steps"),
 }
+_INPUT_NAMES: Final = ("i", "in", "input", "file", "filename", "path", "data")  # which is no option here
 _LONGEST: Final = 100  # letters of a command line that is shown whole
 
 
@@ -92,6 +93,9 @@ def explained(error: Any, arguments: Sequence[str], commands: Mapping[str, Comma
     elif command is not None and "extra argument" in said:
         number = "several INPUTs" if command.takes_several else "one INPUT" if command.without_input else "no INPUT"
         remedy = f": {first} takes {number}"
+        words = said.partition("(s) (")[2].removesuffix(")").split()
+        if len(words) == 2 and _are_numbers(words) and "target" in command.rows:
+            remedy = f": did you mean --target {' '.join(words)}?"
     elif command is None and "Did you mean" not in said:
         said = f"No such option: {safe_text(flag)}" if flag else said
         remedy = _with_command(arguments, list(takers), commands)
@@ -112,6 +116,10 @@ def _other_option(flag: str, command: Command, takers: Mapping[str, Row], comman
         return f": it belongs to {', '.join(takers)}"
     known = [row.spelled for _, row in command.rows.values()]
     name = flag.lstrip("-").lower().replace("_", "-")
+    if name in _INPUT_NAMES and command.without_input:
+        return ": INPUT is written without an option"
+    if grammar.reads_as_number(flag) and "target" in command.rows:  # a negative number without an option
+        return ": did you mean --target LOW HIGH or --at X?"
     other = OTHER_NAMES.get(name, "")
     owners = [one.name for one in commands.values() if other in (row.spelled for _, row in one.rows.values())]
     if other not in known and owners:
