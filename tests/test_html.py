@@ -18,7 +18,7 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad.reports import html_style, in_notebook
+from kdegrad.reports import html_parts, html_style, in_notebook
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -109,7 +109,7 @@ def test_a_page_is_one_whole_file_without_scripts(markup_of, command: str) -> No
     assert not [name for _, attributes, _ in page.elements for name in attributes if name.startswith("on")]
     assert any("width=device-width" in (meta.get("content") or "") for meta in page.all("meta"))
     policy = next(meta["content"] for meta in page.all("meta") if "http-equiv" in meta)
-    assert (policy or "").startswith("default-src 'none'; style-src 'unsafe-inline'")
+    assert policy == "default-src 'none'; style-src 'unsafe-inline'; img-src data:"
     levels = [int(tag[1]) for tag, _, _ in page.elements if re.fullmatch("h[1-6]", tag)]
     assert levels[0] == 1
     assert levels.count(1) == 1
@@ -180,6 +180,11 @@ def test_a_long_table_says_what_it_leaves_out(kdegrad, tmp_path: Path) -> None:
     page = Page(kdegrad("grad", file, "--target", "-30", "30", "--bandwidth", "10", "--format", "html").out)
     assert len(page.all("tr")) == 1 + 1_000
     assert "the largest 1000 of 1200 points (--format csv has all)" in page.text("caption")
+    evaluation = kg.evaluate(kg.load(file, target=(-30, 30), bandwidth=10))
+    size = np.abs(evaluation.gradients.logits)
+    largest = evaluation.problem.angles[np.argsort(-size, kind="stable")[:1_000]]
+    angles = [words for words, within in page.texts if within[-2:] == ("tr", "td")][:: len(page.all("th")) - 1]
+    assert [float(angle) for angle in angles] == largest.tolist()
 
 
 # --- checks ----------------------------------------------------------------------------------------------------------
@@ -233,9 +238,19 @@ def test_labels_groups_and_reasons_are_text(kdegrad, tmp_path: Path) -> None:
     assert "<b>&'.csv" in page.text("title")
 
 
-def test_a_label_that_looks_like_a_part_of_svg_is_left_alone() -> None:
-    problem = kg.Problem(POINTS, labels=["url(#x) #222222", "b", "c"], target=(-30, 30), bandwidth=10)
-    assert "url(#x) #222222" in Page(in_notebook(kg.evaluate(problem))).text("td")
+def test_text_is_safe_in_an_attribute_too() -> None:
+    (element,) = Page(f'<p title="{html_parts.text(HOSTILE)}"></p>').elements
+    assert element == ("p", {"title": HOSTILE.replace("\x1b", r"\x1b").replace("\u202e", r"\u202e")}, ())
+
+
+def test_text_in_a_figure_is_left_alone() -> None:
+    said = "url(#x) #222222 id=&quot;x&quot;"
+    svg = f'<svg id="x"><g id="y" style="fill: #222222; clip: url(#x)"><text>{said}</text></g></svg>'
+    markup = html_parts.figure(svg, "a figure")
+    page = Page(markup)
+    assert f"<text>{said}</text>" in markup
+    (x,) = page.values("id")
+    assert page.values("style") == [f"fill: var(--kd-ink); clip: url(#{x})"]
 
 
 # --- a notebook ------------------------------------------------------------------------------------------------------
@@ -284,7 +299,10 @@ def test_an_infinite_loss_says_where() -> None:
     evaluation = kg.evaluate(kg.Problem([100.0], target=(-30, 30), kernel="uniform", bandwidth=1))
     assert "the density is 0 at 360 of 360 nodes" in Page(evaluation._repr_html_()).text("p")
     batch = kg.Batch([[100.0], [0.0]], target=(-30, 30), kernel="uniform", bandwidth=50)
-    assert "1 of 2 groups has no finite result: '0'" in Page(kg.evaluate(batch)._repr_html_()).text("p")
+    page = Page(kg.evaluate(batch, wrt=())._repr_html_())
+    assert "1 of 2 groups has no finite result: '0'" in page.text("p")
+    assert "inf" in page.text("td")
+    assert "nan" not in page.text("td")
 
 
 def test_what_cannot_be_shown_is_shown_by_its_repr(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -34,6 +34,8 @@ if TYPE_CHECKING:
 ROWS_OF_PAGE: Final = 1_000
 NO_SCRIPT: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # a figure may have pixels in it
 
+OF_CHECKS: Final = "how far each check is from its tolerance"  # what their figure shows
+
 
 @dataclass(frozen=True)
 class Content:
@@ -72,7 +74,8 @@ def part(record: Record) -> str:
     """Return what a notebook shows: the facts in one line, the figure, and a short table."""
     pieces = [f'<div class="kdegrad">\n<style>{html_style.of_notebook()}</style>\n']
     if record.command == "verify-props":
-        return "".join([*pieces, html_checks.tally(record), "</div>\n"])
+        pieces += html_checks.checks_in_short(record, "".join(_figure(record, OF_CHECKS)))
+        return "".join([*pieces, "</div>\n"])
     content = CONTENTS[record.command](_cut(record, ROWS_SHOWN), ROWS_SHOWN)
     line = [f"{name} {value}" for name, value in (content.numbers | content.details).items()]
     if (problem := record.facts.get("problem")) is not None:
@@ -112,7 +115,7 @@ def _body(record: Record) -> Iterator[str]:
     name = _name(record)
     yield f"<h1>{HEADINGS[record.command]}{f'<span>{text(name)}</span>' if name else ''}</h1>\n"
     if record.command == "verify-props":
-        yield from html_checks.checks(record, "".join(_figure(record, "how far each check is from its tolerance")))
+        yield from html_checks.checks(record, "".join(_figure(record, OF_CHECKS)))
         return
     if record.command == "verify-props --list":
         yield from html_checks.properties(record)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final
@@ -16,27 +17,40 @@ if TYPE_CHECKING:
     from kdegrad.properties import Verdict
 
 FAILURES_SHOWN: Final = 100  # of a property
+LISTED: Final = 10  # in a notebook
 WORDS: Final = {"pass": "passed", "fail": "failed", "xfail": "failed as expected", "skip": "skipped"}
 
 
 def checks(record: Record, figure: str) -> Iterator[str]:
     """Yield what was judged and the counts, the failures in full, the figure, and the properties by family, folded."""
     run: Checks = record.result
-    rows = [Row(p, [check for check in run.verdicts if check.property == p.id]) for p in run.properties]
-    rows = [row for row in rows if row.checks]
     yield tally(record)
     yield facts(_judged(run))
     yield from _failures(run)
     yield figure
     yield "<h2>Properties</h2>\n"
+    yield from _families(run)
+
+
+def checks_in_short(record: Record, figure: str) -> Iterator[str]:
+    """Yield the counts, what failed in a line each, the figure, and the properties by family, folded."""
+    run: Checks = record.result
+    yield tally(record)
+    first_of_each = {check.property: check for check in reversed(run.failed)}
+    for check in list(reversed(first_of_each.values()))[:LISTED]:
+        yield paragraph(f"{check.property} failed, case {check.case}: {check.said()}")
+    yield figure
+    yield from _families(run)
+
+
+def _families(run: Checks) -> Iterator[str]:
+    """Yield a table for each family of properties, folded under its counts."""
+    rows = [Row(p, [check for check in run.verdicts if check.property == p.id]) for p in run.properties]
     for family, title in TITLES.items():
-        members = [row for row in rows if row.of.family == family]
+        members = [row for row in rows if row.checks and row.of.family == family]
         if members:
-            told = ", ".join(
-                f"{sum(row.verdict == verdict for row in members)} {word}"
-                for verdict, word in WORDS.items()
-                if any(row.verdict == verdict for row in members)
-            )
+            number = Counter(row.verdict for row in members)
+            told = ", ".join(f"{number[verdict]} {word}" for verdict, word in WORDS.items() if number[verdict])
             yield from folded(f"{title}: {told}", _family(members, title))
 
 

@@ -99,7 +99,9 @@ def table(rows: Rows) -> Iterator[str]:
     caption = text(rows.caption)
     yield f'<div class="kd-scroll" role="region" aria-label="{caption}" tabindex="0">\n<table>\n'
     yield f"<caption>{caption}</caption>\n<thead><tr>"
-    kinds = ["kd-number" if column.right else "kd-name" if column.widest is None else "" for column in rows.columns]
+    kinds = [
+        "kd-number" if column.right else "kd-name" if column.widest is None else "kd-words" for column in rows.columns
+    ]
     for column, kind in zip(rows.columns, kinds, strict=True):
         yield f'<th scope="col"{_of_class(kind)}>{"<br>".join(map(text, column.title.split(chr(10))))}</th>'
     if rows.gradients:

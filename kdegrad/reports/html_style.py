@@ -74,6 +74,7 @@ RULES: Final = """
 .kdegrad .kd-scroll .kd-number { text-align: right; white-space: nowrap; }
 .kdegrad .kd-scroll * + .kd-number, .kdegrad .kd-scroll .kd-bar { padding-left: .6rem; }
 .kdegrad .kd-scroll .kd-name { white-space: nowrap; }
+.kdegrad .kd-scroll .kd-words { min-width: 5.5rem; }
 .kdegrad .kd-scroll .kd-bar { min-width: 6rem; padding-right: 0; vertical-align: middle; }
 .kdegrad .kd-bar i { display: block; height: .7em; }
 .kdegrad .kd-up { background: var(--kd-pulled); }
