@@ -296,9 +296,12 @@ def test_a_notebook_shows_few_rows_and_says_so() -> None:
 
 
 def test_an_infinite_loss_says_where() -> None:
-    evaluation = kg.evaluate(kg.Problem([100.0], target=(-30, 30), kernel="uniform", bandwidth=1))
-    assert "the density is 0 at 360 of 360 nodes" in Page(evaluation._repr_html_()).text("p")
+    problem = kg.Problem([100.0], labels=["far"], target=(-30, 30), kernel="uniform", bandwidth=1)
+    page = Page(kg.evaluate(problem)._repr_html_())
+    assert "the density is 0 at 360 of 360 nodes" in page.text("p")
+    assert len(page.all("svg")) == 1
     batch = kg.Batch([[100.0], [0.0]], target=(-30, 30), kernel="uniform", bandwidth=50)
+    assert "the density is 0 at 360 of 360 nodes" in Page(kg.descend(problem)._repr_html_()).text("p")
     page = Page(kg.evaluate(batch, wrt=())._repr_html_())
     assert "1 of 2 groups has no finite result: '0'" in page.text("p")
     assert "inf" in page.text("td")

@@ -292,6 +292,8 @@ def _sweep(record: Record, most: int) -> Content:
 
 def _descent(record: Record, most: int) -> Content:
     done: Descent = record.result
+    if not done.start.is_finite:
+        return Content({}, (not_finite(done.start),))
     of = record.facts
     numbers = {}
     for name, before, after in (("loss", done.start.loss, of["loss"]), ("KL", done.start.kl, of["kl"])):
@@ -360,5 +362,7 @@ def _figure(record: Record, said: str) -> Iterator[str]:
         return
     stream = io.BytesIO()
     of = record.result.verdicts if record.command == "verify-props" else record.result
+    if record.command == "loss":  # also where gradients were asked for and are undefined
+        of = replace(of, gradients=None)
     figures.save(of, stream, format="svg", per_bin=record.command == "grad --per-bin", log=record.log)
     yield figure(stream.getvalue().decode("utf-8"), f"Figure: {said}")

@@ -61,7 +61,7 @@ RULES: Final = """
 .kdegrad .kd-figure { margin: 0 0 1rem; }
 .kdegrad .kd-figure svg { display: block; width: 100%; height: auto; fill: var(--kd-ink);
   stroke-linejoin: round; stroke-linecap: butt; }
-.kdegrad .kd-figure svg text { font-family: inherit !important; }
+.kdegrad .kd-figure svg text { font-family: inherit !important; white-space: pre; }
 .kdegrad .kd-scroll { overflow-x: auto; max-width: 100%; margin: 0 0 1rem; }
 .kdegrad .kd-scroll table { border-collapse: collapse; border: 0; margin: 0; font-variant-numeric: tabular-nums; }
 .kdegrad .kd-scroll caption { caption-side: top; text-align: left; padding: 0 0 .4rem; color: inherit; }
