@@ -395,6 +395,7 @@ def test_the_figure_shows_what_wrt_names_first(plt) -> None:
     problem = kg.load(SAMPLES / "mallards.yaml")
     slopes = kg.evaluate(problem, wrt=("angles", "bandwidth")).gradients.angles
     axes = kg.plot(kg.evaluate(problem, wrt=("angles", "bandwidth")))
+    assert "∂L/∂log h = " in axes.figure.get_suptitle()
     heads = [line.get_xydata()[0] for line in axes.lines if len(line.get_xdata()) == 1]
     inward_last = np.argsort(slopes > 0, kind="stable")  # the two groups are drawn one after the other
     assert np.allclose(np.degrees([angle for angle, _ in heads]), problem.angles[inward_last])
@@ -459,6 +460,20 @@ def test_a_circle_is_a_rose_in_polar_axes_and_a_line_in_others(plt) -> None:
     kg.plot(evaluation, axes)
     assert axes.get_xlabel() == "angle (degrees)"
     assert len(kg.plot(evaluation, plt.subplots(2)[1])) == 2
+
+
+@pytest.mark.parametrize("sample", ["two_sided", "mallards"])
+def test_what_is_drawn_into_dark_axes_is_seen_there(plt, sample: str) -> None:
+    from matplotlib.colors import to_hex
+
+    evaluation = kg.evaluate(kg.load(SAMPLES / f"{sample}.yaml"))
+    with plt.style.context("dark_background"):
+        axes = plt.figure().add_subplot(projection="polar" if sample == "mallards" else None)
+        kg.plot(evaluation, axes)
+    colours = {to_hex(line.get_color()) for line in axes.lines}
+    colours |= {to_hex(text.get_color()) for text in (*axes.texts, *axes.get_legend().get_texts())}
+    assert len(colours) >= 3
+    assert all(contrast(colour, "#000000") >= 4.5 for colour in colours)
 
 
 def test_labels_are_data_in_axes_that_read_mathematics(plt) -> None:

@@ -93,10 +93,8 @@ def plot(
     """
     _require_installed()
     import numpy as np
-    from matplotlib.text import Text
 
-    from kdegrad.figures.fonts import fit_fonts
-    from kdegrad.figures.picture import as_axes, titles
+    from kdegrad.figures.picture import as_axes
 
     if ax is None:
         import matplotlib.pyplot as plt
@@ -106,7 +104,6 @@ def plot(
             every = drawn.draw(plt.figure())
             for axis in (axis for axes in every for axis in (axes.xaxis, axes.yaxis)):
                 axis.get_ticklabels()  # makes the ticks, while the style holds
-            fit_fonts(every[0].figure.findobj(Text), every, escape=True)
     else:
         given = as_axes(ax)
         if given is None:
@@ -114,11 +111,8 @@ def plot(
         every = given
         drawn = picture_of(result, per_bin=per_bin, log=log, unrolled=not any(axes.name == "polar" for axes in every))
         _require_fitting(drawn, every)
-        before = {id(text) for axes in every for text in axes.findobj(Text)}
         with _settings({"text.parse_math": False}):
             drawn.draw_into(every)
-            ours = [text for axes in every for text in axes.findobj(Text) if id(text) not in before]
-            fit_fonts([*ours, *titles(every)], every, escape=True)
     return every[0] if len(every) == 1 else np.array(every)
 
 
@@ -170,16 +164,13 @@ def save(
         place, kind = nullcontext(file), format or "png"
     require_matplotlib(f"figure.{kind}" if format or not isinstance(file, str) else file)
     from matplotlib.figure import Figure
-    from matplotlib.text import Text
 
-    from kdegrad.figures.fonts import fit_fonts
     from kdegrad.figures.style import finished_svg
 
     drawn, data = picture_of(result, per_bin=per_bin, log=log, title=title), io.BytesIO()
     with _style():
         drawing = Figure()
-        drawn.draw(drawing)
-        fit_fonts(drawing.findobj(Text), drawing.axes, escape=kind != "svg")  # a reader of an SVG has fonts of his own
+        drawn.draw(drawing, escape=kind != "svg")  # who reads an SVG has fonts of his own
         drawing.savefig(data, format=kind, metadata=_METADATA[kind], transparent=kind == "svg")
     written = data.getvalue() if kind != "svg" else finished_svg(data.getvalue())
     with place as stream:

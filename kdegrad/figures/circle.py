@@ -25,14 +25,14 @@ from kdegrad.figures.picture import Picture
 from kdegrad.figures.style import BAND, FAINT, INK, PAPER, PULLED, PUSHED
 from kdegrad.figures.titles import title_of
 from kdegrad.problem import Problem
-from kdegrad.text import angle_texts, counted, interval_text
+from kdegrad.text import angle_texts, counted
 from kdegrad.view import curve, target_marks
 
 RING, HEIGHT = 1.08, 0.56  # the radius where the density is 0, and how far its highest value is from there
 MARKS, EDGE = 1.7, 1.88  # where target points stand, the frame's radius
 ZERO, REACH = 0.61, 0.43  # the radius where a gradient is 0, and how far its largest value is from there
 WEIGHT_REACH: Final = 0.7  # how far the largest weight is from the ring
-HEADED, CROWD, STACKED = 60, 150, 600  # more stems have small heads; more points are summed; more are no dots
+HEADED, CROWD, STACKED = 60, 100, 600  # more stems have small heads; more points are summed; more are no dots
 RUG: Final = 1_000  # more points are a circle
 CELLS, DOT_CELLS = 72, 120  # of the circle
 SMALL: Final = 6.5
@@ -70,8 +70,7 @@ def rose(evaluation: Evaluation) -> Picture:
     """Return target and density about a ring, and in it the gradient that was asked for, or the weights."""
     return Picture(
         panels=[partial(_rose, evaluation=evaluation)],
-        height=5.3,
-        width=4.6,
+        height=5.6,
         title=title_of(evaluation),
         polar=True,
     )
@@ -107,9 +106,7 @@ def _target(axes: PolarAxes, problem: Problem, turn: float, height: float) -> No
     if problem.target is not None:
         low, high = problem.target
         arc = np.linspace(low, high, 181) * turn
-        axes.fill_between(
-            arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label=f"target {interval_text((low, high))}"
-        )
+        axes.fill_between(arc, 0.0, EDGE, color=BAND, linewidth=0, zorder=0, label="target")
         wanted = np.full_like(arc, RING + height / problem.target.width)
         axes.plot(arc, wanted, color=PULLED, linestyle="--", label="wanted density")
     points = target_marks(problem)

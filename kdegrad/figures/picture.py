@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
+from matplotlib.artist import Artist
 from matplotlib.axes import Axes
+from matplotlib.colors import to_rgb, to_rgba, to_rgba_array
 from matplotlib.figure import Figure
 from matplotlib.text import Text
 
-from kdegrad.figures.style import WIDTH, legend_below
+from kdegrad.figures.fonts import fit_fonts
+from kdegrad.figures.style import DARK, PAPER, WIDTH, legend_below
 
 _SMALL: Final = "small"
 
@@ -58,10 +61,10 @@ class Picture:
     legend: int = 2
     polar: bool = False
 
-    def draw(self, drawing: Figure) -> list[Axes]:
-        """Draw all panels into an empty figure, and return their Axes."""
+    def draw(self, drawing: Figure, *, escape: bool = True) -> list[Axes]:
+        """Draw all panels into an empty figure, and return their Axes; `escape` is that of `fit_fonts`."""
         drawing.set_size_inches(self.width, self.height)
-        drawing.set_layout_engine("constrained")
+        drawing.set_layout_engine("constrained", h_pad=0.08 if self.polar else None)  # its angles have names outside
         count = len(self.panels)
         grid = drawing.subplots(
             1 if self.beside else count,
@@ -79,18 +82,28 @@ class Picture:
             drawing.suptitle(self.title, x=0.01, horizontalalignment="left", fontsize="medium")
         if self.legend:
             legend_below(drawing, *every, columns=self.legend)
+        fit_fonts(drawing.findobj(Text), every, escape=escape)
         return every
 
     def draw_into(self, every: Sequence[Axes]) -> None:
         """Draw all panels into as many Axes of the user's, or the main one into a single one."""
+        before = {artist for axes in every for artist in axes.findobj()}
         self._fill(every)
         if self.title:
             every[0].set_title(self.title, fontsize=_SMALL)
         for axes in every if self.legend else ():
             if axes.get_legend_handles_labels()[1]:
-                axes.legend(fontsize=_SMALL)
-        for text in titles(every):  # made before our settings held: labels and file names are data, not mathematics
-            text.set_parse_math(False)
+                below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08), "ncols": 2}
+                axes.legend(fontsize=_SMALL, **(below if self.polar else {}))  # a circle leaves no room inside
+        named: list[Artist] = []
+        for axes in every:  # the texts that Axes have before anything is drawn
+            named += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
+        for text in named:
+            text.set_parse_math(False)  # type: ignore[attr-defined]  # labels and file names are data, not mathematics
+        ours = [artist for axes in every for artist in axes.findobj() if artist not in before]
+        fit_fonts([artist for artist in (*named, *ours) if isinstance(artist, Text)], every, escape=True)
+        if is_dark(every[0]):
+            recolour(ours)
 
     def _fill(self, every: Sequence[Axes]) -> None:
         panels = self.panels if len(every) > 1 else [self.panels[self.main if len(self.panels) > 1 else 0]]
@@ -100,12 +113,28 @@ class Picture:
             every[-1].set_xlabel(self.xlabel)
 
 
-def titles(every: Iterable[Axes]) -> list[Text]:
-    """Return the texts that Axes have before anything is drawn: title, names of the axes and of the ticks."""
-    found: list[Text] = []
-    for axes in every:
-        found += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
-    return found
+def is_dark(axes: Axes) -> bool:
+    """Return whether the page behind Axes is dark."""
+    red, green, blue, alpha = to_rgba(axes.get_facecolor())
+    if alpha < 0.5:
+        red, green, blue, _ = to_rgba(axes.figure.get_facecolor())
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4
+
+
+def recolour(artists: Sequence[Artist]) -> None:
+    """Give artists the colours that stand on a dark page for those on a light one."""
+    boxes = [box for artist in artists if isinstance(artist, Text) and (box := artist.get_bbox_patch()) is not None]
+    for artist in (*artists, *boxes):
+        for part in ("color", "facecolor", "edgecolor", "markerfacecolor", "markeredgecolor"):
+            get, put = (getattr(artist, f"{verb}_{part}", None) for verb in ("get", "set"))
+            if get is None or put is None:
+                continue
+            colours = to_rgba_array(get())
+            for light, dark in DARK.items():
+                if not (isinstance(artist, Text) and light == PAPER):  # a text that is white is meant for this page
+                    colours[np.isclose(colours[:, :3], to_rgb(light), atol=1e-3).all(axis=1), :3] = to_rgb(dark)
+            if len(colours):
+                put(colours[0] if len(colours) == 1 else colours)
 
 
 def as_axes(ax: object) -> list[Axes] | None:
