@@ -111,7 +111,7 @@ def _columns(axes: Axes, evaluation: Evaluation) -> tuple[IntArray, FloatArray]:
     order = np.argsort(nodes, kind="stable")
     columns[order] = columns.copy()
     count = int(columns.max()) + 1
-    shown = np.unique(np.linspace(0, count - 1, min(count, NAMED_COLUMNS)).round().astype(np.intp))
+    shown = np.arange(0, count, -(-count // NAMED_COLUMNS))
     texts = angle_texts(nodes[order][shown * each])
     is_long = max(map(len, texts)) * len(texts) > 50
     axes.set_xticks(shown, texts, rotation=30 if is_long else 0, ha="right" if is_long else "center")

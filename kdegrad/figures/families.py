@@ -14,7 +14,7 @@ from matplotlib.ticker import MaxNLocator
 from kdegrad.figures import style
 from kdegrad.figures.picture import Picture
 from kdegrad.figures.placing import NAME_SIZE, name_ends, name_spot
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks, power
 from kdegrad.figures.titles import facts, lines
 from kdegrad.sweeps import Sweep, SweepStep, series
 from kdegrad.text import five_digits
@@ -22,6 +22,7 @@ from kdegrad.text import five_digits
 MARKS: Final = 20  # on a curve
 NAMED: Final = 4  # more curves than these are explained by a legend
 WIDE_RANGE: Final = 10.0  # beyond it the small values of a linear axis cannot be told from 0
+NOISE: Final = 1e-12  # values below it are what rounding leaves of 0
 FLAT: Final = 1e-9  # a relative change that is no change
 INFINITE_SHOWN: Final = 12
 SYMBOLS: Final = {"distance": "D", "bandwidth": "h", "bins": "B", "background": "E", "scale": "C"}
@@ -32,9 +33,9 @@ def sweep(family: Sweep, *, log: bool) -> Picture:
     """Return how far the model is from the target, the size of the gradient, and its extremes for a point's weight."""
     panels: list[Panel] = [
         (f"{_measure(family)} (nats)", lambda step: [_value(family, step)]),
-        ("size of the\ngradient, Σ|∂L/∂z|", lambda step: [step.l1]),
+        ("gradient\nΣ|∂L/∂z|", lambda step: [step.l1]),
         (
-            "-∂L/∂z / S\nmost up, most down",
+            "-∂L/∂z / S\nmost down, up",
             lambda step: [_minus(step.gradient_per_weight_min), _minus(step.gradient_per_weight_max)],
         ),
     ]
@@ -126,7 +127,13 @@ def _called(family: Sweep, kernel: str, steps: Sequence[SweepStep], between: str
     least = _least(family, steps)
     if least is None:
         return kernel
-    return f"{kernel}{between}least {five_digits(_value(family, least) or 0.0)} at {float(least.value):.4g}"
+    return f"{kernel}{between}least {_value(family, least):.4g} at {_short(float(least.value), 3)}"
+
+
+def _short(value: float, digits: int) -> str:
+    """Return a value of the parameter: 12.5, or as a power of ten where that is shorter."""
+    is_plain = value <= 0.0 or 1e-3 <= value < 1e6
+    return f"{value:.{digits}g}" if is_plain else power(float(f"{value:.{digits}g}"))
 
 
 def _span(axes: Axes, values: Sequence[float], *, log: bool) -> None:
@@ -148,6 +155,8 @@ def _mark_infinite(axes: Axes, curves: Sequence[tuple[Sequence[SweepStep], str]]
     if not infinite:
         return
     axes.set_ylabel(f"{axes.get_ylabel()}\n∞: infinite")
+    if len(infinite) > NAMED:  # one row for all
+        infinite = [(sorted({value for values, _ in infinite for value in values}), INK)]
     row = 0.1
     _raise_top(axes, row * len(infinite))
     for number, (values, colour) in enumerate(infinite):
@@ -169,7 +178,7 @@ def _raise_top(axes: Axes, part: float) -> None:
     """Leave a part of the height free above what is drawn."""
     transform = axes.yaxis.get_transform()
     low, high = transform.transform(np.array(axes.get_ylim())).tolist()
-    top = float(transform.inverted().transform(np.array([low + (high - low) / (1.0 - min(part, 0.6))]))[0])
+    top = float(transform.inverted().transform(np.array([low + (high - low) / (1.0 - part)]))[0])
     axes.set_ylim(top=top)
 
 
@@ -182,7 +191,7 @@ def _mark_least(axes: Axes, family: Sweep, curves: Sequence[tuple[str, Sequence[
             spot = (float(least.value), _value(family, least) or 0.0)
             axes.plot(*spot, "o", color=colour, markersize=8.0, markerfacecolor="none", clip_on=False)
             if len(curves) == 1:
-                text = f"least {five_digits(spot[1])} at {SYMBOLS[family.over]} = {spot[0]:.4g}"
+                text = f"least {five_digits(spot[1])} at {SYMBOLS[family.over]} = {_short(spot[0], 4)}"
                 curve = [(float(step.value), value) for step in steps if (value := _value(family, step)) is not None]
                 name_spot(axes, spot, text, curve)
         finite = [step for step in steps if _value(family, step) is not None]
@@ -211,12 +220,13 @@ def _dots(axes: Axes, family: Sweep, panel: Panel) -> None:
     if name.endswith("(nats)") and least is not None:
         row, value = steps.index(least), _value(family, least) or 0.0
         axes.plot(value, row, "o", color=INK, markersize=8.0, markerfacecolor="none")
+        is_right = value > 0.5 * sum(axes.get_xlim())
         axes.annotate(
             f"least {five_digits(value)}",
             (value, row),
-            (-7, 0),
+            (-7 if is_right else 7, 0),
             textcoords="offset points",
-            ha="right",
+            ha="right" if is_right else "left",
             va="center",
             fontsize=NAME_SIZE,
         )
@@ -236,6 +246,8 @@ def _scale(axes: Axes, *, log_x: bool, log_y: bool) -> None:
         log_ticks(axes.yaxis, *axes.get_ylim())
         axes.set_ylabel(f"{axes.get_ylabel()}\n(logarithmic)")
     elif np.isfinite(low) and np.isfinite(high):
-        margin = 0.06 * (max(high, 0.0) - min(low, 0.0)) or 1.0
+        if max(abs(low), abs(high)) < NOISE:
+            low, high = 0.0, 1.0
+        margin = 0.06 * (max(high, 0.0) - min(low, 0.0))
         axes.set_ylim(min(low, 0.0) - (margin if low < 0.0 else 0.0), max(high, 0.0) + margin)
         axes.axhline(0.0, color=FAINT, linewidth=0.6, zorder=1)

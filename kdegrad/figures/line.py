@@ -154,6 +154,9 @@ def _points(axes: Axes, evaluation: Evaluation, values: FloatArray, groups: Grou
 def _bars(axes: Axes, places: FloatArray, values: FloatArray, groups: Groups) -> None:
     """Draw the sums of the values in cells of the axis, what is above 0 and what is below it apart."""
     edges = cells(places)
+    if groups is BY_WAY:  # one colour, one name
+        (right, by_right), (_, by_left), *_ = groups.items()
+        groups = {f"{right} above 0, left below": by_right, "_": by_left}
     for name, (colour, compare) in groups.items():
         chosen = compare(values, 0.0)
         if values[chosen].any():

@@ -317,7 +317,7 @@ def name_ends(axes: Axes, ends: Sequence[Spot], names: Sequence[str], colours: S
         )
         for (_, y), name, colour in zip(ends, names, colours, strict=True)
     ]
-    leaders = LineCollection([], transform=IdentityTransform(), colors=list(colours), linewidths=0.5, clip_on=False)
+    leaders = LineCollection([], transform=IdentityTransform(), colors=FAINT, linewidths=0.5, clip_on=False)
     leaders.set_in_layout(False)
     axes.add_artist(leaders)
 
@@ -331,9 +331,9 @@ def name_ends(axes: Axes, ends: Sequence[Spot], names: Sequence[str], colours: S
         for text, (x, y), middle in zip(texts, at, middles, strict=True):
             text.xyann = (5.0, (middle - y) / point)
             is_beside = abs(middle - y) < 2.0 * point and frame.x1 - x < 3.0 * point
-            segments.append([] if is_beside else [(x + 2.0 * point, y), (frame.x1 + 4.0 * point, middle)])
-        leaders.set_segments([segment for segment in segments if segment])
-        leaders.set_color([colour for colour, segment in zip(colours, segments, strict=True) if segment])
+            if not is_beside:
+                segments.append([(x + 2.0 * point, y), (frame.x1 + 4.0 * point, middle)])
+        leaders.set_segments(segments)
 
     Arrangement(axes, arrange)
 

@@ -42,6 +42,7 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
     "axes.formatter.useoffset": False,  # 2460310.5, not 0.5 beside +2.46031e6
     "axes.formatter.limits": (-5, 9),
     "axes.titlelocation": "left",
+    "axes.unicode_minus": False,  # as in the texts, and as people search for it
     "text.color": INK,
     "text.parse_math": False,  # labels and file names are data
     "xtick.color": INK,
