@@ -156,6 +156,18 @@ def test_many_points_are_summed_in_cells() -> None:
         assert "in cells of 5" in axes.get_ylabel()
 
 
+def test_a_circle_along_a_line_names_each_angle_once_round() -> None:
+    _, axes = Figure().subplots(2, 1)
+    kg.plot(kg.load(SAMPLES / "mallards.yaml"), axes)
+    axes.figure.draw_without_rendering()
+    inside = [label for label in axes.get_xticklabels() if axes.get_xlim()[0] < label.get_position()[0] < 500]
+    assert [label.get_text() for label in inside][:8] == ["180", "225", "270", "315", "0", "45", "90", "135"]
+    around_zero = kg.Problem([-20, 20], target=(-30, 30), bandwidth=10, circular=True)
+    kg.plot(around_zero, ax := Figure().subplots())
+    ax.figure.draw_without_rendering()
+    assert {"-90", "0", "90"} < {label.get_text() for label in ax.get_xticklabels()}
+
+
 # --- bins -------------------------------------------------------------------------------------------------------------
 
 
@@ -274,8 +286,14 @@ def test_colours_of_paths_say_whether_the_weight_grew() -> None:
     done = kg.descend(TWO_SIDED, steps=3, optimizer="em")
     axes = drawn(done).axes[2]
     grew = done.path[-1].weights >= done.path[0].weights
-    named = dict(zip(TWO_SIDED.labels or (), grew, strict=True))
-    assert {text.get_text(): text.get_color() == PULLED for text in axes.texts} == named
+    drawn_in = {
+        tuple(path.get_segments()[-1][-1].tolist()): to_hex(path.get_color()[0])
+        for path in axes.collections
+        if path.get_transform() == axes.transData
+    }
+    ends = [(3.0, float(weight)) for weight in done.path[-1].weights]
+    assert drawn_in == {end: (PULLED if up else PUSHED).lower() for end, up in zip(ends, grew, strict=True)}
+    assert sorted(texts(axes)) == sorted(TWO_SIDED.labels or ())
 
 
 # --- checks -----------------------------------------------------------------------------------------------------------
@@ -298,7 +316,7 @@ def test_failures_come_first_and_every_row_is_counted() -> None:
     axes = drawing.axes[0]
     rows = [(label.get_text(), to_hex(label.get_color())) for label in axes.get_yticklabels()]
     assert [name for name, _ in rows] == ["bad", "worse", "known", "good", "never met"]
-    assert [colour for _, colour in rows[:2]] == [PUSHED.lower()] * 2
+    assert [label.get_fontweight() for label in axes.get_yticklabels()] == ["bold"] * 2 + ["normal"] * 3
     assert rows[-1][1] == FAINT.lower()
     assert texts(axes) == ["1 failed, 1 passed", "1 failed", "1 failed as expected", "1 passed", "1 skipped"]
     assert "2 failed, 1 failed as expected, 2 passed, 1 skipped" in title(drawing)

@@ -13,7 +13,7 @@ from matplotlib.ticker import MaxNLocator
 
 from kdegrad.arrays import FloatArray, IntArray
 from kdegrad.evaluation import Evaluation
-from kdegrad.figures.line import cells, tell_angles_apart
+from kdegrad.figures.line import cells, name_turn, tell_angles_apart
 from kdegrad.figures.picture import Picture
 from kdegrad.figures.style import INK, PULLED, PUSHED, short
 from kdegrad.figures.titles import title_of
@@ -79,6 +79,7 @@ def _rows(axes: Axes, evaluation: Evaluation) -> tuple[IntArray, FloatArray]:
     unit = problem.settings.unit
     if len(places) > ROWS:
         edges = cells(places)
+        name_turn(axes.yaxis, problem)
         width = angle_texts([float(edges[1] - edges[0])])[0]
         axes.set_ylabel(f"angle of the points ({unit}),\nsums in cells of {width}")
         return np.clip(np.searchsorted(edges, places, side="right") - 1, 0, len(edges) - 2), edges

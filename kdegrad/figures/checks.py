@@ -73,23 +73,22 @@ def _residuals(axes: Axes, checks: Sequence[Verdict]) -> None:
     log_ticks(axes.xaxis, LOWEST, HIGHEST)
     axes.set_yticks(list(rows.values()), [safe_text(name) for name in names])
     axes.set_ylim(-len(names) + 0.4, 0.6)
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, labelsize=7.5)
     axes.grid(axis="y", color=BAND, linewidth=0.8)
     axes.set_axisbelow(True)
     axes.set_xlabel("residual / tolerance (what is beyond stands at the edge)")
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         _count_row(axes, rows[name], by_property[name])
-        if worst[name] in ("fail", "skip"):
-            label.set_color(PUSHED if worst[name] == "fail" else FAINT)
-            label.set_fontweight("bold" if worst[name] == "fail" else "normal")
+        if worst[name] == "skip":
+            label.set_color(FAINT)
         if worst[name] == "fail":
-            axes.axhspan(rows[name] - 0.5, rows[name] + 0.5, color=PUSHED, alpha=0.12, linewidth=0, zorder=0)
+            label.set_fontweight("bold")
+            axes.axhspan(rows[name] - 0.5, rows[name] + 0.5, color=PUSHED, alpha=0.25, linewidth=0, zorder=0)
 
 
 def _count_row(axes: Axes, row: int, checks: Sequence[Verdict]) -> None:
     """Write to the right of a row how many of its checks failed, passed and were skipped."""
     found = Counter(map(_outcome, checks))
-    has_failed = found["fail"] > 0
     axes.annotate(
         ", ".join(f"{found[kind]} {word}" for kind, word in COUNTED.items() if found[kind]),
         (1.0, row),
@@ -98,8 +97,8 @@ def _count_row(axes: Axes, row: int, checks: Sequence[Verdict]) -> None:
         textcoords="offset points",
         va="center",
         fontsize=SMALL,
-        color=PUSHED if has_failed else FAINT if set(found) == {"skip"} else INK,
-        fontweight="bold" if has_failed else "normal",
+        color=FAINT if set(found) == {"skip"} else INK,
+        fontweight="bold" if found["fail"] else "normal",
         annotation_clip=False,
     )
 

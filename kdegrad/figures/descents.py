@@ -37,6 +37,8 @@ def descent(done: Descent) -> Picture:
     taken = counted(done.course[-1].step, "step")
     heights = [1.0, 0.8, *(1.6 if panel in (_weights, _angles) else 0.9 for panel in moved)]
     start = done.start.problem
+    what = " and ".join(filter(None, (", ".join(done.wrt[:-1]), done.wrt[-1])))
+    end = f"converged after {taken}" if done.converged else f"{taken}, not converged"
     without = {"bandwidth"} if "bandwidth" in done.wrt else set()
     how = "em" if done.optimizer == "em" else f"{done.optimizer}, rate {done.rate:g}"
     return Picture(
@@ -44,14 +46,7 @@ def descent(done: Descent) -> Picture:
         height=1.1 + 1.15 * sum(heights),
         main=2,
         ratios=heights,
-        title=lines(facts(start, without))
-        + "\n"
-        + lines(
-            [
-                f"{how} on {' and '.join(done.wrt)}",
-                f"converged after {taken}" if done.converged else f"{taken}, not converged",
-            ]
-        ),
+        title=f"{lines(facts(start, without))}\n{lines([f'{how} on {what}', end])}",
         xlabel="step",
         legend=2 if moved[0] in (_weights, _angles) else 0,
     )
@@ -97,7 +92,7 @@ def _measure(axes: Axes, done: Descent) -> None:
     if done.tolerance > 0.0 and float(measured.min()) < 100.0 * done.tolerance:  # one far below would squeeze the curve
         axes.axhline(done.tolerance, color=FAINT, linewidth=0.8, linestyle=":")
         axes.annotate(
-            f"tolerance {done.tolerance:g}",
+            f"tolerance {style.power(done.tolerance)}",
             (0.01, done.tolerance),
             (0, 2),
             xycoords=axes.get_yaxis_transform(),

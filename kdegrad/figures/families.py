@@ -232,7 +232,7 @@ def _dots(axes: Axes, family: Sweep, panel: Panel) -> None:
         )
     infinite = {step.kernel: "  L = ∞" for step in steps if step.loss is None}
     axes.set_yticks(rows, [step.kernel + infinite.get(step.kernel, "") for step in steps])
-    axes.tick_params(axis="y", length=0)
+    axes.tick_params(axis="y", length=0, labelsize=7.5)
 
 
 def _scale(axes: Axes, *, log_x: bool, log_y: bool) -> None:

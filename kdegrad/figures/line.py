@@ -11,9 +11,10 @@ from typing import Any, Final
 
 import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.colors import to_rgba
 from matplotlib.path import Path
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import FuncFormatter, MaxNLocator, MultipleLocator
 from matplotlib.transforms import Affine2D
 
 from kdegrad.arrays import FloatArray
@@ -69,6 +70,7 @@ def _target(axes: Axes, problem: Problem) -> None:
     """Shade the target, or draw its points, over the whole height."""
     axes.set_xlim(*span(problem))
     tell_angles_apart(axes, *span(problem))
+    name_turn(axes.xaxis, problem)
     if problem.target is not None:
         for number, (low, high) in enumerate(target_parts(problem)):
             name = "_" if number else "target"
@@ -187,6 +189,26 @@ def tell_angles_apart(axes: Axes, low: float, high: float) -> None:
     longest = max(len(f"{end:.12g}") for end in (np.round(low / step) * step, np.round(high / step) * step))
     if longest > USUAL_DIGITS and max(abs(low), abs(high)) < 1e15:
         axes.xaxis.set_major_locator(MaxNLocator(nbins=max(2, 36 // longest), steps=[1, 2, 5, 10]))
+
+
+def name_turn(axis: Axis, problem: Problem) -> None:
+    """Name the eighths of a circle along an axis by angles of one turn: in [0, P), or [-P/2, P/2) if some are negative.
+
+    Along a line there is nothing to do.
+    """
+    period = problem.settings.circumference
+    low, high = span(problem)
+    if period is None or not 0.5 * period < high - low < 1.5 * period:  # a turn so far out that it is lost in rounding
+        return
+    ends = [*problem.nodes_hull, float(problem.angles.min())]
+    start = -0.5 * period if min(ends) < 0.0 else 0.0
+
+    def name(place: float, _: int | None = None) -> str:
+        angle = float(problem.domain.unrolled(np.asarray(place), start))
+        return f"{start if abs(angle - start - period) < 1e-9 * period else angle:.6g}"
+
+    axis.set_major_locator(MultipleLocator(period / 8.0))
+    axis.set_major_formatter(FuncFormatter(name))
 
 
 def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:

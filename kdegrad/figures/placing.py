@@ -22,6 +22,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.figures.style import FAINT, columns, short
 
 NAME_SIZE: Final = 6.5  # points
+_DASH: Final = 9.0  # points from the Axes to the name of a curve
 _GAP: Final = 3.5  # points between a mark and its name
 _ROW: Final = 9.0  # points from one row of names to the next
 _SHIFTS: Final = (0.0, 0.25, -0.25, 0.5, -0.5, 0.8, -0.8, 1.2, -1.2, 1.7, -1.7, 2.3, -2.3)  # in widths of the name
@@ -301,23 +302,25 @@ def _make_room(axes: Axes, values: FloatArray, names: Sequence[str]) -> None:
 
 
 def name_ends(axes: Axes, ends: Sequence[Spot], names: Sequence[str], colours: Sequence[str]) -> None:
-    """Write the names of curves to the right of the Axes, each at the height of its curve's end or near it."""
+    """Write the names of curves to the right of the Axes, each at the height of its curve's end or near it.
+
+    A dash in the curve's colour leads to the name, which is in the colour of all text: not every colour can be read.
+    """
     texts = [
         axes.annotate(
             name,
             (1.0, y),
-            (5.0, 0.0),
+            (_DASH, 0.0),
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="center",
             fontsize=NAME_SIZE,
-            color=colour,
             annotation_clip=False,
             linespacing=1.1,
         )
-        for (_, y), name, colour in zip(ends, names, colours, strict=True)
+        for (_, y), name in zip(ends, names, strict=True)
     ]
-    leaders = LineCollection([], transform=IdentityTransform(), colors=FAINT, linewidths=0.5, clip_on=False)
+    leaders = LineCollection([], transform=IdentityTransform(), colors=list(colours), linewidths=1.0, clip_on=False)
     leaders.set_in_layout(False)
     axes.add_artist(leaders)
 
@@ -326,13 +329,12 @@ def name_ends(axes: Axes, ends: Sequence[Spot], names: Sequence[str], colours: S
         frame = axes.get_window_extent(renderer)
         at = axes.transData.transform(np.asarray(ends, dtype=np.float64))
         heights = [text.get_window_extent(renderer).height + point for text in texts]
-        middles = apart(at[:, 1].tolist(), heights, frame.y0 - 3.0 * point, frame.y1 + 6.0 * point)
+        middles = apart(at[:, 1].tolist(), heights, frame.y0 - 3.0 * point, frame.y1 + 3.0 * point)
         segments = []
         for text, (x, y), middle in zip(texts, at, middles, strict=True):
-            text.xyann = (5.0, (middle - y) / point)
-            is_beside = abs(middle - y) < 2.0 * point and frame.x1 - x < 3.0 * point
-            if not is_beside:
-                segments.append([(x + 2.0 * point, y), (frame.x1 + 4.0 * point, middle)])
+            text.xyann = (_DASH, (middle - y) / point)
+            start = max(x + 1.5 * point, frame.x1 - 0.5 * _DASH * point)  # short: not to be taken for a curve
+            segments.append([(start, y), (frame.x1 + (_DASH - 1.5) * point, middle)])
         leaders.set_segments(segments)
 
     Arrangement(axes, arrange)
