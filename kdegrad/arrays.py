@@ -72,12 +72,7 @@ def numbers(name: str, values: ArrayLike, copy: bool) -> FloatArray:
         raise InputError(f"{name}: a table ({_type_of(values)}) is not an array of numbers: {remedy}")
     if values is None or isinstance(values, (str, bytes, bytearray)):
         raise InputError(f"{name}: {shortened(values)} is not an array of numbers")
-    try:
-        given = np.asanyarray(values)
-    except MemoryError:
-        raise
-    except Exception as error:  # whatever an __array__ of another package raises
-        raise InputError(f"{name}: {_unreadable(values, error)}") from None
+    given = as_array(name, values)
     _require_numbers(name, given, values)
     try:
         array = np.array(given, dtype=np.float64) if copy else np.asarray(given, dtype=np.float64).view()
@@ -85,6 +80,16 @@ def numbers(name: str, values: ArrayLike, copy: bool) -> FloatArray:
         raise InputError(f"{name}: {_first_fault(given)}") from None
     array.flags.writeable = False
     return array
+
+
+def as_array(name: str, values: object) -> NDArray[Any]:
+    """Return what a caller gives as an array of any type; InputError where it cannot be one."""
+    try:
+        return np.asanyarray(values)
+    except MemoryError:
+        raise
+    except Exception as error:  # whatever an __array__ of another package raises
+        raise InputError(f"{name}: {_unreadable(values, error)}") from None
 
 
 def texts(what: str, given: Iterable[str] | None, count: int, of: str) -> tuple[str, ...] | None:
@@ -192,16 +197,13 @@ def checked_offsets(offsets: ArrayLike, count: int, what: str) -> IntArray:
     InputError
         If they are not whole numbers that rise from 0 to `count`; `what` says what the values are.
     """
-    try:
-        given = np.asarray(offsets)
-        if given.dtype.kind not in "iu" or given.ndim != 1 or given.size < 2:
-            raise TypeError
-        bounds = given.astype(np.intp)
-    except (TypeError, ValueError, OverflowError):
+    given = as_array("offsets", offsets)
+    if given.dtype.kind not in "iu" or given.ndim != 1 or given.size < 2:
         text = shortened(offsets)
         raise InputError(
             f"offsets of the {what}: {text} are not G+1 whole numbers: give 0, and where each problem ends"
-        ) from None
+        )
+    bounds = given.astype(np.intp)
     faults = []
     if bounds[0] != 0 or bounds[-1] != count:
         faults.append(

@@ -11,10 +11,11 @@ from typing import Any, final
 import numpy as np
 from numpy.typing import ArrayLike
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray, checked_offsets, numbers, texts
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, as_array, checked_offsets, numbers, texts
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults
 from kdegrad.kernel import Kernel
+from kdegrad.option import truth
 from kdegrad.problem import (
     Problem,
     check_quadrature,
@@ -162,6 +163,7 @@ class Batch:
         names_of_settings = {row.name for row in Settings.rows}
         settings = Settings(**{key: value for key, value in locals().items() if key in names_of_settings})
         domain, made_kernel = domain_and_kernel(settings)
+        copy = truth("copy", copy)
         points, bounds = _points_of_problems(angles, offsets, copy)
         what, given = logits_or_weights(logits, weights)
         values = numbers(f"{what}s", np.zeros_like(points) if given is None else given, copy)
@@ -264,7 +266,8 @@ class Batch:
 
     def problem(self, problem: int) -> Problem:
         """Return one problem on its own."""
-        if not isinstance(problem, (int, np.integer)) or not 0 <= problem < len(self):
+        is_number = isinstance(problem, (int, np.integer)) and not isinstance(problem, bool)
+        if not is_number or not 0 <= problem < len(self):
             raise InputError(f"there is no problem {shortened(problem)}: give a number from 0 to {len(self) - 1}")
         places = self.places(problem)
         target: Interval | Points | None = None
@@ -425,7 +428,7 @@ def _points_of_problems(angles: ArrayLike, offsets: ArrayLike | None, copy: bool
 
 def _permutation(order: ArrayLike, count: int) -> IntArray:
     """Return the order of `count` points, each of which appears once."""
-    given = np.asarray(order)
+    given = as_array("order", order)
     if given.dtype.kind not in "iu" or given.shape != (count,) or (np.sort(given) != np.arange(count)).any():
         raise InputError(f"order: {shortened(order)} does not have each of the numbers 0 to {count - 1} once")
     return given.astype(np.intp)

@@ -92,11 +92,13 @@ def checked(row: Row, value: Any) -> Any:
         return truth(row.spelled, value)
     if isinstance(allowed, Range):
         return _number(row, value, allowed)
+    if row.type is str and allowed is None:
+        return _text(row, value)
     if row.type != tuple[str, ...]:
         return value if allowed is None else choice(row.spelled, value, allowed, row.option.aliases)
     names = several(row.spelled, value)
     if allowed is None:
-        return names
+        return tuple(_text(row, name) for name in names)
     return tuple(dict.fromkeys(choice(row.spelled, name, allowed, row.option.aliases) for name in names))
 
 
@@ -140,10 +142,22 @@ def truth(name: str, value: Any) -> bool:
     raise SettingError(name, f"{shortened(value)} is neither true nor false")
 
 
+def _text(row: Row, value: object) -> str:
+    """Return the text that `value` is; SettingError for anything else."""
+    if isinstance(value, str):
+        return value
+    raise SettingError(row.spelled, f"{shortened(value)} is not text")
+
+
 def require_callable(name: str, value: object) -> None:
     """Raise a SettingError for what is to be called, and cannot be."""
     if value is not None and not callable(value):
         raise SettingError(name, f"{shortened(value)} cannot be called: give a function, or leave it out")
+
+
+def requires_gradient(value: object) -> bool:
+    """Return whether a value is a tensor whose gradient would be lost here."""
+    return getattr(value, "requires_grad", False) is True
 
 
 def is_real(value: object) -> bool:
@@ -151,8 +165,10 @@ def is_real(value: object) -> bool:
     kind = getattr(getattr(value, "dtype", None), "kind", "f")  # NumPy kinds i, u, f only: no bool, string or complex
     if isinstance(value, (str, bool)) or kind not in "iuf" or not hasattr(value, "__float__"):
         return False
-    if getattr(value, "ndim", None):
+    if getattr(value, "ndim", None) or requires_gradient(value):
         return False  # NumPy 1 converted one-element arrays, with a warning
+    if getattr(value, "mask", False):  # the masked constant of NumPy, which is NaN with a warning
+        return False
     try:
         return not math.isnan(float(value))
     except (TypeError, ValueError, OverflowError):  # an array; a signalling NaN; an integer beyond the floats
@@ -161,6 +177,8 @@ def is_real(value: object) -> bool:
 
 def _number(row: Row, value: Any, allowed: Range) -> float:
     """Return the number that `value` is, an integer where the option is one."""
+    if requires_gradient(value):
+        raise SettingError(row.spelled, "a tensor that requires a gradient: call .detach() first")
     kind, wanted = ("an integer", "an integer") if row.type is int else ("a number", "a finite number")
     number: float | None = None
     if row.type is float and is_real(value):

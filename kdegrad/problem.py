@@ -16,6 +16,7 @@ from kdegrad.arrays import FloatArray, require_everywhere, texts, vector
 from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
+from kdegrad.option import truth
 from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, DrawingOptions, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
@@ -116,6 +117,7 @@ class Problem:
         interval = given if isinstance(given, Interval) else None
         observed = with_node(given if isinstance(given, Points) else None, node)
         check_quadrature(settings, has_interval=interval is not None, has_points=observed is not None)
+        copy = truth("copy", copy)
         points = vector("angles", angles, copy)
         what, given_values = logits_or_weights(logits, weights)
         values = vector(f"{what}s", np.zeros_like(points) if given_values is None else given_values, copy)

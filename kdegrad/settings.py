@@ -16,7 +16,6 @@ generating them slows the start.
 import math
 from collections.abc import Mapping
 from dataclasses import dataclass
-from types import NoneType
 from typing import Annotated, ClassVar, Final
 
 from kdegrad import grammar
@@ -195,11 +194,6 @@ class ReadingOptions(Group):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        for row in self.rows:
-            value = getattr(self, row.name)
-            texts = value if row.type == tuple[str, ...] and value is not None else (value,)
-            if row.type is not bool and (wrong := [text for text in texts if not isinstance(text, (str, NoneType))]):
-                raise SettingError(row.spelled, f"{wrong[0]!r} is not text")
         columns = self.target_columns
         if columns is not None and (len(columns) not in (1, 2) or len(set(columns)) < len(columns) or "" in columns):
             listed = shown(",".join(columns))

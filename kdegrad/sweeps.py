@@ -28,7 +28,7 @@ from kdegrad.option import is_real, require_callable, several
 from kdegrad.problem import NO_WIDTH, Problem, require_problem
 from kdegrad.settings import SweepOptions
 from kdegrad.sums import DenseDensity
-from kdegrad.text import counted, nine_digits, shortened, summary
+from kdegrad.text import counted, nine_digits, option_text, shortened, spoken, summary
 
 _BLOCK_PAIRS: Final = 65_536
 _ROUND_OFF: Final = 64 * float(np.finfo(np.float64).eps)  # relative, between two ways to the same logarithm
@@ -179,7 +179,8 @@ def members(
     if over == "bins" and problem.rule_name not in ("midpoint", "gauss"):
         reasons = {"at": "one bin stands for all", "points": "the target's points stand for them"}
         reason = reasons.get(problem.rule_name, "the exact integral has none")
-        remedy = "take the rule midpoint or gauss" if problem.rule_name == "exact" else "take --target LOW HIGH alone"
+        alone = f"take {spoken('--target LOW HIGH', 'target=(low, high)')} alone"
+        remedy = "take the rule midpoint or gauss" if problem.rule_name == "exact" else alone
         raise SettingError("over", f"bins: {reason}: {remedy}")
     if over == "background" and problem.background_width == math.inf:
         raise SettingError("over", f"background {NO_WIDTH}")
@@ -209,7 +210,9 @@ def spaced(over: str, start: float, stop: float, steps: int, *, log: bool = Fals
     if log:
         for name, value in (("from", start), ("to", stop)):
             if value <= 0.0:
-                raise SettingError(name, f"{value!r} has no logarithm: give a value above 0, or leave out --log")
+                raise SettingError(
+                    name, f"{value!r} has no logarithm: give a value above 0, or leave out {option_text('log')}"
+                )
         values = np.geomspace(start, stop, steps)
     else:
         if math.isinf(float(stop) - float(start)):

@@ -1,15 +1,21 @@
-"""Pins down what a user of the library meets beside the numbers: short reprs, the density, the list of kernels.
+"""Pins down what a user of the library meets beside the numbers: reprs, the density, the kernels, wrong types.
 
-A repr is one line without arrays, also of a million points, of hostile names and inside lists.
+A repr is one line without arrays, of hostile names too, and inside lists. What is of a wrong type is refused by every
+keyword of every public function in one line, by an error of kdegrad's own.
 """
 
 from __future__ import annotations
 
+import inspect
+import itertools
 import math
 from collections.abc import Callable
+from datetime import date
+from pathlib import Path
 from typing import Any
 
 import numpy as np
+import pandas
 import pytest
 
 import kdegrad as kg
@@ -45,11 +51,11 @@ def test_what_a_repr_says() -> None:
 
 
 def of_many_points() -> list[object]:
-    """Return an object of every public type, of many points and with names that are not to be trusted."""
+    """Return an object of every public type, of 300 points and with names that are not to be trusted."""
     name = "\x1b[31m\n\u202e" + "x" * 500
-    x = np.linspace(-50.0, 50.0, 3000)
+    x = np.linspace(-50.0, 50.0, 300)
     problem = kg.Problem(x, labels=[name] * len(x), name=name, target=(-30, 30), bandwidth=1e-3, background=0.5)
-    batch = kg.Batch(x.reshape(1000, 3), names=[name] * 1000, name=name, target=x[:1000], circular=True, bandwidth=3)
+    batch = kg.Batch(x.reshape(100, 3), names=[name] * 100, name=name, target=x[:100], circular=True, bandwidth=3)
     one, many = kg.evaluate(problem, EVERY), kg.evaluate(batch, EVERY)
     exact, family, end = (
         kg.evaluate(P.replace(rule="exact"), EVERY),
@@ -149,3 +155,151 @@ def test_the_kernels_are_those_that_a_problem_takes() -> None:
         assert problem.kernel.name == kernel.name
     [student] = [kernel for kernel in listed if kernel.parameters]
     assert (student.name, student.aliases, student.parameters, student.tail) == ("student-t", ("t",), ("df",), "heavy")
+
+
+# --- wrong types ------------------------------------------------------------------------------------------------------
+
+
+class Hostile:
+    """What a repr, a comparison or a conversion should not be trusted with."""
+
+    def __repr__(self) -> str:
+        return "hostile\n" * 500
+
+    def __eq__(self, other: object) -> Any:
+        return np.array([True, False])
+
+    __hash__ = None
+
+
+class Tensor:
+    """A tensor as PyTorch's that requires a gradient: a number for float(), and no array."""
+
+    requires_grad, ndim = True, 1
+
+    def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+        raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    def __float__(self) -> float:
+        return 1.0
+
+
+OF_NO_USE = {  # to any parameter of any function
+    "object": object(),
+    "hostile": Hostile(),
+    "complex": 1j,
+    "dates": np.array(["2020-01-01"] * 3, dtype="M8[D]"),
+    "objects": np.array([object()] * 5000),
+    "tensor": Tensor(),
+    "ragged": [[1.0], [1.0, 2.0]],
+    "mapping": {"x": [1.0] * 5000},
+    "day": date(2020, 1, 1),
+}
+OF_SOME_USE = {  # to some parameters; but to no other may it be a traceback
+    "None": None,
+    "bytes": b"1",
+    "truth": True,
+    "text": "nonsense",
+    "set": {1.0, 2.0},
+    "huge": 10**400,
+    "NaN": math.nan,
+    "long": np.arange(5000.0),
+    "table": np.zeros((50, 50)),
+    "cube": np.zeros((2, 2, 2)),
+    "texts": ["a", "b", "c"],
+    "masked": np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 0]),
+    "problem": P,
+    "evaluation": kg.evaluate(P),
+    "offsets": kg.Points([1.0, 2.0], offsets=[0, 1, 2]),
+}
+TWO = kg.Batch([[1.0, 2.0], [3.0, 4.0]], target=(0, 1), bins=5)
+POINTS = {"angles": [1.0, 2.0, 3.0], "target": (0, 1), "bins": 5}
+FRAME = pandas.DataFrame({"angle": [1.0, 2.0, 3.0], "g": ["a", "a", "b"]})
+CALLS: dict[Callable[..., object], dict[str, Any]] = {
+    kg.Problem: POINTS,
+    kg.Batch: {"angles": [[1.0, 2.0], [3.0, 4.0]], "target": (0, 1), "bins": 5},
+    kg.Points: {"angles": [1.0, 2.0, 3.0]},
+    kg.Settings: {},
+    kg.loss: POINTS,
+    kg.grad: POINTS,
+    kg.loss_and_grad: POINTS,
+    kg.evaluate: {"problem": P},
+    kg.density: {"problem": P, "x": [1.0]},
+    kg.sweep: {"problem": P, "over": "scale", "values": [1.0]},
+    kg.descend: {"problem": P, "steps": 1},
+    kg.verify: {"problem": P, "cases": 0, "only": "one-hot"},
+    kg.load: {"target": (0, 1)},
+    kg.from_frame: {"frame": FRAME, "target": (0, 1)},
+    TWO.problem: {"problem": 0},
+    P.replace: {},
+}
+
+
+@pytest.mark.parametrize("function", CALLS, ids=lambda function: function.__qualname__)
+def test_a_wrong_type_is_refused_in_one_line_by_every_keyword(function: Callable[..., object], tmp_path: Path) -> None:
+    given = dict(CALLS[function])
+    if function is kg.load:
+        given["path"] = tmp_path / "points.csv"
+        given["path"].write_text("angle,g\n1,a\n2,a\n3,b\n")
+    of = kg.Problem if function == P.replace else function
+    wrong = []
+    for name, (kind, value) in itertools.product(inspect.signature(of).parameters, (OF_NO_USE | OF_SOME_USE).items()):
+        if name in ("steps", "cases") and kind == "huge":  # so many are taken
+            continue
+        try:
+            function(**given | {name: value})
+        except kg.KdegradError as error:
+            lines = str(error).splitlines()
+            by_problem = len(lines) > 1 and all(line.startswith("problem ") for line in lines)
+            if (len(lines) > 1 and not by_problem) or len(str(error)) >= 300:
+                wrong.append(f"{name}, {kind}: {len(lines)} lines, {error}"[:200])
+        except Exception as error:
+            wrong.append(f"{name}, {kind}: {type(error).__name__}: {error}"[:200])
+        else:
+            if kind in OF_NO_USE:
+                wrong.append(f"{name}, {kind}: is taken")
+    assert wrong == []
+
+
+def test_every_public_function_and_class_that_takes_data_is_among_these() -> None:
+    results = {"BatchEvaluation", "Descent", "Diagnostics", "Evaluation", "Gradients", "Sweep", "Verdict", "Verdicts"}
+    beside = {"InputError", "KdegradError", "SettingError", "__version__", "kernels", "plot"}
+    assert set(kg.__all__) - results - beside <= {function.__name__ for function in CALLS}
+
+
+def test_a_tensor_that_requires_a_gradient_is_told_to_detach() -> None:
+    for options in ({"angles": Tensor()}, {"logits": Tensor()}, {"weights": Tensor()}, {"bandwidth": Tensor()}):
+        with pytest.raises(kg.KdegradError, match=rf"{next(iter(options))}: .*\.detach\(\)"):
+            kg.loss(**POINTS | options)
+
+
+def test_a_tensor_on_another_device_is_told_to_move() -> None:
+    class OnDevice:
+        device = "cuda:0"
+
+        def cpu(self) -> None: ...
+
+        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+            raise TypeError("can't convert cuda:0 device type tensor to numpy")
+
+    with pytest.raises(kg.InputError, match=r"angles: a tensor on the device 'cuda:0': call .cpu\(\) first"):
+        kg.grad(OnDevice(), target=(0, 1))
+
+
+@pytest.mark.parametrize(
+    ("angles", "message"),
+    [
+        (np.ma.array([1.0, 2.0, 3.0], mask=[0, 1, 1]), "angles: 2 masked, the first at place 1: fill or drop"),
+        ([1.0, math.nan, math.nan], "point 1: angle nan is a missing value: fill or drop such points (2 of 3 in all)"),
+        ([1.0, None, 2.0], "angles: None at place 1 is a missing value: fill or drop such points"),
+        (["1", "2"], "angles: '1' at place 0 is not a number: convert text to numbers"),
+        (np.array([True, False]), "angles: booleans (bool) are not numbers"),
+        (FRAME, "angles: a table (pandas.DataFrame) is not an array of numbers: give one of its columns"),
+        ("winds.csv", "angles: 'winds.csv' is not an array of numbers"),
+    ],
+    ids=str,
+)
+def test_what_is_missing_or_no_number_is_named_with_its_place(angles: Any, message: str) -> None:
+    with pytest.raises(kg.InputError) as caught:
+        kg.loss(angles, target=(0, 1))
+    assert str(caught.value).startswith(message)

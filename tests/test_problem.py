@@ -87,7 +87,7 @@ def test_settings_that_need_each_other():
     assert Problem([0.0], target=(152.2, 512.2), circular=True).target == (152.2, 512.2)  # a whole turn up to rounding
     with pytest.raises(SettingError, match="1 to 10000 for the rule gauss"):
         Problem([0.0], **TARGET, rule="gauss", bins=10_001)
-    with pytest.raises(SettingError, match="--circular or --period") as caught:
+    with pytest.raises(SettingError, match="circular=True or period=P") as caught:
         Problem([0.0], **TARGET, kernel="von-mises")
     assert caught.value.name == "kernel"
     with pytest.raises(SettingError, match="1 to 10000000"):

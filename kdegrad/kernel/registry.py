@@ -97,7 +97,8 @@ def make_kernel(name: str, bandwidth: float, domain: Domain, df: float = 3.0) ->
         known = f"{nearest(str(name), BY_NAME)} ({lists} lists them)"
         raise SettingError("kernel", f"unknown kernel {shortened(name)}{known}")
     if domain.name not in kind.domains:
-        raise SettingError("kernel", f"{kind.name} is defined on a circle only: add --circular or --period P")
+        remedy = spoken("add --circular or --period P", "add circular=True or period=P")
+        raise SettingError("kernel", f"{kind.name} is defined on a circle only: {remedy}")
     try:
         return kind.make(bandwidth, domain, df=df)
     except (ArithmeticError, ValueError):

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import Final, NamedTuple
 
 from kdegrad.errors import SettingError
-from kdegrad.option import several
+from kdegrad.option import require_callable, several
 from kdegrad.problem import Problem, require_problem
 from kdegrad.properties.base import Case, Evaluator, Property, Verdict
 from kdegrad.properties.cases import input_case, judged_cases, random_cases
@@ -17,7 +17,7 @@ from kdegrad.properties.explanation import example, explained
 from kdegrad.properties.judge import PROPERTIES, judge
 from kdegrad.properties.losses import LossError
 from kdegrad.settings import CheckOptions, Settings
-from kdegrad.text import nearest
+from kdegrad.text import nearest, shortened, spoken
 
 IDS: Final = tuple(property_.id for property_ in PROPERTIES)
 FIRST_CALL: Final = "agrees"  # the property that a loss fails which cannot be called at all
@@ -68,6 +68,7 @@ def verify(
         For an unknown id, a negative count or seed, a tolerance that is not a positive number.
     """
     options = CheckOptions(cases=cases, seed=seed, only=several("only", only), tolerance=tolerance)
+    require_callable("progress", progress)
     given = dict(problem) if isinstance(problem, Mapping) else {} if problem is None else {"input": problem}
     for each in given.values():
         require_problem(each)
@@ -182,10 +183,10 @@ def expectations(expected_failures: Mapping[str, str] | None) -> list[Expected]:
     name, found = "expected_failures", list[Expected]()
     if not isinstance(expected_failures, Mapping | None):
         wanted = "a dict of reasons by ids or patterns, as {'far-*': 'a clamp is wanted'}"
-        raise SettingError(name, f"{expected_failures!r} is not {wanted}")
+        raise SettingError(name, f"{shortened(expected_failures)} is not {wanted}")
     for pattern, reason in (expected_failures or {}).items():
         if not isinstance(reason, str) or not reason.strip():
-            raise SettingError(name, f"the reason of {pattern!r} is {reason!r}: give a text")
+            raise SettingError(name, f"the reason of {shortened(pattern)} is {shortened(reason)}: give a text")
         found.append(Expected(pattern, matching(pattern, name), reason))
     return found
 
@@ -200,7 +201,8 @@ def matching(pattern: object, option: str) -> list[str]:
     """Return the ids that a pattern matches (``laplace-*``); SettingError of the `option` where there are none."""
     found = fnmatch.filter(IDS, str(pattern))
     if not found:
-        raise SettingError(option, f"unknown property {pattern!r}{nearest(str(pattern), IDS)} (--list shows them)")
+        lists = spoken("--list shows them", "kdegrad verify-props --list shows them")
+        raise SettingError(option, f"unknown property {shortened(pattern)}{nearest(str(pattern), IDS)} ({lists})")
     return found
 
 

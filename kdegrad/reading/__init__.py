@@ -31,7 +31,7 @@ from kdegrad.reading.columns import require_groups
 from kdegrad.reading.points import Source
 from kdegrad.reading.target import read_target
 from kdegrad.settings import INPUT_FORMATS, DrawingOptions, ReadingOptions
-from kdegrad.text import shown
+from kdegrad.text import shortened, shown
 
 if TYPE_CHECKING:
     from kdegrad.batch import Batch
@@ -62,7 +62,7 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
         For an option that does not fit the file.
     """
     if not isinstance(path, (str, os.PathLike)):
-        raise InputError(f"{path!r} is not a path: give the name of a file")
+        raise InputError(f"{shortened(path)} is not a path: give the name of a file")
     path = os.fspath(path)
     name = files.display_name(path)
     chosen = _format_of(path, name, options.input_format)
