@@ -19,6 +19,8 @@ from hypothesis import settings
 
 from kdegrad.cli import app
 
+for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):  # a CI may set them, and tables would look otherwise
+    os.environ.pop(name, None)
 settings.register_profile("steady", derandomize=True)
 if not os.environ.get("KDEGRAD_EXPLORE"):
     settings.load_profile("steady")

@@ -92,9 +92,10 @@ def test_a_suffix_that_no_report_has_or_that_contradicts_is_refused(
 def test_a_pipe_may_have_any_suffix(kdegrad, tmp_path: Path) -> None:
     pipe = tmp_path / "pipe.123"
     os.mkfifo(pipe)
-    with subprocess.Popen(["cat", pipe], stdout=subprocess.PIPE) as reader:
+    reader = os.open(pipe, os.O_RDONLY | os.O_NONBLOCK)
+    with os.fdopen(reader, "rb") as stream:
         assert kdegrad("loss", TWO_SIDED, "-o", pipe, "--format", "json").code == 0
-        assert json.loads(reader.communicate()[0])["loss"] == LOSS
+        assert json.loads(stream.read())["loss"] == LOSS
 
 
 def test_a_descent_writes_the_points_at_the_end_in_the_format_of_the_suffix(kdegrad, tmp_path: Path) -> None:
