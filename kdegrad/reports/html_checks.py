@@ -8,7 +8,7 @@ from itertools import chain
 from typing import TYPE_CHECKING, Final
 
 from kdegrad.reports.checks_table import TITLES, Row, kernels_by_expectation
-from kdegrad.reports.html_parts import Rows, facts, folded, paragraph, preformatted, table, text
+from kdegrad.reports.html_parts import SENTENCE, Rows, facts, folded, paragraph, preformatted, table, text
 from kdegrad.reports.records import Checks, Record, counts
 from kdegrad.reports.tables import Column
 from kdegrad.text import counted, five_digits
@@ -122,18 +122,22 @@ def _numbers(check: Verdict) -> dict[str, str]:
     return {name: value for name, value in found.items() if value}
 
 
+def _cases(row: Row) -> str:
+    """Return in how many cases a property passed, failed or was skipped, or that it failed as expected."""
+    told = ", ".join(f"{number} {word}" for word, number in counts(row.checks).items() if number)
+    return WORDS["xfail"] if row.verdict == "xfail" else told
+
+
 def _family(rows: Sequence[Row], title: str) -> Iterator[str]:
     """Yield a table of properties, and why some are skipped."""
-    numbers = [counts(row.checks) for row in rows]
     columns = [
         Column("property", [row.of.id for row in rows], right=False),
-        Column("", [WORDS[row.verdict] for row in rows], right=False),
-        Column("statement", [row.of.statement for row in rows], right=False, widest=50),
+        Column("cases", [_cases(row) for row in rows], right=False),
         Column("expected", [row.distinct("expectation") for row in rows], right=False),
         Column("observed", [row.distinct("observed") for row in rows], right=False),
-        Column("worst residual", [row.worst("residual") for row in rows]),
+        Column("worst\nresidual", [row.worst("residual") for row in rows]),
         Column("tolerance", [row.worst("tolerance") for row in rows]),
-        *(Column(word, [str(number[word]) for number in numbers]) for word in ("passed", "failed", "skipped")),
+        Column("statement", [row.of.statement for row in rows], right=False, widest=SENTENCE),
     ]
     yield from table(Rows(title, columns))
     for row in rows:

@@ -25,6 +25,7 @@ TITLES: Final = {  # of columns whose name alone does not say it; a line each
     "gradient_per_weight_min": "per weight\nsmallest",
     "only_pushed_down": "only\npushed down",
 }
+SENTENCE: Final = 50  # the width of a column that holds sentences
 _COLOURS: Final = {colour: f"var(--kd-{name})" for name, colour in LIGHT.items()}
 _LEFT_OUT: Final = re.compile("<metadata>.*?</metadata>|<defs>\\s*<style.*?</style>\\s*</defs>|<!--.*?-->", re.DOTALL)
 _REFERENCE: Final = re.compile(r'(url\(#)([^)]+)|(href="#)([^"]+)')
@@ -99,9 +100,7 @@ def table(rows: Rows) -> Iterator[str]:
     caption = text(rows.caption)
     yield f'<div class="kd-scroll" role="region" aria-label="{caption}" tabindex="0">\n<table>\n'
     yield f"<caption>{caption}</caption>\n<thead><tr>"
-    kinds = [
-        "kd-number" if column.right else "kd-name" if column.widest is None else "kd-words" for column in rows.columns
-    ]
+    kinds = [_kind(column) for column in rows.columns]
     for column, kind in zip(rows.columns, kinds, strict=True):
         yield f'<th scope="col"{_of_class(kind)}>{"<br>".join(map(text, column.title.split(chr(10))))}</th>'
     if rows.gradients:
@@ -115,6 +114,13 @@ def table(rows: Rows) -> Iterator[str]:
         )
         yield f"<tr>{row}{bar}</tr>\n"
     yield "</tbody>\n</table>\n</div>\n"
+
+
+def _kind(column: Column) -> str:
+    """Return the class of a column's cells."""
+    if column.right:
+        return "kd-number"
+    return "kd-name" if column.widest is None else "kd-words" if column.widest < SENTENCE else "kd-sentence"
 
 
 def _bar(part: float) -> str:

@@ -75,6 +75,9 @@ RULES: Final = """
 .kdegrad .kd-scroll * + .kd-number, .kdegrad .kd-scroll .kd-bar { padding-left: .6rem; }
 .kdegrad .kd-scroll .kd-name { white-space: nowrap; }
 .kdegrad .kd-scroll .kd-words { min-width: 5.5rem; }
+.kdegrad .kd-scroll .kd-sentence { min-width: 20rem; }
+.kdegrad details caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
+  white-space: nowrap; }
 .kdegrad .kd-scroll .kd-bar { min-width: 6rem; padding-right: 0; vertical-align: middle; }
 .kdegrad .kd-bar i { display: block; height: .7em; }
 .kdegrad .kd-up { background: var(--kd-pulled); }
@@ -89,13 +92,13 @@ RULES: Final = """
 
 _OF_PAGE: Final = """
 :root { color-scheme: light dark; }
-body.kdegrad { margin: 0 auto; padding: 1.2rem 1rem 2.5rem; max-width: 54rem; background: var(--kd-paper);
+body.kdegrad { margin: 0 auto; padding: 1.2rem 1rem 2.5rem; max-width: 66rem; background: var(--kd-paper);
   color: var(--kd-ink); font: 1rem/1.5 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 .kdegrad h1 { font-size: 1.5rem; line-height: 1.25; margin: 0 0 1rem; overflow-wrap: anywhere; }
 .kdegrad h1 span { display: block; font-size: 1rem; font-weight: normal; color: var(--kd-quiet); }
 .kdegrad h2 { font-size: 1.1rem; margin: 1.6rem 0 .5rem; }
 .kdegrad h3 { font-size: 1rem; margin: 1.2rem 0 .2rem; overflow-wrap: anywhere; }
-.kdegrad p { margin: 0 0 .6rem; overflow-wrap: anywhere; }
+.kdegrad p { margin: 0 0 .6rem; max-width: 46rem; overflow-wrap: anywhere; }
 .kdegrad .kd-figure { max-width: 42rem; }
 @media (max-width: 30rem) {
   .kdegrad .kd-figure { margin: 0 -.8rem 1rem; }
