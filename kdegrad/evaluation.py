@@ -217,6 +217,11 @@ class BatchEvaluation(InNotebook):
         """The mean of the losses; infinite if one is."""
         return float(self.losses.mean())
 
+    @property
+    def responsibilities(self) -> FloatArray | None:
+        """R_i of each problem's own points; None if no gradient was asked for."""
+        return None if self.gradients is None else self.gradients.responsibilities
+
     def require_gradients(self) -> Gradients:
         """Return the gradients; raises as that of `Evaluation` does."""
         return _asked_for(self.gradients)

@@ -6,7 +6,9 @@ keyword of every public function in one line, by an error of kdegrad's own.
 
 from __future__ import annotations
 
+import csv
 import inspect
+import io
 import itertools
 import math
 from collections.abc import Callable
@@ -20,6 +22,7 @@ import pytest
 
 import kdegrad as kg
 from kdegrad.kernel import BY_NAME
+from tests.readme import ROOT
 
 LONGEST = 160  # characters of a repr, with a file name that had to be cut
 EXACT = 1e-14  # relative: a few roundings
@@ -155,6 +158,25 @@ def test_the_kernels_are_those_that_a_problem_takes() -> None:
         assert problem.kernel.name == kernel.name
     [student] = [kernel for kernel in listed if kernel.parameters]
     assert (student.name, student.aliases, student.parameters, student.tail) == ("student-t", ("t",), ("df",), "heavy")
+
+
+def test_the_names_of_the_csv_have_their_numbers_in_the_library(kdegrad: Any) -> None:
+    """As the table in sample_inputs/README.md says, of one problem and of many."""
+    sample = ROOT / "sample_inputs"
+    words = ("--wrt", "logits,angles", "--format", "csv")
+    groups = ("--group-by", "image_id", "--target-columns", "low,high", "--circular", "--bandwidth", "10")
+    options = {"group_by": "image_id", "target_columns": ("low", "high"), "circular": True, "bandwidth": 10}
+    batch = kg.load(sample / "headings.csv", **options)
+    one = kg.load(sample / "two_sided.yaml")
+    of_many = kdegrad("grad", sample / "headings.csv", *groups, *words).out
+    of_one = kdegrad("grad", sample / "two_sided.yaml", *words).out
+    for problem, text in ((one, of_one), (batch, of_many)):
+        rows = list(csv.DictReader(io.StringIO(text)))
+        found = kg.evaluate(problem, ("logits", "angles"))
+        named = {"weight": found.weights, "responsibility": found.responsibilities, "gradient": found.gradients.logits}
+        named |= {"gradient_per_weight": found.gradients.per_weight, "gradient_angle": found.gradients.angles}
+        for name, values in named.items():
+            np.testing.assert_array_equal([float(row[name]) for row in rows], values, err_msg=name)
 
 
 # --- wrong types ------------------------------------------------------------------------------------------------------
