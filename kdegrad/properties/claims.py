@@ -50,7 +50,7 @@ class OneHot(Property):
             gap = float(distances[~matches].min(initial=math.inf))
             gap = gap if math.isfinite(gap) else problem.settings.bandwidth
             narrow = ask.precision.narrow * gap
-            if narrow**3 < ask.precision.normal:  # a loss may well form h³, as (h² - d²)/h³
+            if narrow < ask.precision.normal ** (1.0 / 3.0):  # a loss may well form h³, as (h² - d²)/h³
                 raise Unmet(f"two points are {gap!r} apart: no narrower kernel fits the dtype")
             match = float(weights[matches].sum())
             for kernel, h in (("uniform", 0.5 * gap), (problem.kernel.name, narrow)):

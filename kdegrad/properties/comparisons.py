@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -28,9 +29,9 @@ def shares_compared(ask: Evaluator, got: FloatArray, want: FloatArray, problem: 
     shown.
     """
     plain, rounding = reference_of(problem), ask.precision.rounding
-    units = np.maximum(plain.answer.weights, plain.answer.responsibilities)
-    units *= roundoff(ask, problem) / rounding + plain.point_conditions
-    units += ask.precision.least
+    largest = np.maximum(plain.answer.weights, plain.answer.responsibilities)
+    sizes = roundoff(ask, problem) / rounding + plain.point_conditions  # infinite for logits of ±1e308
+    units = np.where(largest > 0.0, largest * sizes, 0.0) + ask.precision.least
     return Comparison("logits", got / units, want / units, rounding, what=f"{what} in units of max(S, R)")
 
 
@@ -74,6 +75,26 @@ def same(
     allowed = roundoff(ask, before, after, log_c=loss_moves, slopes=True)
     yield Comparison("angles", new.angles, angle_sign * old.angles[points], allowed)
     yield Comparison("bandwidth", new.log_bandwidth, old.log_bandwidth, allowed)
+
+
+def same_elsewhere(ask: Evaluator, before: Problem, after: Problem, **how: Any) -> Iterator[Comparison]:
+    """Yield the same of a problem whose places were moved, and so rounded anew.
+
+    Raises
+    ------
+    Unmet
+        Where that rounding decides: beside a jump, or where a bandwidth is so much smaller than the places that the
+        second order of the rounding counts, (v h k')² + v² for a rounding of v bandwidths.
+    """
+    for problem in (before, after):
+        require_clear_jumps(ask, problem)
+    observed = () if after.observed is None else after.observed.angles
+    places = (after.angles, after.target or (), observed)
+    rounded = ask.precision.epsilon * max(float(np.abs(some).max(initial=0.0)) for some in places)
+    rounded /= after.settings.bandwidth
+    if (rounded * (1.0 + reference_of(after).steepness)) ** 2 > roundoff(ask, before, after):
+        raise Unmet(f"places are rounded to {rounded:.1g} bandwidths there, which decides what is compared")
+    yield from same(ask, before, after, **how)
 
 
 def is_at_kink(ask: Evaluator, problem: Problem) -> bool:

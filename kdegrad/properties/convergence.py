@@ -28,6 +28,7 @@ _MOST_PANELS: Final = 3_000  # open at once; steep places need some 10 at a time
 _SMALL: Final = 1e-3  # fraction of the target: a panel narrower than this may be off by as much as one that wide
 _IN_DOUBT: Final = 1e-6  # relative: where the rule exact itself says that its loss is not known better, none is checked
 _COARSEST: Final = 1e-3  # fraction of a bin that a coordinate may be rounded by
+_NARROWEST: Final = 2.0**-960  # of a target: narrow panels of it must be normal numbers
 _UNEVEN: Final = 0.41421356  # where a panel is split: halves would end where points at equal distances take turns
 _SAMPLED: Final = 1.1  # a variation seen at 20 nodes a panel misses a little between them
 
@@ -54,7 +55,7 @@ class Quadrature(Property):
         if problem.observed is not None:
             raise Unmet("target points: there are no bins")
         width = problem.interval.width
-        if target_condition(problem) * max(_BINS) > _COARSEST / EPSILON:
+        if target_condition(problem) * max(_BINS) > _COARSEST / EPSILON or width < _NARROWEST:
             raise Unmet(f"a target {width!r} wide is too narrow for coordinates near {problem.interval.low!r}")
         fine = integrate(problem)
         if not math.isfinite(fine.loss):
@@ -65,7 +66,7 @@ class Quadrature(Property):
         for bins in numbers:
             binned = problem.replace(rule="midpoint", bins=bins)
             bin_width, allowed = width / bins, roundoff(ask, binned)
-            order_2, order_1 = bin_width**2 * fine.slope_variation / 8.0, bin_width * fine.variation / 2.0
+            order_2, order_1 = bin_width * fine.slope_variation / 8.0 * bin_width, bin_width * fine.variation / 2.0
             limit = order_2 if math.isfinite(order_2) and problem.kernel.name != "uniform" else order_1
             if math.isfinite(limit):  # else log p varies without bound, and nothing bounds the error of bins
                 limit *= _SAMPLED / width
@@ -98,6 +99,8 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
 
         (4 D(δ) - D(2δ))/3,   D(δ) = (L(+δ) - L(-δ))/(2δ);   4 |D(δ) - D(2δ)| is how far they may be off.
     """
+    if answer.error is not None and answer.error > _IN_DOUBT * (1.0 + abs(answer.loss)):
+        return  # the rule says itself that it has not found the integral
     h, formula = problem.settings.bandwidth, formula_of(problem)
     length = min(h, problem.interval.width)
     if formula.is_compact:

@@ -17,9 +17,9 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Expectation, Property, Quantity, Skipped, Unmet
 from kdegrad.properties.comparisons import (
     rates_compared,
-    require_clear_jumps,
     roundoff,
     same,
+    same_elsewhere,
     shares_compared,
 )
 from kdegrad.properties.convergence import integral_slopes
@@ -272,8 +272,7 @@ class Reflection(Property):
     meaning = "training prefers one side of the target"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
-        require_clear_jumps(ask, case.problem)
-        yield from same(ask, case.problem, mapped(case.problem, factor=-1.0), angle_sign=-1.0)
+        yield from same_elsewhere(ask, case.problem, mapped(case.problem, factor=-1.0), angle_sign=-1.0)
 
 
 @final
@@ -286,11 +285,10 @@ class Translation(Property):
     meaning = "where the zero of the angles is makes a difference: digits are lost, or a constant is in the way"
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
-        require_clear_jumps(ask, case.problem)
         settings = case.problem.settings
         length = min(settings.bandwidth, settings.circumference or math.inf)
         for shift in (math.sqrt(0.5) * length, -1234.5 * length):  # √½: not a whole number of degrees by chance
-            yield from same(ask, case.problem, mapped(case.problem, shift=shift))
+            yield from same_elsewhere(ask, case.problem, mapped(case.problem, shift=shift))
 
 
 @final
@@ -306,13 +304,12 @@ class Unit(Property):
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, settings = case.problem, case.problem.settings
-        require_clear_jumps(ask, problem)
         for unit in (math.pi / 180.0, 60.0):
             period = None if settings.circumference is None else settings.circumference * unit
             h = settings.bandwidth * unit
             # any circumference may stand beside degrees; of the old unit it is no full turn
             after = mapped(problem, factor=unit, bandwidth=h, period=period, unit="degrees")
-            yield from same(ask, problem, after, loss_moves=math.log(unit))
+            yield from same_elsewhere(ask, problem, after, loss_moves=math.log(unit))
             if problem.target is not None and ask.is_own:
                 kl, was = evaluate(after, wrt=()).kl, ask(problem).loss - math.log(problem.target.width)
                 allowed = roundoff(ask, problem, after, log_c=abs(math.log(unit)) + target_condition(problem))
@@ -334,7 +331,6 @@ class Rotation(Property):
 
     def measure(self, case: Case, ask: Evaluator) -> Iterator[Comparison]:
         problem, period = case.problem, case.problem.settings.circumference or math.nan
-        require_clear_jumps(ask, problem)
         rng = case.rng()
         turn = float(rng.uniform(0.0, period))
         turns, of_target = rng.integers(-3, 4, len(problem.angles)), rng.integers(-3, 4, problem.rule.bins)
@@ -346,7 +342,7 @@ class Rotation(Property):
                 places, weights = problem.rule.nodes, problem.rule.weights
                 places = np.mod(problem.domain.reduced(places) + shift, period) + of_target * period
                 after = after.replace(target=Points(places, weights))
-            yield from same(ask, problem, after)
+            yield from same_elsewhere(ask, problem, after)
 
 
 @final

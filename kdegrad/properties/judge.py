@@ -9,6 +9,7 @@ from typing import Final
 
 import numpy as np
 
+from kdegrad.errors import KdegradError
 from kdegrad.problem import Problem
 from kdegrad.properties import claims, convergence, far_field, ground, sharper, training
 from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet, Verdict
@@ -44,7 +45,8 @@ PROPERTIES: Final[tuple[Property, ...]] = (
     training.FarStart(),
     training.InBatches(),
 )
-_RANGE: Final = 1e100  # applies to a bandwidth, and to lengths in bandwidths
+_RANGE: Final = 1e100  # applies to a bandwidth
+_FARTHEST: Final = 1e25  # applies to lengths in bandwidths: the reference takes complex steps of 1e-30 of them
 _RANGE_ON_CIRCLE: Final = 1e12  # applies to a bandwidth, in turns
 
 
@@ -59,13 +61,15 @@ def judge(property_: Property, case: Case, tolerance: float | None = None, ask: 
         return replace(skip, reason="kdegrad's own schemes of sums")
     judged = _judge_holding if theory == "holds" else _judge_breaking
     try:
-        with np.errstate(over="ignore", invalid="ignore"):  # an infinite tolerance skips the check, a NaN fails it
+        with np.errstate(all="ignore"):  # an infinite tolerance skips the check, a NaN fails it
             _require_measurable(problem)
             is_as_expected, reason, worst = judged(property_, case, ask, tolerance)
     except Unmet as unmet:
         return replace(skip, reason=str(unmet))
     except LossError as error:
         return _failed(skip, theory, "LossError", f"the loss {error}")
+    except KdegradError as error:  # what the check makes of the problem is refused: so is what it would show
+        return replace(skip, reason=f"what it makes of the problem leaves the range of float64: {error}")
     except (MemoryError, OSError, ImportError):  # the machine failed, not the property
         raise
     except Exception as error:  # a check that cannot be carried out has not passed
@@ -145,9 +149,10 @@ def _require_measurable(problem: Problem) -> None:
         raise Unmet(f"{kernel} has no second formula to be compared with (properties/reference_kernels.py)")
     observed = () if problem.observed is None else problem.observed.angles
     places = (problem.angles, problem.target or (), observed)
-    longest = max(float(np.abs(some).max(initial=0.0)) for some in places)
+    longest = max(settings.circumference or 0.0, *(float(np.abs(some).max(initial=0.0)) for some in places))
     widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
-    if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _RANGE):  # squares are formed
+    # squares are formed
+    if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _FARTHEST):
         raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of float64 on such lengths")
     plain = reference_of(problem)
     if plain.uncovered == 0 and not plain.answer.responsibilities.any():  # the background is all there is at the nodes

@@ -147,7 +147,10 @@ class _Pairs:
         h = problem.settings.bandwidth
         self.problem, self.formula, self.h = problem, formula_of(problem), h
         self.d, self.log_weights = d, log_weights
-        self.sizes = (np.abs(nodes)[:, np.newaxis] + np.abs(problem.angles)) / h
+        largest = np.abs(nodes)
+        if problem.target is not None and problem.observed is None:  # a node is rounded as the ends that it is made of
+            largest = np.maximum(largest, max(map(abs, problem.reduced_interval)))
+        self.sizes = (largest[:, np.newaxis] + np.abs(problem.angles)) / h
         if problem.observed is None and problem.interval != problem.reduced_interval:  # nodes lack its turns
             self.sizes += max(map(abs, problem.interval)) / h
         by_distance = self.formula.log_density(d + 1j * _STEP * h, h)

@@ -77,6 +77,20 @@ HARD: dict[str, Problem] = {
         kernel="gaussian",
         bandwidth=1e-6,
     ),
+    "a circle of 1e300 bandwidths": Problem(
+        [29.6, 31.0, 29.4], at=30.0, kernel="wrapped-gaussian", bandwidth=10.0, period=1e300
+    ),
+    "a target of one rounding": Problem([1e-323], [-1e308], target=(0.0, 5e-324), kernel="gaussian", bandwidth=1e-13),
+    "weights that differ by e^1e308": Problem(
+        [-5.0, 5.0, 0.0], [1e308, -math.inf, 0.0], target=(-1.0, 1.0), kernel="cauchy"
+    ),
+    "coordinates of 1e28 bandwidths": Problem(
+        [1e-300], target=(-5e14, 5e14), bins=1, kernel="student-t", bandwidth=1e-13
+    ),
+    "nodes far nearer to 0 than the ends": Problem(
+        [24.9, 27.3, 49.8], target=(-5e14 + 30.0, 5e14 + 30.0), bins=7, bandwidth=10.0, background=0.999
+    ),
+    "distances that overflow": Problem([1e15], at=1e15, kernel="wrapped-cauchy", bandwidth=1e300, period=1e300),
     "many turns away": Problem([-8.7e17, 40.0], target=(0.0, 90.0), kernel="von-mises", **WRAPPED),
 }
 
@@ -97,6 +111,14 @@ def test_where_rounding_decides_the_check_says_so() -> None:
     assert "its ends round to one" in verdict.reason
     (verdict,) = verify(HARD["one bin, and the same"], cases=0, only=["sums-agree"])
     assert (verdict.verdict, verdict.reason) == ("skip", "the density is 0 at 1 of 1 nodes: no gradient is defined")
+
+
+def test_what_a_check_cannot_build_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A shift of 1234 bandwidths, to where a target 1e-13 wide has its ends at one place, refused by Problem itself."""
+    monkeypatch.setattr("kdegrad.properties.ground.mapped", lambda problem, **_: problem.replace(target=(2.0, 2.0)))
+    (verdict,) = verify(HARD["a target that a shift rounds away"], cases=0, only=["translation"])
+    assert verdict.verdict == "skip"
+    assert "target: low 2 is not below high 2" in verdict.reason
 
 
 def test_two_numbers_that_overflowed_agree_if_their_signs_do() -> None:
