@@ -13,7 +13,7 @@ import math
 import re
 from typing import Final
 
-from kdegrad.text import shown
+from kdegrad.text import shown, spoken
 
 NUMBER_CHARACTERS: Final = "0123456789+-.eE"
 WHITESPACE: Final = "whitespace"  # as a delimiter: any number of blanks and tabs
@@ -114,7 +114,8 @@ def _remedy(stripped: str, decimal: str | None) -> str:
     if re.fullmatch(rf"[+-]?[1-9][0-9]{{0,2}}([{other}][0-9]{{3}})+([{mark}][0-9]*)?", stripped):
         readings.append(f"thousands? write {stripped.replace(other, '')}")
     if re.fullmatch(rf"[+-]?[0-9]*[{other}][0-9]+([eE][+-]?[0-9]+)?", stripped):
-        option = "" if decimal is None else f", or give --decimal {other}"
+        given = spoken(f"--decimal {other}", f"decimal='{other}'")
+        option = "" if decimal is None else f", or give {given}"
         readings.append(f"a decimal {name}? write {stripped.replace(other, mark)}{option}")
     if readings:
         return "; ".join(readings)

@@ -18,6 +18,7 @@ import pytest
 from hypothesis import settings
 
 from kdegrad.cli import app
+from kdegrad.text import speaking_of_flags
 
 for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):  # a CI may set them, and tables would look otherwise
     os.environ.pop(name, None)
@@ -55,6 +56,13 @@ class Run:
 @pytest.fixture
 def kdegrad(capfd: pytest.CaptureFixture[str]) -> Callable[..., Run]:
     return lambda *arguments: Run(capfd, *arguments)
+
+
+@pytest.fixture
+def speaks_of_flags() -> Iterator[None]:
+    """Have messages name flags, as the command line has them."""
+    with speaking_of_flags():
+        yield
 
 
 @pytest.fixture

@@ -145,7 +145,7 @@ def test_a_refusal_takes_at_most_twice_as_long(tmp_path: Path, row: str, faults:
     for name, form in (("good", "{angle!r},{logit!r}"), ("bad", row)):
         rows = "".join(form.format(angle=a, logit=z) + "\n" for a, z in random.normal(size=(ROWS, 2)).tolist())
         path = tmp_path / f"{name}.csv"
-        path.write_text("angle,logit\n" + (rows + "\n") * times)
+        path.write_text("angle,logit\n1,1\n" + (rows + "\n") * times)
         took = [reading(path) for _ in range(3)]
         seconds[name] = min(numbers[-2] for numbers in took)
     assert took[0][0] == faults * ROWS * times

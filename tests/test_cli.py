@@ -461,9 +461,20 @@ def test_kernels_lists_them_all(kdegrad) -> None:
 @pytest.mark.parametrize(
     ("header", "said"),
     [
-        ("angle,Logits", " (is column 'Logits' either?)"),
-        ("angle,x,weights", " (is column 'weights' either?)"),
-        ("angle,size", ""),
+        ("angle,Logits", "a column that is not used: 'Logits' (--logit-column Logits?)"),
+        ("angle,x,weights", "columns that are not used: 'x', 'weights' (--weight-column weights?)"),
+        ("angle,score", "a column that is not used: 'score' (--logit-column score or --weight-column score?)"),
+        ("a score,angle,my score", "columns that are not used: 'a score', 'my score'"),
+        ("angle,size,n,p", "columns that are not used: 'size', 'n', 'p' (--weight-column n or --weight-column p?)"),
+        (
+            f"angle,{','.join('abcdefghij')}",
+            "columns that are not used: 'a', 'b', 'c', 'd', 'e', 'f', 'g', 'h', and 2 more",
+        ),
+        (
+            "image_id,angle,x,low,high",
+            "columns that are not used: 'image_id', 'x', 'low', 'high'; all rows are taken as one problem: loss and "
+            "grad with --group-by image_id --target-columns low,high take a problem of each",
+        ),
     ],
 )
 def test_a_column_that_may_have_been_meant_for_weights_is_named(kdegrad, tmp_path, header, said):
@@ -471,7 +482,7 @@ def test_a_column_that_may_have_been_meant_for_weights_is_named(kdegrad, tmp_pat
     points.write_text(f"{header}\n" + ",".join("1" * len(header.split(","))) + "\n")
     done = kdegrad("loss", points, "--target", "0", "9")
     assert done.code == 0
-    assert f"has neither logits nor weights{said}: all points weigh the same" in done.err
+    assert done.err == f"note: {points} has neither logits nor weights: all points weigh the same; it has {said}\n"
 
 
 @pytest.mark.parametrize("flag", ["--help", "-h", "--version", "-V"])

@@ -25,6 +25,8 @@ from kdegrad.reading import read
 from kdegrad.settings import ReadingOptions
 from tests.readme import ROOT
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 SAMPLES = ROOT / "sample_inputs"
 
 

@@ -20,6 +20,7 @@ import re
 import subprocess
 import sys
 from collections.abc import Callable, Generator, Iterable, Iterator
+from contextvars import Context
 from fractions import Fraction
 from itertools import groupby
 from pathlib import Path
@@ -40,6 +41,8 @@ from kdegrad.reading.plain import cut_rows, plain_numbers
 from kdegrad.reading.points import bare, numbers_of
 from kdegrad.settings import ReadingOptions
 from tests.malformed import FUZZ
+
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
 
 
 def read(path: str | Path, **options: object) -> Source:
@@ -724,6 +727,101 @@ def test_a_delimiter_that_cannot_separate_cells(write: Write, delimiter: str, pa
 
 
 # Files that cannot be read
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        ("angle,logit\nnorth,1\nsouth,2\nnorth,3\neast,4\nwest,5\n",
+         "2: column 'angle': none of the 5 cells is a number ('north', 'south', 'east', ...): name the right one with "
+         "--angle-column"),
+        ('logit,angle\n"1,5",1\n"2,5",2\n"3,5",3\n"4,5",4\n',
+         "2: column 'logit': none of the 4 cells is a number: '1,5' is not a number (a decimal comma? write 1.5, or "
+         "give --decimal ,); or name the right one with --logit-column"),
+        ("angle,weight\n1,-1\n2,-2.5\n3,-1\n4,-1\n",
+         "2: column 'weight': each of the 4 cells is negative, as '-1': a weight is 0 or more; if they are logits, "
+         "give --logit-column weight"),
+        ("angle\n" + "NA\n" * 500,
+         "2: column 'angle': none of the 500 cells is a number ('NA', ...): name the right one with --angle-column"),
+        ("angle\n" + "NA\n" * 300 + "x\n" * 300,
+         "2: column 'angle': none of the 600 cells is a number ('NA', 'x', ...): name the right one with "
+         "--angle-column"),
+    ],
+)  # fmt: skip
+def test_a_column_without_a_number_is_one_fault(write: Write, text: str, said: str) -> None:
+    path = write("points.csv", text)
+    for data in (text, text.replace("\n", "\n\n", 1)):  # read as a whole, and row by row
+        path.write_text(data)
+        with pytest.raises(InputError) as caught:
+            read(path)
+        assert caught.value.total == 1
+        assert str(caught.value) == f"{path}:{said if data is text else '3' + said[1:]}"
+
+
+def test_one_number_makes_faults_of_the_other_cells(write: Write) -> None:
+    path = write("points.csv", "angle\nnorth\nsouth\neast\nwest\n1\n")
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert caught.value.total == 4
+    path.write_text("angle\nnorth\nsouth\neast\n")  # and so does a table of a few rows
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert [fault.split(":")[1] for fault in caught.value.faults] == ["2", "3", "4"]
+
+
+def test_messages_of_the_library_name_keywords(write: Write) -> None:
+    path = write("points.csv", "theta,logit,weight\nnorth,1,\nsouth,2,\neast,3,\nwest,4,\n")
+
+    def message(name: Path = path, **options: object) -> str:
+        with pytest.raises(KdegradError) as caught:
+            Context().run(load, name, target=(0, 9), **options)  # in which nobody speaks of flags
+        return str(caught.value)
+
+    whole = "('north', 'south', 'east', ...): name the right one with angle_column"
+    assert message().endswith("name the right one with angle_column")
+    both = "name the one to use with logit_column or weight_column, or give no_weights=True"
+    assert message(angle_column="theta").endswith(both)
+    assert message(angle_column="theta", logit_column="logit").endswith(whole)
+    with pytest.raises(SettingError, match="groups: give group_by=COLUMN too"):
+        Context().run(load, path, target_columns=("a", "b"))
+    path.write_text("angle\n1,5\n\nNA\n")
+    assert "or give decimal=','" in message(delimiter=";")
+    assert message(delimiter=";", decimal=",").endswith("or leave such rows out with missing='skip'")
+    path.write_text("angle logit\n1 5\n")
+    assert message().endswith("with delimiter=CHARACTER, or delimiter='whitespace'")
+    assert message(write("points.txt", "angle\n1\n")).endswith("name the format with input_format")
+
+
+@pytest.mark.parametrize(
+    ("name", "data", "said"),
+    [
+        ("a.csv", b"\x89PNG\r\n\x1a\n\0\0\0\rIHDR", "is a picture (PNG): "),
+        ("a.csv", b"\xff\xd8\xff\xe0\0\x10JFIF", "is a picture (JPEG): "),
+        ("a.txt", b"GIF89a", "is a picture (GIF): "),
+        ("a.pdf", b"%PDF-1.7\n", "is a PDF: "),
+        ("a.csv.gz", b"\x1f\x8b\x08\0", "is compressed by gzip: unpack it (gunzip"),
+        ("a.zip", b"PK\3\4", "is a zip archive, or a spreadsheet such as .xlsx or .ods: unpack it, or export"),
+        ("a.xlsx", b"PK\3\4", "is a spreadsheet: export the sheet as CSV UTF-8"),
+        ("a.ODS", b"PK\3\4", "is a spreadsheet: export the sheet as CSV UTF-8"),
+        ("a.npz", b"PK\3\4", "is arrays of NumPy: "),
+        ("a.xls", b"\xd0\xcf\x11\xe0", "export the sheet as CSV UTF-8"),
+        ("a.npy", b"\x93NUMPY\1\0", "is an array of NumPy: "),
+        ("a.mat", b"MATLAB 5.0 MAT-file", "is a file of MATLAB: "),
+        ("a.h5", b"\x89HDF\r\n\x1a\n", "is HDF5"),
+        ("a.feather", b"ARROW1\0\0", "is Arrow (Feather): "),
+        ("a.db", b"SQLite format 3\0", "is a database of SQLite: "),
+        ("a.txt", "angle\n1".encode("utf-16-le"), "looks like UTF-16 text"),
+        ("a.txt", b"angle\n1\n", "the suffix '.txt' is not that of a format"),
+        ("a.csv", b"ab\0\0\0\0\0\0cd", "a NUL character"),  # as many as in UTF-16, but not every other byte
+    ],
+)  # fmt: skip
+def test_what_is_no_text_is_named_by_its_first_bytes(tmp_path: Path, name: str, data: bytes, said: str) -> None:
+    path = tmp_path / name
+    path.write_bytes(data)
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert str(caught.value).startswith(f"{path}:")
+    assert said in str(caught.value)
 
 
 def test_a_missing_file(tmp_path: Path, write: Write, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,6 +19,8 @@ from kdegrad.errors import KdegradError
 from kdegrad.reading import Source, load, read
 from kdegrad.settings import ReadingOptions
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 TABLE = """image,angle,logit,low,high
 b,1,0.5,10,20
 007,2,-inf,-5,5.5
@@ -76,7 +78,8 @@ def test_without_options_there_are_no_groups_and_a_note_says_how(tmp_path: Path)
     source = read_text(tmp_path, TABLE)
     assert (source.groups, source.targets) == (None, None)
     assert source.notes[0] == (
-        "has a column 'image', and all rows are taken as one problem: loss and grad with --group-by image "
+        "has columns that are not used: 'image', 'low', 'high'; all rows are taken as one problem: loss and grad with "
+        "--group-by image "
         "--target-columns low,high take a problem of each"
     )
     assert read_text(tmp_path, TABLE, group_by="image").targets is None
@@ -92,8 +95,8 @@ def test_without_options_there_are_no_groups_and_a_note_says_how(tmp_path: Path)
         ("angle,logit,photo id", {}, "--group-by 'photo id'"),
         ("id,angle,logit,Group", {}, "--group-by Group"),
         ("angle,logit,valid,width", {}, None),
-        ("angle,logit,target", {}, "a column 'target', and all rows are taken as one problem: loss and grad with "
-         "--group-by COLUMN --target-columns target"),
+        ("angle,logit,target", {}, "a column that is not used: 'target'; all rows are taken as one problem: "
+         "loss and grad with --group-by COLUMN --target-columns target"),
         ("angle,logit,LOW,High", {}, "--target-columns LOW,High"),
         ("angle,logit,low", {}, None),
         ("angle,logit,id", {"label_column": "id"}, None),
@@ -186,10 +189,10 @@ REFUSED = {
             "--missing skip",
             "preds.csv:3: column 'g': '' is a missing value: write the name of a group, or leave such rows out with "
             "--missing skip",
-            "preds.csv:4: column 'low': 'inf' is not a number (it is infinite: write a finite number, or -inf as a "
-            "logit, which masks its point)",
             "preds.csv:4: column 'g': 'NA' is a missing value: write the name of a group, or leave such rows out with "
             "--missing skip",
+            "preds.csv:4: column 'low': 'inf' is not a number (it is infinite: write a finite number, or -inf as a "
+            "logit, which masks its point)",
             "preds.csv:5: column 'low': 'nan' is a missing value: write a number, or leave such rows out with "
             "--missing skip",
         ],

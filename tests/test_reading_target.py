@@ -23,6 +23,8 @@ from kdegrad.problem import Problem
 from kdegrad.reading import read, read_target
 from kdegrad.targets import Points
 
+pytestmark = pytest.mark.usefixtures("speaks_of_flags")
+
 POINTS = "bandwidth: 10\npoints: [{angle: 1, logit: 0.5}, {angle: 40, logit: 0}]\n"
 TABLE = "angle,weight\n-75,1e300\n50,0\n2.5e1,1e-300\n"
 ANGLES, WEIGHTS = [-75.0, 50.0, 25.0], [1e300, 0.0, 1e-300]
@@ -69,12 +71,14 @@ def test_target_points_of_parquet_and_of_standard_input(here: Path, monkeypatch:
     ("text", "notes"),
     [
         ("angle\n-75\n50\n25\n", ()),
-        ("angle,x\n-75,\n50,\n25,\n", ("t.csv has no weights: all target points weigh the same",)),
+        ("angle,x\n-75,\n50,\n25,\n", ("t.csv has no weights: all target points weigh the same; it has a column "
+         "that is not used: 'x'",)),
         ("Angle,weights\n-75,1\n50,1\n25,1\n",
          ("t.csv has no column 'angle': 'Angle' is taken for the angles",
-          "t.csv has no weights (is column 'weights' one?): all target points weigh the same")),
+          "t.csv has no weights: all target points weigh the same; it has a column that is not used: 'weights' (rename "
+          "'weights' to 'weight', if it holds the weights)")),
         ("angle,logit,weight\n-75,2,1\n50,3,1\n25,-inf,1\n",
-         ("t.csv has a column 'logit', which is not read for weights",)),
+         ("t.csv has a column that is not used: 'logit'",)),
     ],
 )  # fmt: skip
 def test_notes_about_target_points(here: Path, text: str, notes: tuple[str, ...]) -> None:

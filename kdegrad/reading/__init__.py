@@ -31,7 +31,7 @@ from kdegrad.reading.columns import require_groups
 from kdegrad.reading.points import Source
 from kdegrad.reading.target import read_target
 from kdegrad.settings import INPUT_FORMATS, DrawingOptions, ReadingOptions
-from kdegrad.text import shortened, shown
+from kdegrad.text import option_text, shortened, shown, spoken
 
 if TYPE_CHECKING:
     from kdegrad.batch import Batch
@@ -323,8 +323,11 @@ def _format_of(path: str, name: str, input_format: str | None) -> str:
     if not os.path.lexists(path):  # a misspelt name is more likely than an unknown suffix
         raise InputError(files.absent(path))
     if not suffix:
-        raise InputError(f"{name}: no suffix says its format: name the format with --input-format csv (or yaml)")
+        format_ = spoken("--input-format csv (or yaml)", "input_format='csv' (or 'yaml')")
+        raise InputError(f"{name}: no suffix says its format: name the format with {format_}")
+    files.blocks(path)  # says what it is by its first bytes, which tells more
     raise InputError(
         f"{name}: the suffix {shown('.' + suffix)} is not that of a format that can be read "
-        f"({', '.join('.' + known for known in INPUT_FORMATS)}): name the format with --input-format"
+        f"({', '.join('.' + known for known in INPUT_FORMATS)}): name the format with "
+        f"{option_text('input-format')}"
     )

@@ -11,7 +11,7 @@ from typing import Final
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import enumerated, nearest, one_edit_apart, shown
+from kdegrad.text import enumerated, nearest, one_edit_apart, option_text, shown, spoken
 
 ROLES: Final = ("angle", "logit", "weight", "label")  # of points; a column has one by its name, or by --ROLE-column
 TARGET_ROLES: Final = ("angle", "weight")  # of target points, by their names alone
@@ -21,6 +21,12 @@ _GROUPS: Final = ("image_id", "image", "group", "sample")  # as columns of group
 _ID: Final = re.compile(r"(.*[ _-])?id", re.IGNORECASE)
 _TARGETS: Final = (("low", "high"), ("target",))
 _OTHER_FLAGS: Final = {"group": "group-by"} | dict.fromkeys(("low", "high", "at"), "target-columns")
+# As columns that may hold logits, or weights, are called, but for an s at the end.
+_LOGITS: Final = ("logit", "score", "logprob", "log_prob", "log_weight")
+_WEIGHTS: Final = (
+    *("weight", "count", "n", "freq", "frequency", "mass", "prob", "probability", "p", "conf", "confidence", "score"),
+)
+_MOST: Final = 8  # columns that a note names
 _HELD: Final = {"low": "lower ends of the targets", "high": "upper ends of the targets", "at": "observed angles"}
 
 
@@ -35,7 +41,9 @@ def named(options: ReadingOptions) -> dict[str, str]:
 def require_groups(options: ReadingOptions) -> None:
     """Refuse targets of groups without groups."""
     if options.target_columns is not None and options.group_by is None:
-        raise SettingError("target-columns", "names the targets of groups: give --group-by COLUMN too")
+        raise SettingError(
+            "target-columns", f"names the targets of groups: give {option_text('group-by', 'COLUMN')} too"
+        )
 
 
 def chosen_columns(
@@ -96,11 +104,10 @@ def chosen_columns(
     _refuse_two_uses(chosen, given, place)
     if options.no_weights and not any(column.lower() == "weight" for column in found):
         notes.append("has no column 'weight': --no-weights has no effect")
-    if of_target:
-        notes += [f"has a column {shown(c)}, which is not read for weights" for c in found if c.lower() == "logit"]
-    else:
-        notes += _many_problems(found, set(chosen.values()), options)
-    return chosen, notes
+    ignored = "weight" if options.no_weights else ""
+    unused = [column for column in found if column and column not in chosen.values() and column.lower() != ignored]
+    note = _of_unused_target(unused, chosen) if of_target else _of_unused(unused, chosen, options)
+    return chosen, [*notes, *filter(None, [note])]
 
 
 def _choose_logits_or_weights(chosen: dict[str, str], given: Mapping[str, str], place: str) -> None:
@@ -108,10 +115,11 @@ def _choose_logits_or_weights(chosen: dict[str, str], given: Mapping[str, str], 
     if not {"logit", "weight"} <= chosen.keys():
         return
     if ("logit" in given) == ("weight" in given):
+        either = f"{flag_of('logit')} or {flag_of('weight')}"
         remedy = (
-            "leave out --logit-column or --weight-column"
+            f"leave out {either}"
             if "weight" in given
-            else "name the one to use with --logit-column or --weight-column, or give --no-weights"
+            else f"name the one to use with {either}, or give {spoken('--no-weights', 'no_weights=True')}"
         )
         raise InputError(
             f"{place}: both logits (column {shown(chosen['logit'])}) and weights (column "
@@ -134,8 +142,8 @@ def _refuse_two_uses(chosen: Mapping[str, str], given: Mapping[str, str], place:
 
 
 def flag_of(role: str) -> str:
-    """Return the flag that names the column of a role."""
-    return f"--{_OTHER_FLAGS.get(role, f'{role}-column')}"
+    """Return the option that names the column of a role."""
+    return option_text(_OTHER_FLAGS.get(role, f"{role}-column"))
 
 
 def _held(role: str) -> str:
@@ -143,29 +151,62 @@ def _held(role: str) -> str:
     return _HELD.get(role, f"{role}s")
 
 
-def _many_problems(found: Sequence[str], used: set[str], options: ReadingOptions) -> list[str]:
-    """Return a note if the names of columns suggest groups or targets that no option asks for."""
-    free = {column.lower(): column for column in found if column not in used}
+def _of_unused(unused: Sequence[str], chosen: Mapping[str, str], options: ReadingOptions) -> str:
+    """Return the note that names the columns that are not used, and the options that would use them.
+
+    It is empty where there are logits or weights, and no name suggests groups or targets.
+    """
+    weighed, many = bool({"logit", "weight"} & chosen.keys()), _many_problems(unused, options)
+    if weighed and not many:
+        return ""
+    said = [] if weighed else ["has neither logits nor weights: all points weigh the same"]
+    if unused:
+        plural = "columns that are" if len(unused) > 1 else "a column that is"
+        offers = "" if weighed else _weight_offers(unused, options)
+        said.append(f"{'it ' if said else ''}has {plural} not used: {enumerated(unused, _MOST)}{offers}")
+    return "; ".join([*said, *many])
+
+
+def _of_unused_target(unused: Sequence[str], chosen: Mapping[str, str]) -> str:
+    """Return the same about target points, whose columns no option names; angles alone need no note."""
+    if not unused or ("weight" in chosen and "logit" not in map(str.lower, unused)):
+        return ""
+    plural = "columns that are" if len(unused) > 1 else "a column that is"
+    has_them = f"has {plural} not used: {enumerated(unused, _MOST)}"
+    if "weight" in chosen:
+        return has_them
+    likely = [column for column in unused if _suggests(column, _WEIGHTS)]
+    offer = f" (rename {shown(likely[0])} to 'weight', if it holds the weights)" if likely else ""
+    return f"has no weights: all target points weigh the same; it {has_them}{offer}"
+
+
+def _weight_offers(unused: Sequence[str], options: ReadingOptions) -> str:
+    """Return the options that take a column as logits or weights, in brackets, if its name suggests either."""
+    flags = [("--logit-column", _LOGITS), *([] if options.no_weights else [("--weight-column", _WEIGHTS)])]
+    offers = [f"{flag} {shlex.quote(column)}" for column in unused for flag, names in flags if _suggests(column, names)]
+    return f" ({' or '.join(offers[:2])}?)" if offers else ""
+
+
+def _suggests(column: str, names: Sequence[str]) -> bool:
+    return column.lower().removesuffix("s") in names
+
+
+def _many_problems(unused: Sequence[str], options: ReadingOptions) -> list[str]:
+    """Return what is said if the names of columns suggest groups or targets that no option asks for."""
+    free = {column.lower(): column for column in unused}
     group = next((free[name] for name in _GROUPS if name in free), None)
     group = group or next((column for column in free.values() if _ID.fullmatch(column)), None)
     targets = next(([free[end] for end in ends] for ends in _TARGETS if set(ends) <= free.keys()), [])
     flag = f"--target-columns {shlex.quote(','.join(targets))}"
-    what = f"column{'s' if len(targets) > 1 else ''} {' and '.join(map(shown, targets))}"
-    what = f"the {what}" if len(targets) > 1 else f"a {what}"
     if options.group_by is not None:
         if targets and options.target_columns is None:
-            return [f"has {what}, and all groups have one target: give {flag} for a target of each"]
+            return [f"all groups have one target: give {flag} for a target of each"]
     elif group is not None:
         flags = f"--group-by {shlex.quote(group)}{' ' + flag if targets else ''}"
-        return [
-            f"has a column {shown(group)}, and all rows are taken as one problem: loss and grad with {flags} take a "
-            "problem of each"
-        ]
+        return [f"all rows are taken as one problem: loss and grad with {flags} take a problem of each"]
     elif targets:
-        return [
-            f"has {what}, and all rows are taken as one problem: loss and grad with --group-by COLUMN {flag} take "
-            "many, each with its target"
-        ]
+        taken = f"loss and grad with --group-by COLUMN {flag} take many, each with its target"
+        return [f"all rows are taken as one problem: {taken}"]
     return []
 
 

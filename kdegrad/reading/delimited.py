@@ -25,7 +25,7 @@ from kdegrad.reading.files import Block
 from kdegrad.reading.plain import cut_rows
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source, bare, coded
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import counted, enumerated, shown
+from kdegrad.text import counted, enumerated, shown, spoken
 
 DELIMITER_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  # None: found from the header
 
@@ -88,16 +88,17 @@ class _Header:
     def hint(self) -> str:
         """What may be wrong if it does not have the columns that are wanted."""
         if re.search(r":\s|:$", self.names[0]):
-            return ", or give --input-format yaml"
+            return spoken(", or give --input-format yaml", ", or give input_format='yaml'")
         if len(self.names) > 1:
             return ""
+        given = spoken("--delimiter", "delimiter=CHARACTER")
+        with_delimiter = f", or give the character between the columns with {given}"
         if self.comma_is_decimal and self.delimiter != "," in self.names[0]:
-            return (
-                ", or give --delimiter , too, if numbers with a decimal comma are in quotes, or leave out --decimal ,"
-            )
+            delimiter, decimal = spoken("--delimiter ,", "delimiter=','"), spoken("--decimal ,", "decimal=','")
+            return f", or give {delimiter} too, if numbers with a decimal comma are in quotes, or leave out {decimal}"
         if len(self.names[0].split()) > 1:
-            return ", or give the character between the columns with --delimiter, or --delimiter whitespace"
-        return ", or give the character between the columns with --delimiter"
+            return with_delimiter + spoken(", or --delimiter whitespace", ", or delimiter='whitespace'")
+        return with_delimiter
 
 
 def _read_header(blocks: Iterator[Block], name: str, options: ReadingOptions, usual: str | None) -> _Header:

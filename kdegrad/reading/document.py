@@ -224,6 +224,7 @@ def _target_inside(node: MapNode, faults: Faults) -> _TargetPoints:
     own = Faults(faults.name)
     rows = Collector(list(cells), ReadingOptions(), own, place(own.name, *node.where), of_target=True)
     _take(rows, cells, own, "target")
+    rows.settle()
     if own.total:
         faults.include(own)
         return _TargetPoints(None)

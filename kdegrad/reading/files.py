@@ -12,15 +12,31 @@ from pathlib import Path
 from typing import Final, NamedTuple
 
 from kdegrad.errors import InputError
-from kdegrad.text import nearest, shown
+from kdegrad.text import nearest, shown, spoken
 
 # The little-endian mark of UTF-32 begins with that of UTF-16.
 _WIDE_MARKS: Final = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE, codecs.BOM_UTF32_BE)
 _WIDE_REMEDY: Final = "save it as UTF-8 (iconv -f UTF-16 -t UTF-8, or 'CSV UTF-8' in a spreadsheet)"
+_FIGURES: Final = "name the table that it was made of, a .csv"
+_ARRAYS: Final = "load it in Python and call kdegrad.loss(angles, logits), or save a CSV with a column angle"
+# What a file is by its suffix that begins as a zip archive does.
+_ZIPPED: Final = {
+    **dict.fromkeys(("xlsx", "xlsm", "ods"), "a spreadsheet: export the sheet as CSV UTF-8"),
+    "npz": f"arrays of NumPy: {_ARRAYS}",
+}
 # What a file begins with that is no text, and what to do with it.
 _MAGIC: Final = {
-    b"PAR1\x15": "Parquet (by its first bytes): name it .parquet, or give --input-format parquet",
+    b"PAR1\x15": "Parquet (by its first bytes): name it .parquet, or give {parquet}",
     b"PK\3\4": "a zip archive, or a spreadsheet such as .xlsx or .ods: unpack it, or export the sheet as CSV UTF-8",
+    b"\x89PNG\r\n": f"a picture (PNG): {_FIGURES}",
+    b"\xff\xd8\xff": f"a picture (JPEG): {_FIGURES}",
+    b"GIF8": f"a picture (GIF): {_FIGURES}",
+    b"%PDF": f"a PDF: {_FIGURES}",
+    b"\x93NUMPY": f"an array of NumPy: {_ARRAYS}",
+    b"MATLAB 5.0": f"a file of MATLAB: {_ARRAYS}",
+    b"\x89HDF\r\n": f"HDF5, as .h5 and .mat are: {_ARRAYS}",
+    b"ARROW1": "Arrow (Feather): save it as Parquet or CSV",
+    b"SQLite format 3": "a database of SQLite: export the table as CSV UTF-8",
     b"\xd0\xcf\x11\xe0": "a spreadsheet of the old kind (.xls), or a like document: export the sheet as CSV UTF-8",
     b"\x1f\x8b": "compressed by gzip: unpack it (gunzip, or gunzip -c FILE | kdegrad ... -)",
     b"BZh91AY&SY": "compressed by bzip2: unpack it (bunzip2)",
@@ -74,8 +90,11 @@ def blocks(path: str) -> Iterator[Block]:
         raise InputError(f"{name}: is UTF-16 or UTF-32 text (by its byte order mark): {_WIDE_REMEDY}")
     for begin, what in _MAGIC.items():  # before NULs are counted, of which such files have many
         if first.startswith(begin):
-            raise InputError(f"{name}: is {what}")
-    if b"\0" in first and 4 * first[:1000].count(b"\0") >= len(first[:1000]):
+            told = _ZIPPED.get(suffix(path), what) if begin == b"PK\3\4" else what
+            parquet = spoken("--input-format parquet", "input_format='parquet'")
+            raise InputError(f"{name}: is {told.replace('{parquet}', parquet)}")
+    even, odd = (first[start:1000:2] for start in (0, 1))
+    if any(2 * one.count(0) >= len(one) > 0 and 0 not in other for one, other in ((even, odd), (odd, even))):
         raise InputError(f"{name}: looks like UTF-16 text (every other byte is NUL): {_WIDE_REMEDY}")
     return _blocks(chain([first], pieces), name)
 

@@ -18,7 +18,7 @@ from kdegrad.reading.columns import flag_of
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source, coded
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import shown
+from kdegrad.text import option_text, shown
 
 if TYPE_CHECKING:
     import pyarrow
@@ -81,7 +81,8 @@ def _cause(file: pyarrow.NativeFile, error: Exception) -> str:
     if begin == b"PARE" or "decrypt" in said:
         return "an encrypted Parquet file, or one with an encrypted column: save it without encryption"
     if begin != b"PAR1":
-        return f"not a Parquet file (it begins with {begin!r}, not with b'PAR1'): name its format with --input-format"
+        said = f"it begins with {begin!r}, not with b'PAR1'"
+        return f"not a Parquet file ({said}): name its format with {option_text('input-format')}"
     if end != b"PAR1":
         said = "its end is missing"
     return f"a damaged Parquet file ({said}): copy or save it anew"

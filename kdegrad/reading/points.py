@@ -14,16 +14,20 @@ import numpy as np
 from kdegrad.arrays import FloatArray, IntArray, Texts
 from kdegrad.errors import InputError
 from kdegrad.grammar import is_missing, number
-from kdegrad.reading.columns import chosen_columns
+from kdegrad.reading.columns import chosen_columns, flag_of
 from kdegrad.reading.faults import NO_TARGET_WEIGHT, NO_WEIGHT, Faults
 from kdegrad.reading.files import display_name
 from kdegrad.reading.groups import MISSING, TARGETS, Grouping, Groups
 from kdegrad.reading.plain import PLAIN, SWAPPED, plain_numbers
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import shown
+from kdegrad.text import option_text, shown, spoken
 from kdegrad.weights import logits_of
 
 TEXTS: Final = frozenset({"group", "label"})  # roles of columns that hold texts, not numbers
+
+_CELLS: Final = 3  # that a message shows of a column
+_SOME: Final = 100  # rows of a block, all over it, that these are looked for in
+_FEWEST: Final = 4  # cells of a column that is refused as a whole; fewer faults are listed
 
 _NO_NUMBER: Final = re.compile(rb'[^\s\x1c-\x1f"infINF\x80-\xff]')  # besides those of numbers: never in one
 
@@ -80,6 +84,16 @@ class Source:
         return self.name if self.table is None else display_name(self.table)
 
 
+@dataclass
+class _Wrong:
+    """What is wrong with the cells of a column."""
+
+    faults: Faults
+    is_whole: bool = True  # whether no cell can be used
+    where: tuple[int, ...] | None = None  # the first of them
+    cells: list[str] = field(default_factory=list)  # a few that differ
+
+
 Cells = FloatArray | Sequence[str] | Texts  # of one column
 
 
@@ -117,7 +131,8 @@ class Collector:
         row_noun: str = "line",
     ) -> None:
         self.roles, self._notes = chosen_columns(found, options, place, hint, of_target=of_target)
-        self._found, self._options, self._faults, self._of_target = found, options, faults, of_target
+        self._options, self._faults, self._of_target = options, faults, of_target
+        self._wrong = {role: _Wrong(Faults(faults.name)) for role in self.roles if role not in TEXTS}
         self._numbers: dict[str, list[FloatArray]] = {role: [] for role in self.roles if role not in TEXTS}
         self._labels: list[str] = []
         self._grouping = Grouping(self.roles, faults, row_noun) if "group" in self.roles else None
@@ -182,7 +197,14 @@ class Collector:
 
         if self._options.missing == "skip":
             rows = [row for row in rows if not is_missing(text(row))]
-        self._faults.add_each(rows, where, lambda row: self._fault(role, text(row)))
+        column = self._wrong[role]
+        column.faults.add_each(rows, where, lambda row: self._fault(role, text(row)))
+        column.is_whole &= len(rows) == len(numbers)
+        if rows and column.is_whole and column.where is None:
+            column.where = where(rows[0])
+        if column.is_whole and len(column.cells) < _CELLS:
+            some = (bare(text(row)) for row in rows[:: 1 + len(rows) // _SOME])
+            column.cells = list(dict.fromkeys([*column.cells, *some]))[:_CELLS]
         return numbers
 
     def _fault(self, role: str, cell: str) -> str:
@@ -190,8 +212,9 @@ class Collector:
         column = f"column {shown(self.roles[role])}"
         cell = bare(cell)
         if is_missing(cell):
+            skip = spoken("--missing skip", "missing='skip'")
             remedy = "write the name of a group" if role == "group" else "write a number"
-            remedy += "" if self._of_target else ", or leave such rows out with --missing skip"
+            remedy += "" if self._of_target else f", or leave such rows out with {skip}"
             return f"{column}: {shown(cell)} is a missing value: {remedy}"
         try:
             number(cell, minus_infinity=role == "logit", decimal=self._options.decimal)
@@ -199,8 +222,33 @@ class Collector:
             return f"{column}: {error}"
         return f"{column}: {shown(cell)} is negative: a weight is 0 or more"
 
+    def settle(self) -> None:
+        """Add the faults of the cells to those of the file: one for a column of which no cell can be used."""
+        for role, wrong in self._wrong.items():
+            if wrong.where is not None and wrong.is_whole and self.count >= _FEWEST:
+                self._faults.add(wrong.where, self._whole_fault(role, wrong.cells))
+            else:
+                self._faults.include(wrong.faults)
+        self._wrong = {}
+
+    def _whole_fault(self, role: str, cells: Sequence[str]) -> str:
+        """Return what is wrong with a column none of whose cells can be used, of which `cells` are a few."""
+        name, many = self.roles[role], f"the {self.count} cells"
+        other = f"rename the right one to '{role}'" if self._of_target else f"name the right one with {flag_of(role)}"
+        first = next((cell for cell in cells if not is_missing(cell)), "")
+        try:
+            number(first, minus_infinity=role == "logit", decimal=self._options.decimal)
+        except ValueError as error:
+            what = f" ({', '.join(map(shown, cells))}, ...): "
+            if re.search("[0-9]", first):  # it may be a number that is written in another way
+                what = f": {error}; or "
+            return f"column {shown(name)}: none of {many} is a number{what}{other}"
+        logits = "" if self._of_target else f"; if they are logits, give {option_text('logit-column', name)}"
+        return f"column {shown(name)}: each of {many} is negative, as {shown(first)}: a weight is 0 or more{logits}"
+
     def source(self) -> Source:
         """Return the points; InputError with all faults, or if there is no point of positive weight."""
+        self.settle()
         self._faults.stop_if_any()
         name, notes = self._faults.name, self._notes
         if 0 < self._left_out == self.count:
@@ -213,8 +261,6 @@ class Collector:
         if weights is not None:
             logits = logits_of(weights)
         has_weight = np.isfinite(values["angle"] if logits is None else logits)
-        if logits is None and not (self._of_target and len(self._found) == 1):  # angles that were observed
-            notes.append(self._note_without_weights())
         if not has_weight.any():
             raise InputError(f"{name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
         groups, targets = None, None
@@ -223,16 +269,6 @@ class Collector:
         if "label" in self.roles:
             labels = tuple(self._labels)
         return Source(name, values["angle"], logits, labels, weights, groups, targets, notes=tuple(notes))
-
-    def _note_without_weights(self) -> str:
-        """Return the note that all points weigh the same, with a column that may have been meant."""
-        names = ("weight",) if self._of_target else ("logit",) if self._options.no_weights else ("logit", "weight")
-        likely = [column for column in self._found if column.lower().removesuffix("s") in names]
-        if self._of_target:
-            meant = f" (is column {shown(likely[0])} one?)" if likely else ""
-            return f"has no weights{meant}: all target points weigh the same"
-        meant = f" (is column {shown(likely[0])} either?)" if likely else ""
-        return f"has neither logits nor weights{meant}: all points weigh the same"
 
 
 def coded(cells: Cells) -> Texts:
