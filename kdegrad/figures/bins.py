@@ -58,7 +58,7 @@ def _map(axes: Axes, evaluation: Evaluation) -> None:
         values[:, column] -= share * np.bincount(row_of_point, slopes, shape[0])
     largest = float(np.abs(values).max()) or 1.0
     mesh = axes.pcolormesh(across, upward, values, cmap=SIGNS, vmin=-largest, vmax=largest, rasterized=True)
-    drawing = axes.get_figure(root=False)
+    drawing = axes.figure
     assert drawing is not None  # Axes belong to one
     _name_bar(drawing.colorbar(mesh, ax=axes, pad=0.02, aspect=30))
 

@@ -86,13 +86,14 @@ def _rose(axes: Axes, evaluation: Evaluation) -> None:
     places, density = curve(problem, 361)
     peak = max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0)
     free = _emptiest(problem, places, density)
-    _target(axes, problem, place.turn, HEIGHT / peak if peak > 0.0 else 0.0)
+    height = HEIGHT / peak if peak > 0.0 else 0.0
+    _target(axes, problem, place.turn, height)
     _circle(axes, RING)
-    closed = np.append(places, places[:1]) * place.turn
-    outline = RING + (HEIGHT / peak if peak > 0.0 else 0.0) * np.append(density, density[:1])
-    axes.fill_between(closed, RING, outline, color=INK, alpha=0.1, linewidth=0)
+    theta = places * place.turn  # one turn, whose first and last places are the same on the circle
+    outline = RING + height * density
+    axes.fill_between(theta, RING, outline, color=INK, alpha=0.1, linewidth=0)
     unit = problem.settings.unit.removesuffix("s")
-    axes.plot(closed, outline, color=INK, label=f"model's density p, per {unit}")
+    axes.plot(theta, outline, color=INK, label=f"model's density p, per {unit}")
     uncovered = evaluation.diagnostics.uncovered
     if len(uncovered):
         at = uncovered * place.turn
