@@ -95,6 +95,8 @@ def test_the_title_names_data_target_and_kernel() -> None:
         "two_sided.yaml  ·  target [-30, 30]  ·  laplace, h = 10",
         "L = 7.8114 nats  ·  KL = 3.7171 nats",
     ]
+    uncovered = kg.evaluate(TWO_SIDED.replace(kernel="epanechnikov"), wrt=())
+    assert picture_of(uncovered).title.splitlines()[1] == "L = ∞: the density is 0 at 360 of 360 nodes"
     name = "folder/" + "漢字" * 40 + ".csv"
     lines = picture_of(kg.evaluate(TWO_SIDED.replace(name=name, background=0.25))).title.splitlines()
     assert lines[0] == "漢字" * 8 + "…  ·  target [-30, 30]"
@@ -166,6 +168,9 @@ def test_a_circle_along_a_line_names_each_angle_once_round() -> None:
     kg.plot(around_zero, ax := Figure().subplots())
     ax.figure.draw_without_rendering()
     assert {"-90", "0", "90"} < {label.get_text() for label in ax.get_xticklabels()}
+    kg.plot(kg.Problem([1, 2], target=(0, 1), circular=True, unit="radians"), ax := Figure().subplots())
+    ax.figure.draw_without_rendering()
+    assert {"7π/4", "0", "π/2", "π"} < {label.get_text() for label in ax.get_xticklabels()}
 
 
 # --- bins -------------------------------------------------------------------------------------------------------------
@@ -214,6 +219,8 @@ def test_a_sweep_says_what_it_is_of_and_names_the_least_loss() -> None:
     assert drawing.legends == []
     distances = drawn(kg.sweep(TWO_SIDED, "distance", [0, 10]))
     assert title(distances) == "two_sided.yaml  ·  target [-30, 30]  ·  laplace, h = 10"
+    bins = drawn(kg.sweep(TWO_SIDED, "bins", [1, 10000]), log=True).axes[0]
+    assert texts(bins)[0].endswith(" at B = 10000")
     flat = drawn(kg.sweep(TWO_SIDED, "distance", [0, 0])).axes[0]
     assert texts(flat) == []
 

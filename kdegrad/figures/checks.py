@@ -74,8 +74,9 @@ def _residuals(axes: Axes, checks: Sequence[Verdict]) -> None:
     axes.set_yticks(list(rows.values()), [safe_text(name) for name in names])
     axes.set_ylim(-len(names) + 0.4, 0.6)
     axes.tick_params(axis="y", length=0, labelsize=7.5)
-    axes.grid(axis="y", color=BAND, linewidth=0.8)
-    axes.set_axisbelow(True)
+    axes.hlines(
+        list(rows.values()), 0.0, 1.0, transform=axes.get_yaxis_transform(), colors=BAND, linewidth=0.8, zorder=0
+    )
     axes.set_xlabel("residual / tolerance (what is beyond stands at the edge)")
     for label, name in zip(axes.get_yticklabels(), names, strict=True):
         _count_row(axes, rows[name], by_property[name])

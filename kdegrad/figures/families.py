@@ -133,7 +133,8 @@ def _called(family: Sweep, kernel: str, steps: Sequence[SweepStep], between: str
 def _short(value: float, digits: int) -> str:
     """Return a value of the parameter: 12.5, or as a power of ten where that is shorter."""
     is_plain = value <= 0.0 or 1e-3 <= value < 1e6
-    return f"{value:.{digits}g}" if is_plain else power(float(f"{value:.{digits}g}"))
+    rounded = float(f"{value:.{digits}g}")
+    return f"{rounded:g}" if is_plain else power(rounded)
 
 
 def _span(axes: Axes, values: Sequence[float], *, log: bool) -> None:
@@ -211,8 +212,7 @@ def _dots(axes: Axes, family: Sweep, panel: Panel) -> None:
     for values, colour in zip(columns, (INK,) if len(columns) == 1 else (PULLED, PUSHED), strict=True):
         axes.plot(values, rows, "o", color=colour, markersize=4)
     axes.set_xlabel(name)
-    axes.grid(axis="y", color=BAND, linewidth=0.8)
-    axes.set_axisbelow(True)
+    axes.hlines(list(rows), 0.0, 1.0, transform=axes.get_yaxis_transform(), colors=BAND, linewidth=0.8, zorder=0)
     axes.update_datalim([(0.0, 0.0)])
     axes.autoscale_view()
     axes.xaxis.set_major_locator(MaxNLocator(nbins=3))

@@ -5,6 +5,7 @@ Whatever descent pulls up points up: what is drawn of a gradient is -∂L. Many 
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Mapping
 from functools import partial
 from typing import Any, Final
@@ -39,8 +40,8 @@ BY_WAY: Final[Groups] = {
     "moved left": (INK, np.less),
     "not moved": (FAINT, np.equal),
 }
-ALL: Final[Groups] = {"points, by weight S": (INK, np.greater_equal)}
-CROWD: Final = 150  # more stems than these cannot be told apart
+ALL: Final[Groups] = {"points": (INK, np.greater_equal)}
+CROWD: Final = 100  # more stems than these cannot be told apart
 CELLS: Final = 60  # of the axis, about
 LABELLED: Final = 12
 USUAL_DIGITS: Final = 6
@@ -107,7 +108,9 @@ def _density(axes: Axes, evaluation: Evaluation) -> None:
 
 
 def _weights(axes: Axes, evaluation: Evaluation) -> None:
-    _points(axes, evaluation, evaluation.weights, ALL, "weight S")
+    counted = evaluation.problem.counted
+    ylabel = "weight S" if counted is None else f"count, of {counted}"
+    _points(axes, evaluation, (counted or 1) * evaluation.weights, ALL, ylabel)
     axes.set_ylim(bottom=0.0)
 
 
@@ -202,13 +205,23 @@ def name_turn(axis: Axis, problem: Problem) -> None:
         return
     ends = [*problem.nodes_hull, float(problem.angles.min())]
     start = -0.5 * period if min(ends) < 0.0 else 0.0
+    is_radians = problem.settings.unit == "radians" and problem.settings.period is None
 
     def name(place: float, _: int | None = None) -> str:
         angle = float(problem.domain.unrolled(np.asarray(place), start))
-        return f"{start if abs(angle - start - period) < 1e-9 * period else angle:.6g}"
+        angle = start if abs(angle - start - period) < 1e-9 * period else angle
+        return in_pi(angle) if is_radians else f"{angle:.4g}"
 
     axis.set_major_locator(MultipleLocator(period / 8.0))
     axis.set_major_formatter(FuncFormatter(name))
+
+
+def in_pi(angle: float) -> str:
+    """Return a multiple of π/4 as one: -3π/4, 0, π/2."""
+    quarters = round(4.0 * angle / math.pi)
+    over, under = quarters // (common := math.gcd(quarters, 4)), 4 // common
+    text = {0: "0", 1: "π", -1: "-π"}.get(over, f"{over}π")
+    return text if under == 1 else f"{text}/{under}"
 
 
 def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> tuple[FloatArray, FloatArray]:

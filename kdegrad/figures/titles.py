@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Collection, Iterable
 from pathlib import PurePath
 from typing import Final
@@ -64,7 +65,9 @@ def _target(problem: Problem) -> str:
 def title_of(evaluation: Evaluation) -> str:
     """Return data, target, kernel and background, and in the next line loss, KL and the slope along the bandwidth."""
     found, gradients = [f"L = {five_digits(evaluation.loss)} nats"], evaluation.gradients
-    if evaluation.kl is not None:
+    if math.isinf(evaluation.loss):
+        found = [f"L = ∞: the density is 0 at {len(evaluation.diagnostics.uncovered)} of {evaluation.rule.bins} nodes"]
+    elif evaluation.kl is not None:
         found.append(f"KL = {five_digits(evaluation.kl)} nats")
     if gradients is not None and (slope := gradients.log_bandwidth) is not None:
         way = ": descent narrows the kernel" if slope > 0.0 else ": descent widens the kernel" if slope < 0.0 else ""
