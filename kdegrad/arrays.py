@@ -97,7 +97,8 @@ def texts(what: str, given: Iterable[str] | None, count: int, of: str) -> tuple[
     if given is None:
         return None
     try:
-        listed = None if isinstance(given, (str, Set)) else tuple(given.tolist() if hasattr(given, "tolist") else given)
+        each = as_array(what, given).tolist() if hasattr(given, "__array__") else given  # those of Arrow are no str
+        listed = None if isinstance(each, (str, Set)) else tuple(each)
     except TypeError:
         listed = None
     if listed is None or len(listed) != count or not all(isinstance(text, str) for text in listed):

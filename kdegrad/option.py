@@ -160,6 +160,12 @@ def requires_gradient(value: object) -> bool:
     return getattr(value, "requires_grad", False) is True
 
 
+def require_no_gradient(name: str, *values: object) -> None:
+    """Raise a SettingError for a tensor whose gradient would be lost here."""
+    if any(map(requires_gradient, values)):
+        raise SettingError(name, "a tensor that requires a gradient: call .detach() first")
+
+
 def is_real(value: object) -> bool:
     """Return whether `value` is a real number, of Python or NumPy, infinite ones too."""
     kind = getattr(getattr(value, "dtype", None), "kind", "f")  # NumPy kinds i, u, f only: no bool, string or complex
@@ -177,8 +183,7 @@ def is_real(value: object) -> bool:
 
 def _number(row: Row, value: Any, allowed: Range) -> float:
     """Return the number that `value` is, an integer where the option is one."""
-    if requires_gradient(value):
-        raise SettingError(row.spelled, "a tensor that requires a gradient: call .detach() first")
+    require_no_gradient(row.spelled, value)
     kind, wanted = ("an integer", "an integer") if row.type is int else ("a number", "a finite number")
     number: float | None = None
     if row.type is float and is_real(value):

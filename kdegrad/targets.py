@@ -27,9 +27,9 @@ from kdegrad.arrays import (
 )
 from kdegrad.domain import Domain
 from kdegrad.errors import InputError, ProblemFaults, SettingError
-from kdegrad.option import is_real
+from kdegrad.option import is_real, require_no_gradient
 from kdegrad.quadrature import Ends, Rule
-from kdegrad.text import angle_texts, counted, enumerated, interval_text, shortened, summary
+from kdegrad.text import angle_texts, counted, enumerated, interval_text, shortened, spoken, summary
 
 _LEAST_WEIGHT: Final = 1e-305  # of a target point with a part: its product with log p = -inf is infinite, not 0
 
@@ -228,6 +228,7 @@ def checked_target(target: Any, period: float | None) -> Interval | Points:
     InputError
         For target points that cannot be used.
     """
+    require_no_gradient("target", *(target if isinstance(target, (tuple, list)) else (target,)))
     if isinstance(target, Mapping):
         target = points_of(target)
     if isinstance(target, Points):
@@ -270,7 +271,9 @@ def checked_interval(target: Any, period: float | None) -> Interval:
         low = high = math.nan
     if math.isnan(low) or math.isnan(high):
         raise SettingError(
-            "target", f"{shortened(target)} is not an interval: give two numbers, low and high (or target points)"
+            "target",
+            f"{shortened(target)} is not an interval: give two numbers, low and high; several angles that were observed "
+            f"are {spoken('--target-points FILE', 'kdegrad.Points(angles)')}",
         )
     fault = interval_fault(low, high, period)
     if fault is not None:

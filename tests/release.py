@@ -130,7 +130,7 @@ def smoke(python: Path, folder: Path) -> None:
     script = "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))"
     names = set(must(python, "-c", script, cwd=folder).split())
     assert names >= RUNTIME | {"kdegrad"}, names
-    assert not names & {"scipy", "matplotlib", "pyarrow", "pytest"}, names
+    assert not names & {"scipy", "matplotlib", "narwhals", "pandas", "pyarrow", "pytest"}, names
     place = must(python, "-c", "import kdegrad; print(kdegrad.__file__)", cwd=folder)
     assert str(ROOT) not in place, place
 

@@ -18,6 +18,7 @@ from typing import Any
 
 import numpy as np
 import pandas
+import pyarrow
 import pytest
 
 import kdegrad as kg
@@ -290,9 +291,17 @@ def test_every_public_function_and_class_that_takes_data_is_among_these() -> Non
 
 
 def test_a_tensor_that_requires_a_gradient_is_told_to_detach() -> None:
-    for options in ({"angles": Tensor()}, {"logits": Tensor()}, {"weights": Tensor()}, {"bandwidth": Tensor()}):
+    names = ("angles", "logits", "weights", "bandwidth", "at", "target")
+    for options in ({name: Tensor()} for name in names):
         with pytest.raises(kg.KdegradError, match=rf"{next(iter(options))}: .*\.detach\(\)"):
             kg.loss(**POINTS | options)
+
+
+def test_labels_of_every_package_are_texts() -> None:
+    for labels in (pandas.Series(["a", "b"]), pyarrow.array(["a", "b"]), np.array(["a", "b"]), iter("ab")):
+        problem = kg.Problem([1.0, 2.0], labels=labels, target=(0, 1))
+        assert [type(label) for label in problem.labels] == [str, str]
+        assert problem.labels == ("a", "b")
 
 
 def test_a_tensor_on_another_device_is_told_to_move() -> None:

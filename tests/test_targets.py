@@ -239,7 +239,9 @@ def test_em_ends_at_the_least_loss_for_target_points_too() -> None:
 
 def test_a_sweep_over_bins_or_a_background_needs_an_interval() -> None:
     problem = kg.Problem([1.0], target=POINTS)
-    with pytest.raises(kg.SettingError, match="bins: the target's points stand for them: take --target LOW HIGH alone"):
+    with pytest.raises(
+        kg.SettingError, match=r"bins: the target's points stand for them: take target=\(low, high\) alone"
+    ):
         kg.sweep(problem, "bins", [3])
     with pytest.raises(kg.SettingError, match=r"background spreads over the target's width, .*: take an interval"):
         kg.sweep(problem, "background", [0.1])
