@@ -227,8 +227,12 @@ class Problem:
         """Return the problem with other angles, logits (or weights), labels, name or options; the rest stays."""
         if changes.get("weights") is not None:
             changes.setdefault("logits", None)
+        has_other_weights = "logits" in changes
         points = {part: changes.pop(part, getattr(self, part)) for part in ("angles", "logits", "labels", "name")}
-        return Problem(**points, **{**self.options, **asdict(self.drawing), **changes})
+        made = Problem(**points, **{**self.options, **asdict(self.drawing), **changes})
+        if not has_other_weights:
+            object.__setattr__(made, "counted", self.counted)
+        return made
 
 
 def require_problem(given: object) -> None:

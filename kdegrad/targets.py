@@ -272,7 +272,7 @@ def checked_interval(target: Any, period: float | None) -> Interval:
     if math.isnan(low) or math.isnan(high):
         raise SettingError(
             "target",
-            f"{shortened(target)} is not an interval: give two numbers, low and high; several angles that were observed "
+            f"{shortened(target)} is not an interval: give two numbers, low and high; several observed angles "
             f"are {spoken('--target-points FILE', 'kdegrad.Points(angles)')}",
         )
     fault = interval_fault(low, high, period)

@@ -139,6 +139,23 @@ def test_what_cannot_be_used_is_named(columns: dict[str, Any], options: dict[str
     assert message in str(caught.value)
 
 
+@pytest.mark.parametrize(
+    ("columns", "options", "remedy"),
+    [
+        ({"azimuth": [1]}, {}, "name the right one with angle"),
+        ({"angle": [None, 1.0]}, {}, "missing='skip'"),
+        ({"angle": [1], "logit": [0], "weight": [1]}, {}, "with logit or weight, or give no_weights=True"),
+        ({"angle": [True]}, {}, "name another column with angle"),
+        ({"angle": [1]}, {"target_columns": "at", "target": None}, "give group=COLUMN too"),
+    ],
+)
+def test_a_remedy_names_the_keywords_of_from_frame(columns: dict[str, Any], options: Any, remedy: str) -> None:
+    with pytest.raises(kg.KdegradError) as caught:
+        kg.from_frame(pandas.DataFrame(columns), **{"target": (0, 1), **options})
+    assert remedy in str(caught.value)
+    assert not any(other in str(caught.value) for other in ("--", "_column ", "group_by"))
+
+
 @pytest.mark.parametrize("frame", [None, "winds.csv", TABLE, np.zeros((2, 2)), pandas.Series([1.0]), 5, object()])
 def test_what_is_no_frame_is_refused(frame: object) -> None:
     with pytest.raises(kg.InputError, match=rf"^{type(frame).__name__} is not a data frame: .*kdegrad\.") as caught:

@@ -397,6 +397,10 @@ def test_a_problem_has_the_name_of_what_it_is_and_keeps_it():
 def test_whole_weights_are_counts(weights, counted):
     assert Problem(range(len(weights)), weights=weights, target=(0, 1)).counted == counted
     assert Problem(range(len(weights)), np.log(np.maximum(weights, 0.5)), target=(0, 1)).counted is None
+    problem = Problem(range(len(weights)), weights=weights, target=(0, 1))
+    assert problem.replace(bandwidth=2, angles=problem.angles + 1).counted == counted
+    assert problem.replace(logits=np.zeros(len(weights))).counted is None
+    assert problem.replace(weights=[3] * len(weights)).counted == 3 * len(weights)
 
 
 # --- units ------------------------------------------------------------------------------------------------------------
