@@ -241,6 +241,8 @@ def require_problem(given: object) -> None:
         return
     if isinstance(given, (str, os.PathLike)):
         raise InputError(f"{shortened(given)} is not a problem: kdegrad.load reads one from a file")
+    if isinstance(getattr(given, "problem", None), Problem):  # of an evaluation, or a sweep
+        raise InputError(f"{type(given).__name__} is not a problem, and was made of one: give its .problem")
     remedy = "give kdegrad.Problem(...); of a batch, batch.problem(0) is the first"
     raise InputError(f"{type(given).__name__} is not a problem: {remedy}")
 

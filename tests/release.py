@@ -78,7 +78,20 @@ reveal_type(kg.evaluate(kg.Problem([1.0], target=(0, 1))).loss)
 kg.loss([1.0], target=(0, 1), bandwith=3)
 """
 # The tests of the outer layers: the command, files, reports, figures, which the versions of dependencies may affect.
-OUTER = ["cli", "cli_families", "faults", "objective", "parquet", "plot", "problem", "reading", "readme", "verify_cli"]
+OUTER = [
+    "cli",
+    "cli_families",
+    "faults",
+    "frames",
+    "library",
+    "objective",
+    "parquet",
+    "plot",
+    "problem",
+    "reading",
+    "readme",
+    "verify_cli",
+]
 CORES = ("--numprocesses", "auto", "--dist", "loadfile")
 
 

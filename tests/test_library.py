@@ -141,6 +141,8 @@ def test_a_background_is_on_the_target_alone_and_turns_do_not_matter() -> None:
     [
         (lambda: kg.density(kg.Batch([[1.0]], target=0.0), 0), "Batch is not a problem"),
         (lambda: kg.density([1.0, 2.0], 0), "list is not a problem"),
+        (lambda: kg.density("winds.csv", 0), "'winds.csv' is not a problem: kdegrad.load reads one from a file"),
+        (lambda: kg.density(kg.evaluate(P), 0), "Evaluation is not a problem, and was made of one: give its .problem"),
         (lambda: kg.density(P, [0, math.inf]), "place 1: x inf: give a finite number"),
         (lambda: kg.density(P, "0"), "x: '0' is not an array of numbers"),
         (lambda: kg.density(P, 0, log="no"), "log: 'no' is neither true nor false"),
