@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from kdegrad.mixture import density
     from kdegrad.objective import evaluate, grad, loss, loss_and_grad
     from kdegrad.problem import Problem
-    from kdegrad.properties import Verdict, verify
+    from kdegrad.properties import Verdict, Verdicts, verify
     from kdegrad.reading import load
     from kdegrad.reading.frames import from_frame
     from kdegrad.settings import Settings
@@ -44,7 +44,7 @@ _NAMES = {  # what each module offers
     "mixture": ("density",),
     "objective": ("evaluate", "grad", "loss", "loss_and_grad"),
     "problem": ("Problem",),
-    "properties": ("Verdict", "verify"),
+    "properties": ("Verdict", "Verdicts", "verify"),
     "reading": ("load",),
     "reading.frames": ("from_frame",),
     "settings": ("Settings",),
@@ -68,6 +68,7 @@ __all__ = [
     "Settings",
     "Sweep",
     "Verdict",
+    "Verdicts",
     "__version__",
     "density",
     "descend",

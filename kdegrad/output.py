@@ -126,6 +126,11 @@ def discard_stdout() -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
 
 
+def is_standard(file: str) -> bool:
+    """Return whether what a file's name stands for is standard output or standard error."""
+    return os.path.abspath(file) in _STANDARD
+
+
 @contextmanager
 def replacing(output: str) -> Iterator[IO[bytes]]:
     """Yield a binary stream whose content becomes the file `output` when the block ends without an error.

@@ -245,6 +245,7 @@ class CheckReportOptions(ReportOptions):
         str | None,
         Flag("NAME", "table, json, csv, tsv, parquet, html, junit or github.", CHECK_FORMATS, default=_BY_SUFFIX),
     ] = None
+    junit: Annotated[str | None, Flag("FILE", "Write JUnit XML there, beside the report.")] = None
     verbose: Annotated[bool, Flag("", "A row for every property; every failure in full.", short="-v")] = False
 
 
@@ -305,13 +306,16 @@ class CheckOptions(Group):
     panel: ClassVar = "Checks"
     cases: Annotated[int, Flag("N", "Random problems to draw.", NOT_NEGATIVE)] = 20
     seed: Annotated[int, Flag("S", "Seed of the random problems.", NOT_NEGATIVE)] = 0
+    case: Annotated[str | None, Flag("K", "Random problem K alone, or the case of that name.", default="all")] = None
     only: Annotated[
         tuple[str, ...],
         Flag("IDS", "Only these, by commas or repeated; laplace-* is a pattern.", words="properties.IDS"),
     ] = ()
+    skip: Annotated[tuple[str, ...], Flag("IDS", "All but these, likewise.", words="properties.IDS")] = ()
     tolerance: Annotated[
         float | None, Flag("T", "Allowed rounding error.", POSITIVE, default="each check's own estimate")
     ] = None
+    exitfirst: Annotated[bool, Flag("", "Stop at the first failure.", short="-x")] = False
     list_: Annotated[bool, Flag("", "List the properties, check nothing.")] = False
     expect_fail: Annotated[
         tuple[str, ...],

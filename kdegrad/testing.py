@@ -22,7 +22,7 @@ from unittest import SkipTest
 from kdegrad.errors import SettingError
 from kdegrad.properties.evaluators import judged_loss, require_meant
 from kdegrad.properties.explanation import failures_in_order
-from kdegrad.properties.runs import chosen, expectations, passed, verify_loss
+from kdegrad.properties.runs import chosen, expectations, verify_loss
 from kdegrad.settings import JudgedOptions, Settings
 from kdegrad.text import nearest
 
@@ -39,7 +39,9 @@ def check_loss(
     floor: float | None = None,
     cases: int = 20,
     seed: int = 0,
+    case: int | None = None,
     only: str | Collection[str] = (),
+    skip: str | Collection[str] = (),
     expected_failures: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> None:
@@ -63,8 +65,10 @@ def check_loss(
         ε, if the loss is meant to be -log(p + ε).
     cases, seed
         How many random problems, and their seed.
-    only
-        Ids or patterns of the properties to check; empty: all.
+    case
+        The number of the one random problem to check, as a failure names it (``#3``); None: all.
+    only, skip
+        Ids or patterns of the properties to check, and of those to leave out; empty: all, and none.
     expected_failures
         Reasons by ids or patterns; a loss that then passes all of them fails.
     **settings
@@ -80,7 +84,8 @@ def check_loss(
     """
     options = JudgedOptions(backend=backend, dtype=dtype, wrt=wrt, batched=batched, floor=floor)
     like = _declared(settings)
-    failed = _failures(loss, options, like, cases=cases, seed=seed, only=only, expected_failures=expected_failures)
+    run = {"cases": cases, "seed": seed, "case": case, "only": only, "skip": skip}
+    failed = _failures(loss, options, like, **run, expected_failures=expected_failures)
     if failed:
         raise AssertionError(failed)
 
@@ -95,7 +100,9 @@ def loss_checks(
     floor: float | None = None,
     cases: int = 20,
     seed: int = 0,
+    case: int | None = None,
     only: str | Collection[str] = (),
+    skip: str | Collection[str] = (),
     expected_failures: Mapping[str, str] | None = None,
     **settings: Any,
 ) -> list[Callable[[], None]]:
@@ -111,11 +118,11 @@ def loss_checks(
 
     def check_of(id_: str) -> Callable[[], None]:
         def check() -> None:
-            failed = _failures(loss, options, like, cases=cases, seed=seed, only=id_)
+            failed = _failures(loss, options, like, cases=cases, seed=seed, case=case, only=id_)
             for _, ids, why in expected:
                 if id_ in ids and failed:
                     raise SkipTest(f"expected to fail ({why})")
-                if ids == [id_]:
+                if ids == [id_] and case is None:
                     raise AssertionError(f"{id_} was expected to fail ({why}), and passes: take the expectation away")
             if failed:
                 raise AssertionError(failed)
@@ -123,7 +130,7 @@ def loss_checks(
         check.__name__ = id_  # by which pytest names the test
         return check
 
-    return [check_of(property_.id) for property_ in chosen(only)]
+    return [check_of(property_.id) for property_ in chosen(only, skip)]
 
 
 def _declared(settings: Mapping[str, Any]) -> Settings:
@@ -143,14 +150,14 @@ def _failures(loss: Callable[..., Any] | type, options: JudgedOptions, like: Set
     module, name = (getattr(loss, part, None) for part in ("__module__", "__qualname__"))
     judged = judged_loss(loss, f"{module}:{name}" if name else repr(loss), options, like)
     verdicts = verify_loss(judged, like, **run)
-    failed = failures_in_order([verdict for verdict in verdicts if verdict.verdict == "fail"])
-    if not failed and not passed(verdicts):
+    failed = failures_in_order(verdicts.failed)
+    if not failed and not verdicts.counts["passed"]:
         raise SkipTest("; ".join(dict.fromkeys(verdict.reason for verdict in verdicts)))
     if not failed:
         return ""
     first, count = failed[0], len({verdict.property for verdict in verdicts})
     lines = [f"{judged.of.name}: {len(failed)} of {count} properties fail", "", f"{first.property}: {first.said()}"]
-    lines += [f"    {line}" for line in f"{first.details}{first.reason}".splitlines()]
+    lines += [f"    {line}" for line in f"{first.details}{first.reason}\n{first.reproduce}".splitlines()]
     lines += ["", *first.example.splitlines(), ""]
     lines += [f"{verdict.property}: {verdict.said()}" for verdict in failed[1:]]
     return "\n".join(lines).rstrip()

@@ -193,7 +193,7 @@ def look(chosen: tuple[str, str, float, int] | int) -> tuple[str, list[str]]:
     except KdegradError as error:
         return f"seed {chosen}", [f"refused: {error}"]
     found = alarms(input_case(problem, chosen, "input"))
-    for case in itertools.islice(random_cases(problem.settings, 20, chosen), chosen % 19, chosen % 19 + 1):
+    for case in itertools.islice(random_cases(problem.settings, range(1, 21), chosen), chosen % 19, chosen % 19 + 1):
         found += [f"case {case.name}: {line}" for line in alarms(case)]
     return f"seed {chosen}", found
 

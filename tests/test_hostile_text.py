@@ -23,7 +23,7 @@ from kdegrad import grammar, output
 from kdegrad.cli.terminal import machine_error, say
 from kdegrad.figures.line import LABELLED
 from kdegrad.output import Look
-from kdegrad.properties import PROPERTIES, Verdict
+from kdegrad.properties import Verdict, Verdicts
 from kdegrad.reading import read
 from kdegrad.reports import Format, records, render
 from kdegrad.settings import ReadingOptions
@@ -169,7 +169,7 @@ def test_figures_show_it(kdegrad, tmp_path: Path, command: str, texts: list[str]
 @pytest.mark.parametrize("form", TEXTS)
 def test_reports_of_checks_contain_it(text: str, form: Format) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
-    report = "".join(render(records.checks_record(records.Checks([check], PROPERTIES), False), form, Look()))
+    report = "".join(render(records.checks_record(records.Checks(Verdicts([check]))), form, Look()))
     match form:
         case Format.table:
             assert not acts(report)
@@ -204,10 +204,12 @@ def test_reports_of_a_judged_loss_contain_it(text: str, form: Format) -> None:
         "floor": None,
         "batched": False,
         "gives": ["loss"],
+        "file": text,
+        "line": 7,
         **like,
     }
-    run = records.Checks([check], PROPERTIES, 0, loss, full=True)
-    report = "".join(render(records.checks_record(run, False), form, Look()))
+    run = records.Checks(Verdicts([check]), loss, full=True)
+    report = "".join(render(records.checks_record(run), form, Look()))
     match form:
         case Format.table:
             assert not acts(report)
@@ -224,16 +226,16 @@ def test_reports_of_a_judged_loss_contain_it(text: str, form: Format) -> None:
             assert len(loss_property.get("value", "")) == len(text)
         case Format.github:
             first, last = report.splitlines()
-            assert first.startswith("::error title=kdegrad far-start (")
+            assert first.startswith("::error file=")
+            assert ",line=7,title=kdegrad far-start (" in first
             assert last.startswith("::notice title=kdegrad verify-props (")
-            assert not any(symbol in line.split("::")[1] for line in (first, last) for symbol in ",\r\n")
+            assert [line.split("::")[1].count(",") for line in (first, last)] == [2, 0]
+            assert not any(symbol in line for line in (first, last) for symbol in "\r\n")
 
 
 def test_a_table_in_colour_adds_nothing_but_colours(text: str) -> None:
     check = Verdict("merge", text, "holds", "breaks", 1.0, 1e-12, "fail", text, text)
-    report = "".join(
-        render(records.checks_record(records.Checks([check], PROPERTIES), False), Format.table, Look(colour=True))
-    )
+    report = "".join(render(records.checks_record(records.Checks(Verdicts([check]))), Format.table, Look(colour=True)))
     assert not acts(re.sub(r"\x1b\[[\d;]*m", "", report))
 
 

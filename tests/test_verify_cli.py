@@ -15,8 +15,7 @@ import pytest
 import kdegrad as kg
 from kdegrad.cli import app
 from kdegrad.output import Look
-from kdegrad.properties import PROPERTIES
-from kdegrad.properties.base import Verdict
+from kdegrad.properties import PROPERTIES, Verdict, Verdicts
 from kdegrad.reports import Format, records, render
 from tests.readme import ROOT
 
@@ -62,7 +61,7 @@ def verdict(**changes: object) -> Verdict:
 
 
 def report(checks: list[Verdict], format_: Format, width: int = 80, full: bool = False) -> str:
-    record = records.checks_record(records.Checks(checks, PROPERTIES, full=full), True)
+    record = records.checks_record(records.Checks(Verdicts(checks), full=full))
     return "".join(render(record, format_, Look(width=width)))
 
 
@@ -90,7 +89,13 @@ def test_input_s_own_points_are_checked_first(capfd) -> None:
 
 
 def test_same_seed_same_report_other_seed_another(capfd) -> None:
-    first, again, other = (run(capfd, TWO_SIDED, "--cases", "3", "--seed", s, "--format", "csv")[1] for s in "112")
+    def report(seed: str) -> list[dict[str, str]]:
+        _, out, _ = run(capfd, TWO_SIDED, "--cases", "3", "--seed", seed, "--format", "csv")
+        rows = list(csv.DictReader(io.StringIO(out)))
+        assert all(float(row.pop("seconds")) > 0.0 for row in rows)
+        return [{name: cell for name, cell in row.items() if name != "reproduce"} for row in rows]
+
+    first, again, other = map(report, "112")
     assert first == again != other
 
 
@@ -150,7 +155,7 @@ def test_a_sabotage_exits_1_and_is_named(capfd, monkeypatch: pytest.MonkeyPatch)
     assert {"derivative", "one-hot"} <= failed
     code, out, _ = run(capfd, TWO_SIDED, "--cases", "2")
     assert code == 1
-    assert "FAILED derivative, case two_sided.yaml" in out
+    assert "\nFAILED derivative [two_sided.yaml] " in out
     assert "bandwidth 10.0" in out
 
 

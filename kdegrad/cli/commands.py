@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from contextlib import nullcontext, suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import figures, output, reports
 from kdegrad.cli.delivery import (
     deliver,
+    deliver_checks,
     deliver_to,
     format_of,
     outputs,
@@ -24,6 +26,7 @@ from kdegrad.reports import ROWS, Format
 from kdegrad.settings import (
     CheckOptions,
     CheckReportOptions,
+    DebugOptions,
     DescentOptions,
     DrawingOptions,
     GradientOptions,
@@ -108,26 +111,29 @@ def verify_props(flags: Flags) -> int:
     packaged examples; with --loss, on a Python function my_loss(angles, logits, target, **options) of yours.
     """
     from kdegrad import properties
+    from kdegrad.cli import rerun
     from kdegrad.reports import records
 
     report, checks, of = flags.of(CheckReportOptions), flags.of(CheckOptions), flags.of(JudgedOptions)
-    chosen = properties.chosen(checks.only)
+    chosen = properties.chosen(checks.only, checks.skip)
     may_fail = expected_failures(checks)
     for name in [name for name in flags.given(JudgedOptions) if of.loss is None]:
         raise SettingError(name, "is about the loss that --loss MODULE:NAME names, and there is none: give both")
     if checks.list_:
-        if report.plot is not None:
-            raise SettingError("plot", "draws check results, but --list runs no checks: leave one out")
+        for name in ("plot", "junit"):
+            if getattr(report, name) is not None:
+                raise SettingError(name, "is made of check results, but --list runs no checks: leave one out")
         output.check_outputs(outputs(report))
         if flags.inputs:
             say("note: --list checks nothing: INPUT is not read")
         deliver(report, records.properties_record(chosen))
         return DONE
-    options: dict[str, Any] = {name: getattr(checks, name) for name in ("cases", "seed", "only", "tolerance")}
-    options["expected_failures"] = may_fail
+    names = ("cases", "seed", "case", "only", "skip", "tolerance", "exitfirst")
+    options: dict[str, Any] = {name: getattr(checks, name) for name in names} | {"expected_failures": may_fail}
     cases = load_cases(flags, report, is_judged=of.loss is not None)
     judged = None if of.loss is None else judged_by(flags, of, cases)
-    with Progress("checks", (len(cases) + checks.cases) * len(chosen)) as advance:
+    count = 1 if checks.case is not None else len(cases) + checks.cases
+    with Progress("checks", count * len(chosen)) as advance:
         if judged is None:
             done, facts = properties.verify(cases, **options, progress=advance), None
         else:
@@ -137,13 +143,14 @@ def verify_props(flags: Flags) -> int:
 
             done = properties.verify_loss(*judged, cases, **options, progress=watch)
             facts = records.loss_facts(*judged)
-    passed, full = properties.passed(done), report.verbose or bool(checks.only)
-    names = [problem.name for problem in cases.values() if problem.name is not None]
-    run = records.Checks(done, properties.PROPERTIES, checks.seed, facts, full, names)
-    deliver(report, records.checks_record(run, passed))
+    done[:] = [replace(check, reproduce=rerun.command_line(flags, done, check)) for check in done]
+    full = report.verbose or bool(checks.only or checks.case)
+    files = {name: problem.name for name, problem in cases.items() if problem.name is not None}
+    brief = flags.of(DebugOptions).quiet
+    deliver_checks(report, records.checks_record(records.Checks(done, facts, full, brief, files)))
     if report.plot is not None:
         figures.save(done, report.plot, title="" if facts is None else facts["name"])
-    return DONE if passed else PROPERTY_FAILED
+    return DONE if done.passed else PROPERTY_FAILED
 
 
 def sweep(flags: Flags) -> int:

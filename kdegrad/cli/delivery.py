@@ -70,7 +70,12 @@ def outputs(report: ReportOptions, trace: str | None = None) -> dict[str, str | 
         as_parquet.require_pyarrow()
     if trace is not None:
         trace_separator(trace)
-    return {"output": report.output, "plot": report.plot, "trace": trace}
+    files = {"output": report.output, "plot": report.plot, "trace": trace}
+    if isinstance(report, CheckReportOptions):
+        if _suffix(report.junit) not in ("", _SUFFIX_OF[Format.junit]):
+            raise SettingError("junit", f"is XML: name a {_SUFFIX_OF[Format.junit]} file")
+        files["junit"] = report.junit
+    return files
 
 
 def trace_separator(trace: str) -> str:
@@ -98,6 +103,27 @@ def deliver_to(file: str, record: Record, form: Format, width: int | None = None
     """Write a report to a file, completely or not at all."""
     with output.replacing(file) as stream:
         reports.write(record, form, Look(width or Look.width), stream)
+
+
+def deliver_checks(report: CheckReportOptions, record: Record) -> None:
+    """Send a report of checks where it was asked for, and where that is a file the table to standard output too.
+
+    Also written are the JUnit XML of --junit, and the summary of a job on GitHub, whose failure is no failure.
+    """
+    from kdegrad.reports import as_ci
+
+    deliver(report, record)
+    if report.output is not None and not output.is_standard(report.output):
+        table = reports.render(record, Format.table, look_of_stdout(report.width))
+        output.write_stdout(table, for_people=True)
+    if report.junit is not None:
+        deliver_to(report.junit, record, Format.junit)
+    if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        try:
+            with open(summary, "a", encoding="utf-8", errors="replace", newline="\n") as stream:
+                stream.writelines(as_ci.markdown(record.result))
+        except OSError as error:
+            say(f"warning: the summary of the job is not written: {error.strerror or error}: {shown(summary)}")
 
 
 def warn_of_rounding(input_rounding: float) -> None:

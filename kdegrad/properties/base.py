@@ -1,4 +1,4 @@
-"""What a property is, the case in which it is checked, what an evaluator answers, what is compared, and the verdict.
+"""What a property is, the case in which it is checked, what an evaluator answers, and what is compared.
 
 A property builds problems from a case, asks an evaluator about each of them and yields comparisons. The judge
 (`judge.py`) passes kdegrad's own path or a user's loss as the evaluator and, for a control, also the plain reference,
@@ -155,19 +155,20 @@ class Evaluator(ABC):
 class Case:
     """One problem on which the properties are checked."""
 
-    name: str  # the index and the kind, as in "3 one side, line"; "input" or the file for the user's own points
+    name: str  # "#3" for the random problem 3, behind the name of a file if there is one; else that name
     problem: Problem  # its rule is one of bins, never "exact"
     seed: int = 0
-    index: int = 0
+    index: int = 0  # of a random problem, from 1 on; 0: the user's own points
     exact: bool = False  # whether the user asked for the rule "exact"
+    kind: str = ""  # of a random problem, as in "one side, line"; how the user's own was cut
 
     def rng(self) -> np.random.Generator:
         """Return the generator for what a check draws itself: the same for every property, whatever else ran."""
         return np.random.default_rng((self.seed, self.index, 1))
 
     @property
-    def reproduce(self) -> str:
-        """How to run this case again, and what it is."""
+    def about(self) -> str:
+        """What it is: its kind, points, kernel and target."""
         p, s = self.problem, self.problem.settings
         parts = [
             f"{len(p.angles)} points",
@@ -180,8 +181,7 @@ class Case:
             f"scale {s.scale!r}" if s.scale != 1.0 else "",
             f"background {s.background!r}" if s.background else "",
         ]
-        where = f"--seed {self.seed} --cases {self.index}" if self.index else "the input"
-        return f"{where} ({self.name}): {', '.join(filter(None, parts))}"
+        return f"{self.kind}: " * bool(self.kind) + ", ".join(filter(None, parts))
 
 
 def _target_text(problem: Problem) -> str:
@@ -246,55 +246,6 @@ class Comparison:
         with np.errstate(invalid="ignore"):
             differences = np.abs(np.subtract(self.got, self.want))
         return np.atleast_1d(np.where(np.equal(self.got, self.want), 0.0, differences))  # both may have overflowed
-
-
-@final
-@dataclass(frozen=True)
-class Verdict:
-    """The result of one property on one case; the fields are those of a check in the reports.
-
-    Attributes
-    ----------
-    expectation
-        What theory says of this kernel, domain and data; empty where nothing was measured.
-    observed
-        ``holds``, ``breaks``, ``error: ...``, or empty for a skip.
-    residual, tolerance
-        Of the comparison that was worst in units of its tolerance; None where nothing was compared.
-    verdict
-        ``pass`` where what was observed is what theory says; ``fail``, ``skip``.
-    reason
-        What was compared, with the two values if it failed; why it was skipped.
-    reproduce
-        Seed, case, kernel, target.
-    difference
-        Of a judged loss that failed: what is wrong with its numbers.
-    names_fault
-        Whether that names the fault: a floor, a clamp, NaN, a wrong sign.
-    meaning
-        What it means for training.
-    details, example
-        For its first failure of a property: a table or a remedy; lines of Python that show it.
-    """
-
-    property: str
-    case: str
-    expectation: Expectation | Literal[""] = ""
-    observed: str = ""
-    residual: float | None = None
-    tolerance: float | None = None
-    verdict: Outcome = "skip"
-    reason: str = ""
-    reproduce: str = ""
-    difference: str = ""
-    names_fault: bool = False
-    meaning: str = ""
-    details: str = ""
-    example: str = ""
-
-    def said(self) -> str:
-        """Return what is wrong and what that means, in one sentence; without an explanation what was compared."""
-        return ": ".join(filter(None, (self.difference, self.meaning))) or self.reason
 
 
 class Property(ABC):

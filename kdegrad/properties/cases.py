@@ -8,7 +8,7 @@ The kinds together meet every precondition that the kernel can meet.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
 from itertools import cycle
 from typing import Any, Final, final
@@ -154,7 +154,7 @@ POINTS_ON_CIRCLE: Final = (
 
 def input_case(problem: Problem, seed: int, name: str) -> Case:
     """Return the user's own points as the case `name`: by bins, no more of them than the reference can sum."""
-    settings = problem.settings
+    settings, kind = problem.settings, ""
     exact = settings.rule == "exact"
     bins = max(_FEWEST_BINS, _OWN_PAIRS // len(problem.angles))
     if (observed := problem.target_points) is not None:
@@ -162,40 +162,46 @@ def input_case(problem: Problem, seed: int, name: str) -> Case:
         if len(observed.active) > bins:
             chosen = observed.active[np.linspace(0, len(observed.active) - 1, bins).astype(int)]
             fewer = Points(observed.angles[chosen], observed.weights[chosen])
-            name, problem = f"{name} by {bins} target points", problem.replace(target=fewer)
+            kind, problem = f"{bins} of its target points", problem.replace(target=fewer)
     elif settings.bins > bins:
-        name, problem = f"{name} by {bins} bins", problem.replace(bins=bins, rule="midpoint")
+        kind, problem = f"by fewer bins than its {settings.bins}", problem.replace(bins=bins, rule="midpoint")
     elif exact:
         problem = problem.replace(rule="midpoint")
-    return Case(name, problem, seed, 0, exact)
+    return Case(name, problem, seed, 0, exact, kind)
 
 
-def random_cases(like: Settings, count: int, seed: int, several: bool = False) -> Iterator[Case]:
-    """Yield `count` problems with the kernel, bandwidth (within reason) and sums of `like`, the same for a seed.
+def random_cases(like: Settings, numbers: Iterable[int], seed: int, several: bool = False) -> Iterator[Case]:
+    """Yield the problems of these numbers, from 1 on, with the kernel, bandwidth (within reason) and sums of `like`.
 
-    Those with a feature come first: in a run over several kernels all of them, each with its own kernel. A third of
-    the others, on the line and on the circle, have weighted angles as target.
+    Each depends on its number and the seed alone. Those with a feature come first: in a run over several kernels all
+    of them, each with its own kernel. A third of the others, on the line and on the circle, have weighted angles as
+    target.
     """
+    wanted = set(numbers)
     features = features_of(BY_NAME[like.kernel.lower()].name, several)
     domains = BY_NAME[like.kernel.lower()].domains
     kinds = {"line": cycle(ON_LINE), "circle": cycle(ON_CIRCLE)}
     kinds_with_points = {"line": cycle(POINTS_ON_LINE), "circle": cycle(POINTS_ON_CIRCLE)}
     layouts = cycle(POINTS)
-    for index in range(1, count + 1):
+    for index in range(1, max(wanted, default=0) + 1):
         if index <= len(features):
             feature, kernel = features[index - 1]
-            yield feature.case(like, kernel, seed, index)
+            if index in wanted:
+                yield feature.case(like, kernel, seed, index)
             continue
         domain = "circle" if "line" not in domains or index % 3 == 2 else "line"
-        rng = np.random.default_rng((seed, index, 0))
         has_points = (index + index // 3) % 3 == 0  # 5, 7, 9, 14, 16, 18, ...: the first of three is on the circle
         kind, layout = next((kinds_with_points if has_points else kinds)[domain]), next(layouts) if has_points else ""
-        name = ", ".join(filter(None, (f"{index} {kind}", layout, domain)))
-        yield Case(name, _problem(like, domain == "circle", KINDS[kind], rng, layout), seed, index)
+        if index in wanted:  # the kinds take turns all the same
+            rng, about = np.random.default_rng((seed, index, 0)), ", ".join(filter(None, (kind, layout, domain)))
+            problem = _problem(like, domain == "circle", KINDS[kind], rng, layout)
+            yield Case(f"#{index}", problem, seed, index, kind=about)
 
 
-def judged_cases(like: Settings, count: int, seed: int, ask: Judged, own: Sequence[Case] = ()) -> Iterator[Case]:
-    """Yield `count` problems for a judged loss, of the domain and the settings of `like`, as the loss sees them.
+def judged_cases(
+    like: Settings, numbers: Iterable[int], seed: int, ask: Judged, own: Sequence[Case] = ()
+) -> Iterator[Case]:
+    """Yield the problems of these numbers for a judged loss, of the domain and the settings of `like`, as it sees them.
 
     Scale and background are drawn where the loss can be told them. Each problem has as many points as the others: JAX
     compiles a loss anew for each shape, and there they are as many as in the first of the user's `own` cases, if few.
@@ -206,7 +212,8 @@ def judged_cases(like: Settings, count: int, seed: int, ask: Judged, own: Sequen
         usual = len(own[0].problem.angles)
     circular = like.circumference is not None
     kinds = [name for name in (ON_CIRCLE if circular else ON_LINE) if _is_judged(KINDS[name], ask)]
-    for index, name in zip(range(1, count + 1), cycle(kinds), strict=False):
+    for index in numbers:
+        name = kinds[(index - 1) % len(kinds)]
         drawn = _problem(like, circular, KINDS[name], np.random.default_rng((seed, index, 0)))
         told = {option: getattr(drawn.settings, option) for option in ("scale", "background") if ask.takes(option)}
         points = 1 if len(drawn.angles) == 1 and not is_compiled else usual
@@ -219,7 +226,8 @@ def judged_cases(like: Settings, count: int, seed: int, ask: Judged, own: Sequen
             target=(low, high),
             **{**asdict(like), "rule": "midpoint", **told},
         )
-        yield Case(f"{index} {name}, {'circle' if circular else 'line'}", ask.case_of(problem), seed, index)
+        about = f"{name}, {'circle' if circular else 'line'}"
+        yield Case(f"#{index}", ask.case_of(problem), seed, index, kind=about)
 
 
 def _is_judged(kind: Kind, ask: Judged) -> bool:

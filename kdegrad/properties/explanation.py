@@ -15,7 +15,7 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.problem import Problem
-from kdegrad.properties.base import Case, Verdict
+from kdegrad.properties.base import Case
 from kdegrad.properties.comparisons import roundoff, told_apart
 from kdegrad.properties.evaluators import Judged, target_of, targets_of
 from kdegrad.properties.far_out import far_start
@@ -23,6 +23,7 @@ from kdegrad.properties.judge import PROPERTIES
 from kdegrad.properties.losses import Given, LossError
 from kdegrad.properties.mixing import mixing
 from kdegrad.properties.reference import reference_of
+from kdegrad.properties.verdicts import Verdict
 
 _PLAIN: Final = 1e-3  # fraction: a difference that is plain to see
 _VISIBLE: Final = 1e-6  # a gradient that counts for a common factor

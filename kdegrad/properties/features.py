@@ -89,7 +89,7 @@ class Feature:
             nodes = problem.rule.nodes
             problem = problem.replace(target=Points(nodes, rng.uniform(0.2, 1.0, len(nodes))))
             domain = f"target points, {domain}"
-        return Case(f"{index} {self.name}, {domain}", problem, seed, index, self.exact)
+        return Case(f"#{index}", problem, seed, index, self.exact, f"{self.name}, {domain}")
 
 
 def features_of(kernel: str, several: bool) -> list[tuple[Feature, str]]:

@@ -12,11 +12,12 @@ import numpy as np
 from kdegrad.errors import KdegradError
 from kdegrad.problem import Problem
 from kdegrad.properties import claims, convergence, far_field, ground, sharper, training
-from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet, Verdict
+from kdegrad.properties.base import Case, Comparison, Evaluator, Expectation, Property, Skipped, Unmet
 from kdegrad.properties.evaluators import Plain, production
 from kdegrad.properties.losses import LossError
 from kdegrad.properties.reference import reference_of
 from kdegrad.properties.reference_kernels import COMPACT, NATIVE, UNBOUNDED
+from kdegrad.properties.verdicts import Verdict
 
 PROPERTIES: Final[tuple[Property, ...]] = (
     claims.OneHot(),
@@ -53,7 +54,7 @@ _RANGE_ON_CIRCLE: Final = 1e12  # applies to a bandwidth, in turns
 def judge(property_: Property, case: Case, tolerance: float | None = None, ask: Evaluator = production) -> Verdict:
     """Return the verdict of one property in one case; an error in the check is a failure of the check."""
     problem = case.problem
-    skip = Verdict(property_.id, case.name, reproduce=f"{case.reproduce}; --only {property_.id}")
+    skip = Verdict(property_.id, case.name, about=case.about)
     theory = property_.theory(problem.kernel.name, problem.domain.name, background=problem.settings.background > 0.0)
     if isinstance(theory, Skipped):
         return replace(skip, reason=theory.reason)

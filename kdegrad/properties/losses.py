@@ -22,7 +22,7 @@ from numpy.typing import ArrayLike
 from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError, Returned
-from kdegrad.properties.user_code import described, imported, library_of, one_line, place, quiet
+from kdegrad.properties.user_code import described, imported, library_of, one_line, place, quiet, source_of
 from kdegrad.settings import Settings
 from kdegrad.text import nearest
 
@@ -118,6 +118,11 @@ class Loss:
         except LossError:
             return False
         return True
+
+    @property
+    def source(self) -> tuple[str, int] | None:
+        """The file, as seen from the current folder, and the line where it is written; None if not below that."""
+        return source_of(self._function)
 
     @property
     def doubts(self) -> str:

@@ -161,6 +161,13 @@ def library_of(function: Any) -> str:
     return ""
 
 
+def source_of(function: Any) -> tuple[str, int] | None:
+    """Return the file, as seen from the current folder, and the line where a function begins; None if not below it."""
+    written = _python_function(function)
+    file = "" if written is None else _file(written.__code__.co_filename)
+    return (file, written.__code__.co_firstlineno) if os.path.isfile(file) and not os.path.isabs(file) else None
+
+
 def _python_function(function: Any) -> Any:
     """Return what is Python's in a function, a partial, an nn.Module or an object that can be called; else None."""
     kinds = (function, getattr(function, "func", None), getattr(function, "forward", None))

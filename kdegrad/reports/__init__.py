@@ -17,6 +17,7 @@ from kdegrad.output import Look
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
     from kdegrad.evaluation import BatchEvaluation, Evaluation
+    from kdegrad.properties import Verdicts
     from kdegrad.reports.records import Record
     from kdegrad.sweeps import Sweep
 
@@ -56,7 +57,7 @@ def write(record: Record, format_: Format, look: Look, stream: IO[bytes]) -> Non
         stream.writelines(piece.encode("utf-8") for piece in render(record, format_, look))
 
 
-def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
+def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent | Verdicts) -> Record:
     """Return the record of a result: of an evaluation with finite gradients that of ``grad``, else of ``loss``."""
     from kdegrad.descent import Descent
     from kdegrad.evaluation import BatchEvaluation, Evaluation
@@ -72,6 +73,8 @@ def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent) -> Record:
             return make(Overview(result))
         case Descent():
             return records.descent_record(result)
+        case list():
+            return records.checks_record(records.Checks(result))
         case _:
             return records.sweep_record(result)
 

@@ -1,9 +1,10 @@
-"""The checks of ``verify-props`` for a CI: as JUnit XML, and as the annotations of GitHub's log."""
+"""The checks of ``verify-props`` for a CI: JUnit XML, annotations of GitHub's log, and a summary of a job there."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
+from itertools import groupby
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import __version__
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
     from kdegrad.properties import Verdict
 
 GITHUB_CAP: Final = 10  # annotations of a kind that GitHub shows for a step
+SUMMARY_CAP: Final = 20  # failures in the summary of a job, which GitHub shows up to 1 MiB of
+_MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]()<>#+!|~&-]")
 _NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -24,9 +27,8 @@ def junit(run: Checks) -> Iterator[str]:
     """
     from xml.sax.saxutils import escape  # it loads urllib and ssl, which no other report needs
 
-    checks, properties, judged = run.verdicts, run.properties, _judged(run)
+    checks, properties, judged, unchecked = run.verdicts, run.properties, _judged(run), run.verdicts.unchecked
     yield '<?xml version="1.0" encoding="UTF-8"?>\n'
-    unchecked = counts(checks)["skipped"] == len(checks)
     yield f"<testsuites name={_quoted('kdegrad verify-props' + judged)} {_tally(checks, errors=int(unchecked))}>\n"
     for family in dict.fromkeys(property_.family for property_ in properties):
         ids = {property_.id for property_ in properties if property_.family == family}
@@ -34,7 +36,11 @@ def junit(run: Checks) -> Iterator[str]:
         yield f'  <testsuite name="{family}" {_tally(members)}>\n'
         yield from _properties(run)
         for check in members:
-            yield f'    <testcase classname="kdegrad.{family}.{check.property}" name={_quoted(check.case)} time="0"'
+            named = f'classname="kdegrad.{family}.{check.property}" name={_quoted(check.case)}'
+            place = run.place(check)
+            if place is not None:
+                named += f" file={_quoted(place[0])}" + ("" if place[1] is None else f' line="{place[1]}"')
+            yield f"    <testcase {named} time={_time([check])}"
             if check.verdict == "pass":
                 yield "/>\n"
             elif check.verdict == "skip":
@@ -46,13 +52,14 @@ def junit(run: Checks) -> Iterator[str]:
     if unchecked:
         yield f'  <testsuite name="verify-props" {_tally([], errors=1)}>\n'
         yield '    <testcase classname="kdegrad.verify-props" name="something was checked" time="0">\n'
-        yield f"      <error message={_quoted(summary(checks))}/>\n    </testcase>\n  </testsuite>\n"
+        yield f"      <error message={_quoted(summary(run))}/>\n    </testcase>\n  </testsuite>\n"
     yield "</testsuites>\n"
 
 
 def _properties(run: Checks) -> Iterator[str]:
     """Yield what a testsuite was made with."""
-    facts: dict[str, Any] = {"kdegrad": __version__, "seed": run.seed}
+    facts: dict[str, Any] = {"kdegrad": __version__, "seed": run.seed, "kernel": ", ".join(run.verdicts.kernels)}
+    facts |= {"input": ", ".join(run.files.values() or run.verdicts.inputs) or None}
     if run.loss is not None:
         facts |= {"loss": run.loss["name"]}
         facts |= {name: run.loss[name] for name in ("backend", "dtype", "floor", "kernel", "bandwidth", "period")}
@@ -70,17 +77,21 @@ def _judged(run: Checks) -> str:
 
 
 def _in_full(check: Verdict) -> str:
-    """Return all that is known of a failed check; of kdegrad's own it is one line."""
-    told = f"case {check.case}: {check.reason} ({check.reproduce})"
-    return "\n".join(
-        filter(None, (check.said() if check.difference else "", told, check.details.rstrip("\n"), check.example))
-    )
+    """Return all that is known of a failed check."""
+    told = (f"case {check.case}: {check.reason}", check.about, check.reproduce)
+    explained = (check.details.rstrip("\n"), check.example)
+    return "\n".join(filter(None, (check.said() if check.difference else "", *told, *explained)))
 
 
 def _tally(checks: Sequence[Verdict], errors: int = 0) -> str:
     number = counts(checks)
     made = f'tests="{len(checks) + errors}" failures="{number["failed"]}" errors="{errors}"'
-    return f'{made} skipped="{number["skipped"]}" time="0"'
+    return f'{made} skipped="{number["skipped"]}" time={_time(checks)}'
+
+
+def _time(checks: Sequence[Verdict]) -> str:
+    """Return the seconds that checks took, as the value of an attribute."""
+    return f'"{sum(check.seconds for check in checks):.6f}"'
 
 
 def _quoted(text: str) -> str:
@@ -102,15 +113,50 @@ def github(run: Checks) -> Iterator[str]:
     failed = run.failed if run.loss is None else failures_in_order(run.failed)
     shown = failed if len(failed) <= GITHUB_CAP else failed[: GITHUB_CAP - 1]
     for check in shown:
-        yield f"::error title={_title(f'kdegrad {check.property}{judged}')}::{_escaped(_in_full(check))}\n"
+        place, where = run.place(check), ""
+        if place is not None:
+            where = f"file={_value(place[0])}," + ("" if place[1] is None else f"line={place[1]},")
+        yield f"::error {where}title={_value(f'kdegrad {check.property}{judged}')}::{_escaped(_in_full(check))}\n"
     if len(shown) < len(failed):
         kind = "checks" if run.loss is None else "properties"
         yield f"::error title=kdegrad::{len(failed) - len(shown)} more {kind} failed (--format csv has all)\n"
-    level = "error" if counts(run.verdicts)["skipped"] == len(run.verdicts) else "notice"
-    yield f"::{level} title={_title(f'kdegrad verify-props{judged}')}::{_escaped(summary(run.verdicts))}\n"
+    level = "error" if run.verdicts.unchecked else "notice"
+    yield f"::{level} title={_value(f'kdegrad verify-props{judged}')}::{_escaped(summary(run))}\n"
 
 
-def _title(text: str) -> str:
+def markdown(run: Checks) -> Iterator[str]:
+    """Yield the summary of a job: a table of the families and the properties that failed, and how to see them again."""
+    of = run.loss["name"] if run.loss is not None else ", ".join(run.verdicts.inputs) or "random problems"
+    result = "passed" if run.verdicts.passed else "failed"
+    yield f"### kdegrad verify-props: {_plain(of)} {result}\n\n"
+    kernels = ", ".join(run.verdicts.kernels)
+    yield f"{_plain(summary(run))} ({_plain(kernels)}, seed {run.seed}, kdegrad {__version__})\n\n"
+    yield "| | passed | failed | skipped |\n|---|---|---|---|\n"
+    for family, properties in groupby(run.properties, lambda property_: property_.family):
+        members = {property_.id: [c for c in run.verdicts if c.property == property_.id] for property_ in properties}
+        rows = {family: [check for checks in members.values() for check in checks]}
+        rows |= {id_: checks for id_, checks in members.items() if counts(checks)["failed"]}
+        for name, checks in rows.items():
+            if checks:
+                title = f"**{name}**" if name == family else _plain(name)
+                yield f"| {title} | {' | '.join(map(str, counts(checks).values()))} |\n"
+    for check in run.failed[:SUMMARY_CAP]:
+        yield f"\n**{_plain(check.property)}** in {_plain(check.case)}: {_plain(check.said())}\n"
+        if check.reproduce:
+            fence = "`" * (1 + max([2, *map(len, re.findall("`+", check.reproduce))]))
+            yield f"\n{fence}console\n{safe_text(check.reproduce)}\n{fence}\n"
+    if len(run.failed) > SUMMARY_CAP:
+        yield f"\nand {len(run.failed) - SUMMARY_CAP} more failures\n"
+    yield "\n"
+
+
+def _plain(text: str) -> str:
+    """Return data as text in Markdown, in which it means nothing else."""
+    return _MARKDOWN.sub(lambda found: f"&#{ord(found[0])};", safe_text(text))
+
+
+def _value(text: str) -> str:
+    """Return text as the value of a property of a workflow command."""
     return _escaped(text).replace(":", "%3A").replace(",", "%2C")
 
 

@@ -1,4 +1,7 @@
-"""The checks of ``verify-props`` for people: what passed in short, what failed in full, why some are skipped."""
+"""The checks of ``verify-props`` for people: what passed in short, what failed in full, why some are skipped.
+
+The report ends as pytest's does: one line for each failure, and the counts.
+"""
 
 from __future__ import annotations
 
@@ -9,11 +12,12 @@ from typing import TYPE_CHECKING, Any, Final
 
 from rich.text import Text
 
+from kdegrad import __version__
 from kdegrad.kernel import KERNELS
 from kdegrad.output import Look
 from kdegrad.reports.records import Checks, Record, counts
 from kdegrad.reports.tables import Column, fitted, hanging, paragraph, printed, words
-from kdegrad.text import five_digits, safe_text
+from kdegrad.text import counted, five_digits, safe_text
 
 if TYPE_CHECKING:
     from kdegrad.properties import Property, Verdict
@@ -25,7 +29,9 @@ TITLES: Final = {
     "training": "what a loss needs to be trained with",
 }
 STYLES: Final = {"pass": "bright_blue", "fail": "bold dark_orange", "xfail": "dim", "skip": "dim"}
-FAILURES_SHOWN: Final = 10
+FAILURES_SHOWN: Final = 10  # in full
+FAILURES_LISTED: Final = 20  # in a line each
+INPUTS_SHOWN: Final = 4
 WIDE: Final = 130  # columns from which on the statements are in the table
 
 
@@ -65,15 +71,22 @@ def _is_expected_failure(check: Verdict) -> bool:
 
 
 def checks_text(record: Record, look: Look) -> Iterator[str]:
-    """Yield what was judged, the properties by family, the failures, why properties were not checked, and the counts.
+    """Yield what was checked, the properties by family, the failures in full, then in a line each, and the counts.
 
-    The passing properties of a family are one line; a row for each, where that is asked for.
+    The passing properties of a family are one line; a row for each, where that is asked for. A brief report has the
+    counts alone.
     """
     run: Checks = record.result
     rows = [Row(p, [check for check in run.verdicts if check.property == p.id]) for p in run.properties]
     rows = [row for row in rows if row.checks]
-    if run.loss is not None:
-        yield from paragraph(look, _headline(run, run.loss), "bold")
+    if not run.brief:
+        yield from _report(rows, run, look)
+    yield from paragraph(look, _tally(rows, run), STYLES["pass" if run.verdicts.passed else "fail"])
+
+
+def _report(rows: Sequence[Row], run: Checks, look: Look) -> Iterator[str]:
+    """Yield the report but for the counts."""
+    yield from paragraph(look, _headline(run), "bold")
     if run.full:
         yield from _tables(rows, look)
     elif run.loss is None or not run.failed:
@@ -83,15 +96,30 @@ def checks_text(record: Record, look: Look) -> Iterator[str]:
         if row.verdict == "xfail":
             first = next(check for check in row.checks if _is_expected_failure(check))
             yield from _item("XFAIL", f"{row.of.id}  ", safe_text(first.reason), look)
-    is_good = not run.failed and counts(run.verdicts)["passed"] > 0
-    yield from paragraph(look, _tally(rows, run), STYLES["pass" if is_good else "fail"])
     if look.width < WIDE or not run.full:
         more = "" if run.full else "; every property: -v"
         yield from paragraph(look, f"the statements in full: kdegrad verify-props --list{more}", "dim")
+    for check in run.failed[:FAILURES_LISTED]:
+        said = f"{check.property} [{check.case}] {check.difference or check.reason}"
+        yield from _unfolded(words(look, f"FAILED {safe_text(said)}", STYLES["fail"]), look)
+    if len(run.failed) > FAILURES_LISTED:
+        yield from paragraph(look, f"... and {len(run.failed) - FAILURES_LISTED} more")
 
 
-def _headline(run: Checks, loss: dict[str, Any]) -> str:
-    """Return which loss was judged, for what it is meant to be, and in how many cases."""
+def _headline(run: Checks) -> str:
+    """Return what was checked or judged, in how many cases, and by which version."""
+    names = [safe_text(name) for name in run.verdicts.inputs]
+    if len(names) > INPUTS_SHOWN:
+        names = [*names[: INPUTS_SHOWN - 1], f"{len(names) - INPUTS_SHOWN + 1} more"]
+    of = ", ".join(names)
+    if run.loss is not None:
+        return f"{_judged(run.loss)}{of and ', '}{of}, {_cases(run)}, kdegrad {__version__}"
+    kernels = ", ".join(run.verdicts.kernels)
+    return f"Checked {of or 'random problems'}: {kernels}, {_cases(run)}, kdegrad {__version__}"
+
+
+def _judged(loss: dict[str, Any]) -> str:
+    """Return which loss was judged, and what it is meant to be."""
     parts = [
         loss["kernel"],
         f"bandwidth {loss['bandwidth']:g}",
@@ -100,7 +128,6 @@ def _headline(run: Checks, loss: dict[str, Any]) -> str:
         "" if loss["scale"] == 1.0 else f"scale {loss['scale']:g}",
         "" if loss["background"] == 0.0 else f"background {loss['background']:g}",
         "" if loss["floor"] is None else f"floor {loss['floor']:g}",
-        _cases(run),
     ]
     name = safe_text(loss["name"])
     how = ", ".join([loss["backend"], loss["dtype"], *(["batched"] if loss["batched"] else [])])
@@ -109,8 +136,7 @@ def _headline(run: Checks, loss: dict[str, Any]) -> str:
 
 def _cases(run: Checks) -> str:
     """Return in how many cases it was checked, and the seed that they are drawn by."""
-    cases = len({check.case for check in run.verdicts if check.reproduce})
-    return f"{cases} {'case' if cases == 1 else 'cases'}, seed {run.seed}"
+    return f"{counted(len(run.verdicts.cases), 'case')}, seed {run.seed}"
 
 
 def _tables(rows: Sequence[Row], look: Look) -> Iterator[str]:
@@ -134,9 +160,9 @@ def _folded(rows: Sequence[Row], look: Look) -> Iterator[str]:
 
 
 def _failures(run: Checks, look: Look) -> Iterator[str]:
-    """Yield the failed checks of kdegrad's own loss."""
+    """Yield the failed checks of kdegrad's own loss, in full: the user's own points first."""
     for check in run.failed[:FAILURES_SHOWN]:
-        yield from _item("FAILED", f"{check.property}, case {safe_text(check.case)}", "", look)
+        yield from hanging(look, words(look, f"{check.property} [{safe_text(check.case)}]", STYLES["fail"]), 4)
         yield from _numbers(check, look)
     if len(run.failed) > FAILURES_SHOWN:
         yield from paragraph(look, f"... and {len(run.failed) - FAILURES_SHOWN} more failures (--format csv has all)")
@@ -159,11 +185,11 @@ def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
             continue
         for line in check.details.splitlines():
             if "  " in line:  # the row of a table: folded, its columns would not stand below each other
-                yield from _unfolded(f"    {line}", look)
+                yield from _unfolded(words(look, f"    {safe_text(line)}"), look)
             else:
                 yield from hanging(look, words(look, f"    {safe_text(line)}"), 4)
         for line in check.example.splitlines():  # it is there to be pasted
-            yield from _unfolded(line, look)
+            yield from _unfolded(words(look, safe_text(line)), look)
     for first, *others in () if run.full else shown.values():
         if others:
             yield from _item("FAILED", f"{', '.join(others)}  ", f"by the numbers of {first}", look)
@@ -175,13 +201,14 @@ def _numbers(check: Verdict, look: Look) -> Iterator[str]:
     if check.residual is not None and check.tolerance is not None:
         residual, tolerance = five_digits(check.residual), five_digits(check.tolerance)
         yield from hanging(look, words(look, f"    residual {residual}, tolerance {tolerance}"), 4)
-    if check.reproduce:
-        yield from hanging(look, words(look, f"    {safe_text(check.reproduce)}", "dim"), 4)
+    if check.about:
+        yield from hanging(look, words(look, f"    {safe_text(check.about)}", "dim"), 4)
+    if check.reproduce:  # it is there to be pasted
+        yield from _unfolded(words(look, f"    {safe_text(check.reproduce)}", "dim"), look)
 
 
-def _unfolded(line: str, look: Look) -> Iterator[str]:
+def _unfolded(text: Text, look: Look) -> Iterator[str]:
     """Yield a line as it is, however long."""
-    text = words(look, safe_text(line))
     yield from printed(replace(look, width=max(look.width, text.cell_len)), text)
 
 
@@ -195,7 +222,8 @@ def _tally(rows: Sequence[Row], run: Checks) -> str:
     """Return how many properties passed, failed and were not checked, and why those were not."""
     number = Counter(row.verdict for row in rows)
     properties = "property" if number["pass"] == 1 else "properties"
-    told = [f"{number['pass']} {properties} passed", f"{number['fail']} failed"]
+    failed = f" ({counted(len(run.failed), 'check')})" if len(run.failed) > number["fail"] else ""
+    told = [f"{number['pass']} {properties} passed", f"{number['fail']} failed{failed}"]
     told += [f"{number['xfail']} failed as expected"] if number["xfail"] else []
     told += [f"{number['skip']} skipped"]
     reasons: dict[str, list[str]] = {}
@@ -207,7 +235,9 @@ def _tally(rows: Sequence[Row], run: Checks) -> str:
     beside = f" ({why})" if why else ""
     if run.loss is not None and not run.loss["gives"]:
         beside += ": the first call ended the run"
-    nothing = "" if number["pass"] or number["fail"] else ": nothing was checked"
+    elif run.verdicts.left_out:
+        beside += f"; stopped at the first failure: {len(run.verdicts)} of {run.verdicts.planned} checks done"
+    nothing = ": nothing was checked" if run.verdicts.unchecked else ""
     begin = f"{_cases(run)}: " if run.loss is None else ""
     return f"{begin}{', '.join(told)}{beside}{nothing}"
 
@@ -222,7 +252,7 @@ def _columns(rows: Sequence[Row], look: Look) -> list[Column]:
         Column("observed", [row.distinct("observed") for row in rows], 3, right=False),
         Column("worst\nresidual", [row.worst("residual") for row in rows], 1),
         Column("tolerance", [row.worst("tolerance") for row in rows], 5),
-        Column("pass/\nskip", [f"{number['passed']}/{number['skipped']}" for number in numbers], 2),
+        Column("pass/fail\n/skip", ["/".join(map(str, number.values())) for number in numbers], 2),
         Column("", [Text(row.verdict, style=STYLES[row.verdict]) for row in rows], right=False),
     ]
 

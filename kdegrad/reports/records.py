@@ -7,8 +7,8 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -23,11 +23,11 @@ from kdegrad.objective import nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import PROBLEM, WRT
-from kdegrad.text import angle_texts
+from kdegrad.text import angle_texts, counted
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
-    from kdegrad.properties import Property, Verdict
+    from kdegrad.properties import Property, Verdict, Verdicts
     from kdegrad.properties.evaluators import Judged
     from kdegrad.settings import Settings
     from kdegrad.sweeps import Sweep
@@ -66,29 +66,49 @@ class Checks:
     ----------
     verdicts
         By case, and in a case by property.
-    properties
-        All that there are, in the order of reports.
-    seed
-        Of the random problems.
     loss
         The facts of the loss that was judged (`loss_facts`); None: kdegrad's own.
     full
         Whether people are shown a row for every property, and every failure in full.
-    inputs
-        The names of the files that were checked.
+    brief
+        Whether they are shown the counts alone.
+    files
+        The paths of the files that were checked, by the names of their cases.
     """
 
-    verdicts: Sequence[Verdict]
-    properties: Sequence[Property]
-    seed: int = 0
+    verdicts: Verdicts
     loss: dict[str, Any] | None = None
     full: bool = False
-    inputs: Sequence[str] = ()
+    brief: bool = False
+    files: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def properties(self) -> Sequence[Property]:
+        """All that there are, in the order of reports."""
+        from kdegrad.properties import PROPERTIES
+
+        return PROPERTIES
+
+    @property
+    def seed(self) -> int:
+        """Of the random problems."""
+        return self.verdicts.seed
 
     @property
     def failed(self) -> list[Verdict]:
         """The checks that failed."""
-        return [verdict for verdict in self.verdicts if verdict.verdict == "fail"]
+        return self.verdicts.failed
+
+    def place(self, check: Verdict) -> tuple[str, int | None] | None:
+        """Return the file and the line that a check is about: of a judged loss, else the file of the points.
+
+        Random problems have the settings of the first file.
+        """
+        if self.loss is not None:
+            return None if self.loss["file"] is None else (self.loss["file"], self.loss["line"])
+        first = next(iter(self.files.values()), None)
+        file = self.files.get(check.case, first)
+        return None if file is None else (file, None)
 
 
 def rows_of(block: Block) -> Iterator[tuple[Any, ...]]:
@@ -353,12 +373,12 @@ def kernels_record() -> Record:
     return Record("kernels", {}, (_table_of_rows("kernels", listed),), _table_of_rows("kernels", cells))
 
 
-def checks_record(run: Checks, passed: bool) -> Record:
-    """Return the record of ``kdegrad verify-props``, with `passed` as the answer of the run."""
+def checks_record(run: Checks) -> Record:
+    """Return the record of ``kdegrad verify-props``."""
     table = _table_of_rows("checks", [vars(check) for check in run.verdicts])
-    facts = {"passed": passed, "counts": counts(run.verdicts)}
+    facts = {"passed": run.verdicts.passed, "counts": counts(run.verdicts)}
     facts |= {"seed": run.seed, "loss": run.loss}
-    names = list(run.inputs)
+    names = list(run.files.values() or run.verdicts.inputs)
     return Record("verify-props", facts, (table,), table, run, input=names if len(names) > 1 else (*names, None)[0])
 
 
@@ -374,6 +394,7 @@ def loss_facts(judged: Judged, like: Settings) -> dict[str, Any]:
         "gives": [name for name in ("loss", *WRT) if name in judged.gives],
         **{"kernel": kind.name, "bandwidth": like.bandwidth, "df": like.df if "df" in kind.parameters else None},
         **{"bins": like.bins, "scale": like.scale, "background": like.background, "period": like.circumference},
+        **dict(zip(("file", "line"), of.source or (None, None), strict=True)),
     }
 
 
@@ -383,12 +404,13 @@ def counts(checks: Sequence[Verdict]) -> dict[str, int]:
     return {"passed": tally["pass"], "failed": tally["fail"], "skipped": tally["skip"]}
 
 
-def summary(checks: Sequence[Verdict]) -> str:
+def summary(run: Checks) -> str:
     """Return the counts in a sentence."""
-    number = counts(checks)
-    checked = "check" if number["passed"] == 1 else "checks"
-    tally = f"{number['passed']} {checked} passed, {number['failed']} failed, {number['skipped']} skipped"
-    return f"{tally}: nothing was checked" if number["skipped"] == len(checks) else tally
+    number, left_out = counts(run.verdicts), run.verdicts.left_out
+    tally = f"{counted(number['passed'], 'check')} passed, {number['failed']} failed, {number['skipped']} skipped"
+    if left_out:
+        tally += f", {left_out} not done after the first failure"
+    return f"{tally}: nothing was checked" if run.verdicts.unchecked else tally
 
 
 def properties_record(properties: Sequence[Property]) -> Record:

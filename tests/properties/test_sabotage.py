@@ -44,7 +44,7 @@ from kdegrad.kernel.line import Laplace, PowerKernel
 from kdegrad.logs import Scaled
 from kdegrad.objective import evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem
-from kdegrad.properties import PROPERTIES, Verdict, passed, verify
+from kdegrad.properties import PROPERTIES, Verdict, verify
 from kdegrad.properties.geometry import offsets
 from kdegrad.quadrature import Rule
 from kdegrad.sums import DenseSums, Density, KernelSums
@@ -479,7 +479,7 @@ def test_a_sabotage_is_seen_by_the_properties_that_should(name: str, monkeypatch
     sabotage.lie(monkeypatch)
     verdicts = default_run(sabotage.seen_by.split())
     assert failed(verdicts) == set(sabotage.seen_by.split())
-    assert not passed(verdicts)
+    assert not verdicts.passed
     assert all(v.reason and v.reproduce for v in verdicts)
 
 
@@ -608,9 +608,10 @@ def test_a_density_of_0_where_there_is_some_is_no_excuse(monkeypatch: pytest.Mon
 
 def test_a_failure_shows_the_two_values_and_the_case(monkeypatch: pytest.MonkeyPatch) -> None:
     with_gradients(lambda g, p: {"logits": -g.logits})(monkeypatch)
-    verdict = next(v for v in run(["one-hot"]) if v.verdict == "fail" and v.case.startswith("1 "))
+    verdict = next(v for v in run(["one-hot"]) if v.verdict == "fail" and v.case == "input #1")
     assert "where" in verdict.reason
     assert "is expected" in verdict.reason
-    assert verdict.reproduce.startswith("--seed 0 --cases 1 (1 on nodes, line): ")
-    assert "laplace, bandwidth 8.0, line, target [" in verdict.reproduce
-    assert verdict.reproduce.endswith("--only one-hot")
+    assert verdict.case == "input #1"
+    assert verdict.about.startswith("on nodes, line: ")
+    assert "laplace, bandwidth 8.0, line, target [" in verdict.about
+    assert verdict.reproduce == "kg.verify(problem, seed=0, case='input #1', only='one-hot')"

@@ -121,15 +121,15 @@ def test_the_rule_exact_means_nothing_beside_target_points() -> None:
 def test_many_target_points_are_checked_on_fewer() -> None:
     problem = Problem(np.linspace(-90, 90, 5_000), target=Points(np.linspace(-30, 30, 2_000)), bandwidth=10.0)
     case = input_case(problem, 0, "input")
-    assert case.name == "input by 100 target points"
+    assert (case.name, case.kind) == ("input", "100 of its target points")
     assert (case.problem.rule.nodes[0], case.problem.rule.nodes[-1]) == (-30.0, 30.0)
     assert [v.verdict for v in verify(problem, cases=0, only=["agrees", "batch"])] == ["pass", "pass"]
 
 
 def test_how_to_run_a_case_again_names_the_target_points() -> None:
     verdict, *_ = verify(sample(), cases=0, only=["merge"])
-    assert "line, 3 target points" in verdict.reproduce
-    assert "bins" not in verdict.reproduce
+    assert "line, 3 target points" in verdict.about
+    assert "bins" not in verdict.about
 
 
 # --- what is drawn ---------------------------------------------------------------------------------------------------
@@ -140,12 +140,12 @@ def test_how_to_run_a_case_again_names_the_target_points() -> None:
 def test_a_third_of_the_drawn_problems_have_weighted_angles_as_target(kernel: str, seed: int) -> None:
     circle = {} if kernel != "von-mises" else {"period": 360.0}
     like = Settings(kernel=kernel, bandwidth=10.0, **circle)
-    cases = list(random_cases(like, 60, seed))[len(features_of(kernel, False)) :]
+    cases = list(random_cases(like, range(1, 61), seed))[len(features_of(kernel, False)) :]
     drawn = [case for case in cases if case.problem.rule_name == "points"]
     assert len(drawn) == pytest.approx(len(cases) / 3, abs=1.0)
     problems = [case.problem for case in drawn]
     rules = [problem.rule for problem in problems]
-    assert {"observations", "soft label", "one heavy"} == {case.name.split(", ")[-2] for case in drawn}
+    assert {"observations", "soft label", "one heavy"} == {case.kind.split(", ")[-2] for case in drawn}
     assert all(1 <= rule.bins <= 12 for rule in rules)
     assert any(problem.observed.weights.min() == 0.0 for problem in problems if problem.observed is not None)
     assert any(rule.weights.max() > 0.99 and rule.bins > 1 for rule in rules)
@@ -157,7 +157,7 @@ def test_a_third_of_the_drawn_problems_have_weighted_angles_as_target(kernel: st
 
 def test_draws_are_the_same_for_a_seed() -> None:
     def drawn(seed: int) -> list[object]:
-        cases = random_cases(Settings(bandwidth=10.0), 20, seed)
+        cases = random_cases(Settings(bandwidth=10.0), range(1, 21), seed)
         return [(case.name, case.problem.rule.nodes.tolist(), case.problem.rule.weights.tolist()) for case in cases]
 
     assert drawn(3) == drawn(3)
@@ -189,7 +189,7 @@ def test_the_command_checks_a_yaml_problem_with_target_points(kdegrad: Callable[
     assert done.code == 0
     by_id = {check["property"]: check for check in json.loads(done.out)["checks"]}
     assert by_id["laplace-shift-target"]["verdict"] == "pass"
-    assert "3 target points" in by_id["laplace-shift-target"]["reproduce"]
+    assert "3 target points" in by_id["laplace-shift-target"]["about"]
     by_flag = kdegrad("verify-props", "interval.yaml", "--target-points", "label.csv", "--cases", "0", "-v")
     assert (by_flag.code, "target points: there are no bins" in " ".join(by_flag.out.split())) == (0, True)
 

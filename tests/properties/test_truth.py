@@ -20,7 +20,7 @@ import kdegrad.properties.convergence
 from kdegrad.errors import SettingError
 from kdegrad.kernel import KERNELS
 from kdegrad.problem import Problem
-from kdegrad.properties import PROPERTIES, Verdict, judge, passed, verify
+from kdegrad.properties import PROPERTIES, Verdict, Verdicts, judge, verify
 from kdegrad.properties.base import Property, Skipped
 from kdegrad.properties.cases import input_case
 
@@ -54,7 +54,7 @@ def ids_with(verdicts: list[Verdict], verdict: str, *expectations: str) -> set[s
 def test_a_default_run_passes_every_id_for_every_kernel(kernel: str) -> None:
     verdicts = verify(sample(kernel))
     assert not failures(verdicts)
-    assert passed(verdicts)
+    assert verdicts.passed
     without_tail = {"far-field"} if kernel in CIRCLE_NAMES else set()
     assert ids_with(verdicts, "pass") == set(ALL_IDS) - without_tail
     assert len(ids_with(verdicts, "pass", "breaks")) >= FEWEST_CONTROLS
@@ -168,7 +168,7 @@ def test_nothing_passes_because_all_gradients_are_0() -> None:
     assert [v.reason for v in verdicts if v.property == "one-hot"] == [
         "no point has a share in the mixture at the nodes of the bins: all gradients are 0"
     ]
-    assert not passed(verdicts)
+    assert not verdicts.passed
 
 
 def test_an_integral_that_does_not_settle_is_skipped(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -290,7 +290,7 @@ def test_progress_is_told_of_every_check() -> None:
 def test_without_a_problem_the_random_ones_are_laplace() -> None:
     verdicts = verify(cases=2, only=["sums-agree"])
     assert [v.verdict for v in verdicts] == ["pass", "pass"]
-    assert "laplace, bandwidth 1.0" in verdicts[0].reproduce
+    assert "laplace, bandwidth 1.0" in verdicts[0].about
 
 
 def test_an_alias_is_the_kernel_it_stands_for() -> None:
@@ -303,7 +303,9 @@ def test_many_points_are_checked_on_fewer_bins() -> None:
     problem = Problem(np.linspace(-90, 90, 20_000), target=TARGET, bandwidth=BANDWIDTH)
     verdicts = verify(problem, cases=0, only=["derivative", "sums-agree", "quadrature"])
     assert [v.verdict for v in verdicts] == ["pass", "pass", "skip"]
-    assert verdicts[0].case == "input by 25 bins"
+    assert verdicts[0].case == "input"
+    assert verdicts[0].about.startswith("by fewer bins than its 360: 20000 points, ")
+    assert verdicts[0].about.endswith(", 25 bins by midpoint")
 
 
 def test_of_many_bins_the_first_are_checked_one_by_one() -> None:
@@ -329,7 +331,7 @@ def test_a_statement_that_has_nothing_to_compare_is_skipped() -> None:
 
     verdict = judge(Silent(), input_case(Problem([-40.0, 50.0], target=(-30, 30), bandwidth=10), 0, "input"))
     assert (verdict.verdict, verdict.reason) == ("skip", "nothing to compare")
-    assert not passed([verdict])
+    assert not Verdicts([verdict]).passed
 
 
 @pytest.mark.parametrize("kernel", ["epanechnikov", "laplace"])
@@ -353,11 +355,11 @@ def _slopes_of_the_integral(self, case, ask):
 
 
 def test_nothing_checked_is_not_passed() -> None:
-    assert not passed([])
-    assert not passed(verify(sample("laplace"), cases=0, only=["rotation"]))
+    assert not Verdicts().passed
+    assert not verify(sample("laplace"), cases=0, only=["rotation"]).passed
     good = verify(sample("laplace"), cases=0, only=["merge"])
-    assert passed(good)
-    assert not passed([*good, replace(good[0], verdict="fail")])
+    assert good.passed
+    assert not Verdicts([*good, replace(good[0], verdict="fail")]).passed
 
 
 @pytest.mark.parametrize(
