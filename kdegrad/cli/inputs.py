@@ -43,14 +43,15 @@ EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 def load(flags: Flags, report: ReportOptions, *, trace: str | None = None) -> Problem:
     """Return the problem that INPUT and the flags make, once all outputs are known to be writable."""
-    source, files = _input(flags), outputs(report, trace)
+    # the outputs first: a note about the example says nothing of a wrong one
+    files, source = outputs(report, trace), _input(flags)
     with Progress("reading"):
         return _problem(flags, source, files)
 
 
 def load_groups(flags: Flags, report: ReportOptions) -> Problem | Batch:
     """Return the problem as `load` does, or the problems of the groups where there are groups."""
-    source, files = _input(flags), outputs(report)
+    files, source = outputs(report), _input(flags)
     with Progress("reading"):
         return _made(flags, source, files)
 
