@@ -201,7 +201,7 @@ def test_failures_are_open_and_families_folded(kdegrad) -> None:
     is_open = [words for words, within in page.texts if "section" in within and "details" not in within]
     for name in ("merge", "zero-sum"):
         first = next(check for check in failed if check["property"] == name)
-        for said in (name, f"case {first['case']}", first["reason"], f"{first['residual']:.5g}"):
+        for said in (name, f"case {first['case']}: {first['about']}", first["reason"], f"{first['residual']:.5g}"):
             assert said in is_open
     assert all(check["reproduce"] in page.text("pre") for check in failed)
     assert "FAILED" in page.text("p")
@@ -286,6 +286,19 @@ def test_results_show_themselves_in_a_notebook() -> None:
             re.match(r"(?:[\[.\w=\]-]+ )?\.kdegrad\b", one.strip()) for rule in selectors for one in rule.split(",")
         )
     assert f"loss {results()['loss'].loss:.12g} nats" in Page(results()["loss"]._repr_html_()).text("p")
+
+
+def test_checks_show_what_failed_in_a_notebook() -> None:
+    problem = kg.Problem(POINTS, target=(-30, 30), bandwidth=10)
+    verdicts = kg.verify(problem, cases=0, only=["merge", "zero-sum"], tolerance=1e-30)
+    page = Page(verdicts._repr_html_())
+    assert not verdicts.passed
+    assert "FAILED: 2 checks, 0 passed, 2 failed, 0 skipped" in page.text("p")
+    assert all(f"{check.property} failed, case {check.case}: {check.reason}" in page.text("p") for check in verdicts)
+    assert len(page.all("svg")) == 1
+    assert not page.all("h1") + page.all("h2")  # a notebook's headings are its author's
+    passed = Page(kg.verify(problem, cases=0, only="merge")._repr_html_())
+    assert "passed: 1 check, 1 passed" in passed.text("p")
 
 
 def test_a_notebook_shows_few_rows_and_says_so() -> None:

@@ -361,8 +361,11 @@ def _figure(record: Record, said: str) -> Iterator[str]:
         yield paragraph("Without a figure: pip install 'kdegrad[plot]' adds matplotlib, which draws it.", "kd-quiet")
         return
     stream = io.BytesIO()
-    of = record.result.verdicts if record.command == "verify-props" else record.result
+    of, title = record.result, ""
+    if record.command == "verify-props":
+        of, title = of.verdicts, "" if of.loss is None else of.loss["name"]
     if record.command == "loss":  # also where gradients were asked for and are undefined
         of = replace(of, gradients=None)
-    figures.save(of, stream, format="svg", per_bin=record.command == "grad --per-bin", log=record.log)
+    per_bin = record.command == "grad --per-bin"
+    figures.save(of, stream, format="svg", per_bin=per_bin, log=record.log, title=title)
     yield figure(stream.getvalue().decode("utf-8"), f"Figure: {said}")

@@ -61,6 +61,8 @@ def tally(record: Record) -> str:
     is_good = record.facts["passed"]
     verdict = "passed" if is_good else "FAILED" if number["failed"] else "nothing was checked"
     of = counted(sum(number.values()), "check")
+    if record.result.verdicts.left_out:
+        said += f": stopped at the first failure, of {record.result.verdicts.planned}"
     return f'<p class="{"kd-pass" if is_good else "kd-fail"}"><strong>{verdict}</strong>: {of}, {text(said)}</p>\n'
 
 
@@ -75,7 +77,9 @@ def _judged(run: Checks) -> dict[str, str]:
         found["domain"] = "line" if loss["period"] is None else f"circle of {loss['period']:g}"
         found |= {name: f"{loss[name]:g}" for name, usual in (("scale", 1.0), ("background", 0.0), ("floor", None))
                   if loss[name] != usual}  # fmt: skip
-    found["cases"] = str(len({check.case for check in run.verdicts if check.reproduce}))
+    else:
+        found["kernels" if len(run.verdicts.kernels) > 1 else "kernel"] = ", ".join(run.verdicts.kernels)
+    found["cases"] = str(len(run.verdicts.cases))
     found["seed"] = str(run.seed)
     return found
 
@@ -102,7 +106,7 @@ def _failures(run: Checks) -> Iterator[str]:
 
 def _failure(check: Verdict) -> Iterator[str]:
     """Yield what was compared, and what reproduces it; of a judged loss what it means."""
-    yield paragraph(f"case {check.case}", "kd-quiet")
+    yield paragraph(f"case {check.case}{f': {check.about}' if check.about else ''}", "kd-quiet")
     yield paragraph(check.said())
     if check.difference:
         yield paragraph(check.reason)
