@@ -34,7 +34,8 @@ def test_the_suffix_of_output_chooses_the_format(kdegrad, tmp_path: Path) -> Non
         )
         for name in (f"a{suffix}", f"B{suffix.upper()}"):
             done = kdegrad(*command, "--output", tmp_path / name)
-            assert (done.code, done.out, done.err) == (0, "", "")
+            assert (done.code, done.err) == (0, "")
+            assert done.out == "" or suffix == ".xml"  # of checks in JUnit the summary is printed
         if suffix == ".xml":
             assert ElementTree.parse(tmp_path / "a.xml").getroot().tag == "testsuites"
         elif suffix != ".parquet":

@@ -31,7 +31,7 @@ TWO_SIDED = str(ROOT / "sample_inputs" / "two_sided.yaml")
         ("loss --target_points f", "No such option: --target_points: did you mean --target-points?", "kdegrad loss"),
         ("grad --lr 3", "No such option: --lr: did you mean --rate, which belongs to descend?", "kdegrad grad"),
         ("loss --zzz", "No such option: --zzz", "kdegrad loss"),
-        ("loss -x", "No such option: -x", "kdegrad loss"),
+        ("loss -y", "No such option: -y", "kdegrad loss"),
         ("loss a.csv b.csv", "unexpected extra argument(s) (b.csv): loss takes one INPUT", "kdegrad loss"),
         ("kernels a.csv", "unexpected extra argument(s) (a.csv): kernels takes no INPUT", "kdegrad kernels"),
         ("loss a.csv 10 40", "extra argument(s) (10 40): did you mean --target 10 40?", "kdegrad loss"),
