@@ -312,6 +312,7 @@ def test_an_infinite_loss_says_where() -> None:
     problem = kg.Problem([100.0], labels=["far"], target=(-30, 30), kernel="uniform", bandwidth=1)
     page = Page(kg.evaluate(problem)._repr_html_())
     assert "the density is 0 at 360 of 360 nodes" in page.text("p")
+    assert "or add a background" in page.text("p")  # the keyword, not the flag
     assert len(page.all("svg")) == 1
     batch = kg.Batch([[100.0], [0.0]], target=(-30, 30), kernel="uniform", bandwidth=50)
     assert "the density is 0 at 360 of 360 nodes" in Page(kg.descend(problem)._repr_html_()).text("p")

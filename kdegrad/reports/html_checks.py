@@ -36,9 +36,13 @@ def checks_in_short(record: Record, figure: str) -> Iterator[str]:
     """Yield the counts, what failed in a line each, the figure, and the properties by family, folded."""
     run: Checks = record.result
     yield tally(record)
-    first_of_each = {check.property: check for check in reversed(run.failed)}
-    for check in list(reversed(first_of_each.values()))[:LISTED]:
+    first_of_each: dict[str, Verdict] = {}
+    for check in run.failed:
+        first_of_each.setdefault(check.property, check)
+    for check in list(first_of_each.values())[:LISTED]:
         yield paragraph(f"{check.property} failed, case {check.case}: {check.said()}")
+    if (left := len(first_of_each) - LISTED) > 0:
+        yield paragraph(f"and {left} more {'property' if left == 1 else 'properties'}")
     yield figure
     yield from _families(run)
 

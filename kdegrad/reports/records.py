@@ -23,7 +23,7 @@ from kdegrad.objective import nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import PROBLEM, WRT
-from kdegrad.text import angle_texts, counted
+from kdegrad.text import angle_texts, counted, option_text
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
@@ -273,14 +273,15 @@ def not_finite(evaluation: Evaluation) -> str:
     if not len(nodes) and evaluation.problem.rule_name == "exact" and kernel.tail == "compact":
         return (
             f"edges of {kernel.name} meet in the target where nothing else covers the place: to move one of them apart "
-            "makes the integral infinite, and so is a gradient; change the bandwidth, or add a --background"
+            "makes the integral infinite, and so is a gradient; change the bandwidth, or add a "
+            f"{option_text('background')}"
         )
     if not len(nodes) or kernel.tail != "compact":
         return (
             f"a number is outside the range of float64 (|log K_h| or a gradient), with {kernel.name} at "
             f"bandwidth {kernel.bandwidth:g}: bring bandwidth, angles and target closer in size"
         )
-    remedy = "use a kernel without an edge, or add a --background"
+    remedy = f"use a kernel without an edge, or add a {option_text('background')}"
     if math.isinf(evaluation.problem.background_width):  # target points on a line have none
         remedy = "or use a kernel without an edge"
     first = ", ".join(angle_texts(nodes[:5])) + (", ..." if len(nodes) > 5 else "")
