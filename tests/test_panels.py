@@ -133,6 +133,11 @@ def test_a_name_stands_at_its_head_where_there_is_room_and_away_from_it_where_th
     frame, gap = Box(0.0, 0.0, 100.0, 50.0), 3.0
     one = places([Head((50.0, 10.0), True, 20.0, 5.0)], [Box(49.0, 0.0, 51.0, 12.0)], [], frame, gap)
     assert one == [(Box(40.0, 13.0, 60.0, 18.0), None)]
+    neighbours = [Head((50.0, 10.0), True, 20.0, 5.0), Head((56.0, 40.0), True, 20.0, 5.0)]
+    stems = [Box(49.0, 0.0, 51.0, 12.0), Box(55.0, 0.0, 57.0, 42.0)]
+    beside, _ = places(neighbours, stems, [], frame, gap)
+    assert beside.box.right < 55.0
+    assert beside.leader is None
     twins = [Head((50.0, 10.0), True, 20.0, 5.0)] * 3
     found = places(twins, [Box(49.0, 0.0, 51.0, 12.0)] * 3, [], frame, gap)
     assert not any(a.box.meets(b.box) for a, b in itertools.combinations(found, 2))
