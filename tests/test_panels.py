@@ -19,7 +19,7 @@ from kdegrad.figures import picture_of
 from kdegrad.figures.bins import SIGNS
 from kdegrad.figures.placing import Box, Head, apart, places
 from kdegrad.figures.style import FAINT, PULLED, PUSHED, SETTINGS
-from kdegrad.properties import Verdict
+from kdegrad.properties import Verdict, Verdicts
 from kdegrad.sweeps import Sweep, SweepStep
 from tests.readme import ROOT
 
@@ -334,7 +334,23 @@ def test_failures_come_first_and_every_row_is_counted() -> None:
     assert "2 failed, 1 failed as expected, 2 passed, 1 skipped" in title(drawing)
     failed = next(line for line in axes.lines if str(line.get_label()).startswith("failed: "))
     assert failed.get_ydata().tolist() == [0, -1]
-    assert drawn([]).get_suptitle() == "nothing was checked"
+    assert title(drawn([])).splitlines()[-1] == "nothing was checked"
+
+
+def test_the_title_of_checks_says_what_was_judged_on_what_and_by_which_version() -> None:
+    run = kg.verify(TWO_SIDED, cases=0, only=["zero-sum", "unit"], seed=7)
+    assert " ".join(title(drawn(run)).split()) == (
+        f"kdegrad's own gradient · kdegrad {kg.__version__} · two_sided.yaml laplace, seed 7 2 passed"
+    )
+    failed = Verdict("unit", "input", "holds", "breaks", 9.0, 1.0, "fail")
+    inputs = ["a.yaml", "b.yaml", "c.yaml", "d.yaml", "e.yaml"]
+    ended = picture_of(
+        Verdicts([failed], inputs=inputs, kernels=["laplace", "cauchy"], planned=4), title="my_loss"
+    ).title
+    assert ended.startswith("my_loss  ·  kdegrad ")
+    assert "a.yaml, b.yaml, c.yaml, 2 more" in ended
+    assert "laplace, cauchy, seed 0" in ended
+    assert "ended at the first failure: 3 checks not made\n1 failed" in ended
 
 
 # --- groups -----------------------------------------------------------------------------------------------------------

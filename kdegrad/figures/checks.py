@@ -12,7 +12,8 @@ from matplotlib.axes import Axes
 
 from kdegrad.figures.picture import Picture
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
-from kdegrad.text import safe_text
+from kdegrad.figures.titles import lines, name_of
+from kdegrad.text import counted, safe_text
 
 if TYPE_CHECKING:
     from kdegrad.properties import Verdict
@@ -26,6 +27,7 @@ KINDS: Final = {  # marker, colour, whether it is filled, size, what the legend 
 }
 COUNTED: Final = {"fail": "failed", "xfail": "failed as expected", "pass": "passed", "skip": "skipped"}
 SMALL: Final = 6.5
+MOST_NAMED: Final = 3  # inputs
 
 
 def residuals(checks: Sequence[Verdict], title: str = "") -> Picture:
@@ -34,8 +36,23 @@ def residuals(checks: Sequence[Verdict], title: str = "") -> Picture:
     return Picture(
         panels=[partial(_residuals, checks=checks)],
         height=1.5 + 0.165 * max(rows, 3),
-        title="\n".join(filter(None, (safe_text(title, "\n"), _counts(checks)))),
+        title=f"{_run(checks, title)}\n{_counts(checks)}",
     )
+
+
+def _run(checks: Sequence[Verdict], judged: str) -> str:
+    """Return what was judged and by which version, on what, with which kernels, and the seed."""
+    from kdegrad import __version__
+    from kdegrad.properties import Verdicts
+
+    parts = [safe_text(judged) or "kdegrad's own gradient", f"kdegrad {__version__}"]
+    if isinstance(checks, Verdicts):
+        names = [name_of(name) for name in checks.inputs]
+        more = [f"{len(names) - MOST_NAMED} more"] if len(names) > MOST_NAMED else []
+        parts += [", ".join([*names[:MOST_NAMED], *more]), ", ".join([*checks.kernels, f"seed {checks.seed}"])]
+        if checks.left_out:
+            parts.append(f"ended at the first failure: {counted(checks.left_out, 'check')} not made")
+    return lines(parts)
 
 
 def _counts(checks: Sequence[Verdict]) -> str:

@@ -14,7 +14,8 @@ from kdegrad.text import angle_texts, counted, five_digits, interval_text
 
 LINE: Final = 68  # columns of text that a figure is wide
 NAME: Final = 34  # columns of the name of a file
-_BETWEEN: Final = "  ·  "
+_BETWEEN: Final = "  ·  "  # as wide as three letters
+_GAP: Final = 3
 
 
 def lines(parts: Iterable[str]) -> str:
@@ -22,10 +23,10 @@ def lines(parts: Iterable[str]) -> str:
     text, used = "", 0
     for part in filter(None, parts):
         width = columns(part)
-        if text and used + len(_BETWEEN) + width > LINE:
+        if text and used + _GAP + width > LINE:
             text, used = f"{text}\n{part}", width
         else:
-            text, used = (f"{text}{_BETWEEN}{part}", used + len(_BETWEEN) + width) if text else (part, width)
+            text, used = (f"{text}{_BETWEEN}{part}", used + _GAP + width) if text else (part, width)
     return text
 
 
