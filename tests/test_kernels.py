@@ -454,7 +454,7 @@ def test_an_unknown_name_offers_the_nearest(typed, meant):
 
 @pytest.mark.parametrize("name", [kind.name for kind in KERNELS if "line" not in kind.domains])
 def test_a_native_circle_kernel_is_refused_on_the_line(name):
-    with pytest.raises(SettingError, match="--circular"):
+    with pytest.raises(SettingError, match="circular=True or period=P"):
         make_kernel(name, 1.0, Line())
 
 
