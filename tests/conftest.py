@@ -20,7 +20,12 @@ from hypothesis import settings
 from kdegrad.cli import app
 from kdegrad.text import speaking_of_flags
 
-for name in ("COLUMNS", "FORCE_COLOR", "NO_COLOR"):  # a CI may set them, and tables would look otherwise
+for name in (
+    "COLUMNS",
+    "FORCE_COLOR",
+    "NO_COLOR",
+    "GITHUB_STEP_SUMMARY",
+):  # a CI may set them
     os.environ.pop(name, None)
 settings.register_profile("steady", derandomize=True)
 if not os.environ.get("KDEGRAD_EXPLORE"):

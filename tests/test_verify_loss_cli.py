@@ -554,3 +554,20 @@ def test_a_figure_is_drawn_of_failures_that_are_expected_too(judge: Judge, folde
     text = (folder / "checks.svg").read_text()
     assert ">mine:floored<" in text
     assert re.search(">failed, as expected: [1-9]", text)
+
+
+@pytest.mark.parametrize(
+    ("rows", "target", "said"),
+    [
+        ("1,0", ("30", "30.0000001"), "the ends of the target round to one float32"),
+        ("1,1e300", ("0", "9"), "logit inf"),
+    ],
+)
+def test_points_that_are_lost_in_single_precision_are_refused(
+    judge: Judge, folder: Path, rows: str, target: tuple[str, str], said: str
+) -> None:
+    (folder / "points.csv").write_text(f"angle,logit\n2,0\n{rows}\n")
+    done = judge("right", "--dtype", "float32", "--target", *target, "--", "points.csv")
+    assert (done.code, done.out) == (2, "")
+    assert re.search(f"^error: points.csv cannot be judged in float32: .*{said}", done.err, re.MULTILINE)
+    assert "Warning" not in done.err

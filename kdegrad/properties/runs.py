@@ -11,10 +11,12 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, Final, NamedTuple
 
-from kdegrad.errors import SettingError
+import numpy as np
+
+from kdegrad.errors import InputError, SettingError
 from kdegrad.option import require_callable, several
 from kdegrad.problem import Problem, require_problem
-from kdegrad.properties.base import Case, Evaluator, Property
+from kdegrad.properties.base import Case, Evaluator, Property, Unmet
 from kdegrad.properties.cases import input_case, judged_cases, random_cases
 from kdegrad.properties.evaluators import Judged, production
 from kdegrad.properties.explanation import example, explained
@@ -153,7 +155,7 @@ def verify_loss(
     given = problems or {}
     chosen_own, numbers = _asked_for(options, tuple(given))
     own = [input_case(p, options.seed, name) for name, p in given.items()]
-    drawn = [replace(c, problem=judged.case_of(c.problem), exact=False) for c in own if c.name in chosen_own]
+    drawn = [_as_seen(judged, case) for case in own if case.name in chosen_own]
     drawn += _of_file(judged_cases(like, numbers, options.seed, judged, own), given)
     if not drawn:
         raise SettingError("cases", "0 and no INPUT leave nothing to check: give one of them")
@@ -216,6 +218,16 @@ def _of_file(drawn: Iterable[Case], given: Collection[str]) -> list[Case]:
     """Return random problems under the name of the first problem that was given, whose settings they have."""
     first = next((f"{name} " for name in given), "")
     return [replace(case, name=first + case.name) for case in drawn]
+
+
+def _as_seen(judged: Judged, case: Case) -> Case:
+    """Return a problem that was given as the loss sees it; InputError where nothing of it is left in its dtype."""
+    try:
+        with np.errstate(all="ignore"):
+            judged.seen(case.problem)
+    except (Unmet, InputError) as error:
+        raise InputError(f"{case.name} cannot be judged in {judged.of.dtype}: {error}") from None
+    return replace(case, problem=judged.case_of(case.problem), exact=False)
 
 
 def _keywords(options: CheckOptions, check: Verdict, expected_failures: Mapping[str, str] | None) -> str:

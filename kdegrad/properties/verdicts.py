@@ -9,11 +9,11 @@ from typing import Literal, final
 
 from kdegrad.notebook import InNotebook
 from kdegrad.properties.base import Expectation, Outcome
-from kdegrad.text import counted, summary
+from kdegrad.text import counted, shortened, summary
 
 
 @final
-@dataclass(frozen=True)
+@dataclass(frozen=True, repr=False)
 class Verdict:
     """The result of one property on one case; the fields are those of a check in the reports.
 
@@ -63,6 +63,9 @@ class Verdict:
     example: str = ""
     about: str = ""
     seconds: float = field(default=0.0, compare=False)
+
+    def __repr__(self) -> str:
+        return summary("Verdict", f"{self.property} [{self.case}] {self.verdict}", shortened(self.said()))
 
     def said(self) -> str:
         """Return what is wrong and what that means, in one sentence; without an explanation what was compared."""

@@ -9,14 +9,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import __version__
 from kdegrad.reports.records import Checks, counts, summary
-from kdegrad.text import safe_text
+from kdegrad.text import counted, safe_text
 
 if TYPE_CHECKING:
     from kdegrad.properties import Verdict
 
 GITHUB_CAP: Final = 10  # annotations of a kind that GitHub shows for a step
 SUMMARY_CAP: Final = 20  # failures in the summary of a job, which GitHub shows up to 1 MiB of
-_MARKDOWN: Final = re.compile(r"[\\`*_{}\[\]()<>#+!|~&-]")
+_MARKDOWN: Final = re.compile(r"[\\`*_\[\]<>#|~&$]")
 _NOT_IN_XML: Final = re.compile("[^\t\n\r -\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 
 
@@ -125,7 +125,12 @@ def github(run: Checks) -> Iterator[str]:
 
 
 def markdown(run: Checks) -> Iterator[str]:
-    """Yield the summary of a job: a table of the families and the properties that failed, and how to see them again."""
+    """Yield the summary of a job: a table of the families and the properties that failed, and how to see them again.
+
+    Of a judged loss each property that fails is told once, the most telling first.
+    """
+    from kdegrad.properties.explanation import failures_in_order
+
     of = run.loss["name"] if run.loss is not None else ", ".join(run.verdicts.inputs) or "random problems"
     result = "passed" if run.verdicts.passed else "failed"
     yield f"### kdegrad verify-props: {_plain(of)} {result}\n\n"
@@ -140,13 +145,15 @@ def markdown(run: Checks) -> Iterator[str]:
             if checks:
                 title = f"**{name}**" if name == family else _plain(name)
                 yield f"| {title} | {' | '.join(map(str, counts(checks).values()))} |\n"
-    for check in run.failed[:SUMMARY_CAP]:
+    failed = run.failed if run.loss is None else failures_in_order(run.failed)
+    for check in failed[:SUMMARY_CAP]:
         yield f"\n**{_plain(check.property)}** in {_plain(check.case)}: {_plain(check.said())}\n"
         if check.reproduce:
             fence = "`" * (1 + max([2, *map(len, re.findall("`+", check.reproduce))]))
             yield f"\n{fence}console\n{safe_text(check.reproduce)}\n{fence}\n"
-    if len(run.failed) > SUMMARY_CAP:
-        yield f"\nand {len(run.failed) - SUMMARY_CAP} more failures\n"
+    more = len(run.failed) - len(failed[:SUMMARY_CAP])
+    if more:
+        yield f"\nand {counted(more, 'more failure')}\n"
     yield "\n"
 
 

@@ -190,6 +190,8 @@ def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
                 yield from hanging(look, words(look, f"    {safe_text(line)}"), 4)
         for line in check.example.splitlines():  # it is there to be pasted
             yield from _unfolded(words(look, safe_text(line)), look)
+        if not run.full:
+            yield from _reproduced(check, look)
     for first, *others in () if run.full else shown.values():
         if others:
             yield from _item("FAILED", f"{', '.join(others)}  ", f"by the numbers of {first}", look)
@@ -203,7 +205,12 @@ def _numbers(check: Verdict, look: Look) -> Iterator[str]:
         yield from hanging(look, words(look, f"    residual {residual}, tolerance {tolerance}"), 4)
     if check.about:
         yield from hanging(look, words(look, f"    {safe_text(check.about)}", "dim"), 4)
-    if check.reproduce:  # it is there to be pasted
+    yield from _reproduced(check, look)
+
+
+def _reproduced(check: Verdict, look: Look) -> Iterator[str]:
+    """Yield the line that makes the check again, as it is there to be pasted."""
+    if check.reproduce:
         yield from _unfolded(words(look, f"    {safe_text(check.reproduce)}", "dim"), look)
 
 
