@@ -191,7 +191,7 @@ def offered(checkout: Path, tools: Path, work: Path) -> None:
     done = action.run(action.install, {}, here, commands)
     if done.returncode:
         sys.exit(f"the action's installation\n{done.stdout}exit code {done.returncode}")
-    for name, code, part in [("my_loss", 0, "::notice "), ("floored", 1, "::error title=kdegrad far-start")]:
+    for name, code, part in [("my_loss", 0, "::notice "), ("floored", 1, "title=kdegrad far-start")]:
         inputs = {"loss": f"mypkg.losses:{name}", "kernel": "gaussian", "bandwidth": 10}
         done = action.run(action.check, inputs, here, commands)
         if done.returncode != code or part not in done.stdout:

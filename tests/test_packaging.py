@@ -181,4 +181,5 @@ def test_the_projects_losses_are_right_and_wrong(loss: str, tmp_path: Path) -> N
     inputs = {"loss": f"mypkg.losses:{loss}", "kernel": "gaussian", "bandwidth": 10, "args": "--only far-start"}
     done = ACTION.run(ACTION.check, inputs, project(tmp_path), BIN)
     assert (done.returncode == 1) == (loss == "floored"), done.stdout
-    assert ("::error title=kdegrad far-start" in done.stdout) == (loss == "floored")
+    assert ("title=kdegrad far-start" in done.stdout) == (loss == "floored")
+    assert ("::error file=mypkg/losses.py,line=" in done.stdout) == (loss == "floored")

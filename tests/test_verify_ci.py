@@ -235,6 +235,12 @@ def test_github_is_told_of_the_file(kdegrad: Command, monkeypatch: pytest.Monkey
     assert first.endswith(f"%0Akdegrad verify-props {file} --seed 0 --case two_sided.yaml --only one-hot")
 
 
+def test_what_is_no_file_of_the_user_s_is_not_named_as_one(kdegrad: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong_sign(monkeypatch)
+    done = kdegrad("verify-props", "--cases", "0", "--only", "derivative", "--format", "github")
+    assert done.out.startswith("::error title=kdegrad derivative::case two_sided.yaml: ")
+
+
 def test_a_job_on_github_gets_a_summary(kdegrad: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     summary = tmp_path / "summary"
     summary.write_text("before\n")

@@ -145,7 +145,8 @@ def verify_props(flags: Flags) -> int:
             facts = records.loss_facts(*judged)
     done[:] = [replace(check, reproduce=rerun.command_line(flags, done, check)) for check in done]
     full = report.verbose or bool(checks.only or checks.case)
-    files = {name: problem.name for name, problem in cases.items() if problem.name is not None}
+    # a packaged example is no file of the user's, and standard input is none
+    files = {name: file for name, file in zip(cases, flags.inputs, strict=False) if file != "-"}
     brief = flags.of(DebugOptions).quiet
     deliver_checks(report, records.checks_record(records.Checks(done, facts, full, brief, files)))
     if report.plot is not None:

@@ -59,7 +59,7 @@ def junit(run: Checks) -> Iterator[str]:
 def _properties(run: Checks) -> Iterator[str]:
     """Yield what a testsuite was made with."""
     facts: dict[str, Any] = {"kdegrad": __version__, "seed": run.seed, "kernel": ", ".join(run.verdicts.kernels)}
-    facts |= {"input": ", ".join(run.files.values() or run.verdicts.inputs) or None}
+    facts |= {"input": ", ".join(run.inputs) or None}
     if run.loss is not None:
         facts |= {"loss": run.loss["name"]}
         facts |= {name: run.loss[name] for name in ("backend", "dtype", "floor", "kernel", "bandwidth", "period")}

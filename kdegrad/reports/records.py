@@ -95,6 +95,11 @@ class Checks:
         return self.verdicts.seed
 
     @property
+    def inputs(self) -> list[str]:
+        """What was checked: the paths of files, the names of what is none."""
+        return [self.files.get(name, name) for name in self.verdicts.inputs]
+
+    @property
     def failed(self) -> list[Verdict]:
         """The checks that failed."""
         return self.verdicts.failed
@@ -379,7 +384,7 @@ def checks_record(run: Checks) -> Record:
     table = _table_of_rows("checks", [vars(check) for check in run.verdicts])
     facts = {"passed": run.verdicts.passed, "counts": counts(run.verdicts)}
     facts |= {"seed": run.seed, "loss": run.loss}
-    names = list(run.files.values() or run.verdicts.inputs)
+    names = run.inputs
     return Record("verify-props", facts, (table,), table, run, input=names if len(names) > 1 else (*names, None)[0])
 
 
