@@ -99,7 +99,9 @@ def integral_slopes(problem: Problem, answer: Answer) -> Iterator[Comparison]:
 
         (4 D(δ) - D(2δ))/3,   D(δ) = (L(+δ) - L(-δ))/(2δ);   4 |D(δ) - D(2δ)| is how far they may be off.
     """
-    if answer.error is not None and answer.error > _IN_DOUBT * (1.0 + abs(answer.loss)):
+    if problem.interval.width < _NARROWEST or (
+        answer.error is not None and answer.error > _IN_DOUBT * (1.0 + abs(answer.loss))
+    ):
         return  # the rule says itself that it has not found the integral
     h, formula = problem.settings.bandwidth, formula_of(problem)
     length = min(h, problem.interval.width)

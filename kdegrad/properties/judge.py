@@ -151,7 +151,7 @@ def _require_measurable(problem: Problem) -> None:
     observed = () if problem.observed is None else problem.observed.angles
     places = (problem.angles, problem.target or (), observed)
     longest = max(settings.circumference or 0.0, *(float(np.abs(some).max(initial=0.0)) for some in places))
-    widest = _RANGE if settings.circumference is None else _RANGE_ON_CIRCLE * settings.circumference
+    widest = _RANGE if settings.circumference is None else min(_RANGE, _RANGE_ON_CIRCLE * settings.circumference)
     # squares are formed
     if not (1.0 / _RANGE < settings.bandwidth < widest and longest / settings.bandwidth < _FARTHEST):
         raise Unmet(f"bandwidth {settings.bandwidth!r}: plain formulas leave the range of float64 on such lengths")
