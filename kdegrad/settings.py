@@ -36,7 +36,8 @@ MISSING: Final = ("error", "skip")
 SIDES: Final = ("E", "N", "S", "W")
 DECIMALS: Final = (".", ",")
 OPTIMIZERS: Final = ("gradient", "em", "adam")
-INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "yml", "parquet")
+INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "json", "jsonl", "parquet")
+INPUT_FORMAT_ALIASES: Final = {"yml": "yaml", "ndjson": "jsonl"}
 FORMATS: Final = ("table", "json", "csv", "tsv", "parquet", "html")
 CHECK_FORMATS: Final = (*FORMATS, "junit", "github")
 BACKENDS: Final = ("numpy", "torch", "jax")
@@ -189,7 +190,10 @@ class ReadingOptions(Group):
     ] = None
     decimal: Annotated[str | None, Option("C", "Decimal mark: a point or a comma.", DECIMALS, default=".")] = None
     input_format: Annotated[
-        str | None, Flag("NAME", "csv, tsv, yaml or parquet.", INPUT_FORMATS, default="by suffix")
+        str | None,
+        Flag(
+            "NAME", "csv, tsv, yaml, json, jsonl or parquet.", INPUT_FORMATS, "by suffix", aliases=INPUT_FORMAT_ALIASES
+        ),
     ] = None
 
     def __post_init__(self) -> None:

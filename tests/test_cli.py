@@ -524,7 +524,7 @@ COMPLETED = {
     "grad --unit t": ["turns"],
     "grad --sums ": ["auto", "dense", "fast"],
     "grad --wrt b": ["bandwidth"],
-    "loss --input-format y": ["yaml", "yml"],
+    "loss --input-format y": ["yaml"],
     "sweep --over b": ["background", "bandwidth", "bins"],
     "descend --optimizer a": ["adam"],
     "verify-props --only far": ["far-field", "far-start"],

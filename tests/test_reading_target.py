@@ -67,6 +67,20 @@ def test_target_points_of_parquet_and_of_standard_input(here: Path, monkeypatch:
     assert_target(read_target("-")[0])
 
 
+def test_a_target_that_is_no_list_is_one_fault(tmp_path: Path) -> None:
+    path = tmp_path / "problem.yaml"
+    path.write_text(POINTS + "target: {angle: 5}\n")
+    with pytest.raises(InputError) as caught:
+        read(path)
+    assert caught.value.faults == [f"{path}:3:17: target: angle: '5' in place of a list: write [50, -75]"]
+
+
+def test_target_points_without_a_name(kdegrad) -> None:
+    done = kdegrad("loss", "--target-points", "")
+    assert (done.code, done.out) == (2, "")
+    assert "error: --target-points: the name is empty: name a .csv, .tsv, .json or .parquet file" in done.err
+
+
 @pytest.mark.parametrize(
     ("text", "notes"),
     [
@@ -136,7 +150,7 @@ def test_refused_tables_of_target_points(kdegrad, here: Path, text: str, lines: 
     ("name", "part"),
     [
         ("t.cvs", "t.cvs: no such file in the folder '.'; did you mean 't.csv'?"),
-        ("t.txt", "t.txt: the suffix '.txt' is not that of a table: name a .csv, .tsv or .parquet file"),
+        ("t.txt", "t.txt: the suffix '.txt' is not that of a table: name a .csv, .tsv, .json or .parquet"),
         ("p.yaml", "p.yaml: the suffix '.yaml' is not that of a table"),
         ("t", "t: no suffix says its format: name a .csv"),
         (".", ".: is a folder: name a file in it"),

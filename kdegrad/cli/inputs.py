@@ -242,6 +242,8 @@ def _target_points(path: str, files: Mapping[str, str | None], *, quiet: bool) -
     """Return the target points of --target-points; the notes unless `quiet`."""
     from kdegrad.reading import read_target
 
+    if not path:
+        raise SettingError("target-points", "the name is empty: name a .csv, .tsv, .json or .parquet file")
     output.check_outputs(files, path)
     points, notes = read_target(path)
     if not quiet:

@@ -89,7 +89,7 @@ class Command:
         """Return the function that Typer makes the command of: it has a keyword for INPUT and one for each row."""
         declared: dict[str, tuple[Any, Any]] = {}  # type and default of each keyword
         if self.without_input:
-            about = "A .csv, .tsv, .yaml, .yml or .parquet file, or - for standard input."
+            about = "A .csv, .tsv, .yaml, .json, .jsonl or .parquet file, or - for standard input."
             argument = typer.Argument(
                 None,
                 metavar="[INPUT...]" if self.takes_several else "[INPUT]",

@@ -1,10 +1,11 @@
 """Files → points and settings; every message about a faulty file is made in this package.
 
-    path → files.blocks → delimited.read_table (CSV, TSV) or document.read_document (YAML) → Source
+    path → files.blocks → delimited.read_table (CSV, TSV), document.read_document (YAML) or json_text.read_json → Source
 
 - `files`: a path or standard input → blocks of lines that are UTF-8 text;
 - `delimited`: such bytes → cells by column, or directly numbers where the file is plain;
-- `tree`: such bytes → the tree of a YAML document, with the place of each node;
+- `tree`: such bytes → the tree of a YAML document, of `nodes`, each with its place;
+- `json_text`: such bytes as JSON → records and columns, or the tree of a document;
 - `document`: that tree → settings, and points that are written in it or in a table that it names;
 - `plain`: lines without quotes → columns, many cells at once;
 - `columns`: names of columns → what they hold;
@@ -30,12 +31,13 @@ from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.points import Source
 from kdegrad.reading.target import read_target
-from kdegrad.settings import INPUT_FORMATS, DrawingOptions, ReadingOptions
+from kdegrad.settings import INPUT_FORMAT_ALIASES, INPUT_FORMATS, DrawingOptions, ReadingOptions
 from kdegrad.text import option_text, shortened, shown, spoken
 
 if TYPE_CHECKING:
     from kdegrad.batch import Batch
     from kdegrad.problem import Problem
+    from kdegrad.reading.nodes import Node
     from kdegrad.targets import TargetLike
 
 __all__ = ["Source", "batch_of", "load", "problem_of", "read", "read_target"]
@@ -44,12 +46,12 @@ _Made = TypeVar("_Made", "Problem", "Batch")
 
 
 def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions()) -> Source:  # noqa: B008  # frozen
-    """Return the points of a file, and the settings that it gives if it is a YAML problem.
+    """Return the points of a file, and the settings that it gives if it is a problem in YAML or JSON.
 
     Parameters
     ----------
     path
-        A .csv, .tsv, .yaml, .yml or .parquet file, or ``-`` for standard input.
+        A .csv, .tsv, .yaml, .json, .jsonl or .parquet file, or ``-`` for standard input.
     options
         The format, if not by the suffix of the file's name (of standard input: CSV); the columns, what separates cells,
         what a missing value is to do. They override those of a YAML problem.
@@ -66,10 +68,22 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
     path = os.fspath(path)
     name = files.display_name(path)
     chosen = _format_of(path, name, options.input_format)
-    if chosen in ("yaml", "yml"):
-        from kdegrad.reading import document  # imports yaml, which a table does not need
+    if chosen in ("yaml", "json", "jsonl"):
+        from kdegrad.reading import document  # which a table does not need, nor yaml and json
 
-        return document.read_document(files.contents(path), name, os.path.dirname(path), options)
+        text = files.contents(path).decode()
+        if chosen == "yaml":
+            from kdegrad.reading.tree import tree
+
+            found: Source | Node = tree(text, name)
+        else:
+            from kdegrad.reading import json_text
+
+            is_lines = chosen == "jsonl"
+            found = json_text.read_json(text, name, options, is_lines=is_lines, problem_keys=document.KEYS)
+        if isinstance(found, Source):
+            return found
+        return document.read_document(found, name, os.path.dirname(path), options)
     require_groups(options)
     if chosen == "parquet":
         from kdegrad.reading import parquet
@@ -200,7 +214,7 @@ def load(
     delimiter, decimal
         What separates the cells of a table, a character or ``"whitespace"``; its decimal mark, ``"."`` or ``","``.
     input_format
-        One of csv, tsv, yaml and parquet, if the suffix of the file's name does not say it.
+        One of csv, tsv, yaml, json, jsonl and parquet, if the suffix of the file's name does not say it.
 
     Raises
     ------
@@ -315,7 +329,7 @@ def _format_of(path: str, name: str, input_format: str | None) -> str:
         return input_format
     if path == "-":
         return "csv"
-    suffix = files.suffix(path)
+    suffix = INPUT_FORMAT_ALIASES.get(files.suffix(path), files.suffix(path))
     if suffix in INPUT_FORMATS:
         return suffix
     if os.path.isdir(path):

@@ -1,4 +1,4 @@
-"""A YAML problem → settings, and points that are written in it or in a table that it names."""
+"""The tree of a problem → settings, and points that are written in it or in a table that it names."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from kdegrad.grammar import number
 from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import ROLES, named, require_groups
 from kdegrad.reading.faults import NO_TARGET_WEIGHT, Faults, place
+from kdegrad.reading.nodes import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind
 from kdegrad.reading.points import Collector, Source
 from kdegrad.reading.target import read_target
-from kdegrad.reading.tree import ListNode, MapNode, Node, NodeError, Scalar, Where, is_blank, kind, tree
 from kdegrad.settings import GROUPS, PROBLEM, DrawingOptions, ReadingOptions
 from kdegrad.targets import Points
 from kdegrad.text import nearest, shown
@@ -31,18 +31,18 @@ _PARSERS: Final[dict[str, Callable[[str], Any]]] = {
     **{row.spelled: row.reads for row in _READING},
 }
 _FLAGS_ONLY: Final = {row.spelled for group in GROUPS for row in group.rows if not row.option.key}
-_KEYS: Final = (*_PARSERS, "points")
+KEYS: Final = (*_PARSERS, "points")
 _WEIGHTS: Final = ("logit_column", "weight_column", "no_weights")
 _KERNEL_KEYS: Final = {"name": "kernel", "bandwidth": "bandwidth", "df": "df"}
 
 
-def read_document(data: bytes, name: str, folder: str, given: ReadingOptions) -> Source:
-    """Return the settings and the points of a YAML problem.
+def read_document(root: Node, name: str, folder: str, given: ReadingOptions) -> Source:
+    """Return the settings and the points of a problem in YAML or JSON.
 
     Parameters
     ----------
-    data, name, folder
-        The file, UTF-8; its name, for messages; its folder, which the name of a table is relative to.
+    root, name, folder
+        The file's tree; its name, for messages; its folder, which the name of a table is relative to.
     given
         What was given beside the file for its points; it overrides the file's own keys.
 
@@ -53,7 +53,6 @@ def read_document(data: bytes, name: str, folder: str, given: ReadingOptions) ->
     SettingError
         For a delimiter or a decimal mark if there is no table.
     """
-    root = tree(data.decode(), name)
     if is_blank(root):
         raise InputError(f"{name}: is empty: write at least the keys target and points")
     if not isinstance(root, MapNode):
@@ -98,12 +97,12 @@ def _options(root: MapNode, faults: Faults) -> dict[str, Node]:
                 else:
                     otherwise = f": {_KERNEL_REMEDY}"
                     faults.add(inner.where, partial(_unknown_key, "kernel: ", inner.text, _KERNEL_KEYS, otherwise))
-        elif key.text in _KEYS:
+        elif key.text in KEYS:
             found.append((key.text, key, node))
         elif key.text in _FLAGS_ONLY:
             faults.add(key.where, _flag_only(key.text))
         else:
-            faults.add(key.where, partial(_unknown_key, "", key.text, _KEYS, f": the keys are {', '.join(_KEYS)}"))
+            faults.add(key.where, partial(_unknown_key, "", key.text, KEYS, f": the keys are {', '.join(KEYS)}"))
     options: dict[str, Node] = {}
     for option, key, node in found:
         if option in options:
@@ -217,9 +216,11 @@ def _target_of_file(node: Node, folder: str, faults: Faults) -> _TargetPoints:
 
 def _target_inside(node: MapNode, faults: Faults) -> _TargetPoints:
     """Return the target points that are written in the document."""
+    before = faults.total
     cells = _lists(node, node.entries, faults, "target")
     if not any(cells.values()):
-        faults.add(node.where, "target: is empty: write {angle: [..], weight: [..]}")
+        if faults.total == before:
+            faults.add(node.where, "target: is empty: write {angle: [..], weight: [..]}")
         return _TargetPoints(None)
     own = Faults(faults.name)
     rows = Collector(list(cells), ReadingOptions(), own, place(own.name, *node.where), of_target=True)

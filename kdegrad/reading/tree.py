@@ -9,63 +9,14 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from typing import Any, Final, NamedTuple
+from typing import Any
 
 import yaml
 
 from kdegrad.errors import InputError
 from kdegrad.reading.faults import place
+from kdegrad.reading.nodes import DEEPEST, UNWRITABLE, ListNode, MapNode, Node, NodeError, Scalar, Where
 from kdegrad.text import shown
-
-DEEPEST: Final = 20  # levels of nesting; a problem needs 4
-
-_UNWRITABLE: Final = re.compile("[\0\ud800-\udfff]")  # escapes can denote them, but no text file can contain them
-
-Where = tuple[int, ...]  # line and column, from 1; empty where the parser does not say
-
-
-class Scalar(NamedTuple):
-    """A text, quoted or plain, and where it begins."""
-
-    text: str
-    where: Where
-
-
-class ListNode(NamedTuple):
-    """A list of nodes, and where it begins."""
-
-    items: list[Node]
-    where: Where
-
-
-class MapNode(NamedTuple):
-    """Key and value by the text of the key, in the order of the file, and where the mapping begins."""
-
-    entries: dict[str, tuple[Scalar, Node]]
-    where: Where
-
-
-Node = Scalar | ListNode | MapNode
-
-
-class NodeError(ValueError):
-    """Something in a document is wrong; the message does not contain its place, `where`."""
-
-    def __init__(self, where: Where, problem: str) -> None:
-        self.where = where
-        super().__init__(problem)
-
-
-def kind(node: Node) -> str:
-    """Return what `node` is, for a message."""
-    if isinstance(node, Scalar):
-        return shown(node.text)
-    return "a list" if isinstance(node, ListNode) else "a mapping"
-
-
-def is_blank(node: Node) -> bool:
-    """Return whether `node` is empty or YAML's null."""
-    return isinstance(node, Scalar) and node.text in ("", "~", "null")
 
 
 def tree(text: str, name: str) -> Node:
@@ -130,7 +81,7 @@ def _node(event: yaml.Event, events: Iterator[yaml.Event], depth: int) -> Node:
 
 def _scalar(event: Any) -> Scalar:
     where = _where(event)
-    if odd := _UNWRITABLE.search(event.value):
+    if odd := UNWRITABLE.search(event.value):
         raise NodeError(where, f"the character {shown(odd.group())} in {shown(event.value)}: remove it")
     return Scalar(event.value, where)
 
