@@ -157,14 +157,14 @@ def _place(given: NDArray[Any], index: int) -> str:
 
 def _unreadable(values: object, error: Exception) -> str:
     """Return why a value cannot be made an array, with what to do about it where that is known."""
-    if getattr(values, "requires_grad", False) is True:
+    said = " ".join(str(error).split())
+    if getattr(values, "requires_grad", False) is True or "requires grad" in said:  # the second: a list of tensors
         return "a tensor that requires a gradient: call .detach() first, since kdegrad returns gradients of its own"
     device = getattr(values, "device", "cpu")
     if not str(device).startswith("cpu") and hasattr(values, "cpu"):
         return f"a tensor on the device {shown(str(device))}: call .cpu() first"
     if isinstance(values, (list, tuple)) and "inhomogeneous" in str(error):
         return "its parts have different lengths: give one flat list of numbers, for a batch with offsets"
-    said = " ".join(str(error).split())
     if "BFloat16" in said:
         return "a tensor of bfloat16, which NumPy has not: call .float() first"
     return f"{_type_of(values)} cannot be read as an array ({type(error).__name__}: {said[:120]})"

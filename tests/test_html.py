@@ -299,6 +299,7 @@ def test_checks_show_what_failed_in_a_notebook() -> None:
     assert not page.all("h1") + page.all("h2")  # a notebook's headings are its author's
     passed = Page(kg.verify(problem, cases=0, only="merge")._repr_html_())
     assert "passed: 1 check, 1 passed" in passed.text("p")
+    assert "nothing was checked: 0 checks" in Page(kg.verify(cases=0)._repr_html_()).text("p")
 
 
 def test_a_notebook_shows_few_rows_and_says_so() -> None:

@@ -415,3 +415,10 @@ def test_what_cannot_be_converted_is_refused() -> None:
 
     with pytest.raises(kg.InputError, match=r"angles: tests.Tensor cannot be read .*: use tensor.detach\(\)"):
         kg.loss(Tensor(), target=(0, 1))
+
+    class InList:  # as NumPy comes across it
+        def __array__(self, dtype: object = None, copy: object = None) -> np.ndarray:
+            raise RuntimeError("Can't call numpy() on Tensor that requires grad.")
+
+    with pytest.raises(kg.InputError, match=r"angles: a tensor that requires a gradient: call .detach\(\) first"):
+        kg.loss([1.0, InList()], target=(0, 1))

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from itertools import islice
 from typing import TYPE_CHECKING, Any, Final, Literal
 
@@ -381,11 +381,14 @@ def kernels_record() -> Record:
 
 def checks_record(run: Checks) -> Record:
     """Return the record of ``kdegrad verify-props``."""
-    table = _table_of_rows("checks", [vars(check) for check in run.verdicts])
+    from kdegrad.properties import Verdict
+
+    names = [column.name for column in fields(Verdict)]  # a run of the library may have no checks
+    table = table_of_columns("checks", {name: [getattr(check, name) for check in run.verdicts] for name in names})
     facts = {"passed": run.verdicts.passed, "counts": counts(run.verdicts)}
     facts |= {"seed": run.seed, "loss": run.loss}
-    names = run.inputs
-    return Record("verify-props", facts, (table,), table, run, input=names if len(names) > 1 else (*names, None)[0])
+    inputs = run.inputs
+    return Record("verify-props", facts, (table,), table, run, input=inputs if len(inputs) > 1 else (*inputs, None)[0])
 
 
 def loss_facts(judged: Judged, like: Settings) -> dict[str, Any]:
