@@ -22,6 +22,7 @@ from kdegrad.problem import (
     checked_name,
     domain_and_kernel,
     name_of_rule,
+    repr_name,
     settings_texts,
     with_node,
 )
@@ -199,9 +200,8 @@ class Batch:
                 array.flags.writeable = False
 
     def __repr__(self) -> str:
-        called = "Batch" if self.name is None else f"Batch {shown(self.name, 30)}"
         counts = counted(len(self), "problem"), counted(self.angles.size, "point")
-        return summary(called, *counts, *settings_texts(self.settings, self.kernel, self.rule_name))
+        return summary(repr_name(self), *counts, *settings_texts(self.settings, self.kernel, self.rule_name))
 
     def __len__(self) -> int:
         """Return G."""

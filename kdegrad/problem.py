@@ -147,12 +147,11 @@ class Problem:
             object.__setattr__(self, attribute, part)
 
     def __repr__(self) -> str:
-        called = "Problem" if self.name is None else f"Problem {shown(self.name, 30)}"
         at = "" if self.at is None else f"at {nine_digits(self.at)}"
         target = "" if self.target is None else f"target {interval_text(self.target)}"
         points = "" if self.target_points is None else counted(len(self.target_points), "target point")
         settings = settings_texts(self.settings, self.kernel, self.rule_name)
-        return summary(called, counted(len(self.angles), "point"), target, points, at, *settings)
+        return summary(repr_name(self), counted(len(self.angles), "point"), target, points, at, *settings)
 
     @property
     def target_points(self) -> Points | None:
@@ -268,6 +267,12 @@ def with_node(observed: Points | None, node: float | None) -> Points | None:
     if observed is not None:
         raise SettingError("at", "is one target point, and target has others: leave one of them out")
     return Points([node])
+
+
+def repr_name(data: Any) -> str:
+    """Return how the repr of a problem or a batch begins: its type, and the name of its file without the folders."""
+    kind, name = type(data).__name__, data.name
+    return kind if name is None else f"{kind} {shown(os.path.basename(name) or name, 30)}"
 
 
 def settings_texts(settings: Settings, kernel: Kernel, rule_name: str) -> list[str]:

@@ -43,7 +43,7 @@ def test_what_a_repr_says() -> None:
     assert repr(kg.evaluate(P, ())) == f"<Evaluation: loss {loss}, KL {kl}, 3 points, no gradient>"
     assert repr(kg.descend(P, steps=0)).endswith(f"loss {loss} to {loss}, not converged>")
     assert repr(kg.sweep(P, "distance", [0, 9])) == "<Sweep over distance: 2 steps, laplace>"
-    assert repr(kg.Problem([1.0], target=kg.Points([3, 4]), period=24, name="a b.csv")) == (
+    assert repr(kg.Problem([1.0], target=kg.Points([3, 4]), period=24, name="a long/way to/the folder/a b.csv")) == (
         "<Problem 'a b.csv': 1 point, 2 target points, laplace, bandwidth 1, circle of 24>"
     )
     batch = kg.Batch([[0.0, 50.0], [99.0, 99.0]], target=(0, 1), kernel="box", bandwidth=2)
