@@ -334,7 +334,7 @@ def test_failures_come_first_and_every_row_is_counted() -> None:
     assert "2 failed, 1 failed as expected, 2 passed, 1 skipped" in title(drawing)
     failed = next(line for line in axes.lines if str(line.get_label()).startswith("failed: "))
     assert failed.get_ydata().tolist() == [0, -1]
-    assert title(drawn([])).splitlines()[-1] == "nothing was checked"
+    assert title(drawn(Verdicts())).splitlines()[-1] == "nothing was checked"
 
 
 def test_the_title_of_checks_says_what_was_judged_on_what_and_by_which_version() -> None:

@@ -20,7 +20,7 @@ import pytest
 import kdegrad as kg
 from kdegrad import figures
 from kdegrad.figures.style import SETTINGS, power, short
-from kdegrad.properties import Verdict
+from kdegrad.properties import Verdict, Verdicts
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -169,7 +169,7 @@ def test_verdicts_are_drawn_whatever_they_say(tmp_path: Path) -> None:
         check("</svg>$", "input", float("inf"), 0.0, "fail"),
         check("</svg>$", "input", 0.0, 0.0, "pass"),
     ]
-    for some in (checks, checks[:1], []):
+    for some in (checks, checks[:1], Verdicts()):
         figures.save(some, str(tmp_path / "figure.svg"))
         drawn(tmp_path / "figure.svg")
 
@@ -490,6 +490,7 @@ def test_what_cannot_be_drawn_is_refused(plt) -> None:
     polar, solid = (plt.figure().add_subplot(projection=name) for name in ("polar", "3d"))
     for call, said in (
         (lambda: kg.plot(3), "result: 3 cannot be drawn: give what evaluate, "),
+        (lambda: kg.plot([]), r"result: \[\] cannot be drawn: give what evaluate, "),
         (lambda: kg.plot([1, 2]), r"result: \[1, 2\] cannot"),
         (lambda: kg.plot(evaluation, "x"), "ax: 'x' is not an Axes of matplotlib"),
         (lambda: kg.plot(evaluation, []), r"ax: \[\] is not"),

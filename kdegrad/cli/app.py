@@ -91,13 +91,9 @@ def root(
         raise typer.Exit(WRONG_INPUT)
 
 
+@speaking_of_flags()
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
-    with speaking_of_flags():
-        return _run(arguments)
-
-
-def _run(arguments: Sequence[str]) -> int:
     try:
         app.registered_commands.clear()
         for name in [name for name in arguments[:1] if name in COMMANDS] or COMMANDS:  # one alone starts sooner

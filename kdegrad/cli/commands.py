@@ -13,6 +13,7 @@ from kdegrad.cli.delivery import (
     deliver_to,
     format_of,
     outputs,
+    show_table,
     suffix_format,
     trace_separator,
     warn_of_rounding,
@@ -21,7 +22,6 @@ from kdegrad.cli.inputs import expected_failures, judged_by, load, load_cases, l
 from kdegrad.cli.options import Command, Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, note_duration, say, say_error
 from kdegrad.errors import SettingError
-from kdegrad.output import look_of_stdout
 from kdegrad.reports import ROWS, Format
 from kdegrad.settings import (
     CheckOptions,
@@ -227,8 +227,7 @@ def descend(flags: Flags) -> int:
     points = suffix_format(report) or Format.csv
     if report.output is not None and report.format is None and points in ROWS:
         deliver_to(report.output, record, points)
-        table = reports.render(record, Format.table, look_of_stdout(report.width))
-        output.write_stdout(table, for_people=True)
+        show_table(record, report.width)
     else:
         deliver(report, record)
     if report.plot is not None:

@@ -99,6 +99,11 @@ def deliver(report: ReportOptions, record: Record) -> None:
         output.write_stdout(pieces, for_people=form is Format.table)
 
 
+def show_table(record: Record, width: int | None) -> None:
+    """Write the table to standard output, where the report itself went to a file."""
+    output.write_stdout(reports.render(record, Format.table, look_of_stdout(width)), for_people=True)
+
+
 def deliver_to(file: str, record: Record, form: Format, width: int | None = None) -> None:
     """Write a report to a file, completely or not at all."""
     with output.replacing(file) as stream:
@@ -114,8 +119,7 @@ def deliver_checks(report: CheckReportOptions, record: Record) -> None:
 
     deliver(report, record)
     if report.output is not None and not output.is_standard(report.output):
-        table = reports.render(record, Format.table, look_of_stdout(report.width))
-        output.write_stdout(table, for_people=True)
+        show_table(record, report.width)
     if report.junit is not None:
         deliver_to(report.junit, record, Format.junit)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):

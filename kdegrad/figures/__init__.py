@@ -42,28 +42,24 @@ _METADATA: Final[dict[str, dict[str, str | None]]] = {
 }
 
 
-def require_matplotlib(file: str) -> None:
-    """Refuse a file that no figure can be written to, before anything is computed or matplotlib is imported.
+def require_matplotlib(file: str | None = None) -> None:
+    """Refuse to draw, or to write a figure to `file`, where that cannot be done; matplotlib is not imported.
 
     Raises
     ------
     SettingError
         For a suffix that is none of `SUFFIXES`, or if matplotlib is not installed.
     """
-    if Path(file).suffix.lower() not in SUFFIXES:
-        raise SettingError("plot", f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these", "--plot")
-    _require_installed("--plot")
-
-
-def _require_installed(place: str | None = None) -> None:
     import logging  # only a figure needs it
 
+    if file is not None and Path(file).suffix.lower() not in SUFFIXES:
+        raise SettingError("plot", f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these")
     try:
         found = find_spec("matplotlib")
     except ValueError:  # a test or a sandbox has put something else in its place
         found = None
     if found is None:
-        raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'", place)
+        raise SettingError("plot", "needs matplotlib, which is not installed: pip install 'kdegrad[plot]'")
     logging.getLogger("matplotlib").setLevel(logging.ERROR)  # it warns where it cannot store its list of fonts
 
 
@@ -91,7 +87,7 @@ def plot(
     SettingError
         For a result or Axes that cannot be drawn, or if matplotlib is not installed.
     """
-    _require_installed()
+    require_matplotlib()
     import numpy as np
 
     from kdegrad.figures.picture import as_axes
@@ -162,7 +158,7 @@ def save(
         place, kind = output.replacing(file), format or Path(file).suffix.lower()[1:]
     else:
         place, kind = nullcontext(file), format or "png"
-    require_matplotlib(f"figure.{kind}" if format or not isinstance(file, str) else file)
+    require_matplotlib(file if isinstance(file, str) and format is None else None)
     from matplotlib.figure import Figure
 
     from kdegrad.figures.style import finished_svg
@@ -216,9 +212,10 @@ def picture_of(
         from kdegrad.figures import descents
 
         return descents.descent(result)
-    from kdegrad.properties import Verdict
+    from kdegrad.properties import Verdict, Verdicts
 
-    if isinstance(result, (list, tuple)) and all(isinstance(check, Verdict) for check in result):
+    are_checks = isinstance(result, (list, tuple)) and all(isinstance(check, Verdict) for check in result)
+    if isinstance(result, Verdicts) or (are_checks and result):
         from kdegrad.figures.checks import residuals
 
         return residuals(result, title)

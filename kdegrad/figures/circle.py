@@ -163,7 +163,7 @@ def _weights(axes: PolarAxes, problem: Problem, weights: FloatArray, place: _Pla
     largest = float(weights.max())
     is_even = bool((weights >= largest * (1.0 - 1e-9)).all())
     if is_even and HEADED < len(weights) <= STACKED:
-        _dots(axes, problem, place.turn)
+        _dots(axes, problem)
         return
     name, number = "points, by weight S (inward)", 1
     if problem.counted is not None:
@@ -219,7 +219,7 @@ def _draw(
     _scale(axes, largest, zero, reach, free * turn, is_both=len(groups) > 1)
 
 
-def _dots(axes: PolarAxes, problem: Problem, turn: float) -> None:
+def _dots(axes: PolarAxes, problem: Problem) -> None:
     """Stack a dot for each point from the ring inward, in narrow cells."""
     period = problem.domain.measure
     cells = np.floor(np.mod(problem.angles, period) / period * DOT_CELLS).astype(np.intp) % DOT_CELLS

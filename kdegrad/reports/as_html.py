@@ -356,7 +356,7 @@ def _figure(record: Record, said: str) -> Iterator[str]:
     if not said:
         return
     try:
-        figures.require_matplotlib("figure.svg")
+        figures.require_matplotlib()
     except SettingError:
         yield paragraph("Without a figure: pip install 'kdegrad[plot]' adds matplotlib, which draws it.", "kd-quiet")
         return
