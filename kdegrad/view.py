@@ -62,6 +62,12 @@ def _within_span(problem: Problem, angles: FloatArray) -> FloatArray:
     return middle + problem.domain.difference(angles, np.asarray(middle))
 
 
+def start_of_turn(problem: Problem) -> float:
+    """Return where the turn of a circle starts by which angles are named: 0, or -P/2 where some are negative."""
+    ends = [*problem.nodes_hull, float(problem.angles.min())]
+    return -0.5 * problem.domain.measure if min(ends) < 0.0 else 0.0
+
+
 def curve(problem: Problem, count: int) -> tuple[FloatArray, FloatArray]:
     """Return places over `span` and the density there: `count` equal steps, the points, both sides of the edges."""
     low, high = span(problem)

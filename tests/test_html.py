@@ -316,7 +316,9 @@ def test_an_infinite_loss_says_where() -> None:
     assert "or add a background" in page.text("p")  # the keyword, not the flag
     assert len(page.all("svg")) == 1
     batch = kg.Batch([[100.0], [0.0]], target=(-30, 30), kernel="uniform", bandwidth=50)
-    assert "the density is 0 at 360 of 360 nodes" in Page(kg.descend(problem)._repr_html_()).text("p")
+    descent = Page(kg.descend(problem)._repr_html_())
+    assert "the density is 0 at 360 of 360 nodes" in descent.text("p")
+    assert len(descent.all("svg")) == 1
     page = Page(kg.evaluate(batch, wrt=())._repr_html_())
     assert "1 of 2 groups has no finite result: '0'" in page.text("p")
     assert "inf" in page.text("td")

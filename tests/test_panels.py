@@ -150,6 +150,22 @@ def test_names_at_ends_move_apart_as_little_as_can_be() -> None:
     assert apart([], [], 0.0, 1.0).shape == (0,)
 
 
+@pytest.mark.parametrize("size", [(6.4, 4.8), (3.4, 2.2)])
+def test_a_legend_in_axes_of_the_user_s_covers_nothing(size: tuple[float, float]) -> None:
+    evaluation, done = kg.evaluate(TWO_SIDED), kg.descend(TWO_SIDED, steps=3, optimizer="em")
+    for result, values in (
+        (evaluation, -evaluation.gradients.logits),
+        (done, np.array([shot.weights for shot in done.path])),
+    ):
+        axes = Figure(figsize=size).subplots()
+        kg.plot(result, axes)
+        axes.figure.draw_without_rendering()
+        top = axes.transData.transform((0.0, values.max()))[1]
+        box = axes.get_legend().get_window_extent()
+        assert top < box.y0 < box.y1 < axes.get_window_extent().y1
+        assert not [text.get_text() for text in axes.texts if text.get_window_extent().overlaps(box)]
+
+
 def test_many_points_are_summed_in_cells() -> None:
     evaluation = kg.evaluate(CROWDED, wrt=("logits", "angles"))
     _, logits, angles = drawn(evaluation).axes
@@ -365,3 +381,14 @@ def test_points_of_groups_that_are_pulled_up_stand_above_0() -> None:
     assert all((colour == PULLED.lower()) == (rate > 0.0) for (_, rate), colour in dots.items())
     assert min(rate for _, rate in dots) >= -1.0
     assert title(drawing).startswith("headings.csv  ·  60 groups")
+
+
+def test_the_figure_of_groups_shows_what_wrt_names_first() -> None:
+    batch = kg.Batch([[-60.0, 10.0, 40.0], [5.0, 35.0, 90.0]], target=(-30, 30), bandwidth=20)
+    evaluation = kg.evaluate(batch, wrt=("angles", "logits"))
+    axes = drawn(evaluation).axes[1]
+    expected = -20.0 * evaluation.gradients.angles / evaluation.weights
+    assert sorted(height for _, height in marks(axes)) == pytest.approx(sorted(expected.ravel()))
+    assert axes.get_ylabel() == "-h·∂L/∂x / S\n← smaller    larger angles →"
+    assert "full rate" not in texts(axes)
+    assert len(drawn(kg.evaluate(batch, wrt=("bandwidth",))).axes) == 1  # no point has a gradient

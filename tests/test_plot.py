@@ -156,6 +156,16 @@ def test_an_infinite_loss_is_drawn_by_loss_alone(kdegrad, tmp_path: Path) -> Non
     drawn(file)
 
 
+def test_where_a_loss_is_infinite_its_figure_is_drawn_without_gradient_or_descent() -> None:
+    for name in ("two_sided", "mallards"):
+        problem = kg.load(SAMPLES / f"{name}.yaml", kernel="uniform", bandwidth=0.1)
+        wanted, *others = io.BytesIO(), io.BytesIO(), io.BytesIO()
+        figures.save(kg.evaluate(problem, wrt=()), wanted, format="svg")
+        for stream, result in zip(others, (kg.evaluate(problem), kg.descend(problem)), strict=True):
+            figures.save(result, stream, format="svg")
+            assert stream.getvalue() == wanted.getvalue()
+
+
 def test_verdicts_are_drawn_whatever_they_say(tmp_path: Path) -> None:
     def check(property_: str, case: str, residual: float | None, tolerance: float | None, verdict: str) -> Verdict:
         return Verdict(property_, case, "holds", "holds", residual, tolerance, verdict, "", "")  # type: ignore[arg-type]
@@ -497,7 +507,7 @@ def test_what_cannot_be_drawn_is_refused(plt) -> None:
         (lambda: kg.plot(evaluation, plt.subplots(3)[1]), "ax: 3 Axes do not fit the figure: give 2, one for each"),
         (lambda: kg.plot(evaluation, polar), "no place in polar Axes"),
         (lambda: kg.plot(evaluation, solid), "no place in 3d Axes"),
-        (lambda: kg.plot(evaluation.problem, per_bin=True), "per_bin: draws the gradient"),
+        (lambda: kg.plot(evaluation.problem, per_bin=True), "per_bin: draws the finite gradient"),
         (lambda: kg.plot(evaluation, log=True), "log: is for a Sweep"),
         (lambda: figures.save(evaluation, io.BytesIO(), format="gif"), "format: 'gif' is none of png"),
     ):

@@ -12,6 +12,7 @@ import io
 import os
 from collections.abc import Iterator, Sequence
 from contextlib import AbstractContextManager, contextmanager, nullcontext
+from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
@@ -176,7 +177,10 @@ def save(
 def picture_of(
     result: Result, *, per_bin: bool = False, log: bool = False, title: str = "", unrolled: bool = False
 ) -> Picture:
-    """Return the figure of a result, not yet drawn; with `unrolled` a circle along a line."""
+    """Return the figure of a result, not yet drawn; with `unrolled` a circle along a line.
+
+    Where the loss or a gradient is not finite there is no descent either: the figure is that of the loss.
+    """
     from kdegrad.batch import Batch
     from kdegrad.descent import Descent
     from kdegrad.evaluation import BatchEvaluation, Evaluation
@@ -189,8 +193,12 @@ def picture_of(
         result = evaluate(result, wrt=())
     if isinstance(result, BatchEvaluation):
         result = Overview(result)
+    if isinstance(result, Descent) and not result.start.is_finite:
+        result = result.start
+    if isinstance(result, Evaluation) and not result.is_finite:
+        result = replace(result, gradients=None)
     if per_bin and (not isinstance(result, Evaluation) or result.gradients is None):
-        raise SettingError("per_bin", "draws the gradient of one problem: give what evaluate(problem) returns")
+        raise SettingError("per_bin", "draws the finite gradient of one problem: give what evaluate(problem) returns")
     if log and not isinstance(result, Sweep):
         raise SettingError("log", "is for a Sweep: leave it out")
     if isinstance(result, Evaluation):

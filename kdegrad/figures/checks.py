@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Final
 from matplotlib.axes import Axes
 
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, SMALL, log_ticks
 from kdegrad.figures.titles import lines, name_of
 from kdegrad.text import counted, safe_text
 
@@ -26,7 +26,6 @@ KINDS: Final = {  # marker, colour, whether it is filled, size, what the legend 
     "control": ("o", PULLED, False, 3.6, "breaks, as theory says (a control)"),
 }
 COUNTED: Final = {"fail": "failed", "xfail": "failed as expected", "pass": "passed", "skip": "skipped"}
-SMALL: Final = 6.5
 MOST_NAMED: Final = 3  # inputs
 
 
@@ -106,17 +105,17 @@ def _residuals(axes: Axes, checks: Sequence[Verdict]) -> None:
 
 def _count_row(axes: Axes, row: int, checks: Sequence[Verdict]) -> None:
     """Write to the right of a row how many of its checks failed, passed and were skipped."""
-    found = Counter(map(_outcome, checks))
+    found = set(map(_outcome, checks))
     axes.annotate(
-        ", ".join(f"{found[kind]} {word}" for kind, word in COUNTED.items() if found[kind]),
+        _counts(checks),
         (1.0, row),
         (4, 0),
         xycoords=axes.get_yaxis_transform(),
         textcoords="offset points",
         va="center",
         fontsize=SMALL,
-        color=FAINT if set(found) == {"skip"} else INK,
-        fontweight="bold" if found["fail"] else "normal",
+        color=FAINT if found == {"skip"} else INK,
+        fontweight="bold" if "fail" in found else "normal",
         annotation_clip=False,
     )
 

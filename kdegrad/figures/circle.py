@@ -20,9 +20,9 @@ from matplotlib.ticker import MaxNLocator
 
 from kdegrad.arrays import FloatArray
 from kdegrad.evaluation import Evaluation
-from kdegrad.figures.line import separate_lines
+from kdegrad.figures.line import CROWD, in_pi, is_in_pi, one_unit, separate_lines
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.style import BAND, FAINT, INK, PAPER, PULLED, PUSHED
+from kdegrad.figures.style import BAND, FAINT, INK, PAPER, PULLED, PUSHED, SMALL
 from kdegrad.figures.titles import title_of
 from kdegrad.problem import Problem
 from kdegrad.text import angle_texts, counted
@@ -32,11 +32,9 @@ RING, HEIGHT = 1.08, 0.56  # the radius where the density is 0, and how far its 
 MARKS, EDGE = 1.7, 1.88  # where target points stand, the frame's radius
 ZERO, REACH = 0.61, 0.43  # the radius where a gradient is 0, and how far its largest value is from there
 WEIGHT_REACH: Final = 0.7  # how far the largest weight is from the ring
-HEADED, CROWD, STACKED = 60, 100, 600  # more stems have small heads; more points are summed; more are no dots
+HEADED, STACKED = 60, 600  # more stems have small heads; more points are no dots
 RUG: Final = 1_000  # more points are a circle
 CELLS, DOT_CELLS = 72, 120  # of the circle
-SMALL: Final = 6.5
-EIGHTHS_OF_PI: Final = ("0", "π/4", "π/2", "3π/4", "π", "5π/4", "3π/2", "7π/4")
 PARTS: Final = (8, 12, 6, 7, 10, 9, 5, 4)  # into which a circle may be divided, the best first
 
 
@@ -92,8 +90,7 @@ def _rose(axes: Axes, evaluation: Evaluation) -> None:
     theta = places * place.turn  # one turn, whose first and last places are the same on the circle
     outline = RING + height * density
     axes.fill_between(theta, RING, outline, color=INK, alpha=0.1, linewidth=0)
-    unit = problem.settings.unit.removesuffix("s")
-    axes.plot(theta, outline, color=INK, label=f"model's density p, per {unit}")
+    axes.plot(theta, outline, color=INK, label=f"model's density p, per {one_unit(problem)}")
     uncovered = evaluation.diagnostics.uncovered
     if len(uncovered):
         at = uncovered * place.turn
@@ -139,7 +136,7 @@ def _points(axes: PolarAxes, evaluation: Evaluation, place: _Place, free: float)
     """Draw the gradient of what was asked for first, away from a circle of its own; or the weights, from the ring."""
     problem, found = evaluation.problem, evaluation.gradients
     first = None if found is None else found.first_of_points
-    if first is None or not np.isfinite(first[1]).all():  # where the loss is infinite there is no gradient
+    if first is None:
         _weights(axes, problem, evaluation.weights, place, free)
         return
     name, slopes = first
@@ -291,8 +288,9 @@ def _emptiest(problem: Problem, places: FloatArray, density: FloatArray) -> floa
 def _spokes(problem: Problem) -> tuple[FloatArray, list[str]]:
     """Return round angles that divide the circle into 4 to 12 parts, and their names."""
     period, unit = problem.domain.measure, problem.settings.unit
-    if unit == "radians" and abs(period - 2.0 * math.pi) < 1e-9:
-        return np.linspace(0.0, period, 8, endpoint=False), list(EIGHTHS_OF_PI)
+    if is_in_pi(problem):
+        spokes = np.linspace(0.0, period, 8, endpoint=False)
+        return spokes, [in_pi(spoke) for spoke in spokes.tolist()]
     parts = min(PARTS, key=lambda count: len(f"{period / count:.4g}"))
     spokes = np.linspace(0.0, period, parts, endpoint=False)
     degree = "°" if unit == "degrees" and period == 360.0 else ""

@@ -16,8 +16,8 @@ from kdegrad.arrays import FloatArray, largest_first
 from kdegrad.descent import Descent
 from kdegrad.figures import style
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.placing import NAME_SIZE, name_ends
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks, short
+from kdegrad.figures.placing import name_ends
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, SMALL, log_ticks, short
 from kdegrad.figures.titles import facts, lines
 from kdegrad.problem import Problem
 from kdegrad.text import angle_texts, counted, five_digits
@@ -97,7 +97,7 @@ def _measure(axes: Axes, done: Descent) -> None:
             (0, 2),
             xycoords=axes.get_yaxis_transform(),
             textcoords="offset points",
-            fontsize=NAME_SIZE,
+            fontsize=SMALL,
         )
     log_ticks(axes.yaxis, *axes.get_ylim())
 

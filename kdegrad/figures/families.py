@@ -13,8 +13,8 @@ from matplotlib.ticker import MaxNLocator
 
 from kdegrad.figures import style
 from kdegrad.figures.picture import Picture
-from kdegrad.figures.placing import NAME_SIZE, name_ends, name_spot
-from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks, power
+from kdegrad.figures.placing import name_ends, name_spot
+from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, SMALL, log_ticks, power, raise_top
 from kdegrad.figures.titles import facts, lines
 from kdegrad.sweeps import Sweep, SweepStep, series
 from kdegrad.text import five_digits
@@ -159,28 +159,21 @@ def _mark_infinite(axes: Axes, curves: Sequence[tuple[Sequence[SweepStep], str]]
     if len(infinite) > NAMED:  # one row for all
         infinite = [(sorted({value for values, _ in infinite for value in values}), INK)]
     row = 0.1
-    _raise_top(axes, row * len(infinite))
+    raise_top(axes, row * len(infinite))
     for number, (values, colour) in enumerate(infinite):
+        middle = axes.transAxes.transform((0.0, 1.0 - row * (number + 0.5)))
+        height = float(axes.transData.inverted().transform(middle)[1])  # stays below what is put on top later
         chosen = np.unique(np.linspace(0, len(values) - 1, min(len(values), INFINITE_SHOWN)).round().astype(np.intp))
         for place in chosen:
             axes.text(
                 values[place],
-                1.0 - row * (number + 0.5),
+                height,
                 "∞",
-                transform=axes.get_xaxis_transform(),
                 color=colour,
                 ha="center",
                 va="center",
                 fontsize=8.5,
             )
-
-
-def _raise_top(axes: Axes, part: float) -> None:
-    """Leave a part of the height free above what is drawn."""
-    transform = axes.yaxis.get_transform()
-    low, high = transform.transform(np.array(axes.get_ylim())).tolist()
-    top = float(transform.inverted().transform(np.array([low + (high - low) / (1.0 - part)]))[0])
-    axes.set_ylim(top=top)
 
 
 def _mark_least(axes: Axes, family: Sweep, curves: Sequence[tuple[str, Sequence[SweepStep], str]]) -> None:
@@ -228,7 +221,7 @@ def _dots(axes: Axes, family: Sweep, panel: Panel) -> None:
             textcoords="offset points",
             ha="right" if is_right else "left",
             va="center",
-            fontsize=NAME_SIZE,
+            fontsize=SMALL,
         )
     infinite = {step.kernel: "  L = ∞" for step in steps if step.loss is None}
     axes.set_yticks(rows, [step.kernel + infinite.get(step.kernel, "") for step in steps])

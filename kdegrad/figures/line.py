@@ -27,7 +27,7 @@ from kdegrad.figures.titles import title_of
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.text import angle_texts
-from kdegrad.view import curve, positions, span, target_marks, target_parts
+from kdegrad.view import curve, positions, span, start_of_turn, target_marks, target_parts
 
 Groups = Mapping[str, tuple[str, np.ufunc]]  # name → colour, and the comparison with 0 that holds in the group
 BY_SIGN: Final[Groups] = {
@@ -104,7 +104,7 @@ def _density(axes: Axes, evaluation: Evaluation) -> None:
     if len(uncovered):
         axes.plot(uncovered, np.zeros_like(uncovered), "|", color=PUSHED, label="bins where p is 0", clip_on=False)
     axes.set_ylim(0.0, 1.08 * max(float(density.max()), 1.0 / problem.target.width if problem.target else 0.0) or 1.0)
-    axes.set_ylabel(f"density\n(per {_one(problem)})")
+    axes.set_ylabel(f"density\n(per {one_unit(problem)})")
 
 
 def _weights(axes: Axes, evaluation: Evaluation) -> None:
@@ -123,7 +123,7 @@ def _angles(axes: Axes, evaluation: Evaluation) -> None:
     """Draw which way along the axis descent moves the points, and how strongly."""
     slopes = evaluation.require_gradients().angles
     assert slopes is not None  # asked for
-    _points(axes, evaluation, -slopes, BY_WAY, f"descent: -∂L/∂x\n(per {_one(evaluation.problem)})")
+    _points(axes, evaluation, -slopes, BY_WAY, f"descent: -∂L/∂x\n(per {one_unit(evaluation.problem)})")
 
 
 def _points(axes: Axes, evaluation: Evaluation, values: FloatArray, groups: Groups, ylabel: str) -> None:
@@ -203,17 +203,20 @@ def name_turn(axis: Axis, problem: Problem) -> None:
     low, high = span(problem)
     if period is None or not 0.5 * period < high - low < 1.5 * period:  # a turn so far out that it is lost in rounding
         return
-    ends = [*problem.nodes_hull, float(problem.angles.min())]
-    start = -0.5 * period if min(ends) < 0.0 else 0.0
-    is_radians = problem.settings.unit == "radians" and problem.settings.period is None
+    start, is_of_pi = start_of_turn(problem), is_in_pi(problem)
 
     def name(place: float, _: int | None = None) -> str:
         angle = float(problem.domain.unrolled(np.asarray(place), start))
         angle = start if abs(angle - start - period) < 1e-9 * period else angle
-        return in_pi(angle) if is_radians else f"{angle:.4g}"
+        return in_pi(angle) if is_of_pi else f"{angle:.4g}"
 
     axis.set_major_locator(MultipleLocator(period / 8.0))
     axis.set_major_formatter(FuncFormatter(name))
+
+
+def is_in_pi(problem: Problem) -> bool:
+    """Return whether angles of a circle are named as multiples of π."""
+    return problem.settings.unit == "radians" and abs(problem.domain.measure - 2.0 * math.pi) < 1e-9
 
 
 def in_pi(angle: float) -> str:
@@ -230,5 +233,6 @@ def separate_lines(places: FloatArray, starts: FloatArray, ends: FloatArray) -> 
     return np.column_stack([places, places, gaps]).ravel(), np.column_stack([starts, ends, gaps]).ravel()
 
 
-def _one(problem: Problem) -> str:
+def one_unit(problem: Problem) -> str:
+    """Return what one unit of the angles is called."""
     return problem.settings.unit.removesuffix("s")

@@ -1,4 +1,4 @@
-"""The figure of groups: how their losses are spread, and whether far points learn at the full rate."""
+"""The figure of groups: how their losses are spread, and how the gradient of the points depends on their distance."""
 
 from __future__ import annotations
 
@@ -13,6 +13,7 @@ from matplotlib.colors import LinearSegmentedColormap, LogNorm
 from matplotlib.ticker import FixedLocator, FuncFormatter, MaxNLocator, NullLocator
 
 from kdegrad.arrays import FloatArray
+from kdegrad.evaluation import BatchEvaluation
 from kdegrad.figures.picture import Picture
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
 from kdegrad.figures.titles import lines, name_of
@@ -21,7 +22,7 @@ from kdegrad.text import counted
 
 DOTS: Final = 3_000  # more points than these are drawn as a density
 CELLS: Final = 60  # of the density along each axis
-LEAST_RATE, MOST_RATE = -1.4, 1e4  # no rate is below -1; what is pulled up more strongly stands at the edge
+LEAST_RATE, MOST_RATE = -1.4, 1e4  # no rate of a logit is below -1; what is stronger than the other is at the edge
 FARTHEST: Final = 1e6  # bandwidths, likewise
 LINEAR_RATE: Final = 1.5  # rates up to this are on a linear scale, larger ones on a logarithmic one
 LINEAR_DISTANCE: Final = 10.0
@@ -30,9 +31,13 @@ WIDE: Final = 100.0  # bandwidths beyond which the axis of distances has a logar
 
 
 def panels(overview: Overview) -> Picture:
-    """Return a histogram of the losses, and below it the gradient per weight of every point along its distance."""
+    """Return a histogram of the losses, and below it the first gradient that was asked for of every point.
+
+    It is drawn per weight along the distance from the target, that of an angle also per angle in bandwidths.
+    """
     losses, rates = partial(_losses, overview=overview), partial(_rates, overview=overview)
-    if overview.evaluation.gradients is None:
+    gradients = overview.evaluation.gradients
+    if gradients is None or gradients.first_of_points is None:
         return Picture(panels=[losses], height=2.6, legend=0, title=_title(overview))
     return Picture(panels=[losses, rates], height=5.4, ratios=(2, 3), shared=False, legend=0, title=_title(overview))
 
@@ -78,33 +83,50 @@ def _losses(axes: Axes, overview: Overview) -> None:
 
 def _rates(axes: Axes, overview: Overview) -> None:
     """Draw a dot for each point, or how many points there are in each of many cells."""
-    rates = -overview.evaluation.require_gradients().per_weight.ravel()
+    rates, is_way = _moves(overview.evaluation)
     chosen = overview.takes_part & np.isfinite(rates)
-    rates = np.clip(rates[chosen], LEAST_RATE, MOST_RATE)
+    rates = np.clip(rates[chosen], -MOST_RATE if is_way else LEAST_RATE, MOST_RATE)
     distances = np.clip(overview.bandwidths[chosen], 0.0, FARTHEST)
-    farthest, highest = float(distances.max(initial=2.0 * FAR)), float(rates.max(initial=1.0))
+    farthest, highest = float(distances.max(initial=2.0 * FAR)), 1.2 * float(rates.max(initial=1.0))
+    lowest = 1.2 * float(rates.min(initial=-1.0)) if is_way else LEAST_RATE
     if farthest > WIDE:
         axes.set_xscale("symlog", linthresh=LINEAR_DISTANCE)
         _ticks(axes.xaxis, [0.0, 5.0, *(10.0**power for power in range(1, 7))])
     axes.set_yscale("symlog", linthresh=LINEAR_RATE, linscale=2.0)
-    _ticks(axes.yaxis, [-1.0, 0.0, *(10.0**power for power in range(5))])
+    powers = [10.0**power for power in range(5)]
+    _ticks(axes.yaxis, [*(-power for power in powers if is_way or power == 1.0), 0.0, *powers])
     axes.set_xlim(-0.02 * min(farthest, WIDE), 1.04 * farthest)
-    axes.set_ylim(LEAST_RATE, 1.2 * highest)
+    axes.set_ylim(lowest, highest)
     axes.axvspan(FAR, 1.04 * farthest, color=BAND, zorder=0, linewidth=0)
-    for sign, colour in ((1.0, PULLED), (-1.0, PUSHED)):
+    for sign, colour in ((1.0, INK if is_way else PULLED), (-1.0, INK if is_way else PUSHED)):
         those = rates * sign > 0.0
         if len(rates) <= DOTS:
             axes.plot(distances[those], rates[those], ".", color=colour, markersize=5.0, alpha=0.6, markeredgewidth=0)
         else:
             _density(axes, distances[those], rates[those], sorted((0.0, axes.get_ylim()[sign > 0.0])), colour)
-    axes.axhline(-1.0, color=INK, linewidth=0.7, linestyle=":")
     small: Any = {"textcoords": "offset points", "fontsize": 7.5}
-    axes.annotate("full rate", (1.0, -1.0), (-3, -9), xycoords=axes.get_yaxis_transform(), ha="right", **small)
+    axes.axhline(0.0 if is_way else -1.0, color=INK, linewidth=0.7, linestyle=":")
+    if not is_way:
+        axes.annotate("full rate", (1.0, -1.0), (-3, -9), xycoords=axes.get_yaxis_transform(), ha="right", **small)
     far = f"far: more than {FAR:g} bandwidths outside"
     axes.annotate(far, (1.0, 1.0), (-3, -8), xycoords="axes fraction", ha="right", **small)
-    axes.set_ylabel("-∂L/∂z / S\n← pushed down    pulled up →")
+    axes.set_ylabel(
+        "-h·∂L/∂x / S\n← smaller    larger angles →" if is_way else "-∂L/∂z / S\n← pushed down    pulled up →"
+    )
     darker = "" if len(rates) <= DOTS else "; darker: more points"
     axes.set_xlabel(f"distance from the target (bandwidths){darker}")
+
+
+def _moves(evaluation: BatchEvaluation) -> tuple[FloatArray, bool]:
+    """Return how strongly descent moves each point for its weight, and whether that is along the angles, per h."""
+    gradients = evaluation.require_gradients()
+    first = gradients.first_of_points
+    assert first is not None  # else there is no panel for it
+    name, slopes = first
+    if name == "logits":
+        return -gradients.per_weight.ravel(), False
+    with np.errstate(divide="ignore"):  # of weight 0
+        return (-evaluation.batch.kernel.bandwidth * slopes / evaluation.weights).ravel(), True
 
 
 def _density(axes: Axes, distances: FloatArray, rates: FloatArray, limits: list[float], colour: str) -> None:

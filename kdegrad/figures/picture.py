@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, Final, final
+from typing import Final, final
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from kdegrad.figures.fonts import fit_fonts
-from kdegrad.figures.style import DARK, PAPER, WIDTH, legend_below
+from kdegrad.figures.style import DARK, PAPER, WIDTH, legend_below, legend_inside
 
 _SMALL: Final = "small"
 
@@ -31,7 +31,7 @@ class Picture:
         thing that the legend explains.
     main
         Which panel is drawn where there is only one Axes.
-    height, width
+    height
         In inches.
     ratios
         How the panels share the height, or the width; equal shares if empty.
@@ -51,7 +51,6 @@ class Picture:
 
     panels: Sequence[Callable[[Axes], None]]
     height: float
-    width: float = WIDTH
     main: int = 0
     ratios: Sequence[float] = ()
     beside: bool = False
@@ -63,7 +62,7 @@ class Picture:
 
     def draw(self, drawing: Figure, *, escape: bool = True) -> list[Axes]:
         """Draw all panels into an empty figure, and return their Axes; `escape` is that of `fit_fonts`."""
-        drawing.set_size_inches(self.width, self.height)
+        drawing.set_size_inches(WIDTH, self.height)
         drawing.set_layout_engine("constrained", h_pad=0.08 if self.polar else None)  # its angles have names outside
         count = len(self.panels)
         grid = drawing.subplots(
@@ -92,9 +91,12 @@ class Picture:
         if self.title:
             every[0].set_title(self.title, fontsize=_SMALL)
         for axes in every if self.legend else ():
-            if axes.get_legend_handles_labels()[1]:
-                below: Any = {"loc": "upper center", "bbox_to_anchor": (0.5, -0.08), "ncols": 2}
-                axes.legend(fontsize=_SMALL, **(below if self.polar else {}))  # a circle leaves no room inside
+            if not axes.get_legend_handles_labels()[1]:
+                continue
+            if self.polar:  # a circle leaves no room inside
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, fontsize=_SMALL)
+            else:
+                legend_inside(axes, fontsize=_SMALL)
         named: list[Artist] = []
         for axes in every:  # the texts that Axes have before anything is drawn
             named += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]

@@ -19,9 +19,8 @@ from matplotlib.collections import LineCollection
 from matplotlib.transforms import IdentityTransform
 
 from kdegrad.arrays import FloatArray
-from kdegrad.figures.style import FAINT, columns, short
+from kdegrad.figures.style import FAINT, SMALL, columns, short
 
-NAME_SIZE: Final = 6.5  # points
 _DASH: Final = 9.0  # points from the Axes to the name of a curve
 _GAP: Final = 3.5  # points between a mark and its name
 _ROW: Final = 9.0  # points from one row of names to the next
@@ -242,8 +241,7 @@ def name_stems(axes: Axes, angles: FloatArray, values: FloatArray, names: Sequen
     `reach` is how far the mark at the end of a stem reaches to the sides, in points.
     """
     texts = [
-        axes.text(0.0, 0.0, short(name), transform=IdentityTransform(), fontsize=NAME_SIZE, clip_on=False)
-        for name in names
+        axes.text(0.0, 0.0, short(name), transform=IdentityTransform(), fontsize=SMALL, clip_on=False) for name in names
     ]
     for text in texts:
         text.set_in_layout(False)
@@ -268,7 +266,9 @@ def name_stems(axes: Axes, angles: FloatArray, values: FloatArray, names: Sequen
         wide, tall = reach * point, 2.0 * point
         stems = [Box(x - wide, min(base, y) - tall, x + wide, max(base, y) + tall) for (x, y), *_ in heads]
         zero = Box(frame.left, base - 0.5 * point, frame.right, base + 0.5 * point)
-        found = places(heads, stems, [zero], frame, _GAP * point)
+        legend = axes.get_legend()
+        others = [zero] if legend is None else [zero, Box(*legend.get_window_extent(renderer).extents)]
+        found = places(heads, stems, others, frame, _GAP * point)
         for text, place in zip(texts, found, strict=True):
             text.set_position((place.box.left, place.box.bottom))
             text.set_verticalalignment("bottom")
@@ -283,7 +283,7 @@ def name_stems(axes: Axes, angles: FloatArray, values: FloatArray, names: Sequen
 def rows_of(names: Sequence[str], width: float) -> int:
     """Return how many rows of so many points the names fill, with room to spare."""
     letters = sum(columns(short(name)) + 2 for name in names)
-    return math.ceil(1.4 * letters * 0.55 * NAME_SIZE / width)
+    return math.ceil(1.4 * letters * 0.55 * SMALL / width)
 
 
 def _make_room(axes: Axes, values: FloatArray, names: Sequence[str]) -> None:
@@ -314,7 +314,7 @@ def name_ends(axes: Axes, ends: Sequence[Spot], names: Sequence[str], colours: S
             xycoords=("axes fraction", "data"),
             textcoords="offset points",
             va="center",
-            fontsize=NAME_SIZE,
+            fontsize=SMALL,
             annotation_clip=False,
             linespacing=1.1,
         )
@@ -342,7 +342,7 @@ def name_ends(axes: Axes, ends: Sequence[Spot], names: Sequence[str], colours: S
 
 def name_spot(axes: Axes, spot: Spot, name: str, curve: Sequence[Spot]) -> None:
     """Write the name of a spot on a curve beside it, where the curve does not cross it."""
-    text = axes.annotate(name, spot, (0.0, -8.0), textcoords="offset points", va="center", fontsize=NAME_SIZE + 0.5)
+    text = axes.annotate(name, spot, (0.0, -8.0), textcoords="offset points", va="center", fontsize=SMALL + 0.5)
     text.set_in_layout(False)
 
     def arrange(renderer: RendererBase) -> None:

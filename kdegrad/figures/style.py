@@ -23,6 +23,8 @@ MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
 WIDTH: Final = 4.8  # inches; printed at 3.4 the letters are 6 points high, at 7 they are 12
 LABEL_LENGTH: Final = 18
+SMALL: Final = 6.5  # points: of names and numbers inside a panel
+MOST_OF_HEIGHT: Final = 0.6  # which a legend in Axes of the user's may take
 PLAIN: Final = (0.9e-3, 1.1e4)  # the range of a logarithmic axis whose ticks are plain numbers
 
 SETTINGS: Final[Any] = {  # the keys are matplotlib's
@@ -90,6 +92,25 @@ def legend_below(drawing: Figure, *sources: Axes, columns: int = 2) -> None:
         for handle, name in zip(*axes.get_legend_handles_labels(), strict=True):
             entries.setdefault(name, handle)
     drawing.legend(entries.values(), entries.keys(), loc="outside lower center", ncols=columns)
+
+
+def raise_top(axes: Axes, part: float) -> None:
+    """Leave a part of the height free above what is drawn."""
+    transform = axes.yaxis.get_transform()
+    low, high = transform.transform(np.array(axes.get_ylim())).tolist()
+    top = float(transform.inverted().transform(np.array([low + (high - low) / (1.0 - part)]))[0])
+    axes.set_ylim(top=top)
+
+
+def legend_inside(axes: Axes, **look: Any) -> None:
+    """Put the legend of Axes at their top, in one column or two, above all that is drawn there."""
+    frame = axes.get_window_extent()
+    for count in (2, 1):
+        legend = axes.legend(loc="upper center", ncols=count, columnspacing=1.0, **look)
+        box = legend.get_window_extent()
+        if box.width < frame.width:
+            break
+    raise_top(axes, min(1.1 * box.height / frame.height, MOST_OF_HEIGHT))
 
 
 def log_ticks(axis: Axis, low: float, high: float) -> None:

@@ -34,7 +34,8 @@ if TYPE_CHECKING:
 ROWS_OF_PAGE: Final = 1_000
 NO_SCRIPT: Final = "default-src 'none'; style-src 'unsafe-inline'; img-src data:"  # a figure may have pixels in it
 
-OF_CHECKS: Final = "how far each check is from its tolerance"  # what their figure shows
+OF_LOSS: Final = "the target, the density, and the weight of each point at its angle"  # what its figure shows
+OF_CHECKS: Final = "how far each check is from its tolerance"
 
 
 @dataclass(frozen=True)
@@ -231,8 +232,7 @@ def _points(values: dict[str, list[Any]], evaluation: Evaluation | BatchEvaluati
 def _loss(record: Record, most: int) -> Content:
     note = as_table.accuracy(record)
     loud = () if record.result.is_finite else (not_finite(record.result),)
-    drawing = "the target, the density, and the weight of each point at its angle"
-    return Content(_nats(record), loud, drawing, [note] if note else ())
+    return Content(_nats(record), loud, OF_LOSS, [note] if note else ())
 
 
 def _gradient(record: Record, most: int) -> Content:
@@ -271,7 +271,9 @@ def _groups(record: Record, most: int) -> Content:
         tables = [
             Rows(_caption("groups", len(values["group"]), len(evaluation.batch), "largest"), columns_from(values))
         ]
-    drawing = "how the losses are spread, and the gradient per weight of each point by its distance from the target"
+    drawing = "how the losses are spread"
+    if evaluation.gradients is not None and evaluation.gradients.first_of_points is not None:
+        drawing += ", and the gradient per weight of each point by its distance from the target"
     return Content(_nats(record, "mean "), loud, drawing, list(sentences(overview)), tables, details)
 
 
@@ -293,7 +295,7 @@ def _sweep(record: Record, most: int) -> Content:
 def _descent(record: Record, most: int) -> Content:
     done: Descent = record.result
     if not done.start.is_finite:
-        return Content({}, (not_finite(done.start),))
+        return Content({}, (not_finite(done.start),), OF_LOSS)
     of = record.facts
     numbers = {}
     for name, before, after in (("loss", done.start.loss, of["loss"]), ("KL", done.start.kl, of["kl"])):
@@ -364,8 +366,6 @@ def _figure(record: Record, said: str) -> Iterator[str]:
     of, title = record.result, ""
     if record.command == "verify-props":
         of, title = of.verdicts, "" if of.loss is None else of.loss["name"]
-    if record.command == "loss":  # also where gradients were asked for and are undefined
-        of = replace(of, gradients=None)
     per_bin = record.command == "grad --per-bin"
     figures.save(of, stream, format="svg", per_bin=per_bin, log=record.log, title=title)
     yield figure(stream.getvalue().decode("utf-8"), f"Figure: {said}")

@@ -26,7 +26,7 @@ from kdegrad.output import Look
 from kdegrad.problem import Problem
 from kdegrad.reports.tables import PULLED, PUSHED, printed
 from kdegrad.text import angle_texts
-from kdegrad.view import curve, positions, span, target_marks, target_parts
+from kdegrad.view import curve, positions, span, start_of_turn, target_marks, target_parts
 
 GUTTER: Final = 13
 FEWEST_CELLS = 24
@@ -128,12 +128,6 @@ def _axis(problem: Problem, cells: _Cells, look: Look) -> list[str]:
     return axis
 
 
-def _start_of_turn(problem: Problem, low: float) -> float:
-    """Return the start of the turn that is shown in [0, P), or in [-P/2, P/2) where angles or target are negative."""
-    ends = [*problem.nodes_hull, float(problem.angles.min())]
-    return float(problem.domain.unrolled(np.asarray(low), -0.5 * problem.domain.measure if min(ends) < 0.0 else 0.0))
-
-
 def _ticks(problem: Problem, cells: _Cells) -> list[str]:
     """Return the numbers below the axis: the target's edges, then the ends, where there is room.
 
@@ -145,7 +139,8 @@ def _ticks(problem: Problem, cells: _Cells) -> list[str]:
     places = [*numbers, *([float(problem.angles.min()), float(problem.angles.max())] if on_line else [])]
     texts = angle_texts(places)
     if not on_line:
-        end = angle_texts([*places, _start_of_turn(problem, cells.low)])[-1]
+        start_of_range = float(problem.domain.unrolled(np.asarray(cells.low), start_of_turn(problem)))
+        end = angle_texts([*places, start_of_range])[-1]
         places, texts = [*places, cells.high, cells.low], [*texts, f"{end} (all round)", end]
     line = [" "] * cells.count
     for value, text in zip(places, texts, strict=True):
