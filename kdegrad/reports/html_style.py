@@ -78,7 +78,8 @@ RULES: Final = """
 .kdegrad .kd-scroll .kd-sentence { min-width: 20rem; }
 .kdegrad details caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   white-space: nowrap; }
-.kdegrad .kd-scroll .kd-bar { min-width: 6rem; padding-right: 0; vertical-align: middle; }
+.kdegrad .kd-scroll .kd-bar { min-width: 6rem; padding-right: 0; text-align: center; }
+.kdegrad .kd-scroll td.kd-bar { vertical-align: middle; }
 .kdegrad .kd-bar i { display: block; height: .7em; }
 .kdegrad .kd-up { background: var(--kd-pulled); }
 .kdegrad .kd-down { background: var(--kd-pushed); }
