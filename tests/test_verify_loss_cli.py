@@ -552,7 +552,7 @@ def test_a_figure_is_drawn_of_failures_that_are_expected_too(judge: Judge, folde
     pytest.importorskip("matplotlib")
     assert judge("floored", "--expect-fail", "far-*=meant", "--plot", "checks.svg").code == 1
     text = (folder / "checks.svg").read_text()
-    assert ">mine:floored<" in text
+    assert ">mine:floored  ·  kdegrad " in text
     assert re.search(">failed, as expected: [1-9]", text)
 
 

@@ -196,7 +196,7 @@ def load(
     Parameters
     ----------
     path
-        As for `read`.
+        A .csv, .tsv, .yaml, .json, .jsonl or .parquet file, or ``-`` for standard input.
     target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
         The options, see `kdegrad.Problem` and `kdegrad.Batch`; those that are given override the file's.
     zero, clockwise
@@ -219,7 +219,8 @@ def load(
     Raises
     ------
     KdegradError
-        As for `read`, and for settings out of range, with ``file:line:column`` if the file gave them.
+        For a file that cannot be used: a line for each fault, with its place. For settings out of range, with
+        ``file:line:column`` if the file gave them.
     """
     given = {name: value for name, value in locals().items() if name != "path" and value is not None}
     options = {row.name: given.pop(row.name) for row in ReadingOptions.rows if row.name in given}
