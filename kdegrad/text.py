@@ -110,8 +110,10 @@ def enumerated(names: Iterable[str], most: int = 12) -> str:
 
 
 def counted(number: int, noun: str) -> str:
-    """Return a number of things, as ``1 point`` or ``2 points``."""
-    return f"{number} {noun}{'' if number == 1 else 's'}"
+    """Return a number of things, as ``1 point``, ``2 points`` or ``2 properties``."""
+    if number == 1:
+        return f"1 {noun}"
+    return f"{number} {noun[:-1]}ies" if noun.endswith("y") else f"{number} {noun}s"
 
 
 def summary(what: str, *facts: str) -> str:

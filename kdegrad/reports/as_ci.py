@@ -58,7 +58,11 @@ def junit(run: Checks) -> Iterator[str]:
 
 def _properties(run: Checks) -> Iterator[str]:
     """Yield what a testsuite was made with."""
-    facts: dict[str, Any] = {"kdegrad": __version__, "seed": run.seed, "kernel": ", ".join(run.verdicts.kernels)}
+    facts: dict[str, Any] = {
+        "kdegrad": __version__,
+        "seed": run.verdicts.seed,
+        "kernel": ", ".join(run.verdicts.kernels),
+    }
     facts |= {"input": ", ".join(run.inputs) or None}
     if run.loss is not None:
         facts |= {"loss": run.loss["name"]}
@@ -107,10 +111,7 @@ def github(run: Checks) -> Iterator[str]:
     Of a judged loss each property that fails is one, the most telling first. Where nothing was checked, that is an
     error too.
     """
-    from kdegrad.properties.explanation import failures_in_order
-
-    judged = _judged(run)
-    failed = run.failed if run.loss is None else failures_in_order(run.failed)
+    judged, failed = _judged(run), run.reported
     shown = failed if len(failed) <= GITHUB_CAP else failed[: GITHUB_CAP - 1]
     for check in shown:
         place, where = run.place(check), ""
@@ -118,8 +119,8 @@ def github(run: Checks) -> Iterator[str]:
             where = f"file={_value(place[0])}," + ("" if place[1] is None else f"line={place[1]},")
         yield f"::error {where}title={_value(f'kdegrad {check.property}{judged}')}::{_escaped(_in_full(check))}\n"
     if len(shown) < len(failed):
-        kind = "checks" if run.loss is None else "properties"
-        yield f"::error title=kdegrad::{len(failed) - len(shown)} more {kind} failed (--format csv has all)\n"
+        more = counted(len(failed) - len(shown), "more check" if run.loss is None else "more property")
+        yield f"::error title=kdegrad::{more} failed (--format csv has all)\n"
     level = "error" if run.verdicts.unchecked else "notice"
     yield f"::{level} title={_value(f'kdegrad verify-props{judged}')}::{_escaped(summary(run))}\n"
 
@@ -129,13 +130,11 @@ def markdown(run: Checks) -> Iterator[str]:
 
     Of a judged loss each property that fails is told once, the most telling first.
     """
-    from kdegrad.properties.explanation import failures_in_order
-
     of = run.loss["name"] if run.loss is not None else ", ".join(run.verdicts.inputs) or "random problems"
     result = "passed" if run.verdicts.passed else "failed"
     yield f"### kdegrad verify-props: {_plain(of)} {result}\n\n"
     kernels = ", ".join(run.verdicts.kernels)
-    yield f"{_plain(summary(run))} ({_plain(kernels)}, seed {run.seed}, kdegrad {__version__})\n\n"
+    yield f"{_plain(summary(run))} ({_plain(kernels)}, seed {run.verdicts.seed}, kdegrad {__version__})\n\n"
     yield "| | passed | failed | skipped |\n|---|---|---|---|\n"
     for family, properties in groupby(run.properties, lambda property_: property_.family):
         members = {property_.id: [c for c in run.verdicts if c.property == property_.id] for property_ in properties}
@@ -145,13 +144,12 @@ def markdown(run: Checks) -> Iterator[str]:
             if checks:
                 title = f"**{name}**" if name == family else _plain(name)
                 yield f"| {title} | {' | '.join(map(str, counts(checks).values()))} |\n"
-    failed = run.failed if run.loss is None else failures_in_order(run.failed)
-    for check in failed[:SUMMARY_CAP]:
+    for check in run.reported[:SUMMARY_CAP]:
         yield f"\n**{_plain(check.property)}** in {_plain(check.case)}: {_plain(check.said())}\n"
         if check.reproduce:
             fence = "`" * (1 + max([2, *map(len, re.findall("`+", check.reproduce))]))
             yield f"\n{fence}console\n{safe_text(check.reproduce)}\n{fence}\n"
-    more = len(run.failed) - len(failed[:SUMMARY_CAP])
+    more = len(run.failed) - len(run.reported[:SUMMARY_CAP])
     if more:
         yield f"\nand {counted(more, 'more failure')}\n"
     yield "\n"

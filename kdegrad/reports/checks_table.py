@@ -65,6 +65,14 @@ class Row:
         return f"{max(measured, key=lambda found: found[:2])[2]:.1e}" if measured else "-"
 
 
+def rows_of(run: Checks) -> list[Row]:
+    """Return the properties that were checked, each with its checks."""
+    checks: dict[str, list[Verdict]] = {}
+    for check in run.verdicts:
+        checks.setdefault(check.property, []).append(check)
+    return [Row(of, checks[of.id]) for of in run.properties if of.id in checks]
+
+
 def _is_expected_failure(check: Verdict) -> bool:
     """Return whether a check failed and was expected to; of other skips nothing was observed."""
     return check.verdict == "skip" and check.observed != ""
@@ -77,8 +85,7 @@ def checks_text(record: Record, look: Look) -> Iterator[str]:
     counts alone.
     """
     run: Checks = record.result
-    rows = [Row(p, [check for check in run.verdicts if check.property == p.id]) for p in run.properties]
-    rows = [row for row in rows if row.checks]
+    rows = rows_of(run)
     if not run.brief:
         yield from _report(rows, run, look)
     yield from paragraph(look, _tally(rows, run), STYLES["pass" if run.verdicts.passed else "fail"])
@@ -120,23 +127,24 @@ def _headline(run: Checks) -> str:
 
 def _judged(loss: dict[str, Any]) -> str:
     """Return which loss was judged, and what it is meant to be."""
-    parts = [
-        loss["kernel"],
-        f"bandwidth {loss['bandwidth']:g}",
-        "" if loss["df"] is None else f"df {loss['df']:g}",
-        "line" if loss["period"] is None else f"circle of {loss['period']:g}",
-        "" if loss["scale"] == 1.0 else f"scale {loss['scale']:g}",
-        "" if loss["background"] == 0.0 else f"background {loss['background']:g}",
-        "" if loss["floor"] is None else f"floor {loss['floor']:g}",
-    ]
-    name = safe_text(loss["name"])
+    parts = [value if name in ("kernel", "domain") else f"{name} {value}" for name, value in meant(loss).items()]
     how = ", ".join([loss["backend"], loss["dtype"], *(["batched"] if loss["batched"] else [])])
-    return f"Judged {name} ({how}): {', '.join(filter(None, parts))}"
+    return f"Judged {safe_text(loss['name'])} ({how}): {', '.join(parts)}"
+
+
+def meant(loss: dict[str, Any]) -> dict[str, str]:
+    """Return what a judged loss is meant to be, by names, without what is as usual."""
+    found = {"kernel": loss["kernel"], "bandwidth": f"{loss['bandwidth']:g}"}
+    if loss["df"] is not None:
+        found["df"] = f"{loss['df']:g}"
+    found["domain"] = "line" if loss["period"] is None else f"circle of {loss['period']:g}"
+    usual = {"scale": 1.0, "background": 0.0, "floor": None}
+    return found | {name: f"{loss[name]:g}" for name, value in usual.items() if loss[name] != value}
 
 
 def _cases(run: Checks) -> str:
     """Return in how many cases it was checked, and the seed that they are drawn by."""
-    return f"{counted(len(run.verdicts.cases), 'case')}, seed {run.seed}"
+    return f"{counted(len(run.verdicts.cases), 'case')}, seed {run.verdicts.seed}"
 
 
 def _tables(rows: Sequence[Row], look: Look) -> Iterator[str]:
@@ -170,10 +178,8 @@ def _failures(run: Checks, look: Look) -> Iterator[str]:
 
 def _failures_of_loss(run: Checks, look: Look) -> Iterator[str]:
     """Yield what is wrong with a judged loss: the most telling failure in full, of the others what they mean."""
-    from kdegrad.properties.explanation import failures_in_order
-
     shown: dict[str, list[str]] = {}  # by the difference, the properties that fail with it
-    for number, check in enumerate(failures_in_order(run.failed)):
+    for number, check in enumerate(run.reported):
         like = shown.setdefault(check.difference, [])
         like.append(check.property)
         if not run.full and check.difference and len(like) > 1:
@@ -228,9 +234,8 @@ def _item(verdict: str, name: str, text: str, look: Look) -> Iterator[str]:
 def _tally(rows: Sequence[Row], run: Checks) -> str:
     """Return how many properties passed, failed and were not checked, and why those were not."""
     number = Counter(row.verdict for row in rows)
-    properties = "property" if number["pass"] == 1 else "properties"
     failed = f" ({counted(len(run.failed), 'check')})" if len(run.failed) > number["fail"] else ""
-    told = [f"{number['pass']} {properties} passed", f"{number['fail']} failed{failed}"]
+    told = [f"{counted(number['pass'], 'property')} passed", f"{number['fail']} failed{failed}"]
     told += [f"{number['xfail']} failed as expected"] if number["xfail"] else []
     told += [f"{number['skip']} skipped"]
     reasons: dict[str, list[str]] = {}

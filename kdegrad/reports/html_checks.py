@@ -7,7 +7,7 @@ from collections.abc import Iterator, Sequence
 from itertools import chain
 from typing import TYPE_CHECKING, Final
 
-from kdegrad.reports.checks_table import TITLES, Row, kernels_by_expectation
+from kdegrad.reports.checks_table import TITLES, Row, kernels_by_expectation, meant, rows_of
 from kdegrad.reports.html_parts import SENTENCE, Rows, facts, folded, paragraph, preformatted, table, text
 from kdegrad.reports.records import Checks, Record, counts
 from kdegrad.reports.tables import Column
@@ -42,16 +42,16 @@ def checks_in_short(record: Record, figure: str) -> Iterator[str]:
     for check in list(first_of_each.values())[:LISTED]:
         yield paragraph(f"{check.property} failed, case {check.case}: {check.said()}")
     if (left := len(first_of_each) - LISTED) > 0:
-        yield paragraph(f"and {left} more {'property' if left == 1 else 'properties'}")
+        yield paragraph(f"and {counted(left, 'more property')}")
     yield figure
     yield from _families(run)
 
 
 def _families(run: Checks) -> Iterator[str]:
     """Yield a table for each family of properties, folded under its counts."""
-    rows = [Row(p, [check for check in run.verdicts if check.property == p.id]) for p in run.properties]
+    rows = rows_of(run)
     for family, title in TITLES.items():
-        members = [row for row in rows if row.checks and row.of.family == family]
+        members = [row for row in rows if row.of.family == family]
         if members:
             number = Counter(row.verdict for row in members)
             told = ", ".join(f"{number[verdict]} {word}" for verdict, word in WORDS.items() if number[verdict])
@@ -76,28 +76,21 @@ def _judged(run: Checks) -> dict[str, str]:
     if (loss := run.loss) is not None:
         found["loss"] = loss["name"]
         found["called with"] = ", ".join([loss["backend"], loss["dtype"], *(["batches"] if loss["batched"] else [])])
-        found["kernel"] = loss["kernel"] + ("" if loss["df"] is None else f", df {loss['df']:g}")
-        found["bandwidth"] = f"{loss['bandwidth']:g}"
-        found["domain"] = "line" if loss["period"] is None else f"circle of {loss['period']:g}"
-        found |= {name: f"{loss[name]:g}" for name, usual in (("scale", 1.0), ("background", 0.0), ("floor", None))
-                  if loss[name] != usual}  # fmt: skip
+        found |= meant(loss)
     else:
         found["kernels" if len(run.verdicts.kernels) > 1 else "kernel"] = ", ".join(run.verdicts.kernels)
     found["cases"] = str(len(run.verdicts.cases))
-    found["seed"] = str(run.seed)
+    found["seed"] = str(run.verdicts.seed)
     return found
 
 
 def _failures(run: Checks) -> Iterator[str]:
     """Yield each property that failed: the first case of it in full, further ones folded."""
-    from kdegrad.properties.explanation import failures_in_order
-
-    first_of_each = run.failed if run.loss is None else failures_in_order(run.failed)
-    by_property: dict[str, list[Verdict]] = {check.property: [] for check in first_of_each}
+    by_property: dict[str, list[Verdict]] = {check.property: [] for check in run.reported}
     for check in run.failed:
         by_property[check.property].append(check)
     if by_property:
-        yield f"<h2>Failed: {counted(len(by_property), 'property').replace('ys', 'ies')}</h2>\n"
+        yield f"<h2>Failed: {counted(len(by_property), 'property')}</h2>\n"
     for name, (first, *others) in by_property.items():
         yield f'<section class="kd-failure">\n<h3>{text(name)}</h3>\n'
         yield from _failure(first)

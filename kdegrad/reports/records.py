@@ -90,11 +90,6 @@ class Checks:
         return PROPERTIES
 
     @property
-    def seed(self) -> int:
-        """Of the random problems."""
-        return self.verdicts.seed
-
-    @property
     def inputs(self) -> list[str]:
         """What was checked: the paths of files, the names of what is none."""
         return [self.files.get(name, name) for name in self.verdicts.inputs]
@@ -103,6 +98,13 @@ class Checks:
     def failed(self) -> list[Verdict]:
         """The checks that failed."""
         return self.verdicts.failed
+
+    @property
+    def reported(self) -> list[Verdict]:
+        """Those of them that are told in turn: of a judged loss one for each property, the most telling first."""
+        from kdegrad.properties.explanation import failures_in_order
+
+        return self.failed if self.loss is None else failures_in_order(self.failed)
 
     def place(self, check: Verdict) -> tuple[str, int | None] | None:
         """Return the file and the line that a check is about: of a judged loss, else the file of the points.
@@ -386,7 +388,7 @@ def checks_record(run: Checks) -> Record:
     names = [column.name for column in fields(Verdict)]  # a run of the library may have no checks
     table = table_of_columns("checks", {name: [getattr(check, name) for check in run.verdicts] for name in names})
     facts = {"passed": run.verdicts.passed, "counts": counts(run.verdicts)}
-    facts |= {"seed": run.seed, "loss": run.loss}
+    facts |= {"seed": run.verdicts.seed, "loss": run.loss}
     inputs = run.inputs
     return Record("verify-props", facts, (table,), table, run, input=inputs if len(inputs) > 1 else (*inputs, None)[0])
 
