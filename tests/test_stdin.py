@@ -99,7 +99,7 @@ def test_commands_that_need_no_input(kdegrad, standard_input, words: str) -> Non
 
 
 def test_data_that_are_read_do_not_wait(kdegrad, standard_input) -> None:
-    standard_input("pipe with data")
+    standard_input("ended pipe with data")
     assert kdegrad("loss", "-", "--target", "0", "9").code == 0
     standard_input("ended pipe with data")
     assert kdegrad("loss", "--target-points", "-").code == 0
