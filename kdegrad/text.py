@@ -41,7 +41,7 @@ def keywords_called(names: Mapping[str, str]) -> Iterator[None]:
 
 
 def spoken(flags: str, keywords: str) -> str:
-    """Return the part of a message that is for who gives flags, or that for who gives keywords."""
+    """Return the first text on the command line, where options are flags; in the library, the one with keywords."""
     return flags if _OF_FLAGS.get() else keywords
 
 

@@ -186,7 +186,7 @@ def test_a_step_that_overflows_is_not_taken(kdegrad, wrt: str) -> None:
 def test_a_trace_is_csv_or_tsv(kdegrad, tmp_path: Path) -> None:
     done = kdegrad("descend", TWO_SIDED, "--trace", tmp_path / "trace.parquet")
     assert (done.code, done.out) == (2, "")
-    assert done.err == "error: --trace: is a table, and '.parquet' is none that it has: name a .csv or .tsv file\n"
+    assert done.err == "error: --trace: no steps are written as '.parquet': name a .csv or .tsv file\n"
     for suffix in ("", ".csv", ".tsv"):
         assert kdegrad("descend", TWO_SIDED, "--steps", "2", "--trace", tmp_path / f"trace{suffix}").code == 0
     text = (tmp_path / "trace.csv").read_text()

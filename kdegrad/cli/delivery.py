@@ -82,7 +82,7 @@ def trace_separator(trace: str) -> str:
     """Return what separates the cells of --trace."""
     suffix = _suffix(trace)
     if suffix not in _TRACES:
-        raise SettingError("trace", f"is a table, and {shown(suffix)} is none that it has: name a .csv or .tsv file")
+        raise SettingError("trace", f"no steps are written as {shown(suffix)}: name a .csv or .tsv file")
     return _TRACES[suffix]
 
 

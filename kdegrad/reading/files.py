@@ -158,7 +158,7 @@ def absent(path: str) -> str:
     """Return the message for a missing file, with similar names or the nearest folder that exists."""
     name = display_name(path)
     if not path:
-        return "the name of the input file is empty: name a .csv, .tsv or .yaml file"
+        return "the name of the input file is empty: name a .csv, .yaml or .json file"
     folder = Path(path).parent
     try:
         if folder.is_dir():

@@ -13,13 +13,14 @@ from typing import TYPE_CHECKING, Any, Final, cast, overload
 import numpy as np
 
 from kdegrad.errors import InputError, SettingError
+from kdegrad.problem import checked_name
 from kdegrad.reading import batch_of, problem_of, require_no_other_target
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.groups import TARGETS
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import keywords_called, option_text, shortened, shown
+from kdegrad.text import keywords_called, option_text, shown
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -162,15 +163,13 @@ def from_frame(
     columns = {option: given.pop(keyword) for option, keyword in _KEYWORDS.items() if keyword in given}
     columns |= {key: given.pop(key) for key in ("target_columns", "no_weights", "missing") if key in given}
     require_no_other_target(columns, given)
-    if name is not None and not isinstance(name, str):
-        raise InputError(f"name: {shortened(name)} is not text: give the name of what the points are")
+    given["name"] = checked_name(name)
     try:
         with keywords_called(_KEYWORDS):
             source = read_frame(frame, shown(name) if name else _FRAME, ReadingOptions(**columns))
     except SettingError as error:
         keyword = _KEYWORDS.get(error.name.replace("-", "_"))
         raise error if keyword is None else error.at(keyword) from None
-    given["name"] = name
     return problem_of(source, given) if source.groups is None else batch_of(source, given)
 
 
