@@ -19,7 +19,7 @@ from kdegrad.arrays import Texts
 from kdegrad.errors import SettingError
 from kdegrad.reports import as_table, group_records, html_checks, html_style, records
 from kdegrad.reports.groups_table import sentences
-from kdegrad.reports.headline import BIN_NOUNS, described
+from kdegrad.reports.headline import BIN_NOUNS, described, domain_text
 from kdegrad.reports.html_parts import Rows, columns_from, facts, figure, folded, paragraph, table, text
 from kdegrad.reports.records import Command, Record, Table, not_finite
 from kdegrad.reports.sketch import noise_of
@@ -169,8 +169,7 @@ def _settings(record: Record, problem: dict[str, Any]) -> dict[str, str]:
         found["bin"] = f"at {angle_texts([problem['at']])[0]}"
     else:
         found[f"{noun}s"] = "each group's own" if problem["bins"] is None else str(problem["bins"])
-    domain = "line" if problem["period"] is None else f"circle of {problem['period']:g}"
-    found["domain"] = f"{domain}, in {problem['unit']}"
+    found["domain"] = f"{domain_text(problem['period'])}, in {problem['unit']}"
     for name, usual in (("scale", 1.0), ("background", 0.0)):
         if problem[name] != usual:
             found[name] = f"{problem[name]:g}"
@@ -237,14 +236,12 @@ def _loss(record: Record, most: int) -> Content:
 
 def _gradient(record: Record, most: int) -> Content:
     evaluation: Evaluation = record.result
-    said = []
+    known = as_table.accuracy_of_gradients(record)
     details = {name: ", ".join(size) for name, size in as_table.sizes_of(evaluation.require_gradients()).items()}
-    if (error := record.facts["gradient_error"]) is not None:
-        parts = ", ".join(f"{name} {value:.1g}" for name, value in error.items() if value is not None)
-        said.append(f"The gradients are those of the integral, to about: {parts}.".replace("log_bandwidth", "log h"))
     values = _values(record.tables[0], most)
     caption = _caption("points", len(values["angle"]), len(evaluation.weights), "largest")
     drawing = "the target, the density, and the gradient of each point at its angle"
+    said = [known] if known else ()
     return Content(_nats(record), (), drawing, said, _points(values, evaluation, caption), details)
 
 

@@ -54,6 +54,15 @@ def accuracy(record: Record) -> str:
     return "" if error is None else f"the integral, to about {error:.1g}"
 
 
+def accuracy_of_gradients(record: Record) -> str:
+    """Return how far the gradients are from those of the integral; empty where that is not known."""
+    if (error := record.facts["gradient_error"]) is None:
+        return ""
+    of = {"logits": "logits", "angles": "angles", "log_bandwidth": "log h"}
+    parts = ", ".join(f"{of[name]} {value:.1g}" for name, value in error.items() if value is not None)
+    return f"the gradients, to about: {parts}"
+
+
 def _gradient(record: Record, look: Look) -> Iterator[str]:
     """Yield the points with a bar for sign and size of the gradient."""
     evaluation: Evaluation = record.result
@@ -62,10 +71,8 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     gradients = evaluation.require_gradients()
     for name, size in sizes_of(gradients).items():
         yield from paragraph(look, "   ".join((name, *size)))
-    if (error := record.facts["gradient_error"]) is not None:
-        of = {"logits": "logits", "angles": "angles", "log_bandwidth": "log h"}
-        parts = ", ".join(f"{of[name]} {value:.1g}" for name, value in error.items() if value is not None)
-        yield from paragraph(look, f"the gradients, to about: {parts}", "dim")
+    if known := accuracy_of_gradients(record):
+        yield from paragraph(look, known, "dim")
     count = len(evaluation.weights)
     top = ROWS_SHOWN if record.top is None and count > ROWS_SHOWN else record.top
     if gradients.first_of_points is None:
@@ -105,8 +112,8 @@ def _gradient_per_bin(record: Record, look: Look) -> Iterator[str]:
     evaluation: Evaluation = record.result
     yield from _headline(record, look)
     values = {name: np.asarray(column)[:ROWS_SHOWN].tolist() for name, column in _first_block(record.rows).items()}
-    shown = {name: (name, soon) for name, soon in zip(values, (3, 0, 0, 2, 1, 0), strict=True)}
-    yield from fitted(look, [*columns_of(values, shown), bars(values["gradient"], look, noise_of(evaluation), 4)])
+    soon = dict(zip(values, (3, 0, 0, 2, 1, 0), strict=True))
+    yield from fitted(look, [*columns_of(values, soon), bars(values["gradient"], look, noise_of(evaluation), 4)])
     total = len(evaluation.weights) * record.facts["problem"]["bins"]
     if total > ROWS_SHOWN:
         yield from paragraph(look, f"the first {ROWS_SHOWN} of {total} rows (--format csv has all)", "dim")
@@ -123,18 +130,9 @@ def _sweep(record: Record, look: Look) -> Iterator[str]:
     kernels = [Column("kernel", values["kernel"], right=False)] if len(names) > 1 else []
     if over == "kernel":
         del values["value"]
-    shown = {  # title, and how soon the column is left out where there is no room
-        "value": (over, 0),
-        "loss": ("loss", 0),
-        "kl": ("KL", 4),
-        "l1": ("gradient\nl1", 1),
-        "l2": ("l2", 6),
-        "max": ("max", 5),
-        "gradient_per_weight_max": ("per weight\nlargest", 2),
-        "gradient_per_weight_min": ("per weight\nsmallest", 2),
-        "only_pushed_down": ("only\npushed down", 3),
-    }
-    yield from fitted(look, kernels + columns_of(values, shown))
+    soon = {"value": 0, "loss": 0, "kl": 4, "l1": 1, "l2": 6, "max": 5}  # left out, where there is no room
+    soon |= {"gradient_per_weight_max": 2, "gradient_per_weight_min": 2, "only_pushed_down": 3}
+    yield from fitted(look, kernels + columns_of(values, soon, {"value": over}))
     yield from paragraph(look, "only pushed down: the weight of the points that no bin pulls up", "dim")
 
 
@@ -159,15 +157,8 @@ def _descent(record: Record, look: Look) -> Iterator[str]:
         for name, column in course.items()
         if not unknown.get(name)
     }
-    shown = {  # title, and how soon the column is left out where there is no room
-        "step": ("step", 0),
-        "loss": ("loss", 0),
-        "kl": ("KL", 2),
-        "norm": ("norm of\nthe gradient", 1),
-        "gap": ("duality\ngap", 1),
-        "bandwidth": ("bandwidth", 0),
-    }
-    yield from fitted(look, columns_of(values, shown), elsewhere="--format json")
+    soon = {"step": 0, "loss": 0, "kl": 2, "norm": 1, "gap": 1, "bandwidth": 0}  # left out, where there is no room
+    yield from fitted(look, columns_of(values, soon), elsewhere="--format json")
     for note in descent_notes(record):
         yield from paragraph(look, note)
     columns, count = points_before_and_after(done, ROWS_SHOWN), len(done.end.weights)
@@ -204,15 +195,10 @@ def points_before_and_after(done: Descent, most: int) -> list[Column]:
     if moved := "angles" in done.wrt:
         columns["angle_at_end"] = end.problem.angles
     values = {name: column[kept].tolist() for name, column in columns.items()}
-    shown = {  # title, and how soon the column is left out where there is no room
-        "angle": ("angle", 1 if moved else 0),
-        "angle_at_end": ("angle\nat the end", 0),
-        "weight": ("weight", 1),
-        "weight_at_end": ("weight\nat the end", 0),
-    }
+    soon = {"angle": 1 if moved else 0, "angle_at_end": 0, "weight": 1, "weight_at_end": 0}  # left out, for room
     if end.problem.labels is not None:
         values["label"] = [end.problem.labels[point] for point in kept]
-    return columns_of(values, shown)
+    return columns_of(values, soon)
 
 
 def _kernels(record: Record, look: Look) -> Iterator[str]:

@@ -15,6 +15,7 @@ from rich.text import Text
 from kdegrad import __version__
 from kdegrad.kernel import KERNELS
 from kdegrad.output import Look
+from kdegrad.reports.headline import domain_text
 from kdegrad.reports.records import Checks, Record, counts
 from kdegrad.reports.tables import Column, fitted, hanging, paragraph, printed, words
 from kdegrad.text import counted, five_digits, safe_text
@@ -137,7 +138,7 @@ def meant(loss: dict[str, Any]) -> dict[str, str]:
     found = {"kernel": loss["kernel"], "bandwidth": f"{loss['bandwidth']:g}"}
     if loss["df"] is not None:
         found["df"] = f"{loss['df']:g}"
-    found["domain"] = "line" if loss["period"] is None else f"circle of {loss['period']:g}"
+    found["domain"] = domain_text(loss["period"])
     usual = {"scale": 1.0, "background": 0.0, "floor": None}
     return found | {name: f"{loss[name]:g}" for name, value in usual.items() if loss[name] != value}
 

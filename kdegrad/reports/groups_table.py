@@ -36,16 +36,10 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
     }
     if overview.evaluation.kl is not None:
         values["kl"] = _or_none(overview.evaluation.kl[chosen])
-    shown = {  # title, and how soon the column is left out where there is no room
-        "points": ("points", 3),
-        "loss": ("loss", 0),
-        "kl": ("KL", 2),
-        "angle": ("nearest\nangle", 1),
-        "distance": ("distance", 1),
-        "bandwidths": ("in band-\nwidths", 0),
-    }
+    soon = {"points": 3, "loss": 0, "kl": 2, "angle": 1, "distance": 1, "bandwidths": 0}  # left out, for room
+    titles = {"angle": "nearest\nangle", "bandwidths": "in band-\nwidths"}
     names = group_names(batch)
-    yield from fitted(look, [_named([names[group] for group in chosen.tolist()]), *columns_of(values, shown)])
+    yield from fitted(look, [_named([names[group] for group in chosen.tolist()]), *columns_of(values, soon, titles)])
     if len(chosen) < len(batch):
         said = f"the {len(chosen)} largest of {len(batch)} groups (--top K shows K, --format csv has all)"
         yield from paragraph(look, said, "dim")

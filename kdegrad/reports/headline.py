@@ -50,12 +50,16 @@ def described(facts: dict[str, Any], kernels: str = "", swept: str = "", *, own_
         noun = BIN_NOUNS[facts["rule"]]
         is_each = groups is not None and (own_targets or facts["rule"] != "points")
         parts.append(f"{noun}s" if bins is None else counted(bins, noun) + (" each" if is_each else ""))
-    domain = "line" if facts["period"] is None else f"circle of {facts['period']:g}"
-    parts.append(f"{domain} in {facts['unit']}")
+    parts.append(f"{domain_text(facts['period'])} in {facts['unit']}")
     for name, usual in (("scale", 1.0), ("background", 0.0)):
         if facts[name] != usual and name != swept:
             parts.append(f"{name} {facts[name]:g}")
     return " · ".join(parts)
+
+
+def domain_text(period: float | None) -> str:
+    """Return the line, or the circle with its circumference."""
+    return "line" if period is None else f"circle of {period:g}"
 
 
 def framed(look: Look, large: Text, small: str) -> Iterator[str]:

@@ -10,21 +10,9 @@ from html import escape
 from typing import Any, Final
 
 from kdegrad.reports.html_style import LIGHT
-from kdegrad.reports.tables import Column, columns_of
+from kdegrad.reports.tables import Column, columns_of, title_of
 from kdegrad.text import safe_text
 
-TITLES: Final = {  # of columns whose name alone does not say it; a line each
-    "kl": "KL",
-    "l1": "gradient\nl1",
-    "norm": "norm of\nthe gradient",
-    "gap": "duality\ngap",
-    "gradient_per_weight": "gradient\nper weight",
-    "gradient_angle": "gradient\nof the angle",
-    "gradient_log_bandwidth": "gradient\nof log h",
-    "gradient_per_weight_max": "per weight\nlargest",
-    "gradient_per_weight_min": "per weight\nsmallest",
-    "only_pushed_down": "only\npushed down",
-}
 SENTENCE: Final = 50  # the width of a column that holds sentences
 _COLOURS: Final = {colour: f"var(--kd-{name})" for name, colour in LIGHT.items()}
 _LEFT_OUT: Final = re.compile("<metadata>.*?</metadata>|<defs>\\s*<style.*?</style>\\s*</defs>|<!--.*?-->", re.DOTALL)
@@ -86,12 +74,11 @@ def columns_from(values: Mapping[str, Sequence[Any]], titles: Mapping[str, str] 
     """Return columns of text, then those of numbers as the tables for people have them; without the empty ones."""
     words, numbers = [], []
     for name, column in values.items():
-        title = (titles or {}).get(name) or TITLES.get(name, name.replace("_", " "))
         if any(isinstance(value, (str, list, tuple)) for value in column):
             cells = [value if isinstance(value, str) else ", ".join(value) for value in column]
-            words.append(Column(title, cells, right=False))
+            words.append(Column(title_of(name, titles), cells, right=False))
         elif name == "loss" or any(value is not None for value in column):
-            numbers += columns_of({name: column}, {name: (title, 0)})
+            numbers += columns_of({name: column}, {name: 0}, titles)
     return words + numbers
 
 

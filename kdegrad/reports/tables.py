@@ -46,11 +46,34 @@ class Column:
     name: str = ""  # what a sentence calls it; empty: its title
 
 
-def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[str, int]]) -> list[Column]:
-    """Return a column for each name in `shown` that has values, with the title and `dispensable` given there.
+TITLES = {  # of columns whose name alone does not say it
+    "kl": "KL",
+    "l1": "gradient\nl1",
+    "norm": "norm of\nthe gradient",
+    "gap": "duality\ngap",
+    "gradient_per_weight": "gradient\nper weight",
+    "gradient_angle": "gradient\nangle",
+    "gradient_log_bandwidth": "gradient\nof log h",
+    "gradient_per_weight_max": "per weight\nlargest",
+    "gradient_per_weight_min": "per weight\nsmallest",
+    "only_pushed_down": "only\npushed down",
+    "angle_at_end": "angle\nat the end",
+    "weight_at_end": "weight\nat the end",
+}
 
-    Places are shown with the digits that tell them apart, other inputs to six digits, results to five; a loss that is
-    None is infinite. Labels come first, with control characters escaped.
+
+def title_of(name: str, titles: Mapping[str, str] | None = None) -> str:
+    """Return the title of a column, one of `titles` if it is there."""
+    return (titles or {}).get(name) or TITLES.get(name, name.replace("_", " "))
+
+
+def columns_of(
+    values: Mapping[str, Sequence[Any]], shown: Mapping[str, int], titles: Mapping[str, str] | None = None
+) -> list[Column]:
+    """Return a column for each name in `shown` that has values, with the `dispensable` given there.
+
+    `titles` has those that are other than usual. Places are shown with the digits that tell them apart, other inputs to
+    six digits, results to five; a loss that is None is infinite. Labels come first, with control characters escaped.
     """
 
     def cells(name: str) -> list[str]:
@@ -65,9 +88,7 @@ def columns_of(values: Mapping[str, Sequence[Any]], shown: Mapping[str, tuple[st
 
     labels = [Text(safe_text(label)) for label in values.get("label", ())]
     named = [Column("label", labels, right=False, widest=20)] if labels else []
-    return named + [
-        Column(title, cells(name), dispensable) for name, (title, dispensable) in shown.items() if name in values
-    ]
+    return named + [Column(title_of(name, titles), cells(name), soon) for name, soon in shown.items() if name in values]
 
 
 GRADIENTS = {"logits": "gradient", "angles": "gradient_angle"}  # the column of each that every point has
@@ -84,16 +105,12 @@ def gradient_columns(values: Mapping[str, Sequence[Any]], wrt: Sequence[str]) ->
     Weights and responsibilities stand beside the gradient of the logits, which they make.
     """
     drawn = drawn_of(wrt)
-    shown = {"angle": ("angle", 0), "logit": ("logit", 4)}  # title, and how soon it is left out where there is no room
+    shown = {"angle": 0, "logit": 4}
     if "logits" in wrt:
-        shown |= {
-            "weight": ("weight", 1),
-            "responsibility": ("responsibility", 1),
-            "gradient": ("gradient", 0 if drawn == "gradient" else 1),
-            "gradient_per_weight": ("gradient\nper weight", 3),
-        }
+        first = 0 if drawn == "gradient" else 1
+        shown |= {"weight": 1, "responsibility": 1, "gradient": first, "gradient_per_weight": 3}
     if "angles" in wrt:
-        shown["gradient_angle"] = "gradient\nangle", 0 if drawn == "gradient_angle" else 1
+        shown["gradient_angle"] = 0 if drawn == "gradient_angle" else 1
     return columns_of(values, shown)
 
 
