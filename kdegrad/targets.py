@@ -281,8 +281,22 @@ def checked_interval(target: Any, period: float | None) -> Interval:
     return Interval(low, high)
 
 
-def interval_fault(low: float, high: float, period: float | None) -> str | None:
-    """Return why two numbers are no interval, and what to do; None if they are one."""
+def interval_fault(
+    low: float, high: float, period: float | None, *, of_many: bool = False, is_swapped: bool = False
+) -> str | None:
+    """Return why two numbers are no interval, and what to do; None if they are one.
+
+    Parameters
+    ----------
+    low, high
+        The numbers.
+    period
+        The circumference P; None on the line.
+    of_many
+        Whether they are those of one of many problems.
+    is_swapped
+        Whether the ends of many problems look as if they were given the other way round.
+    """
     if not (math.isfinite(low) and math.isfinite(high)):
         return f"[{low!r}, {high!r}] is not finite: give two finite angles"
     interval = Interval(low, high)
@@ -290,13 +304,31 @@ def interval_fault(low: float, high: float, period: float | None) -> str | None:
         return f"[{low!r}, {high!r}] is wider than the range of float64: make it narrower"
     if low >= high:
         ends = angle_texts(interval)
-        return f"low {ends[0]} is not below high {ends[1]}: give low < high (across the wrap of a circle: 350 370)"
+        if low == high:
+            one = spoken(f"--at {ends[0]}", f"target={low!r}")
+            each = spoken("--target-columns ANGLE, its column", "target=ANGLES, one for each problem")
+            remedy = f"one observed angle? give {each if of_many else one}"
+        elif is_swapped:
+            remedy = f"swapped? give {spoken('--target-columns HIGH,LOW', 'target=(HIGH, LOW)')}"
+        else:
+            remedy = f"give low < high{_across(low, high, period, of_many=of_many)}"
+        return f"low {ends[0]} is not below high {ends[1]}: {remedy}"
     if period is not None and interval.width > _widest(low, high, period):
         return (
             f"{interval_text(interval)} is {interval.width:g} wide, wider than the circle ({period:g}): "
             "make it narrower"
         )
     return None
+
+
+def _across(low: float, high: float, period: float | None, *, of_many: bool) -> str:
+    """Return the ends to give if an interval whose `low` is above its `high` crosses the wrap; empty on the line."""
+    if period is None:
+        return ""
+    turns = math.floor((low - high) / period) + 1
+    ends = angle_texts((low, high + turns * period))
+    added = f": add {turns * period:g} to high" if of_many else ""
+    return f" ({ends[0]} {ends[1]} if it crosses the wrap{added})"
 
 
 def _widest(low: Ends, high: Ends, period: float) -> Ends:
@@ -334,7 +366,16 @@ def checked_targets(
             if period is not None:
                 good &= width <= _widest(low, high, period)
         bad = np.flatnonzero(~good)
-        faults.add(bad.tolist(), lambda k: f"target: {interval_fault(float(low[bad[k]]), float(high[bad[k]]), period)}")
+        # most ends the wrong way round, and on a circle the nearer way is from high to low: not across the wrap
+        is_swapped = 2 * np.count_nonzero(low > high) > count
+        if is_swapped and period is not None:
+            is_swapped = bool(np.median((low - high)[low > high]) < 0.5 * period)
+
+        def fault(k: int) -> str:
+            ends = float(low[bad[k]]), float(high[bad[k]])
+            return f"target: {interval_fault(*ends, period, of_many=True, is_swapped=is_swapped)}"
+
+        faults.add(bad.tolist(), fault)
         return (low, high), None
     if is_real(target):
         return None, Points(np.array([target], dtype=np.float64))

@@ -256,3 +256,24 @@ def test_a_light_target_point_far_out_takes_no_more_than_its_weight(sums: str) -
     light = kg.Points([3.0, -60.0, 170.0], [1e300, 1.0, 1e-5])
     np.testing.assert_allclose(kg.grad(angles, logits, target=light, **of), alone, atol=1e-12)
     np.testing.assert_allclose(kg.grad([angles], [logits], target=light, **of), [alone], atol=1e-12)
+
+
+def test_ends_in_the_wrong_order_are_told_the_numbers_that_would_do() -> None:
+    """The nearest upper end above the lower one, whole turns on; where most ends are swapped that is said instead."""
+
+    def said(low: Any, high: Any, **options: Any) -> str:
+        count = np.size(low)
+        with pytest.raises(kg.KdegradError) as caught:
+            kg.loss(np.zeros((count, 1)) if count > 1 else [0.0], target=(low, high), **options)
+        return str(caught.value).splitlines()[0]
+
+    circle = {"circular": True}
+    assert said(174.929, -175.071, **circle).endswith("give low < high (174.929 184.929 if it crosses the wrap)")
+    assert said(350.0, -700.0, **circle).endswith("(350 380 if it crosses the wrap)")
+    assert said(174.929, -175.071).endswith("is not below high -175.071: give low < high")
+    several = said([0.0, 175.0, 9.0], [9.0, -175.0, 20.0], **circle)
+    assert several.endswith("give low < high (175 185 if it crosses the wrap: add 360 to high)")
+    assert said([10.0, 175.0, 20.0], [9.0, 178.0, 9.0], **circle).endswith("swapped? give target=(HIGH, LOW)")
+    assert said([350.0, 175.0], [-10.0 + 5.0, -175.0], **circle).endswith("add 360 to high)")
+    assert said(3.0, 3.0, **circle).endswith("low 3 is not below high 3: one observed angle? give target=3.0")
+    assert said([3.0, 4.0], [3.0, 4.0]).endswith("one observed angle? give target=ANGLES, one for each problem")
