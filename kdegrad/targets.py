@@ -367,7 +367,7 @@ def checked_targets(
                 good &= width <= _widest(low, high, period)
         bad = np.flatnonzero(~good)
         # most ends the wrong way round, and on a circle the nearer way is from high to low: not across the wrap
-        is_swapped = 2 * np.count_nonzero(low > high) > count
+        is_swapped = bool(2 * np.count_nonzero(low > high) > count)
         if is_swapped and period is not None:
             is_swapped = bool(np.median((low - high)[low > high]) < 0.5 * period)
 

@@ -385,6 +385,32 @@ def test_the_table_shows_the_largest_ten_and_top_more_or_fewer(kdegrad, tmp_path
     rows = kdegrad("loss", path, *options, "--top", "2", "--format", "csv").rows
     assert [row["group"] for row in rows] == ["g11", "g10"]
     assert "the 10 largest of 12 groups" in kdegrad("loss", path, *options).out
+    assert "the largest of 12 groups" in kdegrad("loss", path, *options, "--top", "1").out
+
+
+@pytest.mark.parametrize("width", ["42", "47", "53", "60"])
+def test_no_line_is_broken_between_a_number_and_its_name_or_unit(kdegrad, table: Table, width: str) -> None:
+    out = kdegrad("grad", table.path, *GROUPED, "--bandwidth", "2", "--width", width).out
+    lines = [line.strip("│ ") for line in out.splitlines()]
+    assert not [line for line in lines if line.endswith(("KL", "mean", "mean loss"))]
+    assert not [line for line in lines if line.startswith(("%", "nats", "bandwidths", "KL"))]
+    assert [line for line in lines if "mean KL" in line]
+
+
+def test_what_a_narrow_table_leaves_out_is_where_it_says(kdegrad, table: Table) -> None:
+    """The nearest point of a group is in JSON, as a search finds it; CSV keeps its columns."""
+    options = (table.path, *GROUPED, "--bandwidth", "10")
+    out = " ".join(kdegrad("loss", *options, "--width", "40").out.split())
+    assert "nearest angle (--width" in out
+    assert "or --format json)" in out
+    for command in ("loss", "grad"):
+        for group in kdegrad(command, *options, "--format", "json").json["groups"]:
+            rows = table.groups[group["group"]]
+            low, high = rows[0]["low"], rows[0]["high"]
+            nearest = min((row["angle"] for row in rows), key=lambda angle: abs(angle - 0.5 * (low + high)))
+            assert group["nearest_angle"] == nearest
+            assert group["distance"] == pytest.approx(max(low - nearest, nearest - high, 0.0), abs=1e-12)
+    assert "nearest<br>angle" in kdegrad("loss", *options, "--format", "html").out
 
 
 def test_top_of_grad_is_over_all_groups(kdegrad, table: Table) -> None:

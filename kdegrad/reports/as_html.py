@@ -212,7 +212,8 @@ def _caption(noun: str, shown: int, total: int, which: str = "first") -> str:
     """Return what a table shows; on the command line also where the rest is, if it does not show all."""
     if shown == total:
         return f"{total} {noun}"
-    return f"the {which} {shown} of {total} {noun}{spoken(' (--format csv has all)', '')}"
+    first = f"the {which}{f' {shown}' if shown > 1 else ''}"
+    return f"{first} of {total} {noun}{spoken(' (--format csv has all)', '')}"
 
 
 def _points(values: dict[str, list[Any]], evaluation: Evaluation | BatchEvaluation, caption: str) -> list[Rows]:
@@ -260,11 +261,12 @@ def _groups(record: Record, most: int) -> Content:
     details = {}
     if overview.mean_slope is not None:
         details["mean gradient of log h"] = five_digits(overview.mean_slope)
-    values = _values(record.rows, most)
     if record.command == "grad --group-by":
+        values = _values(record.rows, most)
         caption = _caption("points", len(values["group"]), evaluation.batch.angles.size, "largest")
         tables = _points(values, evaluation, caption)
     else:
+        values = _values(record.tables[0], most)  # with the nearest points
         tables = [
             Rows(_caption("groups", len(values["group"]), len(evaluation.batch), "largest"), columns_from(values))
         ]

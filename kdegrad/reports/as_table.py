@@ -28,6 +28,7 @@ from kdegrad.reports.tables import (
     drawn_of,
     fitted,
     gradient_columns,
+    largest_of,
     paragraph,
     words,
 )
@@ -81,7 +82,7 @@ def _gradient(record: Record, look: Look) -> Iterator[str]:
     drawn = bars(values[drawn_of(gradients.wrt)], look, noise_of(evaluation), 2)
     yield from fitted(look, [*gradient_columns(values, gradients.wrt), drawn])
     if top is not None and top < count:
-        yield from paragraph(look, f"the {top} largest of {count} points (--top {count} shows all)", "dim")
+        yield from paragraph(look, f"{largest_of(top, count, 'points')} (--top {count} shows all)", "dim")
 
 
 def sizes_of(gradients: Gradients) -> dict[str, list[str]]:

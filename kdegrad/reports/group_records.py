@@ -30,9 +30,17 @@ def loss_record(overview: Overview, top: int | None = None) -> Record:
 
     With `top` only so many groups, those of largest loss, the largest first.
     """
-    groups = _groups(overview.evaluation, slice(None) if top is None else overview.largest(top))
+    chosen = slice(None) if top is None else overview.largest(top)
+    columns = _groups(overview)
+    rows = _table({name: columns[name] for name in ("group", "points", "loss", "kl")}, chosen)
     return Record(
-        "loss --group-by", _facts(overview), (groups,), groups, overview, top, input=overview.evaluation.batch.name
+        "loss --group-by",
+        _facts(overview),
+        (_table(columns, chosen),),
+        rows,
+        overview,
+        top,
+        input=overview.evaluation.batch.name,
     )
 
 
@@ -42,7 +50,7 @@ def gradient_record(overview: Overview, top: int | None = None) -> Record:
     With `top` only so many points, those of largest absolute gradient, the largest first.
     """
     points = table_of_columns("points", without_infinities(point_columns(overview.evaluation, top)))
-    groups = _groups(overview.evaluation)
+    groups = _table(_groups(overview))
     return Record(
         "grad --group-by",
         _facts(overview),
@@ -54,16 +62,23 @@ def gradient_record(overview: Overview, top: int | None = None) -> Record:
     )
 
 
-def _groups(evaluation: BatchEvaluation, chosen: Any = slice(None)) -> Table:
-    batch = evaluation.batch
+def _groups(overview: Overview) -> dict[str, Values]:
+    """Return what is known of each group, by columns: its loss, and its point that is nearest to the target."""
+    evaluation, batch = overview.evaluation, overview.evaluation.batch
     columns: dict[str, Values] = {
         "group": Texts(group_names(batch), np.arange(len(batch))),
         "points": batch.counts,
         "loss": evaluation.losses,
         "kl": np.full(len(batch), np.nan) if evaluation.kl is None else evaluation.kl,
+        "nearest_angle": batch.angles.ravel()[overview.nearest],
+        "distance": overview.distances[overview.nearest],
     }
     if evaluation.log_bandwidth is not None:
         columns["gradient_log_bandwidth"] = evaluation.log_bandwidth
+    return columns
+
+
+def _table(columns: dict[str, Values], chosen: Any = slice(None)) -> Table:
     return table_of_columns("groups", without_infinities({name: c[chosen] for name, c in columns.items()}))
 
 

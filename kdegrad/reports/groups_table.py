@@ -14,7 +14,17 @@ from kdegrad.reports.group_records import groups_without_result
 from kdegrad.reports.headline import BOLD, described, framed
 from kdegrad.reports.records import Record, group_names, point_columns
 from kdegrad.reports.sketch import noise_of
-from kdegrad.reports.tables import ROWS_SHOWN, Column, bars, columns_of, drawn_of, fitted, gradient_columns, paragraph
+from kdegrad.reports.tables import (
+    ROWS_SHOWN,
+    Column,
+    bars,
+    columns_of,
+    drawn_of,
+    fitted,
+    gradient_columns,
+    largest_of,
+    paragraph,
+)
 from kdegrad.text import five_digits, safe_text
 
 _GROUPS_SHOWN: Final = 10
@@ -30,18 +40,19 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
     values = {
         "points": batch.counts[chosen].tolist(),
         "loss": _or_none(overview.evaluation.losses[chosen]),
-        "angle": batch.angles.ravel()[nearest].tolist(),
+        "nearest_angle": batch.angles.ravel()[nearest].tolist(),
         "distance": overview.distances[nearest].tolist(),
         "bandwidths": overview.bandwidths[nearest].tolist(),
     }
     if overview.evaluation.kl is not None:
         values["kl"] = _or_none(overview.evaluation.kl[chosen])
-    soon = {"points": 3, "loss": 0, "kl": 2, "angle": 1, "distance": 1, "bandwidths": 0}  # left out, for room
-    titles = {"angle": "nearest\nangle", "bandwidths": "in band-\nwidths"}
+    soon = {"points": 3, "loss": 0, "kl": 2, "nearest_angle": 1, "distance": 1, "bandwidths": 0}  # left out, for room
     names = group_names(batch)
-    yield from fitted(look, [_named([names[group] for group in chosen.tolist()]), *columns_of(values, soon, titles)])
+    columns = columns_of(values, soon, {"bandwidths": "in\nbandwidths"})
+    columns.insert(0, _named([names[group] for group in chosen.tolist()]))
+    yield from fitted(look, columns, "--format json")  # CSV has no nearest points
     if len(chosen) < len(batch):
-        said = f"the {len(chosen)} largest of {len(batch)} groups (--top K shows K, --format csv has all)"
+        said = f"{largest_of(len(chosen), len(batch), 'groups')} (--top K shows K, --format csv has all)"
         yield from paragraph(look, said, "dim")
 
 
@@ -66,7 +77,7 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     if (shown_count := len(values["gradient"])) < count:
         said = f"the first {shown_count} of {count} points (--top K shows the K largest, --format csv has all)"
         if record.top is not None:
-            said = f"the {shown_count} largest of {count} points"
+            said = largest_of(shown_count, count, "points")
         yield from paragraph(look, said, "dim")
 
 

@@ -11,7 +11,7 @@ from rich.panel import Panel
 from rich.text import Text
 
 from kdegrad.output import Look
-from kdegrad.reports.tables import printed, words
+from kdegrad.reports.tables import bound, printed, words
 from kdegrad.text import angle_texts, counted, interval_text
 
 BOLD: Final = "bold bright_blue"
@@ -65,4 +65,4 @@ def domain_text(period: float | None) -> str:
 def framed(look: Look, large: Text, small: str) -> Iterator[str]:
     """Yield a result over what it is a result of, in a frame."""
     frame = box.ROUNDED if look.unicode else box.ASCII
-    yield from printed(look, Panel(Group(large, words(look, small, "dim")), box=frame))
+    yield from printed(look, Panel(Group(bound(large), words(look, small, "dim")), box=frame))

@@ -22,7 +22,9 @@ ROWS_SHOWN = 40  # applies to a table whose length was not asked for
 BAR_HALF = 4  # cells on each side of a bar's middle
 _NARROWEST = 6  # letters in a column that is folded
 SIX_DIGITS = ("logit", "value")
-PLACES = ("angle", "angle_at_end", "node")
+PLACES = ("angle", "angle_at_end", "nearest_angle", "node")
+_BOUND = "\ue000"  # stands for a space while lines are broken: rich breaks them at a no-break space too
+_TOGETHER = re.compile(r"(?<=\d) (?=%|nats\b|bandwidths\b)|(?<=mean) (?=KL\b|loss\b)|(?:(?<=loss)|(?<=KL)) (?=[-\d])")
 PULLED, PUSHED = "bright_blue", "dark_orange"  # not red and green, which many cannot tell apart
 
 ASCII_WORDS = {
@@ -51,6 +53,7 @@ TITLES = {  # of columns whose name alone does not say it
     "l1": "gradient\nl1",
     "norm": "norm of\nthe gradient",
     "gap": "duality\ngap",
+    "nearest_angle": "nearest\nangle",
     "gradient_per_weight": "gradient\nper weight",
     "gradient_angle": "gradient\nangle",
     "gradient_log_bandwidth": "gradient\nof log h",
@@ -189,6 +192,11 @@ def words(look: Look, text: str, style: str = "") -> Text:
     return Text(text if look.unicode else text.translate(ASCII_WORDS), style)
 
 
+def largest_of(shown: int, total: int, nouns: str) -> str:
+    """Return what a table shows: ``the 10 largest of 500 groups``."""
+    return f"the {f'{shown} ' if shown > 1 else ''}largest of {total} {nouns}"
+
+
 def paragraph(look: Look, text: str, style: str = "") -> Iterator[str]:
     """Yield text, folded at the width that there is."""
     return printed(look, words(look, text, style))
@@ -204,11 +212,20 @@ def hanging(look: Look, text: Text, indent: int) -> Iterator[str]:
 def printed(look: Look, item: RenderableType) -> Iterator[str]:
     """Yield what rich makes of `item`, without spaces at the ends of lines."""
     console = _console(look)
+    if isinstance(item, Text):
+        item = bound(item)
     with console.capture() as captured:
         console.print(item)
     # a line that begins with :: is a command to GitHub's log: a bar stands before it, in the place of a space
     lines = (re.sub("^ ?(?= *::)", "|", line.rstrip()) for line in captured.get().splitlines())
-    yield "".join(f"{line}\n" for line in lines)
+    yield "".join(f"{line}\n" for line in lines).replace(_BOUND, " ")
+
+
+def bound(text: Text) -> Text:
+    """Return text in which no line is broken between a number and its unit or its name; for `printed`."""
+    bound_text = text.copy()
+    bound_text.plain = _TOGETHER.sub(_BOUND, text.plain)
+    return bound_text
 
 
 @cache
