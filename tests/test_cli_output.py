@@ -15,7 +15,8 @@ import pytest
 
 import kdegrad as kg
 from kdegrad.output import Look, is_coloured
-from kdegrad.reports import SUFFIXES
+from kdegrad.properties import PROPERTIES
+from kdegrad.reports import SUFFIXES, Format, records, render
 from tests.readme import ROOT
 
 SAMPLES = ROOT / "sample_inputs"
@@ -179,6 +180,13 @@ def test_a_table_is_as_wide_as_it_is_told(kdegrad, tmp_path: Path, monkeypatch: 
     for command in ("kernels", "sweep --over kernel", "descend --steps 2", "loss", checks):
         kdegrad(*command.split(), "--width", "70", "-o", tmp_path / "report.txt")
         assert max(map(len, (tmp_path / "report.txt").read_text("utf-8").splitlines())) <= 70
+
+
+def test_without_unicode_a_statement_loses_no_symbol_and_no_exponent() -> None:
+    text = "".join(render(records.properties_record(PROPERTIES), Format.table, Look(200, unicode=False)))
+    assert text.isascii()
+    assert "dL/dz_i / S_i = 1 - K(t - x_i)/p(t)" in text
+    assert "10^12 bandwidths" in text
 
 
 class Terminal(io.StringIO):

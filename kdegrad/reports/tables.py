@@ -27,13 +27,15 @@ _BOUND = "\ue000"  # stands for a space while lines are broken: rich breaks them
 _TOGETHER = re.compile(r"(?<=\d) (?=%|nats\b|bandwidths\b)|(?<=mean) (?=KL\b|loss\b)|(?:(?<=loss)|(?<=KL)) (?=[-\d])")
 PULLED, PUSHED = "bright_blue", "dark_orange"  # not red and green, which many cannot tell apart
 
-ASCII_WORDS = {
+_ASCII_WORDS = {
     ord(symbol): word
     for symbol, word in (
-        ("·", "-"), ("²", "^2"), ("³", "^3"), ("√", "sqrt"), ("π", "pi"), ("θ", "theta"), ("κ", "kappa"),
-        ("γ", "gamma"), ("ν", "nu"), ("Σ", "sum"), ("≤", "<="), ("∂", "d"), ("→", "->"),
+        ("·", "-"), ("√", "sqrt"), ("π", "pi"), ("θ", "theta"), ("κ", "kappa"), ("γ", "gamma"), ("ν", "nu"),
+        ("δ", "delta"), ("λ", "lambda"), ("ρ", "rho"), ("Σ", "sum"), ("∂", "d"), ("⊖", "-"), ("±", "+-"), ("≤", "<="),
+        ("≥", ">="), ("→", "->"), ("∞", "inf"), ("\u0303", "~"), ("\u0304", "'"),  # p̃, d̄
     )
-}  # fmt: skip
+} | str.maketrans("⁻⁰¹²³⁴⁵⁶⁷⁸⁹", "-0123456789")  # fmt: skip
+_EXPONENT = re.compile("[⁻⁰¹²³⁴⁵⁶⁷⁸⁹]+")
 
 
 @dataclass(frozen=True)
@@ -189,7 +191,7 @@ def _table(look: Look, columns: Sequence[Column]) -> Table:
 
 def words(look: Look, text: str, style: str = "") -> Text:
     """Return text in the symbols that the place can show."""
-    return Text(text if look.unicode else text.translate(ASCII_WORDS), style)
+    return Text(text if look.unicode else _EXPONENT.sub(r"^\g<0>", text).translate(_ASCII_WORDS), style)
 
 
 def largest_of(shown: int, total: int, nouns: str) -> str:
