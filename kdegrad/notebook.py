@@ -1,10 +1,10 @@
-"""How a notebook shows a result: as the table and the figure of its report."""
+"""How a notebook shows a result: as the table and the figure of its report; a problem as its loss."""
 
 from __future__ import annotations
 
 
 class InNotebook:
-    """What has a report, and is shown by it in a notebook."""
+    """What has a report, or can be evaluated for one, and is shown by it in a notebook."""
 
     __slots__ = ()
 

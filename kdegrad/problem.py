@@ -16,6 +16,7 @@ from kdegrad.arrays import FloatArray, require_everywhere, texts, vector
 from kdegrad.domain import Circle, Domain, Line
 from kdegrad.errors import InputError, SettingError
 from kdegrad.kernel import Kernel, make_kernel
+from kdegrad.notebook import InNotebook
 from kdegrad.option import truth
 from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, DrawingOptions, Settings, TargetOptions
@@ -28,7 +29,7 @@ NO_WIDTH: Final = "spreads over the target's width, and points on a line have no
 
 @final
 @dataclass(frozen=True, init=False, eq=False)
-class Problem:
+class Problem(InNotebook):
     """N points with logits, a target, a kernel, a domain and a quadrature.
 
     Parameters

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 import sys
 from collections.abc import Callable
+from functools import cache
 from html.parser import HTMLParser
 from itertools import pairwise
 from pathlib import Path
@@ -256,6 +257,7 @@ def test_text_in_a_figure_is_left_alone() -> None:
 # --- a notebook ------------------------------------------------------------------------------------------------------
 
 
+@cache
 def results() -> dict[str, Any]:
     problem = kg.Problem(POINTS, target=(-30, 30), bandwidth=10)
     batch = kg.Batch([POINTS, POINTS], target=(-30, 30), bandwidth=10)
@@ -271,9 +273,8 @@ def results() -> dict[str, Any]:
 
 def test_results_show_themselves_in_a_notebook() -> None:
     seen: set[str] = set()
-    for name, result in results().items():
-        markup = result._repr_html_()
-        page = Page(markup)
+    pages = {name: Page(result._repr_html_()) for name, result in results().items()}
+    for name, page in pages.items():
         ids = page.values("id")
         assert page.elements[0] == ("div", {"class": "kdegrad"}, ())
         assert len(page.all("svg")) == 1
@@ -285,7 +286,12 @@ def test_results_show_themselves_in_a_notebook() -> None:
         assert all(
             re.match(r"(?:[\[.\w=\]-]+ )?\.kdegrad\b", one.strip()) for rule in selectors for one in rule.split(",")
         )
-    assert f"loss {results()['loss'].loss:.12g} nats" in Page(results()["loss"]._repr_html_()).text("p")
+    assert f"loss {results()['loss'].loss:.12g} nats" in pages["loss"].text("p")
+
+
+def test_a_problem_shows_itself_as_its_loss() -> None:
+    loss = results()["loss"]
+    assert loss.problem._repr_html_() == loss._repr_html_()
 
 
 def test_checks_show_what_failed_in_a_notebook() -> None:

@@ -103,8 +103,7 @@ def test_the_title_names_data_target_and_kernel() -> None:
     assert lines[1] == "laplace, h = 10  ·  background 0.25"
 
 
-@pytest.mark.parametrize("wrt", [(), ("logits",), ("angles",)])
-@pytest.mark.parametrize("seed", [1, 2])
+@pytest.mark.parametrize(("wrt", "seed"), [((), 1), (("logits",), 2), (("angles",), 1)])
 def test_names_meet_no_stem_and_no_other_name(wrt: tuple[str, ...], seed: int) -> None:
     rng = np.random.default_rng(seed)
     names = [f"point {number} {'with a long name' * (number % 2)}" for number in range(12)]

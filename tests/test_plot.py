@@ -63,7 +63,7 @@ def texts_of(file: Path) -> list[str]:
     return [element.text or "" for element in ET.parse(file).iter("{http://www.w3.org/2000/svg}text")]
 
 
-@pytest.mark.parametrize("sample", ["two_sided", "mallards", "turtles", "wind"])
+@pytest.mark.parametrize("sample", ["two_sided", "mallards", "wind"])
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_draws_every_sample(kdegrad, tmp_path: Path, command: str, sample: str) -> None:
     name, *flags = COMMANDS[command]
@@ -76,11 +76,9 @@ def test_every_command_draws_every_sample(kdegrad, tmp_path: Path, command: str,
 
 
 @pytest.mark.parametrize("suffix", figures.SUFFIXES)
-@pytest.mark.parametrize("command", ["grad", "sweep", "em"])
-def test_every_suffix_is_what_it_says(kdegrad, tmp_path: Path, command: str, suffix: str) -> None:
-    name, *flags = COMMANDS[command]
+def test_every_suffix_is_what_it_says(kdegrad, tmp_path: Path, suffix: str) -> None:
     file = tmp_path / f"figure{suffix}"
-    assert kdegrad(name, TWO_SIDED, *flags, "--plot", file).code == 0
+    assert kdegrad("grad", TWO_SIDED, "--plot", file).code == 0
     assert len(drawn(file)) > 1000
 
 
@@ -103,16 +101,16 @@ def test_labels_are_data(tmp_path: Path) -> None:
     problem = kg.Problem(np.linspace(-90, 90, len(HOSTILE)), None, HOSTILE, target=(-30, 30), bandwidth=20, bins=9)
     evaluation, weights = kg.evaluate(problem), kg.evaluate(problem, wrt=())
     done = kg.descend(problem, steps=3, wrt=("angles",))
-    for suffix in figures.SUFFIXES:
+    for suffix, result, per_bin in (
+        (".png", evaluation, False),
+        (".pdf", evaluation, False),
+        (".svg", evaluation, True),
+        (".svg", weights, False),
+        (".svg", done, False),
+    ):
         file = tmp_path / f"figure{suffix}"
-        for draw in (
-            lambda file: figures.save(evaluation, file),
-            lambda file: figures.save(evaluation, file, per_bin=True),
-            lambda file: figures.save(weights, file),
-            lambda file: figures.save(done, file),
-        ):
-            draw(str(file))
-            drawn(file)
+        figures.save(result, file, per_bin=per_bin)
+        drawn(file)
     assert short("\x1b[31mred") == "\\x1b[31mred"
     assert len(short("x" * 300)) < 20
 
@@ -140,9 +138,16 @@ def test_odd_problems_are_drawn(tmp_path: Path, problem: kg.Problem) -> None:
     drawn(file)
     assert file.stat().st_size < 3_000_000
     figures.save(kg.descend(problem, steps=2), str(file))
-    figures.save(kg.descend(problem, steps=0), str(file))
     figures.save(kg.sweep(problem, "scale", [1e-300, 1e300]), str(file), log=True)
-    figures.save(kg.sweep(problem, "scale", [1]), str(file))
+    drawn(file)
+
+
+@pytest.mark.parametrize("wrt", ["logits", "angles", "bandwidth"])
+def test_no_step_and_a_single_value_are_drawn(tmp_path: Path, wrt: str) -> None:
+    problem, file = kg.load(TWO_SIDED), tmp_path / "figure.svg"
+    figures.save(kg.descend(problem, steps=0, wrt=wrt), file)
+    drawn(file)
+    figures.save(kg.sweep(problem, "scale", [1]), file)
     drawn(file)
 
 
@@ -157,13 +162,12 @@ def test_an_infinite_loss_is_drawn_by_loss_alone(kdegrad, tmp_path: Path) -> Non
 
 
 def test_where_a_loss_is_infinite_its_figure_is_drawn_without_gradient_or_descent() -> None:
-    for name in ("two_sided", "mallards"):
+    for name, made in (("two_sided", kg.descend), ("mallards", kg.evaluate)):
         problem = kg.load(SAMPLES / f"{name}.yaml", kernel="uniform", bandwidth=0.1)
-        wanted, *others = io.BytesIO(), io.BytesIO(), io.BytesIO()
-        figures.save(kg.evaluate(problem, wrt=()), wanted, format="svg")
-        for stream, result in zip(others, (kg.evaluate(problem), kg.descend(problem)), strict=True):
-            figures.save(result, stream, format="svg")
-            assert stream.getvalue() == wanted.getvalue()
+        wanted, found = io.BytesIO(), io.BytesIO()
+        figures.save(problem, wanted, format="svg")
+        figures.save(made(problem), found, format="svg")
+        assert found.getvalue() == wanted.getvalue()
 
 
 def test_verdicts_are_drawn_whatever_they_say(tmp_path: Path) -> None:
@@ -515,7 +519,7 @@ def test_what_cannot_be_drawn_is_refused(plt) -> None:
             call()
 
 
-@pytest.mark.parametrize("suffix", figures.SUFFIXES)
+@pytest.mark.parametrize("suffix", [".png", ".svg"])
 def test_a_stream_gets_what_a_file_gets(tmp_path: Path, suffix: str) -> None:
     evaluation, file, stream = kg.evaluate(kg.load(TWO_SIDED)), tmp_path / f"figure{suffix}", io.BytesIO()
     figures.save(evaluation, file)

@@ -17,6 +17,7 @@ from kdegrad.output import Look
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
     from kdegrad.evaluation import BatchEvaluation, Evaluation
+    from kdegrad.problem import Problem
     from kdegrad.properties import Verdicts
     from kdegrad.reports.records import Record
     from kdegrad.sweeps import Sweep
@@ -57,11 +58,16 @@ def write(record: Record, format_: Format, look: Look, stream: IO[bytes]) -> Non
         stream.writelines(piece.encode("utf-8") for piece in render(record, format_, look))
 
 
-def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent | Verdicts) -> Record:
-    """Return the record of a result: of an evaluation with finite gradients that of ``grad``, else of ``loss``."""
+def record_of(result: Evaluation | BatchEvaluation | Problem | Sweep | Descent | Verdicts) -> Record:
+    """Return the record of a result: of an evaluation with finite gradients that of ``grad``, else of ``loss``.
+
+    A problem is evaluated for that of ``loss``.
+    """
     from kdegrad.descent import Descent
     from kdegrad.evaluation import BatchEvaluation, Evaluation
+    from kdegrad.objective import evaluate
     from kdegrad.overview import Overview
+    from kdegrad.problem import Problem
     from kdegrad.reports import group_records, records
 
     match result:
@@ -71,6 +77,8 @@ def record_of(result: Evaluation | BatchEvaluation | Sweep | Descent | Verdicts)
         case BatchEvaluation():
             make = group_records.loss_record if result.gradients is None else group_records.gradient_record
             return make(Overview(result))
+        case Problem():
+            return records.loss_record(evaluate(result, wrt=()))
         case Descent():
             return records.descent_record(result)
         case list():
