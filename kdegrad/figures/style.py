@@ -13,11 +13,13 @@ from matplotlib.axis import Axis
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
+from kdegrad.figures import colours
+from kdegrad.figures.colours import LIGHT
 from kdegrad.text import safe_text
 
-INK, FAINT, BAND, PAPER = "#222222", "#8a8a8a", "#e9eef3", "#ffffff"
-PULLED, PUSHED = "#0072B2", "#D55E00"  # pulled up: ∂L/∂z < 0; pushed down: > 0
-CURVES: Final = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#E69F00", "#56B4E9", "#444444")
+INK, FAINT, BAND, PAPER = (LIGHT[name] for name in ("ink", "faint", "band", "paper"))
+PULLED, PUSHED = LIGHT["pulled"], LIGHT["pushed"]
+CURVES: Final = tuple(LIGHT[name] for name in ("pulled", "pushed", "green", "pink", "amber", "sky", "grey"))
 DASHES: Final = ("-", "--", ":")
 MARKERS: Final = ("o", "s", "^", "D", "v", "P", "X")
 
@@ -61,20 +63,13 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
 }
 
 # What takes the place of a colour on a dark page, in an SVG, which has no background of its own.
-DARK: Final = {
-    INK: "#e6edf3",
-    BAND: "#252c35",
-    PAPER: "#0d1117",
-    PULLED: "#4aa8e0",
-    PUSHED: "#f0883e",
-    "#444444": "#c4c4c4",
-}
+DARK: Final = {LIGHT[name]: colour for name, colour in colours.DARK.items()}
 
 
 def finished_svg(svg: bytes) -> bytes:
     """Return an SVG of matplotlib's that fits light and dark pages, by what the reader prefers, and is smaller."""
     rules = "".join(
-        f'[style*="{part}: {light.lower()}"]{{{part}:{dark} !important}}'
+        f'[style*="{part}: {light}"]{{{part}:{dark} !important}}'
         for light, dark in DARK.items()
         for part in ("fill", "stroke")
     )

@@ -8,38 +8,16 @@ from __future__ import annotations
 
 from typing import Final
 
-LIGHT: Final = {  # the figures' own colours are among them
-    "paper": "#ffffff",
-    "ink": "#222222",
-    "faint": "#8a8a8a",
-    "band": "#e9eef3",
+from kdegrad.figures import colours
+
+LIGHT: Final = colours.LIGHT | {
     "quiet": "#59616a",  # text beside the numbers
     "rule": "#d3d9df",
-    "pulled": "#0072b2",
-    "pushed": "#d55e00",
     "fail": "#a63d00",
-    "green": "#009e73",
-    "pink": "#cc79a7",
-    "amber": "#e69f00",
-    "sky": "#56b4e9",
-    "grey": "#444444",
 }
-DARK: Final = {
-    "paper": "#14181c",
-    "ink": "#e3e7eb",
-    "faint": "#7d868f",
-    "band": "#242d36",
-    "quiet": "#a3adb6",
-    "rule": "#38424c",
-    "pulled": "#4ca6e0",
-    "pushed": "#f0812e",
-    "fail": "#ff9a52",
-    "green": "#2fc59b",
-    "pink": "#e09cc3",
-    "amber": "#f0b53a",
-    "sky": "#9bd4f7",
-    "grey": "#b6bec6",
-}
+DARK: Final = (
+    colours.LIGHT | colours.DARK | {"faint": "#7d868f", "quiet": "#a3adb6", "rule": "#38424c", "fail": "#ff9a52"}
+)
 IN_NOTEBOOK: Final = LIGHT | {  # a notebook has its own paper and ink, which follow its theme
     "paper": "var(--jp-layout-color0, var(--vscode-editor-background, transparent))",
     "ink": "currentColor",
@@ -128,6 +106,7 @@ def of_page() -> str:
 
 def of_notebook() -> str:
     """Return the style of what a notebook shows: dark as its theme is, whatever the reader's system is."""
-    inked = {name: colour for name, colour in DARK.items() if name not in ("paper", "ink", "band", "quiet", "rule")}
+    own = ("paper", "ink", "band", "quiet", "rule")  # as in the light, of the notebook
+    inked = {name: colour for name, colour in DARK.items() if name not in own}
     dark = ", ".join(f"{theme} .kdegrad" for theme in _DARK_THEMES)
     return f"\n.kdegrad {_variables(IN_NOTEBOOK)}\n{dark} {_variables(inked)}{RULES}{_OF_NOTEBOOK}"
