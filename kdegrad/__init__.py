@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kdegrad.errors import InputError, KdegradError, SettingError
     from kdegrad.evaluation import BatchEvaluation, Diagnostics, Evaluation
     from kdegrad.figures import plot
-    from kdegrad.kernel import kernels
+    from kdegrad.kernel.listing import kernels
     from kdegrad.mixture import density
     from kdegrad.objective import evaluate, grad, loss, loss_and_grad
     from kdegrad.problem import Problem
@@ -40,7 +40,7 @@ _NAMES = {  # what each module offers
     "errors": ("InputError", "KdegradError", "SettingError"),
     "evaluation": ("BatchEvaluation", "Diagnostics", "Evaluation"),
     "figures": ("plot",),
-    "kernel": ("kernels",),
+    "kernel.listing": ("kernels",),
     "mixture": ("density",),
     "objective": ("evaluate", "grad", "loss", "loss_and_grad"),
     "problem": ("Problem",),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from kdegrad.kernel import circle, line
 from kdegrad.kernel.base import CompactKernel, Kernel, LineKernel, NativeCircleKernel, Smoothness, UnboundedKernel
-from kdegrad.kernel.registry import BY_NAME, KERNELS, KernelClass, KernelFacts, kernels, make_kernel, register
+from kdegrad.kernel.registry import BY_NAME, KERNELS, KernelClass, make_kernel, register
 
 __all__ = [
     "BY_NAME",
@@ -12,13 +12,11 @@ __all__ = [
     "CompactKernel",
     "Kernel",
     "KernelClass",
-    "KernelFacts",
     "LineKernel",
     "NativeCircleKernel",
     "Smoothness",
     "UnboundedKernel",
     "circle",
-    "kernels",
     "line",
     "make_kernel",
     "register",

@@ -2,47 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, fields
-from typing import Final, TypeVar, final
+from typing import Final, TypeVar
 
 from kdegrad.domain import Domain
 from kdegrad.errors import SettingError
 from kdegrad.kernel.base import Kernel, LineKernel, NativeCircleKernel
-from kdegrad.text import nearest, shortened, spoken, summary
-
-
-@final
-@dataclass(frozen=True, repr=False)
-class KernelFacts:
-    """A kernel as `kernels` lists it.
-
-    Attributes
-    ----------
-    name, aliases
-        By which it is asked for.
-    formula
-        K(u), u in bandwidths.
-    support
-        Where it is positive.
-    tail
-        ``light``, ``exponential``, ``heavy`` or ``compact``.
-    domains
-        Where it is defined: ``line``, ``circle`` or both.
-    parameters
-        The options that it takes beside the bandwidth.
-    """
-
-    name: str
-    aliases: tuple[str, ...]
-    formula: str
-    support: str
-    tail: str
-    domains: tuple[str, ...]
-    parameters: tuple[str, ...]
-
-    def __repr__(self) -> str:
-        return summary(f"Kernel {self.name}", self.formula, f"{self.tail} tail", f"on {' and '.join(self.domains)}")
-
+from kdegrad.text import nearest, shortened, spoken
 
 KernelClass = type[LineKernel] | type[NativeCircleKernel]
 _Registered = TypeVar("_Registered", bound=KernelClass)
@@ -57,18 +22,6 @@ def register(kind: _Registered) -> _Registered:
     KERNELS.sort(key=lambda kind: "line" not in kind.domains)
     BY_NAME.update(dict.fromkeys((kind.name, *kind.aliases), kind))
     return kind
-
-
-def kernels() -> list[KernelFacts]:
-    """Return the kernels that there are, those of the line first.
-
-    Examples
-    --------
-    >>> import kdegrad as kg
-    >>> [kernel.name for kernel in kg.kernels() if kernel.tail == "heavy"]
-    ['cauchy', 'student-t', 'wrapped-cauchy']
-    """
-    return [KernelFacts(*(getattr(kind, fact.name) for fact in fields(KernelFacts))) for kind in KERNELS]
 
 
 def make_kernel(name: str, bandwidth: float, domain: Domain, df: float = 3.0) -> Kernel:

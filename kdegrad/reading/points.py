@@ -84,7 +84,7 @@ class Source:
         return self.name if self.table is None else display_name(self.table)
 
 
-@dataclass
+@dataclass(eq=False, repr=False)
 class _Wrong:
     """What is wrong with the cells of a column."""
 
