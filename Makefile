@@ -13,7 +13,7 @@ help:
 	@echo "               set up .venv-frameworks with PyTorch and JAX (2 GB) and run the tests that need them"
 	@echo "make check     lint, types, the README pages, and verify-props on every sample and kernel"
 	@echo "make coverage  list the lines and branches that no test reaches"
-	@echo "make mutants   break the mathematics at 2,500 places and list what no test notices (up to an hour;"
+	@echo "make mutants   break the mathematics at 4,400 places and list what no test notices (an hour and more;"
 	@echo "               MUTANTS='--sample 300': 300 of them, in ten minutes)"
 	@echo "make bench     measure speed, as ratios side by side, and write tests/benchmarks/README.md"
 	@echo "make dist      build wheel and sdist into dist/, and try each in a bare environment; and the hook and the action"
