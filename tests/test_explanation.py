@@ -20,6 +20,7 @@ from kdegrad.properties.runs import verify_loss
 from kdegrad.settings import JudgedOptions, Settings
 
 GAUSSIAN = Settings(kernel="gaussian", bandwidth=10.0, bins=36)
+CIRCLE = Settings(kernel="laplace", bandwidth=10.0, bins=36, circular=True)
 COMPACT = Settings(kernel="epanechnikov", bandwidth=10.0, bins=36)
 
 Numbers = tuple[float, np.ndarray]
@@ -100,6 +101,60 @@ def test_what_is_added_and_what_is_clamped_are_told_apart(says: str) -> None:
     assert first.difference.endswith(says)
     assert all("training is not changed" not in v.meaning for v in failed)
     assert ("--floor" in first.details) == ("added" in says)
+
+
+def on_circle(mixed: Callable[[np.ndarray], np.ndarray], mass: Callable[[float], float]) -> Callable[..., float]:
+    """Return laplace on the circle of 360, with K divided by a mass at each bandwidth, and an ε in the density."""
+
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> float:
+        low, high = target
+        d = low + (high - low) * (np.arange(bins)[:, np.newaxis] + 0.5) / bins - angles
+        k = np.exp(-np.abs((d + 180.0) % 360.0 - 180.0) / bandwidth) / (2.0 * bandwidth * mass(bandwidth))
+        weights = np.exp(logits - logits.max())
+        return -float(np.mean(np.log(mixed(k @ (weights / weights.sum())))))
+
+    return loss
+
+
+def of_turn(h: float) -> float:
+    """Return ∫ of e^(-|d|/h)/(2h) over a turn of 360."""
+    return -math.expm1(-180.0 / h)
+
+
+@pytest.mark.parametrize("mass", [of_turn, lambda h: 1.0], ids=["circle", "line"])
+@pytest.mark.parametrize("epsilon", [1e-6, 1e-12, 1e-20, 1e-30])
+@pytest.mark.parametrize("is_added", [True, False])
+def test_an_epsilon_on_a_circle(epsilon: float, mass: Callable[[float], float], is_added: bool) -> None:
+    loss = on_circle((lambda p: p + epsilon) if is_added else (lambda p: np.maximum(p, epsilon)), mass)
+    judged = judged_loss(loss, "mine", JudgedOptions(), CIRCLE)
+    (far,) = verify_loss(judged, CIRCLE, cases=1, only="far-start").failed
+    said = "is added to p" if is_added else "p is clamped at"
+    assert said in far.difference
+    assert f"= -log({epsilon:.0e})".replace("e-0", "e-") in far.difference
+    assert ("K is not normalised over the circle" in far.difference) == (mass is not of_turn)
+    assert ("--floor" in far.details) == is_added
+
+
+def test_an_epsilon_beside_a_heavy_tail() -> None:
+    """At 10⁴ bandwidths p is 3e-11, at 10⁷ it is 3e-17 still: the loss has not stopped growing."""
+    like = Settings(kernel="cauchy", bandwidth=10.0, bins=36)
+
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> float:
+        low, high = target
+        u = (low + (high - low) * (np.arange(bins)[:, np.newaxis] + 0.5) / bins - angles) / bandwidth
+        weights = np.exp(logits - logits.max())
+        p = 1.0 / (math.pi * bandwidth * (1.0 + u * u)) @ (weights / weights.sum())
+        return -float(np.mean(np.log(p + 1e-12)))
+
+    (far,) = verify_loss(judged_loss(loss, "mine", JudgedOptions(), like), like, cases=1, only="far-start").failed
+    assert far.difference.endswith("-log(1e-12): 1e-12 is added to p in the logarithm")
+
+
+def test_what_is_neither_added_nor_a_clamp_has_no_epsilon() -> None:
+    """(p² + ε²)^½ in place of p: the loss ends at -log ε, but not as either of the two does."""
+    loss = on_circle(lambda p: np.hypot(p, 1e-6), of_turn)
+    (far,) = verify_loss(judged_loss(loss, "mine", JudgedOptions(), CIRCLE), CIRCLE, cases=1, only="far-start").failed
+    assert far.difference == "the loss stops growing at 13.82, by an ε or a clamp of about 1e-6"
 
 
 def test_the_divergence_is_told_from_the_loss() -> None:

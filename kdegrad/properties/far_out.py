@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final, NamedTuple
 
 import numpy as np
@@ -15,13 +15,18 @@ from kdegrad.properties.evaluators import Judged
 from kdegrad.properties.geometry import starts
 from kdegrad.properties.losses import Given, LossError
 from kdegrad.properties.reference import Reference, reference_of
+from kdegrad.properties.reference_kernels import HEAVY_TAILS, formula_of
 
 _DISTANCES: Final = (4.0, 6.0, 8.0, 20.0, 100.0, 1e4)  # bandwidths; on a circle P/2 in them
+_NOT_SHOWN: Final = (12.0, 50.0, 2e3)  # p may be near ε at one; at the last e^(-u/2) is below any ε, also on a circle
+_HEAVY: Final = 1e7  # where a heavy tail is below an ε of 1e-12
 _LEARNS: Final = 1e-3  # of the right gradient: less is next to nothing
 _ROUND: Final = 1e-3  # relative: how near an ε is to a round one
 _FITS: Final = 100.0  # roundings by which a loss may differ from that of a floor or a clamp
 _SMALLEST: Final = 1e-300  # an ε that is written as a number
 _NEAR: Final = 1e-2  # fraction: how right a loss is near the target that is called clamped far out
+_WIDEST: Final = 40.0  # how far log c or log ε may be from what a row gives at once
+_HALVINGS: Final = 60  # of that interval: 40·2⁻⁶⁰ is below the rounding of a logarithm
 _LOGARITHMS: Final = "-logsumexp(log_softmax(z) + log K), with nothing added or clamped"
 
 
@@ -36,10 +41,30 @@ class FarStart(NamedTuple):
 
 
 class _Row(NamedTuple):
+    distance: float
     place: str  # "4 h"; on a circle the bandwidth, "P/8"
     problem: Problem
     given: Given
     plain: Reference
+
+    @property
+    def log_mass(self) -> float:
+        """The log of what a line kernel integrates to over the circle, 0 elsewhere."""
+        return formula_of(self.problem).log_mass(self.problem.settings.bandwidth)
+
+    def log_mixed(self, way: np.ufunc, log_factor: float, log_epsilon: float) -> float:
+        """Return Σ_m w_m log of c p + ε, or of max(c p, ε)."""
+        logs: FloatArray = way(self.plain.answer.log_density + log_factor, log_epsilon)
+        return float(self.problem.rule.weights @ logs)
+
+
+class _Mixed(NamedTuple):
+    """An ε in the density: the loss is -log of c p + ε, or of max(c p, ε), at all rows."""
+
+    log_epsilon: float
+    is_added: bool
+    is_clamped: bool
+    besides: str  # what c is
 
 
 def far_start(problem: Problem, judged: Judged) -> FarStart:
@@ -48,6 +73,7 @@ def far_start(problem: Problem, judged: Judged) -> FarStart:
     if not rows:
         return FarStart()
     named, remedy = _end_of_growth(rows, problem, judged)
+    rows = [row for row in rows if row.distance not in _NOT_SHOWN]
     is_line = problem.settings.circumference is None
     lines = [
         ["all points away by" if is_line else "points opposite, h =", *(row.place for row in rows)],
@@ -71,11 +97,13 @@ def far_start(problem: Problem, judged: Judged) -> FarStart:
 
 
 def _rows(problem: Problem, judged: Judged) -> Iterator[_Row]:
-    for u in _DISTANCES:
+    farthest = (_HEAVY,) if problem.kernel.name in HEAVY_TAILS else ()
+    for u in sorted((*_DISTANCES, *_NOT_SHOWN, *farthest)):
         try:
             ((where, start),) = starts(problem, (u,))
             seen = judged.seen(start)
-            yield _Row(where.removeprefix("h = "), seen, judged.given(seen, gradient=True), reference_of(seen))
+            given = judged.given(seen, gradient=True)
+            yield _Row(u, where.removeprefix("h = "), seen, given, reference_of(seen))
         except (Unmet, LossError):
             continue
 
@@ -87,7 +115,7 @@ def _ratio(row: _Row) -> float:
 
 
 def _end_of_growth(rows: list[_Row], problem: Problem, judged: Judged) -> tuple[str, str]:
-    """Return why the loss is the same at the two largest distances, and the remedy; empty if it is not."""
+    """Return what ends the growth of the loss, and the remedy; empty if nothing does, or nothing in particular."""
     value = rows[-1].given.loss + 0.0
     if rows[-1].plain.uncovered:
         said = f"the loss is {value:.6g} where no point reaches the target, and infinite is right"
@@ -96,27 +124,37 @@ def _end_of_growth(rows: list[_Row], problem: Problem, judged: Judged) -> tuple[
         return "the loss is NaN far out, as 0/0 and inf - inf are", _LOGARITHMS
     if math.isinf(value):
         return "the loss is infinite far out: something under- or overflows before the logarithm is taken", _LOGARITHMS
-    if len(rows) < 2 or rows[-2].given.loss != value:
-        return "", ""
-    if value == 0.0:
-        return "the loss is 0 far out: nodes of density 0 are left out, with their share of the target", ""
     near = _loss(problem, judged)
+    has_stopped = len(rows) > 1 and rows[-2].given.loss == value
     if near == value:  # it has never grown
         return "", ""
-    floor, stops = _power_text(value), f"the loss stops growing at {value:.4g}"
-    is_added, is_clamped = (all(_fits(row, value, way, judged) for row in rows) for way in (np.logaddexp, np.maximum))
-    if is_added and not is_clamped:
-        remedy = f"{_LOGARITHMS}; if {floor} is meant: --floor {floor}"
-        return f"{stops} = -log({floor}): {floor} is added to p in the logarithm", remedy
-    if is_clamped and abs(value - round(value)) <= _ROUND * _ROUND * value:
-        return f"{stops}: log p is clamped at -{round(value)}", _LOGARITHMS
-    if is_clamped:
-        or_added = ", or added to p" if is_added else ""
-        return f"{stops} = -log({floor}): p is clamped at {floor} in the logarithm{or_added}", _LOGARITHMS
+    if has_stopped and value == 0.0:
+        return "the loss is 0 far out: nodes of density 0 are left out, with their share of the target", ""
+    stops = f"the loss stops growing at {value:.4g}"
+    if (mixed := _mixed(rows, judged)) is not None:
+        return _named(mixed, value)
     want = reference_of(problem).answer.loss
-    if abs(near - want) <= _NEAR * max(1.0, abs(want)):
+    if not has_stopped or not abs(near - want) <= _NEAR * max(1.0, abs(want)):
+        return "", ""
+    if all(row.given.loss == value or _is_near(row, row.plain.answer.loss, judged) for row in rows):
         return f"{stops}: it, or a term of it, is clamped", _LOGARITHMS
-    return "", ""
+    return f"{stops}, by an ε or a clamp of about {_power_text(value)}", _LOGARITHMS
+
+
+def _named(mixed: _Mixed, value: float) -> tuple[str, str]:
+    """Return what is added or clamped, and the remedy."""
+    end = -mixed.log_epsilon
+    floor = _power_text(end)
+    is_end = abs(end - value) <= _ROUND * abs(value)  # with a heavy tail p may still be beside ε
+    stops = f"the loss stops growing at {value:.4g}" if is_end else "the loss grows too slowly"
+    equals = f"{stops} = -log({floor})" if is_end else stops
+    if mixed.is_added and not mixed.is_clamped:
+        remedy = f"{_LOGARITHMS}; if {floor} is meant: --floor {floor}"
+        return f"{equals}: {floor} is added to p in the logarithm{mixed.besides}", remedy
+    if abs(end - round(end)) <= _ROUND * _ROUND * end:
+        return f"{stops}: log p is clamped at -{round(end)}{mixed.besides}", _LOGARITHMS
+    or_added = ", or added to p" if mixed.is_added else ""
+    return f"{equals}: p is clamped at {floor} in the logarithm{or_added}{mixed.besides}", _LOGARITHMS
 
 
 def _loss(problem: Problem, judged: Judged) -> float:
@@ -127,11 +165,44 @@ def _loss(problem: Problem, judged: Judged) -> float:
         return math.nan
 
 
-def _fits(row: _Row, value: float, mixed: np.ufunc, judged: Judged) -> bool:
-    """Return whether the loss is Σ_m w_m -log of p + ε, or of max(p, ε), with ε = e^-value."""
-    logs: FloatArray = mixed(row.plain.answer.log_density, -value)
-    expected = -float(row.problem.rule.weights @ logs)
-    return abs(row.given.loss - expected) <= _FITS * judged.precision.rounding * max(1.0, abs(expected))
+def _mixed(rows: Sequence[_Row], judged: Judged) -> _Mixed | None:
+    """Return the ε that all rows show, beside p itself, or p with K as it is normalised on the line."""
+    masses = [row.log_mass for row in rows]
+    kinds = [("", [0.0] * len(rows))]
+    if any(masses):
+        kinds.append((", and K is not normalised over the circle", masses))
+    ways = (np.logaddexp, np.maximum)
+    for besides, factors in kinds:
+        found = [_epsilon(rows, factors, way, judged) for way in ways]
+        if (log_epsilon := next((x for x in found if x is not None), None)) is not None:
+            return _Mixed(log_epsilon, found[0] is not None, found[1] is not None, besides)
+    return None
+
+
+def _epsilon(rows: Sequence[_Row], factors: Sequence[float], way: np.ufunc, judged: Judged) -> float | None:
+    """Return the log ε that makes the last row's loss, if with it every row has its own, and two of them show it."""
+    last, factor, value = rows[-1], factors[-1], rows[-1].given.loss
+    log_epsilon = _root(lambda x: last.log_mixed(way, factor, x) + value, -value - _WIDEST, -value)
+    shown = 0
+    for row, log_factor in zip(rows, factors, strict=True):
+        if not _is_near(row, -row.log_mixed(way, log_factor, log_epsilon), judged):
+            return None
+        shown += not _is_near(row, -row.log_mixed(way, log_factor, -math.inf), judged)
+    return log_epsilon if shown > 1 else None
+
+
+def _root(rising: Callable[[float], float], low: float, high: float) -> float:
+    """Return where a rising function is 0, between ends that it has other signs at; else one of the ends."""
+    for _ in range(_HALVINGS):
+        middle = 0.5 * (low + high)
+        low, high = (middle, high) if rising(middle) < 0.0 else (low, middle)
+    return high
+
+
+def _is_near(row: _Row, expected: float, judged: Judged) -> bool:
+    """Return whether a row's loss is what is expected, but for rounding."""
+    allowed = _FITS * judged.precision.rounding * max(1.0, abs(expected))
+    return math.isfinite(expected) and abs(row.given.loss - expected) <= allowed
 
 
 def _power_text(loss: float) -> str:

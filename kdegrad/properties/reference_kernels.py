@@ -127,6 +127,12 @@ class Formula:
         """Return log K_h at one real distance."""
         return float(self.log_density(np.array([distance]), h)[0].real)
 
+    def log_mass(self, h: float) -> float:
+        """Return the log of what K_h of the line integrates to over the circle; 0 on the line and for circular K."""
+        if self.period is None or self.name in NATIVE:
+            return 0.0
+        return math.log(self._mass(0.5 * self.period / h).real)
+
     def _log_line(self, distance: Numbers, h: complex) -> Numbers:
         """Return log K(u) for u = d/h; u and the remainder 1 - u are each formed with one rounding."""
         if not self.is_compact:
