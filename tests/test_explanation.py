@@ -103,15 +103,23 @@ def test_what_is_added_and_what_is_clamped_are_told_apart(says: str) -> None:
     assert ("--floor" in first.details) == ("added" in says)
 
 
-def on_circle(mixed: Callable[[np.ndarray], np.ndarray], mass: Callable[[float], float]) -> Callable[..., float]:
-    """Return laplace on the circle of 360, with K divided by a mass at each bandwidth, and an ε in the density."""
+Function = Callable[[np.ndarray], np.ndarray]
 
-    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> float:
+
+def on_circle(
+    mixed: Function | None, mass: Callable[[float], float], wrap: Function | None = None
+) -> Callable[..., Any]:
+    """Return laplace on the circle of 360, with K divided by a mass at each bandwidth, and an ε in the density."""
+    wrapped = wrap or (lambda d: (d + 180.0) % 360.0 - 180.0)
+
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> Any:
         low, high = target
         d = low + (high - low) * (np.arange(bins)[:, np.newaxis] + 0.5) / bins - angles
-        k = np.exp(-np.abs((d + 180.0) % 360.0 - 180.0) / bandwidth) / (2.0 * bandwidth * mass(bandwidth))
+        log_k = -np.abs(wrapped(d)) / bandwidth - math.log(2.0 * bandwidth * mass(bandwidth))
         weights = np.exp(logits - logits.max())
-        return -float(np.mean(np.log(mixed(k @ (weights / weights.sum())))))
+        top = log_k.max(axis=1)
+        log_p = top + np.log(np.exp(log_k - top[:, np.newaxis]) @ (weights / weights.sum()))
+        return -np.mean(log_p if mixed is None else np.log(mixed(np.exp(log_p))))
 
     return loss
 
@@ -133,6 +141,50 @@ def test_an_epsilon_on_a_circle(epsilon: float, mass: Callable[[float], float], 
     assert f"= -log({epsilon:.0e})".replace("e-0", "e-") in far.difference
     assert ("K is not normalised over the circle" in far.difference) == (mass is not of_turn)
     assert ("--floor" in far.details) == is_added
+
+
+WRONG_WRAPS = {"nowrap": lambda d: d, "onesided": lambda d: np.where(d > 180.0, d - 360.0, d)}
+
+
+@pytest.mark.parametrize("wrap", [None, *WRONG_WRAPS])
+def test_a_kernel_that_is_not_normalised_over_the_circle(wrap: str | None) -> None:
+    """The mass of laplace at h = 10 is 1 - e^-18; that training is not changed is said only if nothing shows it."""
+    loss = on_circle(None, lambda h: 1.0, WRONG_WRAPS.get(wrap))
+
+    def with_gradient(angles: np.ndarray, logits: np.ndarray, target: Any, bandwidth: float, bins: int) -> Numbers:
+        steps = 1e-30j * np.eye(len(logits))
+        gradient = [np.imag(loss(angles, logits + step, target, bandwidth, bins)) / 1e-30 for step in steps]
+        return float(np.real(loss(angles, logits, target, bandwidth, bins))), np.array(gradient)
+
+    judged = judged_loss(with_gradient, "mine", JudgedOptions(), CIRCLE)
+    only = ["agrees", "quadrature", "rotation"]
+    failed = failures_in_order(verify_loss(judged, CIRCLE, cases=3, only=only).failed)
+    found = {verdict.property: verdict for verdict in failed}
+    assert f"K is not normalised over the circle, where its integral is {1.0 - math.exp(-18.0):.9g} and not 1" in (
+        found["agrees"].difference
+    )
+    assert "Remedy: divide K by that integral (laplace: 1 - exp(-P/(2h)))" in found["agrees"].details
+    unchanged = {id_ for id_, verdict in found.items() if "training is not changed" in verdict.meaning}
+    assert unchanged == ({"agrees", "quadrature"} if wrap is None else set())
+    assert failed[0].property == ("agrees" if wrap is None else "rotation")
+
+
+@pytest.mark.parametrize("mass", [of_turn, lambda h: 1.0], ids=["circle", "line"])
+def test_a_loss_on_a_circle_that_is_declared_to_be_on_a_line(mass: Callable[[float], float]) -> None:
+    like = Settings(kernel="laplace", bandwidth=10.0, bins=36)
+    judged = judged_loss(on_circle(None, mass), "mine", JudgedOptions(), like)
+    failed = verify_loss(judged, like, cases=3, only=["far-start", "steep-logits"]).failed
+    said = {verdict.property: verdict.said() for verdict in failed if verdict.difference}
+    assert set(said) == {"far-start", "steep-logits"}
+    assert all(text.endswith("it is the loss on a circle of 360: add circular=True") for text in said.values())
+
+
+def test_a_wrong_wrap_is_not_said_to_be_a_circle() -> None:
+    like = Settings(kernel="laplace", bandwidth=10.0, bins=36)
+    loss = on_circle(lambda p: p + 1e-12, of_turn, WRONG_WRAPS["onesided"])
+    run = verify_loss(judged_loss(loss, "mine", JudgedOptions(), like), like, cases=3, only=["unit", "far-*"])
+    assert run.failed
+    assert all("circle" not in verdict.difference for verdict in run.failed)
 
 
 def test_an_epsilon_beside_a_heavy_tail() -> None:

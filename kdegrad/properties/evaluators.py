@@ -141,6 +141,7 @@ class Judged(Evaluator):
         self.precision = PRECISIONS[of.dtype]
         self.case: Problem | None = None  # of the check that is under way: what the loss is not told has its value
         self.asked: list[tuple[Problem, ...]] = []  # what was asked in this check, each time, as the loss saw it
+        self.has_right_gradients = True  # as far as failures were explained
         self._seen = lru_cache(maxsize=4)(self._rounded)
         self._answer = lru_cache(maxsize=4)(self._answered)  # properties share the case's own problem
 

@@ -19,7 +19,7 @@ from kdegrad.problem import Problem, require_problem
 from kdegrad.properties.base import Case, Evaluator, Property, Unmet
 from kdegrad.properties.cases import input_case, judged_cases, random_cases
 from kdegrad.properties.evaluators import Judged, production
-from kdegrad.properties.explanation import example, explained
+from kdegrad.properties.explanation import example, explained, in_view_of_all
 from kdegrad.properties.judge import PROPERTIES, judge
 from kdegrad.properties.losses import LossError
 from kdegrad.properties.verdicts import Verdict, Verdicts
@@ -171,7 +171,10 @@ def verify_loss(
         if progress is not None:  # from here on it is known how long a call takes
             progress(0, len(drawn) * len(chosen(options.only, options.skip)))
         _run(run, drawn, judged, options, expected_failures, progress)
-    run[:] = [replace(v, reproduce=f"check_loss(..., {_keywords(options, v, expected_failures)})") for v in run]
+    run[:] = [
+        replace(in_view_of_all(v, judged), reproduce=f"check_loss(..., {_keywords(options, v, expected_failures)})")
+        for v in run
+    ]
     return run
 
 
