@@ -246,7 +246,7 @@ def test_degrees_of_freedom_without_a_student_t_are_said_to_do_nothing(kdegrad) 
 def test_angles_of_another_unit_are_noticed(kdegrad, tmp_path: Path, angles: str, flags: str, said: str | None) -> None:
     path = tmp_path / "points.csv"
     path.write_text("\n".join(["angle,logit", *(f"{angle},0" for angle in angles.split())]))
-    done = kdegrad("loss", path, "--target", "0", "0.5", "--format", "csv", *flags.split())
+    done = kdegrad("loss", path, "--target", "0", "0.5", "--bandwidth", "0.1", "--format", "csv", *flags.split())
     assert done.code == 0
     assert (said in done.err and done.err.count("\n") == 1) if said else done.err == ""
 

@@ -129,6 +129,24 @@ def test_quiet_leaves_out_notes_and_nothing_else(kdegrad) -> None:
     assert "note: " in kdegrad("loss", "--df", "2").err
 
 
+def test_a_command_is_no_input(kdegrad, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    done = kdegrad("loss", "grad")
+    assert done.code == 2
+    assert done.err == "error: grad: is a command, and loss takes a file: name one, or run grad alone\n"
+    assert "grad: is a command, and verify-props takes" in kdegrad("verify-props", "grad").err
+    (tmp_path / "grad").write_text("angle\n1\n")
+    assert kdegrad("loss", "grad", "--input-format", "csv", "--at", "1").code == 0
+
+
+@pytest.mark.parametrize(("unit", "h"), [("radians", "10"), ("radians", "3.15"), ("degrees", "180.5")])
+def test_a_kernel_wider_than_the_circle_is_noted(kdegrad, unit: str, h: str) -> None:
+    line = ("loss", TWO_SIDED, "--circular", "--target", "0", "1", "--unit", unit, "--bandwidth")
+    assert f"note: bandwidth {h} on a circle of" in kdegrad(*line, h).err
+    assert "wider than the circle" not in kdegrad(*line, "3.14").err
+    assert "wider than" not in kdegrad("loss", TWO_SIDED, "--target", "0", "1", "--bandwidth", "1000").err
+
+
 def test_other_names_lead_to_options_that_there_are() -> None:
     spelled = {row.spelled for command in COMMANDS.values() for _, row in command.rows.values()}
     assert set(OTHER_NAMES.values()) <= spelled

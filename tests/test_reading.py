@@ -880,6 +880,24 @@ def test_a_folder_that_may_not_be_listed(tmp_path: Path, monkeypatch: pytest.Mon
     assert refusal(path) == f"{path}: no such file: check its name"
 
 
+def test_a_file_in_a_folder_that_may_not_be_entered(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path, looked = tmp_path / "swarm", os.stat
+
+    def refuse(name: object, **options: bool) -> os.stat_result:
+        if str(name) == str(path):
+            raise PermissionError(13, "Permission denied")
+        return looked(name, **options)  # type: ignore[arg-type]
+
+    monkeypatch.setattr("os.stat", refuse)
+    said = refusal(path)
+    assert said == f"{path}: cannot be reached: permission denied for its folder {tmp_path} (chmod u+x)"
+
+
+def test_an_address_is_no_file() -> None:
+    said = refusal("https://example.com/swarm.csv")  # type: ignore[arg-type]
+    assert said.startswith("https://example.com/swarm.csv: is an address, and files alone are read: download it first")
+
+
 def test_standard_input_that_is_closed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(sys, "stdin", None)
     with pytest.raises(InputError, match="standard input: is closed: name a file"):

@@ -238,10 +238,16 @@ def test_rows_that_are_left_out(tmp_path: Path) -> None:
     assert (source.groups.names, source.groups.codes.tolist()) == (("a", "b"), [1, 0, 0])
     assert source.targets[0].tolist() == [5.0, 7.0]
     assert source.notes == ("has 3 of 6 rows with a missing value: they are left out",)
-    text += "c,NA,0,1\nd,1,-inf,1\nc,1,0,\n"
+    text = text.replace("b,1,0,\n", "c,NA,0,1\nb,1,0,\nd,1,NA,4\n")
+    source = read_text(tmp_path, text, group_by="g", target_columns=("at",), missing="skip")
+    assert source.groups is not None
+    assert (source.groups.names, source.groups.codes.tolist()) == (("a", "b"), [1, 0, 0])
+    assert source.targets is not None
+    assert [ends.tolist() for ends in source.targets] == [[5.0, 7.0]]
+    assert source.notes[1:] == ("has 2 groups without a complete row ('c', 'd'): they are left out",)
+    text = text.replace("d,1,NA,4", "d,1,-inf,4")
     assert refusal(tmp_path, text, group_by="g", target_columns=("at",), missing="skip") == [
-        "preds.csv:8: group 'c': each of its rows has a missing value: remove them from the file",
-        "preds.csv:9: group 'd': no point has a positive weight: one logit must be finite, or one weight above 0",
+        "preds.csv:5: group 'd': no point has a positive weight: one logit must be finite, or one weight above 0",
     ]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import traceback
 from collections.abc import Sequence
 from typing import Annotated, Any, Final
@@ -23,7 +24,7 @@ from kdegrad.cli.terminal import (
     without_notes,
 )
 from kdegrad.cli.usage import explained, in_usual_spelling
-from kdegrad.errors import KdegradError, SettingError
+from kdegrad.errors import InputError, KdegradError, SettingError
 from kdegrad.text import speaking_of_flags
 
 VERSION: Final = f"kdegrad {__version__}"
@@ -40,6 +41,10 @@ class GroupedCommand(TyperCommand):
             _, _, order = self.make_parser(ctx).parse_args(args=list(args))
             command.refuse_repeated(parameter.name for parameter in order)
         rest: list[str] = super().parse_args(ctx, args)
+        given = ctx.params.get("input_") or ()
+        for word in [given] if isinstance(given, str) else given:
+            if word in COMMANDS and not os.path.lexists(word):
+                raise InputError(f"{word}: is a command, and {self.name} takes a file: name one, or run {word} alone")
         return rest
 
     def invoke(self, ctx: Any) -> Any:
@@ -131,5 +136,6 @@ def run(arguments: Sequence[str]) -> int:
         debug = "--debug" in arguments
         if debug:
             traceback.print_exc()
-        say(f"error: {machine_error(error)}" + ("" if debug else " (--debug shows where)"))
+        told = debug or isinstance(error, OSError)  # which names the file
+        say(f"error: {machine_error(error)}" + ("" if told else " (--debug shows where)"))
         return MACHINE_FAILED

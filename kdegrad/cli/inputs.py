@@ -232,6 +232,7 @@ def _made(
     for name in () if quiet or problem.settings.circumference else flags.given(DrawingOptions):
         say(f"note: --{name} is ignored: there is no circle to draw")
     if not quiet:
+        _note_wide_kernel(problem.settings)
         _note_other_unit(problem, is_given="unit" in given or "unit" in content.settings)
     if not quiet and "bins" in given and problem.settings.rule == "exact":
         say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
@@ -306,6 +307,13 @@ def _note_other_unit(problem: Problem | Batch, *, is_given: bool) -> None:
             f"note: angles reach {text}, and a turn in {settings.unit} is {full_turn:.6g}: are they {other}? "
             f"give --unit {other}"
         )
+
+
+def _note_wide_kernel(settings: Settings) -> None:
+    """Say that a kernel is wider than its circle, which a bandwidth of another unit makes it."""
+    around, h = settings.circumference, settings.bandwidth
+    if around is not None and h > 0.5 * around:
+        say(f"note: bandwidth {h:g} on a circle of {around:g} {settings.unit}: the kernel is wider than the circle")
 
 
 def sweep_values(flags: Flags, along: SweepOptions) -> list[float] | None:

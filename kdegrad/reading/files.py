@@ -159,7 +159,15 @@ def absent(path: str) -> str:
     name = display_name(path)
     if not path:
         return "the name of the input file is empty: name a .csv, .yaml or .json file"
+    if "://" in path:
+        return f"{name}: is an address, and files alone are read: download it first"
     folder = Path(path).parent
+    try:
+        os.stat(path)
+    except PermissionError:
+        return f"{name}: cannot be reached: permission denied for its folder {display_name(str(folder))} (chmod u+x)"
+    except (OSError, ValueError):
+        pass
     try:
         if folder.is_dir():
             near = nearest(Path(path).name, sorted(os.listdir(folder)))

@@ -108,19 +108,24 @@ class Grouping:
             f"which has {first} in {self._row_noun} {self._lines[group]}: give one target for a group"
         )
 
-    def groups(self, codes: IntArray, has_weight: BoolArray) -> tuple[Groups, tuple[FloatArray, ...] | None]:
+    def groups(
+        self, codes: IntArray, has_weight: BoolArray
+    ) -> tuple[Groups, tuple[FloatArray, ...] | None, tuple[str, ...]]:
         """Return the groups of the rows that are left, and the targets by their ends, each (G,), if there are any.
 
-        InputError for a group without a row, or without a row of positive weight.
+        The third are the names of groups without a row that is left, which are no groups then. InputError for a group
+        without a row of positive weight.
         """
-        names = self._codes.names
+        names = np.array(self._codes.names, dtype=object)
         rows, weighty = (np.bincount(some, minlength=len(names)) for some in (codes, codes[has_weight]))
-
-        def fault(group: int) -> str:
-            cause = NO_WEIGHT if rows[group] else "each of its rows has a missing value: remove them from the file"
-            return f"group {shown(names[group])}: {cause}"
-
-        self._faults.add_each(np.flatnonzero(weighty == 0).tolist(), lambda group: (self._begins[group],), fault)
+        self._faults.add_each(
+            np.flatnonzero((weighty == 0) & (rows > 0)).tolist(),
+            lambda group: (self._begins[group],),
+            lambda group: f"group {shown(names[group])}: {NO_WEIGHT}",
+        )
         self._faults.stop_if_any()
-        targets = tuple(self._targets[: len(names), column].copy() for column in range(len(self._ends)))
-        return Groups(tuple(names), codes), targets or None
+        kept = rows > 0
+        if not kept.all():
+            codes = (np.cumsum(kept) - 1)[codes]
+        targets = tuple(self._targets[: len(names), column][kept] for column in range(len(self._ends)))
+        return Groups(tuple(names[kept]), codes), targets or None, tuple(names[~kept])

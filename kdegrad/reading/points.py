@@ -20,12 +20,13 @@ from kdegrad.reading.files import display_name
 from kdegrad.reading.groups import MISSING, TARGETS, Grouping, Groups
 from kdegrad.reading.plain import PLAIN, SWAPPED, plain_numbers
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import option_text, shown, spoken
+from kdegrad.text import counted, enumerated, option_text, shown, spoken
 from kdegrad.weights import logits_of
 
 TEXTS: Final = frozenset({"group", "label"})  # roles of columns that hold texts, not numbers
 
 _CELLS: Final = 3  # that a message shows of a column
+_NAMED: Final = 5  # groups that a note names
 _SOME: Final = 100  # rows of a block, all over it, that these are looked for in
 _FEWEST: Final = 4  # cells of a column that is refused as a whole; fewer faults are listed
 
@@ -265,7 +266,10 @@ class Collector:
             raise InputError(f"{name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
         groups, targets = None, None
         if self._grouping is not None:
-            groups, targets = self._grouping.groups(np.concatenate(self._codes), has_weight)
+            groups, targets, gone = self._grouping.groups(np.concatenate(self._codes), has_weight)
+            if gone:
+                named = f"{counted(len(gone), 'group')} without a complete row ({enumerated(gone, _NAMED)})"
+                notes.append(f"has {named}: {'it is' if len(gone) == 1 else 'they are'} left out")
         if "label" in self.roles:
             labels = tuple(self._labels)
         return Source(name, values["angle"], logits, labels, weights, groups, targets, notes=tuple(notes))
