@@ -16,7 +16,7 @@ from matplotlib.text import Text
 from kdegrad.figures.fonts import fit_fonts
 from kdegrad.figures.style import DARK, PAPER, WIDTH, legend_below, legend_inside
 
-_SMALL: Final = "small"
+_LETTERS: Final = "small"  # beside the size that the user has set
 
 
 @final
@@ -89,14 +89,14 @@ class Picture:
         before = {artist for axes in every for artist in axes.findobj()}
         self._fill(every)
         if self.title:
-            every[0].set_title(self.title, fontsize=_SMALL)
+            every[0].set_title(self.title, fontsize=_LETTERS)
         for axes in every if self.legend else ():
             if not axes.get_legend_handles_labels()[1]:
                 continue
             if self.polar:  # a circle leaves no room inside
-                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, fontsize=_SMALL)
+                axes.legend(loc="upper center", bbox_to_anchor=(0.5, -0.08), ncols=2, fontsize=_LETTERS)
             else:
-                legend_inside(axes, fontsize=_SMALL)
+                legend_inside(axes, fontsize=_LETTERS)
         named: list[Artist] = []
         for axes in every:  # the texts that Axes have before anything is drawn
             named += [axes.title, axes.xaxis.label, axes.yaxis.label, *axes.get_xticklabels(), *axes.get_yticklabels()]
