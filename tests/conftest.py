@@ -25,6 +25,7 @@ for name in (
     "FORCE_COLOR",
     "NO_COLOR",
     "GITHUB_STEP_SUMMARY",
+    "GITHUB_WORKSPACE",
 ):  # a CI may set them
     os.environ.pop(name, None)
 settings.register_profile("steady", derandomize=True)

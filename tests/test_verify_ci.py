@@ -149,6 +149,37 @@ def test_what_is_left_out_is_not_checked(kdegrad: Command) -> None:
         assert said in done.err
 
 
+def test_a_file_of_which_nothing_is_checked_is_told(
+    kdegrad: Command, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The random problems pass, so that the exit code says nothing of it; the annotation is about the file."""
+    monkeypatch.setenv("GITHUB_WORKSPACE", str(tmp_path))
+    (tmp_path / "sub").mkdir()
+    narrow = tmp_path / "sub" / "narrow.yaml"
+    narrow.write_text("points: {angle: [-40, 50]}\ntarget: [-30, 30]\nbandwidth: 1.0e-300\n")
+    options = ["--cases", "1", "--only", "merge"]
+    reason = "bandwidth 1e-300: plain formulas leave the range of float64 on such lengths"
+    done = kdegrad("verify-props", narrow, *options)
+    assert done.code == 0
+    assert f"warning: {narrow}: nothing of it was checked: {reason}\n" in done.err
+    assert f"; nothing of narrow.yaml was checked: {reason}" in " ".join(done.out.split())
+    told = f"::warning file=sub/narrow.yaml,title=kdegrad verify-props::nothing of narrow.yaml was checked: {reason}"
+    assert told in kdegrad("verify-props", narrow, *options, "--format", "github").out.splitlines()
+    problem = kg.load(narrow)
+    assert kg.verify(problem, cases=1, only="merge").unchecked_inputs == {"narrow.yaml": reason}
+    assert kg.verify(problem, case="narrow.yaml", only="merge").unchecked_inputs == {}  # it was asked for
+    assert kg.verify({"x": problem.replace(bandwidth=9)}, cases=1, only="merge").unchecked_inputs == {}
+
+
+def test_an_expectation_that_fails_is_one_more_check_of_the_plan(kdegrad: Command) -> None:
+    options = ["--cases", "0", "--only", "merge", "--expect-fail", "merge=it is wrong"]
+    done = kdegrad("verify-props", TWO_SIDED, *options)
+    assert done.code == 1
+    assert "stopped" not in done.out
+    told = kdegrad("verify-props", TWO_SIDED, *options, "--format", "github").out
+    assert told.endswith("::1 check passed, 1 failed, 0 skipped\n")
+
+
 def test_the_first_failure_ends_the_run_if_that_is_asked_for(kdegrad: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_sign(monkeypatch)
     done = kdegrad("verify-props", TWO_SIDED, "--cases", "3", "-x")
@@ -233,6 +264,21 @@ def test_github_is_told_of_the_file(kdegrad: Command, monkeypatch: pytest.Monkey
     first, *_ = kdegrad("verify-props", file, "--cases", "0", "--format", "github").out.splitlines()
     assert first.startswith(f"::error file={file},title=kdegrad one-hot::case two_sided.yaml: ")
     assert first.endswith(f"%0Akdegrad verify-props {file} --seed 0 --case two_sided.yaml --only one-hot")
+
+
+def test_standard_input_is_not_taken_for_another_file(
+    kdegrad: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    wrong_sign(monkeypatch)
+    file = tmp_path / "x.csv"
+    file.write_text("angle\n-50\n40\n")
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(file.read_bytes())))
+    options = ["--target", "-30", "30", "--bandwidth", "10", "--cases", "1", "--only", "derivative"]
+    done = kdegrad("verify-props", "-", file, *options, "--format", "github")
+    first, own, drawn, _ = done.out.splitlines()
+    assert first.startswith("::error title=kdegrad derivative::case standard input: ")
+    assert own.startswith(f"::error file={file},title=kdegrad derivative::case x.csv: ")
+    assert drawn.startswith("::error title=kdegrad derivative::case standard input #1: ")
 
 
 def test_what_is_no_file_of_the_user_s_is_not_named_as_one(kdegrad: Command, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -148,7 +148,11 @@ def verify_props(flags: Flags) -> int:
     # a packaged example is no file of the user's, and standard input is none
     files = {name: file for name, file in zip(cases, flags.inputs, strict=False) if file != "-"}
     brief = flags.of(DebugOptions).quiet
-    deliver_checks(report, records.checks_record(records.Checks(done, facts, full, brief, files)))
+    # where nothing at all was checked, the report says so
+    unchecked = done.unchecked_inputs if flags.inputs and not done.unchecked else {}
+    deliver_checks(report, records.checks_record(records.Checks(done, facts, full, brief, files, unchecked)))
+    for name, reason in unchecked.items():
+        say(f"warning: {files.get(name, name)}: nothing of it was checked: {reason}")
     if report.plot is not None:
         figures.save(done, report.plot, title="" if facts is None else facts["name"])
     return DONE if done.passed else PROPERTY_FAILED

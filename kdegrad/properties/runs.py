@@ -167,6 +167,7 @@ def verify_loss(
         first = Verdict(FIRST_CALL, drawn[0].name, "holds", "error: LossError", verdict="fail", reason=reason)
         shown_by = example(judged, (drawn[0].problem,))
         run[:] = [replace(first, about=drawn[0].about, difference=reason, names_fault=True, example=shown_by)]
+        run.planned = len(run)
     else:
         if progress is not None:  # from here on it is known how long a call takes
             progress(0, len(drawn) * len(chosen(options.only, options.skip)))
@@ -277,6 +278,7 @@ def _run(
                 return
     if options.case is None:  # what passes in one case may fail in another
         run.extend([verdict for of in expected for verdict in _unexpected(of, run, failed)])
+        run.planned = len(run)
 
 
 def _unexpected(of: Expected, verdicts: Sequence[Verdict], failed: set[str]) -> list[Verdict]:

@@ -130,6 +130,19 @@ class Verdicts(InNotebook, list[Verdict]):
         return not self.passed and number["failed"] == 0
 
     @property
+    def unchecked_inputs(self) -> dict[str, str]:
+        """Why every check was skipped, by the names of the problems that were given of which nothing was checked.
+
+        Empty in a run of one case, which was asked for.
+        """
+        found: dict[str, str] = {}
+        for name in self.inputs if not self.case else ():
+            of = [verdict for verdict in self if verdict.case == name]
+            if of and not any(verdict.observed for verdict in of):  # what was expected to fail was observed
+                ((found[name], _),) = Counter(verdict.reason for verdict in of).most_common(1)
+        return found
+
+    @property
     def cases(self) -> list[str]:
         """The names of the cases, in their order."""
         return list(dict.fromkeys(verdict.case for verdict in self if verdict.about))

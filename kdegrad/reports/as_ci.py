@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Sequence
+from contextlib import suppress
 from itertools import groupby
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import __version__
@@ -39,7 +42,9 @@ def junit(run: Checks) -> Iterator[str]:
             named = f'classname="kdegrad.{family}.{check.property}" name={_quoted(check.case)}'
             place = run.place(check)
             if place is not None:
-                named += f" file={_quoted(place[0])}" + ("" if place[1] is None else f' line="{place[1]}"')
+                named += f" file={_quoted(_in_repository(place[0]))}" + (
+                    "" if place[1] is None else f' line="{place[1]}"'
+                )
             yield f"    <testcase {named} time={_time([check])}"
             if check.verdict == "pass":
                 yield "/>\n"
@@ -116,11 +121,15 @@ def github(run: Checks) -> Iterator[str]:
     for check in shown:
         place, where = run.place(check), ""
         if place is not None:
-            where = f"file={_value(place[0])}," + ("" if place[1] is None else f"line={place[1]},")
+            where = f"file={_value(_in_repository(place[0]))}," + ("" if place[1] is None else f"line={place[1]},")
         yield f"::error {where}title={_value(f'kdegrad {check.property}{judged}')}::{_escaped(_in_full(check))}\n"
     if len(shown) < len(failed):
         more = counted(len(failed) - len(shown), "more check" if run.loss is None else "more property")
         yield f"::error title=kdegrad::{more} failed (--format csv has all)\n"
+    for name, reason in run.unchecked.items():
+        where = f"file={_value(_in_repository(run.files[name]))}," if name in run.files else ""
+        title = _value(f"kdegrad verify-props{judged}")
+        yield f"::warning {where}title={title}::{_escaped(f'nothing of {name} was checked: {reason}')}\n"
     level = "error" if run.verdicts.unchecked else "notice"
     yield f"::{level} title={_value(f'kdegrad verify-props{judged}')}::{_escaped(summary(run))}\n"
 
@@ -135,6 +144,8 @@ def markdown(run: Checks) -> Iterator[str]:
     yield f"### kdegrad verify-props: {_plain(of)} {result}\n\n"
     kernels = ", ".join(run.verdicts.kernels)
     yield f"{_plain(summary(run))} ({_plain(kernels)}, seed {run.verdicts.seed}, kdegrad {__version__})\n\n"
+    for name, reason in run.unchecked.items():
+        yield f"**Nothing of {_plain(name)} was checked**: {_plain(reason)}\n\n"
     yield "| | passed | failed | skipped |\n|---|---|---|---|\n"
     for family, properties in groupby(run.properties, lambda property_: property_.family):
         members = {property_.id: [c for c in run.verdicts if c.property == property_.id] for property_ in properties}
@@ -153,6 +164,21 @@ def markdown(run: Checks) -> Iterator[str]:
     if more:
         yield f"\nand {counted(more, 'more failure')}\n"
     yield "\n"
+
+
+def refused(message: str) -> Iterator[str]:
+    """Yield workflow commands for the lines of a message that says why nothing was done."""
+    for line in message.splitlines():
+        yield f"::error title=kdegrad::{_escaped(line)}\n"
+
+
+def _in_repository(file: str) -> str:
+    """Return the path of a file as GitHub wants it, from the root of the repository; as it is where it is not there."""
+    root = os.environ.get("GITHUB_WORKSPACE")
+    with suppress(OSError, ValueError):
+        folder, name = os.path.split(os.path.abspath(file))
+        return str(Path(os.path.realpath(folder), name).relative_to(os.path.realpath(root or ""))) if root else file
+    return file
 
 
 def _plain(text: str) -> str:

@@ -251,6 +251,7 @@ def _tally(rows: Sequence[Row], run: Checks) -> str:
     elif run.verdicts.left_out:
         beside += f"; stopped at the first failure: {len(run.verdicts)} of {run.verdicts.planned} checks done"
     nothing = ": nothing was checked" if run.verdicts.unchecked else ""
+    nothing += "".join(f"; nothing of {safe_text(name)} was checked: {why}" for name, why in run.unchecked.items())
     begin = f"{_cases(run)}: " if run.loss is None else ""
     return f"{begin}{', '.join(told)}{beside}{nothing}"
 

@@ -74,6 +74,8 @@ class Checks:
         Whether they are shown the counts alone.
     files
         The paths of the files that were checked, by the names of their cases.
+    unchecked
+        Why nothing was checked of some of what was given, by the names of their cases.
     """
 
     verdicts: Verdicts
@@ -81,6 +83,7 @@ class Checks:
     full: bool = False
     brief: bool = False
     files: Mapping[str, str] = field(default_factory=dict)
+    unchecked: Mapping[str, str] = field(default_factory=dict)
 
     @property
     def properties(self) -> Sequence[Property]:
@@ -107,14 +110,11 @@ class Checks:
         return self.failed if self.loss is None else failures_in_order(self.failed)
 
     def place(self, check: Verdict) -> tuple[str, int | None] | None:
-        """Return the file and the line that a check is about: of a judged loss, else the file of the points.
-
-        Random problems have the settings of the first file.
-        """
+        """Return the file and the line that a check is about: a judged loss's, or its own or the first INPUT's."""
         if self.loss is not None:
             return None if self.loss["file"] is None else (self.loss["file"], self.loss["line"])
-        first = next(iter(self.files.values()), None)
-        file = self.files.get(check.case, first)
+        inputs = self.verdicts.inputs
+        file = self.files.get(check.case if check.case in inputs else next(iter(inputs), ""))
         return None if file is None else (file, None)
 
 
