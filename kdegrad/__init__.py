@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from kdegrad.batch import Batch
     from kdegrad.crossentropy import Gradients
     from kdegrad.descent import Descent, descend
-    from kdegrad.errors import InputError, KdegradError, SettingError
+    from kdegrad.errors import InputError, InputWarning, KdegradError, SettingError
     from kdegrad.evaluation import BatchEvaluation, Diagnostics, Evaluation
     from kdegrad.figures import plot
     from kdegrad.kernel.listing import kernels
@@ -37,7 +37,7 @@ _NAMES = {  # what each module offers
     "batch": ("Batch",),
     "crossentropy": ("Gradients",),
     "descent": ("Descent", "descend"),
-    "errors": ("InputError", "KdegradError", "SettingError"),
+    "errors": ("InputError", "InputWarning", "KdegradError", "SettingError"),
     "evaluation": ("BatchEvaluation", "Diagnostics", "Evaluation"),
     "figures": ("plot",),
     "kernel.listing": ("kernels",),
@@ -61,6 +61,7 @@ __all__ = [
     "Evaluation",
     "Gradients",
     "InputError",
+    "InputWarning",
     "KdegradError",
     "Points",
     "Problem",

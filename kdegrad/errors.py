@@ -1,4 +1,4 @@
-"""The errors that kdegrad raises for wrong settings and wrong input: one family."""
+"""The errors that kdegrad raises for wrong settings and wrong input, one family; the warning about odd input."""
 
 from __future__ import annotations
 
@@ -7,6 +7,10 @@ from collections.abc import Callable, Sequence
 
 class KdegradError(ValueError):
     """A setting or an input is wrong; the message says what, where, and what to do about it."""
+
+
+class InputWarning(UserWarning):
+    """What a file or a data frame holds may not be what was meant; the message says what was done with it."""
 
 
 class SettingError(KdegradError):

@@ -9,6 +9,7 @@ import importlib
 import inspect
 import math
 import sys
+import warnings
 from collections.abc import Callable
 from decimal import Decimal
 from pathlib import Path
@@ -63,6 +64,7 @@ def assert_same(found: kg.Problem | kg.Batch, expected: kg.Problem | kg.Batch) -
     np.testing.assert_array_equal(found.logits, expected.logits)
 
 
+@pytest.mark.filterwarnings("ignore::kdegrad.InputWarning")
 def test_a_frame_is_read_as_its_csv(maker: Callable[[dict[str, list[Any]]], Any], csv: Path) -> None:
     frame, options = maker(TABLE), {"target": (0, 5), "bandwidth": 2, "circular": True}
     assert_same(kg.from_frame(frame, **options), kg.load(csv, **options))
@@ -109,7 +111,8 @@ def test_a_row_without_a_value_is_named_or_left_out(values: Any) -> None:
     frame = pandas.DataFrame({"angle": values, "label": ["a", "b", "c"]})
     with pytest.raises(kg.InputError, match=r"^frame:1: column 'angle': .* is a missing value"):
         kg.from_frame(frame, target=(0, 1))
-    left = kg.from_frame(frame, target=(0, 1), missing="skip")
+    with pytest.warns(kg.InputWarning, match=r"^frame has 1 of 3 rows with a missing value: they are left out$"):
+        left = kg.from_frame(frame, target=(0, 1), missing="skip")
     assert (left.angles.tolist(), left.labels) == ([1.0, 3.0], ("a", "c"))
 
 
@@ -154,6 +157,59 @@ def test_a_remedy_names_the_keywords_of_from_frame(columns: dict[str, Any], opti
         kg.from_frame(pandas.DataFrame(columns), **{"target": (0, 1), **options})
     assert remedy in str(caught.value)
     assert not any(other in str(caught.value) for other in ("--", "_column ", "group_by"))
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "notes"),
+    [
+        (
+            {"angle": [1], "counts": [2]},
+            {},
+            ["neither logits nor weights: all points weigh the same; it has a column", "(weight='counts'?)"],
+        ),
+        (TABLE, {}, ["one problem: group='image' and target_columns=('low', 'high') make a problem of each"]),
+        (
+            {"angle": [0.5, 3.1], "logit": [0, 1], "low": 0, "high": 1},
+            {"circular": True},
+            [
+                "frame has columns that are not used: 'low', 'high'; all rows are taken as one problem: group=COLUMN "
+                "and target_columns=('low', 'high') make many, each with its target",
+                "all angles lie within ±2π, and the unit is degrees: are they radians? give unit='radians'",
+            ],
+        ),
+        (
+            {"angle": [1], "logit": [0]},
+            {"no_weights": True, "rule": "exact", "bins": 5, "zero": "N"},
+            [
+                "frame has no column 'weight': no_weights=True has no effect",
+                "zero is ignored: there is no circle to draw",
+                "bins is for midpoint and gauss: the rule exact finds its nodes itself",
+            ],
+        ),
+        ({"angle": [1], "logit": [0]}, {}, []),
+    ],
+)
+def test_what_may_not_be_meant_is_a_warning_at_the_line_of_the_user(
+    columns: dict[str, Any], options: Any, notes: list[str], tmp_path: Path, kdegrad: Any
+) -> None:
+    frame = pandas.DataFrame(columns)
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        kg.from_frame(frame, **{"target": (0, 1), **options})
+    assert {(warning.category, warning.filename) for warning in caught} <= {(kg.InputWarning, __file__)}
+    said = "\n".join(str(warning.message) for warning in caught)
+    assert all(note in said for note in notes), said
+    assert bool(notes) == bool(caught)
+    path = tmp_path / "p.csv"
+    frame.to_csv(path, index=False)
+    with warnings.catch_warnings(record=True) as of_load:
+        warnings.simplefilter("always")
+        kg.load(path, **{"target": (0, 1), **options})
+    assert {(warning.category, warning.filename) for warning in of_load} <= {(kg.InputWarning, __file__)}
+    flags = [f"--{name.replace('_', '-')}={value}".removesuffix("=True") for name, value in options.items()]
+    printed = kdegrad("loss", path, "--target", 0, 1, *flags).err.splitlines()
+    assert len(printed) == len(of_load) == len(caught)
+    assert all(line.startswith("note: ") for line in printed)
 
 
 @pytest.mark.parametrize("frame", [None, "winds.csv", TABLE, np.zeros((2, 2)), pandas.Series([1.0]), 5, object()])

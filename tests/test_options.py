@@ -123,7 +123,8 @@ def test_load_reads_as_it_is_told(tmp_path: Path) -> None:
     path = tmp_path / "swarm.txt"
     path.write_text("theta  weight\n 1,5   20\n NA    30\n 2,5   40\n")
     told = {"input_format": "csv", "delimiter": "whitespace", "decimal": ",", "angle_column": "theta"}
-    problem = kg.load(path, target=(0, 1), missing="skip", no_weights=True, **told)
+    with pytest.warns(kg.InputWarning, match="1 of 3 rows"):
+        problem = kg.load(path, target=(0, 1), missing="skip", no_weights=True, **told)
     assert problem.angles.tolist() == [1.5, 2.5]
     assert problem.logits.tolist() == [0.0, 0.0]
 

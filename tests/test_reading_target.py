@@ -338,6 +338,7 @@ def test_groups_are_the_problems_of_a_batch(here: Path, rows: list[tuple[object,
     assert observed.angles.tolist() == [next(row[4] for row in rows if row[0] == name) for name in names]
 
 
+@pytest.mark.filterwarnings("ignore::kdegrad.InputWarning")
 def test_one_target_for_all_groups(here: Path) -> None:
     Path("p.csv").write_text(groups_table(ROWS))
     assert kg.load("p.csv", group_by="g", target=(1, 2)).intervals is not None
@@ -362,6 +363,7 @@ def test_a_target_that_is_no_interval_names_the_file_and_the_group(kdegrad, here
     ]
 
 
+@pytest.mark.filterwarnings("ignore::kdegrad.InputWarning")
 def test_a_yaml_problem_of_groups(here: Path) -> None:
     Path("p.csv").write_text(groups_table(ROWS))
     Path("p.yaml").write_text("points: p.csv\ngroup-by: g\ntarget-columns: [low, high]\nbandwidth: 10\n")

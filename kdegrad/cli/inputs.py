@@ -6,7 +6,7 @@ import os
 import shlex
 import stat
 import sys
-from collections.abc import Collection, Iterable, Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, Literal
@@ -17,7 +17,6 @@ from kdegrad.cli.options import Flags
 from kdegrad.cli.terminal import Progress, say
 from kdegrad.errors import InputError, SettingError
 from kdegrad.settings import (
-    CIRCUMFERENCE,
     CheckOptions,
     DrawingOptions,
     JudgedOptions,
@@ -27,7 +26,7 @@ from kdegrad.settings import (
     SweepOptions,
     TargetOptions,
 )
-from kdegrad.text import angle_texts, safe_text, shown
+from kdegrad.text import safe_text, shown
 
 if TYPE_CHECKING:
     from kdegrad.batch import Batch
@@ -36,8 +35,6 @@ if TYPE_CHECKING:
     from kdegrad.targets import Points
 
 EXAMPLE: Final = "two_sided.yaml"
-_WITHIN: Final = 1.0 + 1e-6  # of a turn that is written with seven digits
-_MOST_TURNS: Final = 2.0  # that angles go on for without looking like those of another unit
 EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 
@@ -208,7 +205,7 @@ def _made(
 
     The notes are printed unless `quiet`.
     """
-    from kdegrad.reading import batch_of, problem_of, read
+    from kdegrad.reading import made_of, read
 
     given = _given(flags)
     output.check_outputs(files, source)
@@ -222,20 +219,9 @@ def _made(
     if content.groups is not None and not takes_groups:
         error = SettingError("group-by", "makes a problem of each group, and this command takes one problem: remove it")
         raise error.at(f"{content.places['group-by']}: group-by") if "group-by" in content.places else error
-    for note in () if quiet else content.notes:
-        say(f"note: {content.place_of_points} {note}")
-    if not quiet and "target" not in given:
-        _say_notes(content.target_notes)
-    problem = problem_of(content, given) if content.groups is None else batch_of(content, given)
+    problem = made_of(content, given, (lambda note: None) if quiet else _say_note)
     if not quiet and "over" not in flags.values:  # a sweep has several kernels, and says it itself
         note_unused_df(flags, [problem.kernel.name])
-    for name in () if quiet or problem.settings.circumference else flags.given(DrawingOptions):
-        say(f"note: --{name} is ignored: there is no circle to draw")
-    if not quiet:
-        _note_wide_kernel(problem.settings)
-        _note_other_unit(problem, is_given="unit" in given or "unit" in content.settings)
-    if not quiet and "bins" in given and problem.settings.rule == "exact":
-        say("note: --bins is for midpoint and gauss: the rule exact finds its nodes itself")
     return problem
 
 
@@ -248,13 +234,13 @@ def _target_points(path: str, files: Mapping[str, str | None], *, quiet: bool) -
     output.check_outputs(files, path)
     points, notes = read_target(path)
     if not quiet:
-        _say_notes(notes)
+        for note in notes:
+            _say_note(note)
     return points
 
 
-def _say_notes(notes: Iterable[str]) -> None:
-    for note in notes:
-        say(f"note: {note}")
+def _say_note(note: str) -> None:
+    say(f"note: {note}")
 
 
 def _given(flags: Flags) -> dict[str, Any]:
@@ -285,35 +271,6 @@ def note_unused_df(flags: Flags, kernels: Collection[str]) -> None:
     if "df" in flags.values and not set(takers) & set(kernels):
         does = "does" if len(kernels) == 1 else "do"
         say(f"note: --df is ignored: {', '.join(kernels)} {does} not use it")
-
-
-def _note_other_unit(problem: Problem | Batch, *, is_given: bool) -> None:
-    """Say that angles on a circle look like those of another unit; of degrees only where the unit was not given."""
-    import numpy as np
-
-    settings, angles = problem.settings, problem.angles
-    largest, full_turn = float(np.abs(angles).max()), CIRCUMFERENCE[settings.unit]
-    if settings.circumference != full_turn:
-        return
-    is_in_radians = largest <= _WITHIN * CIRCUMFERENCE["radians"]
-    if settings.unit == "degrees":
-        # whole numbers are hardly ever radians
-        if is_in_radians and not is_given and (angles != np.rint(angles)).any():
-            say("note: all angles lie within ±2π, and the unit is degrees: are they radians? give --unit radians")
-    elif largest > _MOST_TURNS * full_turn:
-        other = "radians" if is_in_radians else "degrees"
-        (text,) = angle_texts([largest])
-        say(
-            f"note: angles reach {text}, and a turn in {settings.unit} is {full_turn:.6g}: are they {other}? "
-            f"give --unit {other}"
-        )
-
-
-def _note_wide_kernel(settings: Settings) -> None:
-    """Say that a kernel is wider than its circle, which a bandwidth of another unit makes it."""
-    around, h = settings.circumference, settings.bandwidth
-    if around is not None and h > 0.5 * around:
-        say(f"note: bandwidth {h:g} on a circle of {around:g} {settings.unit}: the kernel is wider than the circle")
 
 
 def sweep_values(flags: Flags, along: SweepOptions) -> list[float] | None:

@@ -11,6 +11,7 @@
 - `columns`: names of columns → what they hold;
 - `points`: cells by column → arrays, with the one grammar of numbers (`kdegrad.grammar`);
 - `groups`: the groups of the rows, and the target of each; `faults`: what is wrong with a file, with its places;
+- `notes`: what the user should know about what was made of a file;
 - `target`: a table of target points → these;
 - `parquet`: Parquet files → cells by column, where pyarrow is installed;
 - `frames`: data frames → cells by column, where narwhals is installed; it stands above the rest.
@@ -22,13 +23,15 @@ messages a `Source` says where each setting was given.
 from __future__ import annotations
 
 import os
+import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from kdegrad.errors import InputError, SettingError
+from kdegrad.errors import InputError, InputWarning, SettingError
 from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import require_groups
+from kdegrad.reading.notes import notes_about
 from kdegrad.reading.points import Source
 from kdegrad.reading.target import read_target
 from kdegrad.settings import INPUT_FORMAT_ALIASES, INPUT_FORMATS, DrawingOptions, ReadingOptions
@@ -40,7 +43,7 @@ if TYPE_CHECKING:
     from kdegrad.reading.nodes import Node
     from kdegrad.targets import TargetLike
 
-__all__ = ["Source", "batch_of", "load", "problem_of", "read", "read_target"]
+__all__ = ["Source", "load", "made_of", "read", "read_target", "warn"]
 
 _Made = TypeVar("_Made", "Problem", "Batch")
 
@@ -193,6 +196,9 @@ def load(
 ) -> Problem | Batch:
     """Return the problem that a file describes; with groups, a `kdegrad.Batch` of a problem for each.
 
+    What may not be meant, such as columns that are not used or angles that look like radians among degrees, is an
+    `InputWarning`.
+
     Parameters
     ----------
     path
@@ -225,8 +231,12 @@ def load(
     given = {name: value for name, value in locals().items() if name != "path" and value is not None}
     options = {row.name: given.pop(row.name) for row in ReadingOptions.rows if row.name in given}
     require_no_other_target(options, given)
-    source = read(path, ReadingOptions(**options))
-    return problem_of(source, given) if source.groups is None else batch_of(source, given)
+    return made_of(read(path, ReadingOptions(**options)), given, warn)
+
+
+def warn(note: str) -> None:
+    """Issue an `InputWarning` at the line of the user who called a function that hands this one to `made_of`."""
+    warnings.warn(note, InputWarning, stacklevel=4)
 
 
 def require_no_other_target(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:
@@ -235,7 +245,19 @@ def require_no_other_target(options: Mapping[str, Any], given: Mapping[str, Any]
         raise SettingError("target-columns", f"gives every group its target: leave out {clash}")
 
 
-def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
+def made_of(source: Source, given: Mapping[str, Any], say: Callable[[str], None]) -> Problem | Batch:
+    """Return the problem of the points of a file, or that of each group; `say` takes what the user should know."""
+    for note in source.notes:
+        say(f"{source.place_of_points} {note}")
+    for note in () if "target" in given else source.target_notes:
+        say(note)
+    made = _problem_of(source, given) if source.groups is None else _batch_of(source, given)
+    for note in notes_about(made, {*given, *source.settings}, given):
+        say(note)
+    return made
+
+
+def _problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     """Return the problem of the points and settings of a file; the options `given` override the file's.
 
     They also cancel what they exclude: bins or rule the single node of the file, target points these three, a line the
@@ -253,8 +275,8 @@ def problem_of(source: Source, given: Mapping[str, Any]) -> Problem:
     return _made(source, given, lambda options: Problem(*points, weights=weights, **{"name": source.name, **options}))
 
 
-def batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
-    """Return the problems of the groups of a file, in the order of their first rows; otherwise as `problem_of`.
+def _batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
+    """Return the problems of the groups of a file, in the order of their first rows; otherwise as `_problem_of`.
 
     The points keep the order of the rows. A target that is `given` comes before the columns of the targets, and these
     before the target of the file's settings.

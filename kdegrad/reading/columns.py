@@ -103,7 +103,7 @@ def chosen_columns(
     _choose_logits_or_weights(chosen, given, place)
     _refuse_two_uses(chosen, given, place)
     if options.no_weights and not any(column.lower() == "weight" for column in found):
-        notes.append("has no column 'weight': --no-weights has no effect")
+        notes.append(f"has no column 'weight': {spoken('--no-weights', 'no_weights=True')} has no effect")
     ignored = "weight" if options.no_weights else ""
     unused = [column for column in found if column and column not in chosen.values() and column.lower() != ignored]
     note = _of_unused_target(unused, chosen) if of_target else _of_unused(unused, chosen, options)
@@ -182,9 +182,16 @@ def _of_unused_target(unused: Sequence[str], chosen: Mapping[str, str]) -> str:
 
 def _weight_offers(unused: Sequence[str], options: ReadingOptions) -> str:
     """Return the options that take a column as logits or weights, in brackets, if its name suggests either."""
-    flags = [("--logit-column", _LOGITS), *([] if options.no_weights else [("--weight-column", _WEIGHTS)])]
-    offers = [f"{flag} {shlex.quote(column)}" for column in unused for flag, names in flags if _suggests(column, names)]
+    roles = [("logit", _LOGITS), *([] if options.no_weights else [("weight", _WEIGHTS)])]
+    offers = [
+        _taking(f"{role}-column", column) for column in unused for role, names in roles if _suggests(column, names)
+    ]
     return f" ({' or '.join(offers[:2])}?)" if offers else ""
+
+
+def _taking(option: str, *columns: str) -> str:
+    """Return how an option that takes columns is given: ``--group-by id``, in the library ``group_by='id'``."""
+    return option_text(option, spoken(shlex.quote(",".join(columns)), repr(columns if columns[1:] else columns[0])))
 
 
 def _suggests(column: str, names: Sequence[str]) -> bool:
@@ -197,16 +204,18 @@ def _many_problems(unused: Sequence[str], options: ReadingOptions) -> list[str]:
     group = next((free[name] for name in _GROUPS if name in free), None)
     group = group or next((column for column in free.values() if _ID.fullmatch(column)), None)
     targets = next(([free[end] for end in ends] for ends in _TARGETS if set(ends) <= free.keys()), [])
-    flag = f"--target-columns {shlex.quote(','.join(targets))}"
+    flag = _taking("target-columns", *targets) if targets else ""
+    both = spoken(" ", " and ")
+    taking = spoken("loss and grad with {} take", "{} make")
     if options.group_by is not None:
         if targets and options.target_columns is None:
             return [f"all groups have one target: give {flag} for a target of each"]
     elif group is not None:
-        flags = f"--group-by {shlex.quote(group)}{' ' + flag if targets else ''}"
-        return [f"all rows are taken as one problem: loss and grad with {flags} take a problem of each"]
+        flags = both.join(filter(None, [_taking("group-by", group), flag]))
+        return [f"all rows are taken as one problem: {taking.format(flags)} a problem of each"]
     elif targets:
-        taken = f"loss and grad with --group-by COLUMN {flag} take many, each with its target"
-        return [f"all rows are taken as one problem: {taken}"]
+        flags = both.join([option_text("group-by", "COLUMN"), flag])
+        return [f"all rows are taken as one problem: {taking.format(flags)} many, each with its target"]
     return []
 
 

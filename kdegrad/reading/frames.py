@@ -14,7 +14,7 @@ import numpy as np
 
 from kdegrad.errors import InputError, SettingError
 from kdegrad.problem import checked_name
-from kdegrad.reading import batch_of, problem_of, require_no_other_target
+from kdegrad.reading import made_of, require_no_other_target, warn
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.groups import TARGETS
@@ -129,7 +129,8 @@ def from_frame(
     """Return the problem whose points are the rows of a data frame; with groups, a `kdegrad.Batch` of a problem each.
 
     It needs narwhals: ``pip install 'kdegrad[frames]'``. What belongs to the points, as a gradient, has the order of
-    the frame's rows: ``frame["gradient"] = kdegrad.evaluate(problem).gradients.logits``.
+    the frame's rows: ``frame["gradient"] = kdegrad.evaluate(problem).gradients.logits``. What may not be meant, such as
+    columns that are not used, is an `InputWarning`. Messages count rows from 0: row 18 is ``frame.iloc[18]``.
 
     Parameters
     ----------
@@ -139,13 +140,15 @@ def from_frame(
         The names of columns, if they are not ``angle``, ``logit``, ``weight`` and ``label``. Without logits and weights
         all points weigh the same.
     group
-        The column of the groups, each of which is a problem of its own.
+        The column of the groups, each of which is a problem of its own. Their names are texts, also of numbers:
+        ``frame.camera.astype(str).map(dict(zip(batch.names, evaluation.losses)))`` is the loss of each row's group.
     target_columns
         The columns of the target of each group: the lower and the upper ends, or the observed angles.
     no_weights
         Whether a column named ``weight`` is ignored, since it holds no weights.
     missing
-        ``"skip"`` leaves out the rows that lack a value; ``"error"``, the default, refuses them.
+        ``"skip"`` leaves out the rows that lack a value; ``"error"``, the default, refuses them. Gradients then have
+        fewer rows than the frame: ``frame = frame.dropna(subset=["angle", "logit"])`` first keeps them alike.
     name
         What reports, figures and messages call the data.
     target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
@@ -170,7 +173,7 @@ def from_frame(
     except SettingError as error:
         keyword = _KEYWORDS.get(error.name.replace("-", "_"))
         raise error if keyword is None else error.at(keyword) from None
-    return problem_of(source, given) if source.groups is None else batch_of(source, given)
+    return made_of(source, given, warn)
 
 
 def read_frame(frame: object, name: str, options: ReadingOptions) -> Source:
