@@ -187,6 +187,22 @@ def test_a_wrong_wrap_is_not_said_to_be_a_circle() -> None:
     assert all("circle" not in verdict.difference for verdict in run.failed)
 
 
+@pytest.mark.parametrize("epsilon", [0.0, 1e-12, 1e-6])
+def test_an_epsilon_on_a_circle_of_one_bandwidth(epsilon: float) -> None:
+    """No point is far from the target there: K is e^-18/(2h) at least."""
+    told = on_circle(lambda p: p + epsilon, of_turn)
+
+    def loss(angles: np.ndarray, logits: np.ndarray, target: Any, bins: int) -> float:
+        return told(angles, logits, target, 10.0, bins)  # type: ignore[no-any-return]
+
+    judged = judged_loss(loss, "mine", JudgedOptions(), CIRCLE)
+    failed = verify_loss(judged, CIRCLE, cases=1, only="agrees").failed
+    written = f"{epsilon:.0e}".replace("e-0", "e-")
+    assert [f"{written} is added to p in the logarithm" in verdict.difference for verdict in failed] == [True] * bool(
+        epsilon
+    )
+
+
 def test_an_epsilon_beside_a_heavy_tail() -> None:
     """At 10⁴ bandwidths p is 3e-11, at 10⁷ it is 3e-17 still: the loss has not stopped growing."""
     like = Settings(kernel="cauchy", bandwidth=10.0, bins=36)

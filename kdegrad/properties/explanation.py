@@ -19,7 +19,7 @@ from kdegrad.problem import Problem
 from kdegrad.properties.base import Case
 from kdegrad.properties.comparisons import roundoff, told_apart
 from kdegrad.properties.evaluators import Judged, target_of, targets_of
-from kdegrad.properties.far_out import far_start
+from kdegrad.properties.far_out import epsilon, far_start
 from kdegrad.properties.judge import PROPERTIES
 from kdegrad.properties.losses import Given, LossError
 from kdegrad.properties.mixing import mixing
@@ -226,7 +226,8 @@ def _of_gradient(got: FloatArray, want: FloatArray, allowed: float) -> _Finding:
 def _hint(judged: Judged, problem: Problem) -> str:
     """Return the fault of a loss that is not the declared one, where its signature or its numbers tell it."""
     try:
-        return judged.of.doubts or _single_precision(judged, problem) or _law_of_bandwidth(judged, problem)
+        numbers = (_single_precision, _law_of_bandwidth, epsilon)
+        return judged.of.doubts or next(filter(None, (hint(judged, problem) for hint in numbers)), "")
     except LossError:
         return ""
 

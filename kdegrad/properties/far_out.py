@@ -25,6 +25,7 @@ _ROUND: Final = 1e-3  # relative: how near an ε is to a round one
 _FITS: Final = 100.0  # roundings by which a loss may differ from that of a floor or a clamp
 _SMALLEST: Final = 1e-300  # an ε that is written as a number
 _NEAR: Final = 1e-2  # fraction: how right a loss is near the target that is called clamped far out
+_AWAY: Final = (0.1, 0.3, 0.5, 0.6, 0.7, 0.8, 0.9, 1.0)  # of P/2, where the bandwidth cannot be less
 _WIDEST: Final = 40.0  # how far log c or log ε may be from what a row gives at once
 _HALVINGS: Final = 60  # of that interval: 40·2⁻⁶⁰ is below the rounding of a logarithm
 _LOGARITHMS: Final = "-logsumexp(log_softmax(z) + log K), with nothing added or clamped"
@@ -66,6 +67,11 @@ class _Mixed(NamedTuple):
     is_clamped: bool
     besides: str  # what c is
 
+    @property
+    def is_sum(self) -> bool:
+        """Whether it is p + ε, and cannot be a clamp."""
+        return self.is_added and not self.is_clamped
+
 
 def far_start(problem: Problem, judged: Judged) -> FarStart:
     """Return what ends the growth of the loss, or its gradient, with the numbers at growing distances."""
@@ -94,6 +100,22 @@ def far_start(problem: Problem, judged: Judged) -> FarStart:
     aligned = ([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])] for line in lines)
     table = "".join("  ".join(line) + "\n" for line in aligned)
     return FarStart(named or "the gradient ends far out", bool(named), means, table, remedy)
+
+
+def epsilon(judged: Judged, problem: Problem) -> str:
+    """Return what is added to p, or clamps it, on a circle of a bandwidth that cannot be changed; empty if nothing is.
+
+    No start is far there: the points are taken around, to the antipode of the target.
+    """
+    half = formula_of(problem).half_period
+    if judged.takes("bandwidth") or math.isinf(half):
+        return ""
+    sides = np.where(np.arange(len(problem.angles)) % 2, -1.0, 1.0)
+    around = (judged.seen(problem.replace(angles=problem.centre + sides * (share * half))) for share in _AWAY)
+    rows = [_Row(math.nan, "", p, judged.given(p, gradient=False), reference_of(p)) for p in around]
+    if any(row.plain.uncovered for row in rows) or (mixed := _mixed(rows, judged)) is None:
+        return ""
+    return _cause(mixed)
 
 
 def _rows(problem: Problem, judged: Judged) -> Iterator[_Row]:
@@ -142,19 +164,25 @@ def _end_of_growth(rows: list[_Row], problem: Problem, judged: Judged) -> tuple[
 
 
 def _named(mixed: _Mixed, value: float) -> tuple[str, str]:
-    """Return what is added or clamped, and the remedy."""
-    end = -mixed.log_epsilon
-    floor = _power_text(end)
-    is_end = abs(end - value) <= _ROUND * abs(value)  # with a heavy tail p may still be beside ε
-    stops = f"the loss stops growing at {value:.4g}" if is_end else "the loss grows too slowly"
-    equals = f"{stops} = -log({floor})" if is_end else stops
-    if mixed.is_added and not mixed.is_clamped:
-        remedy = f"{_LOGARITHMS}; if {floor} is meant: --floor {floor}"
-        return f"{equals}: {floor} is added to p in the logarithm{mixed.besides}", remedy
+    """Return what is added or clamped, at which value of the loss, and the remedy."""
+    end, said = -mixed.log_epsilon, _cause(mixed)
+    stops = f"the loss stops growing at {value:.4g}"
+    if abs(end - value) > _ROUND * abs(value):  # with a heavy tail p may still be beside ε
+        stops = "the loss grows too little"
+    elif not said.startswith("log p"):
+        stops += f" = -log({_power_text(end)})"
+    is_meant = f"; if {_power_text(end)} is meant: --floor {_power_text(end)}" if mixed.is_sum else ""
+    return f"{stops}: {said}", _LOGARITHMS + is_meant
+
+
+def _cause(mixed: _Mixed) -> str:
+    """Return what is added or clamped."""
+    end, floor = -mixed.log_epsilon, _power_text(-mixed.log_epsilon)
+    if mixed.is_sum:
+        return f"{floor} is added to p in the logarithm{mixed.besides}"
     if abs(end - round(end)) <= _ROUND * _ROUND * end:
-        return f"{stops}: log p is clamped at -{round(end)}{mixed.besides}", _LOGARITHMS
-    or_added = ", or added to p" if mixed.is_added else ""
-    return f"{equals}: p is clamped at {floor} in the logarithm{or_added}{mixed.besides}", _LOGARITHMS
+        return f"log p is clamped at -{round(end)}{mixed.besides}"
+    return f"p is clamped at {floor} in the logarithm{', or added to p' if mixed.is_added else ''}{mixed.besides}"
 
 
 def _loss(problem: Problem, judged: Judged) -> float:
