@@ -143,6 +143,13 @@ def test_an_epsilon_on_a_circle(epsilon: float, mass: Callable[[float], float], 
     assert ("--floor" in far.details) == is_added
 
 
+def test_a_kernel_that_is_not_normalised_beside_a_floor_that_is_meant() -> None:
+    loss = on_circle(lambda p: p + 1e-6, lambda h: 1.0)
+    judged = judged_loss(loss, "mine", JudgedOptions(floor=1e-6), CIRCLE)
+    (agrees,) = verify_loss(judged, CIRCLE, cases=1, only="agrees").failed
+    assert "K is not normalised over the circle" in agrees.difference
+
+
 WRONG_WRAPS = {"nowrap": lambda d: d, "onesided": lambda d: np.where(d > 180.0, d - 360.0, d)}
 
 

@@ -251,8 +251,11 @@ def _lacks_mass(judged: Judged, problem: Problem) -> str:
     others = [problem.replace(logits=0.5 * problem.logits), problem]
     others += [problem.replace(bandwidth=h * factor) for factor in (1.0 / 3.0, 3.0) if judged.takes("bandwidth")]
     for other in map(judged.seen, others):
-        off = -formula_of(other).log_mass(other.settings.bandwidth)
-        right, allowed = reference_of(other).answer.loss + off, 4.0 * roundoff(judged, other)
+        log_mass, answer = formula_of(other).log_mass(other.settings.bandwidth), reference_of(other).answer
+        left = (judged.floor or 0.0) * -math.expm1(log_mass)  # p̃ has the floor ε, which K's mass does not divide
+        logs = np.log(np.exp(log_mass) + left * np.exp(-answer.log_density))
+        off = -float(other.rule.weights @ logs)
+        right, allowed = answer.loss + off, 4.0 * roundoff(judged, other)
         try:
             given = judged.given(other, gradient=False).loss
         except LossError:
