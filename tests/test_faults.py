@@ -9,6 +9,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import resource
 import shutil
 import signal
@@ -610,7 +611,9 @@ def closed(*arguments: str, streams: str) -> subprocess.CompletedProcess[bytes]:
 def test_without_standard_error_and_input_the_report_is_the_same(kdegrad, name: str) -> None:
     done = closed(*COMMANDS[name], "--format", "json", streams="2>&- <&-")
     assert (done.returncode, done.stderr) == (0, b"")
-    assert done.stdout.decode() == kdegrad(*COMMANDS[name], "--format", "json").out
+    usual = kdegrad(*COMMANDS[name], "--format", "json").out
+    found, usual = (re.sub('"seconds": [^,}]+', "", out) for out in (done.stdout.decode(), usual))
+    assert found == usual
 
 
 def test_closed_streams_and_what_they_are_needed_for(tmp_path: Path) -> None:

@@ -178,6 +178,39 @@ def test_many_points_are_summed_in_cells() -> None:
         assert "in cells of 5" in axes.get_ylabel()
 
 
+def test_the_scales_of_a_circle_are_named() -> None:
+    """Once each: the density at its largest value, what has two signs at 0, what has one at its largest."""
+    for result, symbol in (
+        (kg.evaluate(TURTLES), "-∂L/∂z = 0"),
+        (kg.evaluate(TURTLES, ("angles",)), "-∂L/∂x = 0"),
+        (kg.evaluate(TURTLES.replace(angles=[10.0, 90.0], logits=[0.0, 1.0]), wrt=()), "S = "),
+    ):
+        (axes,) = drawn(result).axes
+        named = [text for text in texts(axes) if "=" in text]
+        assert [text.startswith(start) for text, start in zip(named, ("p = 0.0", symbol), strict=True)] == [True, True]
+
+
+@pytest.mark.parametrize("count", [1, 5, 400])
+def test_nothing_of_groups_is_covered_or_cut(count: int) -> None:
+    rng = np.random.default_rng(2)
+    angles = rng.normal(0.0, 60.0, (count, 10))
+    drawing = drawn(kg.evaluate(kg.Batch(angles, rng.normal(size=(count, 10)), target=(-5, 5), bandwidth=10)))
+    losses, rates = drawing.axes
+    drawing.draw_without_rendering()
+    for axes in (losses, rates):
+        (words,) = (text for text in axes.texts if text.get_text().startswith(("mean", "far")))
+        assert words.get_window_extent().y0 >= axes.get_window_extent().y1
+    if count == 1:  # its bar stands about the line of the mean
+        mean = losses.lines[0].get_xdata()[0]
+        assert [bar.get_x() < mean < bar.get_x() + bar.get_width() for bar in losses.patches if bar.get_height()] == [
+            True
+        ]
+    for cells in rates.collections:
+        filled = np.ma.getmaskarray(cells.get_array())
+        edges = cells.get_coordinates()[:, 0, 1]
+        assert edges[:-1][~filled.all(axis=1)].max() < 0.999 * edges[-2] or edges[-1] <= 0.0
+
+
 def test_a_circle_along_a_line_names_each_angle_once_round() -> None:
     _, axes = Figure().subplots(2, 1)
     kg.plot(kg.load(SAMPLES / "mallards.yaml"), axes)

@@ -384,7 +384,7 @@ def test_the_outline_is_closed_and_its_scale_is_the_density_s(plt, period: float
     numbers = [text for text in axes.texts if text.get_position()[1] > ring]
     assert len(numbers) >= 2
     for text in numbers:
-        assert text.get_position()[1] == pytest.approx(ring + scale * float(text.get_text()))
+        assert text.get_position()[1] == pytest.approx(ring + scale * float(text.get_text().removeprefix("p = ")))
 
 
 def test_many_points_are_summed_in_cells_by_sign(plt) -> None:

@@ -95,7 +95,7 @@ def _rose(axes: Axes, evaluation: Evaluation) -> None:
     if len(uncovered):
         at = uncovered * place.turn
         axes.plot(at, np.full_like(at, RING), "o", color=PUSHED, markersize=1.5, label="bins where p is 0")
-    _scale(axes, peak, RING, HEIGHT, free * place.turn)
+    _scale(axes, peak, RING, HEIGHT, free * place.turn, "p")
     _points(axes, evaluation, place, free)
 
 
@@ -152,7 +152,7 @@ def _points(axes: PolarAxes, evaluation: Evaluation, place: _Place, free: float)
     ]
     if not moves.all() and len(moves) <= CROWD:
         groups.append(_Group("not moved", FAINT, problem.angles[moves == 0.0], moves[moves == 0.0]))
-    _draw(axes, problem, groups, place, (ZERO, REACH), free, is_way=name == "angles")
+    _draw(axes, problem, groups, place, (ZERO, REACH), free, "-∂L/∂x" if name == "angles" else "-∂L/∂z")
 
 
 def _weights(axes: PolarAxes, problem: Problem, weights: FloatArray, place: _Place, free: float) -> None:
@@ -162,11 +162,11 @@ def _weights(axes: PolarAxes, problem: Problem, weights: FloatArray, place: _Pla
     if is_even and HEADED < len(weights) <= STACKED:
         _dots(axes, problem)
         return
-    name, number = "points, by weight S (inward)", 1
+    name, number, symbol = "points, by weight S (inward)", 1, "S"
     if problem.counted is not None:
-        name, number = f"points, by count of {problem.counted} (inward)", problem.counted
+        name, number, symbol = f"points, by count of {problem.counted} (inward)", problem.counted, "count"
     group = _Group(name, INK, problem.angles, number * weights)
-    _draw(axes, problem, [group], place, (RING, -WEIGHT_REACH), free)
+    _draw(axes, problem, [group], place, (RING, -WEIGHT_REACH), free, symbol)
 
 
 def _draw(
@@ -176,11 +176,11 @@ def _draw(
     place: _Place,
     scale: tuple[float, float],
     free: float,
-    *,
-    is_way: bool = False,
+    symbol: str,
 ) -> None:
     """Draw the values of groups away from the radius `scale[0]`, the largest by `scale[1]`: stems, or sums in cells."""
     zero, reach = scale
+    is_way = symbol.endswith("x")  # along the angles
     count, turn = len(problem.angles), place.turn
     is_crowd = count > CROWD
     if is_crowd:
@@ -213,7 +213,7 @@ def _draw(
         axes.plot(*separate_lines(problem.angles * turn, ticks - 0.012, ticks + 0.012), color=INK, linewidth=0.3)
     if is_crowd:
         axes.bar([0.0], [0.0], color="none", label=f"(sums in {CELLS} cells of the circle)")
-    _scale(axes, largest, zero, reach, free * turn, is_both=len(groups) > 1)
+    _scale(axes, largest, zero, reach, free * turn, symbol, is_both=len(groups) > 1)
 
 
 def _dots(axes: PolarAxes, problem: Problem) -> None:
@@ -244,18 +244,25 @@ def _summed(group: _Group, period: float) -> _Group:
     return _Group(group.name, group.colour, middles[sums != 0.0], sums[sums != 0.0])
 
 
-def _scale(axes: PolarAxes, largest: float, zero: float, reach: float, theta: float, *, is_both: bool = False) -> None:
-    """Draw circles at round values from 0 to the largest, and on the other side if there is one, with their names."""
+def _scale(
+    axes: PolarAxes, largest: float, zero: float, reach: float, theta: float, symbol: str, *, is_both: bool = False
+) -> None:
+    """Draw circles at round values up to the largest, on both sides if there are two, with their values.
+
+    The symbol stands beside one of them: beside 0 between two sides, else beside the largest, as the two scales of a
+    figure may meet at 0.
+    """
     if not 0.0 < largest < math.inf:
         return
     ticks = [tick for tick in MaxNLocator(2 if is_both else 3).tick_values(0.0, largest) if 0.0 < tick <= largest]
-    for tick in [-tick for tick in ticks] + ticks if is_both else ticks:
+    named = 0.0 if is_both else ticks[-1]
+    for tick in [*(-tick for tick in ticks), 0.0, *ticks] if is_both else ticks:
         radius = zero + reach * tick / largest
         _circle(axes, radius)
         axes.text(
             theta,
             radius,
-            f"{tick:g}",
+            f"{symbol} = {tick:g}" if tick == named else f"{tick:g}",
             fontsize=SMALL,
             ha="center",
             va="center",

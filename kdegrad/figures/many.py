@@ -60,6 +60,8 @@ def _losses(axes: Axes, overview: Overview) -> None:
         axes.set_xticks([])
         return
     bars, ends = min(60, max(8, round(2.0 * len(finite) ** (1.0 / 3.0)))), (float(finite.min()), float(finite.max()))
+    if ends[0] == ends[1]:
+        bars = 9  # of an odd number the bar stands about the loss
     mean = float(finite.mean())
     if ends[0] > 0.0 and SKEWED * float(np.median(finite)) < ends[1]:
         axes.hist(finite, bins=np.geomspace(*ends, bars + 1).tolist(), color=FAINT, alpha=0.75)
@@ -73,10 +75,9 @@ def _losses(axes: Axes, overview: Overview) -> None:
         f"mean {mean:.4g}",
         (mean, 1.0),
         xycoords=("data", "axes fraction"),
-        xytext=(-3 if is_left else 3, -1),
+        xytext=(0, 2),  # above the frame: within it bars may reach the top
         textcoords="offset points",
         ha="right" if is_left else "left",
-        va="top",
         fontsize=7.5,
     )
 
@@ -87,7 +88,7 @@ def _rates(axes: Axes, overview: Overview) -> None:
     chosen = overview.takes_part & np.isfinite(rates)
     rates = np.clip(rates[chosen], -MOST_RATE if is_way else LEAST_RATE, MOST_RATE)
     distances = np.clip(overview.bandwidths[chosen], 0.0, FARTHEST)
-    farthest, highest = float(distances.max(initial=2.0 * FAR)), 1.2 * float(rates.max(initial=1.0))
+    farthest, highest = float(distances.max(initial=2.0 * FAR)), 1.5 * float(rates.max(initial=1.0))
     lowest = 1.2 * float(rates.min(initial=-1.0)) if is_way else LEAST_RATE
     if farthest > WIDE:
         axes.set_xscale("symlog", linthresh=LINEAR_DISTANCE)
@@ -109,7 +110,7 @@ def _rates(axes: Axes, overview: Overview) -> None:
     if not is_way:
         axes.annotate("full rate", (1.0, -1.0), (-3, -9), xycoords=axes.get_yaxis_transform(), ha="right", **small)
     far = f"far: more than {FAR:g} bandwidths outside"
-    axes.annotate(far, (1.0, 1.0), (-3, -8), xycoords="axes fraction", ha="right", **small)
+    axes.annotate(far, (1.0, 1.0), (-3, 3), xycoords="axes fraction", ha="right", **small)
     axes.set_ylabel(
         "-h·∂L/∂x / S\n← smaller    larger angles →" if is_way else "-∂L/∂z / S\n← pushed down    pulled up →"
     )
