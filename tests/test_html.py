@@ -342,3 +342,15 @@ def test_without_matplotlib_there_is_a_sentence(monkeypatch: pytest.MonkeyPatch)
     assert not page.all("svg")
     assert "pip install 'kdegrad[plot]'" in page.text("p")
     assert len(page.all("table")) == 1
+
+
+def test_long_names_of_groups_leave_room_for_the_numbers(kdegrad, tmp_path: Path) -> None:
+    """A path is folded; one that is longer than that shows its ends, and is whole in its title."""
+    path = tmp_path / "paths.csv"
+    names = ["/data/" + "x" * 40, "/data/" + "y" * 290 + ".jpg", "/data/" + "z" * 5000]
+    path.write_text("g,angle\n" + "".join(f"{name},{number}\n" for number, name in enumerate(names)))
+    page = kdegrad("grad", path, "--group-by", "g", "--target", "0", "9", "--format", "html").out
+    assert f'<td class="kd-long">{names[0]}</td>' in page
+    for name in names[1:]:
+        assert f'<td class="kd-long" title="{name}">{name[:40]}…{name[-40:]}</td>' in page
+    assert re.search(r"\.kd-long \{[^}]*overflow-wrap: anywhere", page)

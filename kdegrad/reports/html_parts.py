@@ -13,6 +13,8 @@ from kdegrad.reports.html_style import LIGHT
 from kdegrad.reports.tables import Column, columns_of, title_of
 from kdegrad.text import safe_text
 
+LONG: Final = 24  # letters of a name that is folded where it must be
+SHOWN: Final = 80  # letters of a cell of words; one that has more has them in its title
 SENTENCE: Final = 50  # the width of a column that holds sentences
 _COLOURS: Final = {colour: f"var(--kd-{name})" for name, colour in LIGHT.items()}
 _LEFT_OUT: Final = re.compile("<metadata>.*?</metadata>|<defs>\\s*<style.*?</style>\\s*</defs>|<!--.*?-->", re.DOTALL)
@@ -96,17 +98,26 @@ def table(rows: Rows) -> Iterator[str]:
     bars = map(_bar, rows.gradients) if rows.gradients else [""] * len(rows.columns[0].cells)
     for cells, bar in zip(zip(*(column.cells for column in rows.columns), strict=True), bars, strict=True):
         row = "".join(
-            f"<td{_of_class(kind)}>{text(cell if isinstance(cell, str) else cell.plain)}</td>"
-            for cell, kind in zip(cells, kinds, strict=True)
+            _cell(cell if isinstance(cell, str) else cell.plain, kind) for cell, kind in zip(cells, kinds, strict=True)
         )
         yield f"<tr>{row}{bar}</tr>\n"
     yield "</tbody>\n</table>\n</div>\n"
+
+
+def _cell(words: str, kind: str) -> str:
+    """Return a cell; a long name, such as a path, shows its ends, and the whole of it where a pointer rests on it."""
+    if kind != "kd-long" or len(words) <= SHOWN:
+        return f"<td{_of_class(kind)}>{text(words)}</td>"
+    half = SHOWN // 2
+    return f'<td{_of_class(kind)} title="{text(words)}">{text(f"{words[:half]}…{words[-half:]}")}</td>'
 
 
 def _kind(column: Column) -> str:
     """Return the class of a column's cells."""
     if column.right:
         return "kd-number"
+    if column.title in ("group", "label") and max(map(len, column.cells), default=0) > LONG:
+        return "kd-long"
     return "kd-name" if column.widest is None else "kd-words" if column.widest < SENTENCE else "kd-sentence"
 
 

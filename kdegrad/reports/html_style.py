@@ -53,6 +53,7 @@ RULES: Final = """
 .kdegrad .kd-scroll * + .kd-number, .kdegrad .kd-scroll .kd-bar { padding-left: .6rem; }
 .kdegrad .kd-scroll .kd-name { white-space: nowrap; }
 .kdegrad .kd-scroll .kd-words { min-width: 5.5rem; }
+.kdegrad .kd-scroll .kd-long { min-width: 9rem; max-width: 18rem; overflow-wrap: anywhere; }
 .kdegrad .kd-scroll .kd-sentence { min-width: 20rem; }
 .kdegrad details caption { position: absolute; width: 1px; height: 1px; overflow: hidden; clip-path: inset(50%);
   white-space: nowrap; }
