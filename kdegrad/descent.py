@@ -293,7 +293,7 @@ class Descent(InNotebook):
         return sum(after > before + slack for before, after in itertools.pairwise(losses))
 
 
-@np.errstate(over="ignore", invalid="ignore")  # what overflows ends a descent
+@np.errstate(all="ignore")  # what overflows ends a descent, whatever the caller has set
 def descend(
     problem: Problem,
     *,

@@ -57,7 +57,7 @@ def density_slope(problem: Problem, places: FloatArray) -> Scaled:
     return Scaled(log, -factor)  # ∂K_h/∂d is odd in d
 
 
-@np.errstate(over="ignore")  # at places so far away that the density is 0 in float64, or larger than any float64
+@np.errstate(all="ignore")  # at places so far away that the density is 0 in float64, or larger than any float64
 def density(problem: Problem, x: ArrayLike, *, log: bool = False) -> Any:
     """Return the model's density at any places: p̃(x) = (1-E) C Σ_j S_j K_h(x ⊖ x_j), plus E/(b-a) on the target.
 

@@ -109,6 +109,7 @@ class Sweep(InNotebook):
         return any(step.loss is not None for step in self.steps)
 
 
+@np.errstate(all="ignore")  # as in `evaluate`
 def sweep(
     problem: Problem,
     over: str,

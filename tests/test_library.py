@@ -337,3 +337,27 @@ def test_what_is_missing_or_no_number_is_named_with_its_place(angles: Any, messa
     with pytest.raises(kg.InputError) as caught:
         kg.loss(angles, target=(0, 1))
     assert str(caught.value).startswith(message)
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "laplace", "epanechnikov", "cauchy", "von-mises"])
+def test_no_function_minds_that_numpy_raises(kernel: str) -> None:
+    options = {"target": (-30, 30), "kernel": kernel, "bandwidth": 0.5 if kernel != "von-mises" else 10}
+    options |= {"circular": kernel == "von-mises"}
+    with np.errstate(all="raise"):
+        problem = kg.Problem([-175.0, 20.0, 10.0], [0.0, -900.0, -math.inf], background=0.1, **options)
+        batch = kg.Batch([[-175.0, 20.0], [1.0, 2.0]], [[0.0, -900.0], [0.0, 1e300]], **options)
+        for of in (problem, batch):
+            every = kg.evaluate(of, wrt=("logits", "angles", "bandwidth"))
+            assert repr(every)
+            assert every._repr_html_().startswith("<div")
+        assert kg.loss([-175.0, 20.0], **options) > 0.0
+        kg.grad([-175.0, 20.0], wrt=("logits", "angles", "bandwidth"), **options)
+        kg.density(problem, np.linspace(-1e5, 1e5, 1001)), kg.density(problem, 3.0, log=True)
+        kg.sweep(problem, "distance", [0, 4])
+        kg.sweep(problem, "bandwidth", [1e-3, 1e3])
+        kg.descend(problem, steps=3, wrt=("logits", "angles"))
+        kg.descend(problem, steps=3, optimizer="em")
+        kg.descend(problem, steps=3, optimizer="adam")
+        kg.verify(problem, cases=1, only="one-hot")
+        kg.evaluate(problem).kl, kg.evaluate(problem).responsibilities, kg.evaluate(problem).diagnostics
+        kg.evaluate(problem.replace(rule="exact"))

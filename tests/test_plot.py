@@ -9,10 +9,16 @@ import io
 import re
 import subprocess
 import sys
+import time
 import xml.etree.ElementTree as ET
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
+from itertools import count
 from pathlib import Path
+from threading import Barrier, BrokenBarrierError
 from types import ModuleType
+from typing import Any
 
 import numpy as np
 import pytest
@@ -525,3 +531,59 @@ def test_a_stream_gets_what_a_file_gets(tmp_path: Path, suffix: str) -> None:
     figures.save(evaluation, file)
     figures.save(evaluation, stream, **({} if suffix == ".png" else {"format": suffix[1:]}))
     assert stream.getvalue() == file.read_bytes()
+
+
+def test_threads_and_numpy_that_raises_leave_no_trace(monkeypatch: pytest.MonkeyPatch) -> None:
+    import matplotlib
+    from matplotlib.figure import Figure
+
+    saved, at_once, turns = Figure.savefig, Barrier(3), count()
+
+    def waiting(*given: Any, **options: Any) -> None:  # for the others, which a lock keeps out
+        with suppress(BrokenBarrierError):
+            at_once.wait(0.2)
+        time.sleep(0.05 * next(turns))
+        saved(*given, **options)
+
+    monkeypatch.setattr(Figure, "savefig", waiting)
+    evaluation = kg.evaluate(kg.load(TWO_SIDED))
+    before = dict(matplotlib.rcParams)
+
+    def drawn(_: int) -> bytes:
+        stream = io.BytesIO()
+        with np.errstate(all="raise"):
+            figures.save(evaluation, stream)
+        return stream.getvalue()
+
+    with ThreadPoolExecutor(3) as pool:
+        assert len(set(pool.map(drawn, range(3)))) == 1
+    assert dict(matplotlib.rcParams) == before
+
+
+def test_a_figure_of_pyplots_is_dark_where_its_style_is(plt) -> None:
+    from matplotlib.colors import to_rgb
+
+    for problem in (kg.load(TWO_SIDED), kg.load(SAMPLES / "mallards.yaml")):
+        with plt.style.context("dark_background"):
+            axes = np.ravel(kg.plot(problem))[0]
+        page, letters = axes.figure.get_facecolor(), [text.get_color() for text in axes.get_xticklabels()]
+        assert axes.figure is plt.gcf()
+        assert (page[:3], axes.get_facecolor()[:3]) == ((0, 0, 0), (0, 0, 0))
+        assert all(sum(to_rgb(colour)) > 2 for colour in letters)
+        assert not [line for line in axes.lines if sum(to_rgb(line.get_color())) < 0.5]
+        plt.close("all")
+
+
+@pytest.mark.parametrize(
+    ("file", "message"),
+    [
+        (None, "file: None is no place for a figure: give a name, or a binary stream"),
+        (io.StringIO(), "file: <_io.StringIO"),
+        ("/nonexist/x.png", "file: the folder '/nonexist' does not exist: create it first"),
+        ("x.jpg", "file: 'x.jpg' ends in none of .png"),
+    ],
+)
+def test_what_no_figure_can_be_written_to_is_named(file: Any, message: str) -> None:
+    with pytest.raises(kg.SettingError, match=re.escape(message)) as caught:
+        figures.save(kg.load(TWO_SIDED), file)
+    assert "\n" not in str(caught.value)

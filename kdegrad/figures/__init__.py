@@ -15,11 +15,12 @@ from contextlib import AbstractContextManager, contextmanager, nullcontext
 from dataclasses import replace
 from importlib.util import find_spec
 from pathlib import Path
+from threading import RLock
 from typing import IO, TYPE_CHECKING, Any, Final, TypeAlias
 
 from kdegrad import output
 from kdegrad.errors import SettingError
-from kdegrad.text import shortened, shown
+from kdegrad.text import shortened, shown, spoken
 
 if TYPE_CHECKING:
     from matplotlib.axes import Axes
@@ -36,6 +37,7 @@ if TYPE_CHECKING:
     Result: TypeAlias = Evaluation | BatchEvaluation | Overview | Sweep | Descent | Sequence[Verdict] | Problem | Batch
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
+_ALONE: Final = RLock()  # the settings of matplotlib and Python's filters of warnings are those of all threads
 _METADATA: Final[dict[str, dict[str, str | None]]] = {
     "png": {"Software": None},
     "svg": {"Date": None, "Creator": "kdegrad"},
@@ -54,7 +56,8 @@ def require_matplotlib(file: str | None = None) -> None:
     import logging  # only a figure needs it
 
     if file is not None and Path(file).suffix.lower() not in SUFFIXES:
-        raise SettingError("plot", f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these")
+        name = spoken("plot", "file")
+        raise SettingError(name, f"{shown(file)} ends in none of {', '.join(SUFFIXES)}: name one of these")
     try:
         found = find_spec("matplotlib")
     except ValueError:  # a test or a sandbox has put something else in its place
@@ -67,7 +70,9 @@ def require_matplotlib(file: str | None = None) -> None:
 def plot(
     result: Result, ax: Axes | Sequence[Axes] | None = None, *, per_bin: bool = False, log: bool = False
 ) -> Axes | Any:
-    """Draw a result, and return the Axes, as matplotlib's ``subplots`` does: one, or an array of several.
+    """Draw a result, and return the Axes, as matplotlib's ``subplots`` does: one, or an array of several panels.
+
+    Their figure is pyplot's current one: ``plt.gcf()``.
 
     Parameters
     ----------
@@ -77,7 +82,7 @@ def plot(
     ax
         Where to draw: one Axes of matplotlib for the main panel alone, or as many as the figure has panels. A problem
         on a circle is drawn as a rose into polar Axes, and along a line into others. Without it a new figure is made by
-        pyplot, which a notebook shows.
+        pyplot, which a notebook shows and ``plt.savefig`` writes; it is dark where pyplot's style is.
     per_bin
         For an `Evaluation` with gradients: a map of the logits' gradient over bins and points.
     log
@@ -96,19 +101,28 @@ def plot(
     if ax is None:
         import matplotlib.pyplot as plt
 
-        drawn = picture_of(result, per_bin=per_bin, log=log)
-        with _style():
-            every = drawn.draw(plt.figure())
-            for axis in (axis for axes in every for axis in (axes.xaxis, axes.yaxis)):
-                axis.get_ticklabels()  # makes the ticks, while the style holds
+        from kdegrad.figures.picture import darken
+        from kdegrad.figures.style import is_dark_colour
+
+        with _ALONE:
+            pages = plt.rcParams["figure.facecolor"], plt.rcParams["axes.facecolor"]
+            is_dark = is_dark_colour(pages[1])
+            with _style(dark=is_dark):
+                drawing = plt.figure()
+                every = picture_of(result, per_bin=per_bin, log=log).draw(drawing)
+                for axis in (axis for axes in every for axis in (axes.xaxis, axes.yaxis)):
+                    axis.get_ticklabels()  # makes the ticks, while the style holds
+                if is_dark:
+                    darken(drawing, *pages)
     else:
         given = as_axes(ax)
         if given is None:
             raise SettingError("ax", f"{shortened(ax)} is not an Axes of matplotlib, or a sequence of them")
         every = given
-        drawn = picture_of(result, per_bin=per_bin, log=log, unrolled=not any(axes.name == "polar" for axes in every))
-        _require_fitting(drawn, every)
+        unrolled = not any(axes.name == "polar" for axes in every)
         with _settings({"text.parse_math": False}):
+            drawn = picture_of(result, per_bin=per_bin, log=log, unrolled=unrolled)
+            _require_fitting(drawn, every)
             drawn.draw_into(every)
     return every[0] if len(every) == 1 else np.array(every)
 
@@ -156,7 +170,10 @@ def save(
     place: AbstractContextManager[IO[bytes]]
     if isinstance(file, (str, os.PathLike)):
         file = os.fspath(file)
+        output.check_outputs({"file": file})
         place, kind = output.replacing(file), format or Path(file).suffix.lower()[1:]
+    elif not hasattr(file, "write") or isinstance(file, io.TextIOBase):
+        raise SettingError("file", f"{shortened(file)} is no place for a figure: give a name, or a binary stream")
     else:
         place, kind = nullcontext(file), format or "png"
     require_matplotlib(file if isinstance(file, str) and format is None else None)
@@ -164,9 +181,10 @@ def save(
 
     from kdegrad.figures.style import finished_svg
 
-    drawn, data = picture_of(result, per_bin=per_bin, log=log, title=title), io.BytesIO()
+    data = io.BytesIO()
     with _style():
         drawing = Figure()
+        drawn = picture_of(result, per_bin=per_bin, log=log, title=title)
         drawn.draw(drawing, escape=kind != "svg")  # who reads an SVG has fonts of his own
         drawing.savefig(data, format=kind, metadata=_METADATA[kind], transparent=kind == "svg")
     written = data.getvalue() if kind != "svg" else finished_svg(data.getvalue())
@@ -232,26 +250,27 @@ def picture_of(
 
 
 @contextmanager
-def _style() -> Iterator[None]:
+def _style(*, dark: bool = False) -> Iterator[None]:
     """Make matplotlib draw in the style of all figures, whatever the user has set."""
     import matplotlib
 
-    from kdegrad.figures.style import SETTINGS
+    from kdegrad.figures.style import DARK, SETTINGS
 
-    with matplotlib.rc_context():
+    colours = {key: DARK[value] for key, value in SETTINGS.items() if key.endswith("color") and value in DARK}
+    with _ALONE, matplotlib.rc_context():
         matplotlib.rcdefaults()
-        with _settings(SETTINGS):
+        with _settings(SETTINGS | colours if dark else SETTINGS):
             yield
 
 
 @contextmanager
 def _settings(settings: Any) -> Iterator[None]:
-    """Apply settings of matplotlib, and silence what odd numbers and labels make it warn of."""
+    """Apply settings of matplotlib, and silence what odd numbers and labels make it and NumPy warn of."""
     import warnings
 
     import matplotlib
     import numpy as np
 
-    with matplotlib.rc_context(settings), warnings.catch_warnings(), np.errstate(over="ignore", invalid="ignore"):
+    with _ALONE, matplotlib.rc_context(settings), warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.filterwarnings("ignore", "Glyph .* missing", UserWarning)  # a label in a script that the font lacks
         yield

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Final, final
+from typing import Any, Final, final
 
 import numpy as np
 from matplotlib.artist import Artist
@@ -14,7 +14,7 @@ from matplotlib.figure import Figure
 from matplotlib.text import Text
 
 from kdegrad.figures.fonts import fit_fonts
-from kdegrad.figures.style import DARK, PAPER, WIDTH, legend_below, legend_inside
+from kdegrad.figures.style import DARK, PAPER, WIDTH, is_dark_colour, legend_below, legend_inside
 
 _LETTERS: Final = "small"  # beside the size that the user has set
 
@@ -117,10 +117,16 @@ class Picture:
 
 def is_dark(axes: Axes) -> bool:
     """Return whether the page behind Axes is dark."""
-    red, green, blue, alpha = to_rgba(axes.get_facecolor())
-    if alpha < 0.5:
-        red, green, blue, _ = to_rgba(axes.figure.get_facecolor())
-    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4
+    page = axes.get_facecolor()
+    return is_dark_colour(page if to_rgba(page)[3] >= 0.5 else axes.figure.get_facecolor())
+
+
+def darken(drawing: Figure, page: Any, panel: Any) -> None:
+    """Make a figure one for a dark page: the colours of the page and of its panels are given."""
+    recolour(drawing.findobj())
+    drawing.set_facecolor(page)
+    for axes in drawing.axes:
+        axes.set_facecolor(panel)
 
 
 def recolour(artists: Sequence[Artist]) -> None:

@@ -10,6 +10,7 @@ from typing import Any, Final
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.axis import Axis
+from matplotlib.colors import to_rgba
 from matplotlib.figure import Figure
 from matplotlib.ticker import FixedLocator, FuncFormatter, LogLocator, MaxNLocator, NullLocator
 
@@ -64,6 +65,12 @@ SETTINGS: Final[Any] = {  # the keys are matplotlib's
 
 # What takes the place of a colour on a dark page, in an SVG, which has no background of its own.
 DARK: Final = {LIGHT[name]: colour for name, colour in colours.DARK.items()}
+
+
+def is_dark_colour(colour: Any) -> bool:
+    """Return whether a page of this colour is dark."""
+    red, green, blue, _ = to_rgba(colour)
+    return 0.2126 * red + 0.7152 * green + 0.0722 * blue < 0.4
 
 
 def finished_svg(svg: bytes) -> bytes:
