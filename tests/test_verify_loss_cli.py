@@ -137,6 +137,35 @@ def test_a_right_loss_passes_and_the_report_says_what_was_judged(judge: Judge) -
     assert "sums-agree: kdegrad's own" in said
 
 
+def test_the_first_call_has_an_interval(judge: Judge, kdegrad: Judge, folder: Path) -> None:
+    """A file with a single node comes first, and the loss takes pairs alone: no check is failed for that."""
+    (folder / "at.yaml").write_text("points: {angle: [-10, 5, 12]}\nat: 0\nkernel: gaussian\nbandwidth: 10\n")
+    (folder / "pairs.py").write_text(
+        "from mine import right\n"
+        "def of_pairs(angles, logits, target, bandwidth, bins):\n"
+        "    low, high = target\n    return right(angles, logits, (low, high), bandwidth, bins)\n"
+    )
+    asked = ("at.yaml", "--only", "agrees", "--loss")
+    done = judge("right", *asked[:3])
+    assert (done.code, "nothing of" in done.out) == (0, False)
+    done = kdegrad("verify-props", *asked, "pairs:of_pairs", "--cases", "1")
+    assert (done.code, "nothing of at.yaml was checked: takes no single node" in " ".join(done.out.split())) == (
+        0,
+        True,
+    )
+    done = kdegrad("verify-props", *asked, "pairs:of_pairs", "--case", "at.yaml")
+    assert (done.code, "1 skipped (agrees: takes no single node)" in " ".join(done.out.split())) == (0, True)
+
+
+@pytest.mark.usefixtures("judge")
+def test_a_bandwidth_out_of_range_is_skipped(kdegrad: Judge, folder: Path) -> None:
+    """As without --loss; the loss is not called, and returns NaN there."""
+    (folder / "narrow.yaml").write_text("points: {angle: [-10, 5]}\ntarget: [-30, 30]\nbandwidth: 1.0e-300\n")
+    done = kdegrad("verify-props", "narrow.yaml", "--kernel", "gaussian", "--loss", "mine:nan", "--cases", "1")
+    assert (done.code, "FAILED" in done.out, "first call" in done.out) == (1, False, False)
+    assert done.out.rstrip().endswith("nothing was checked")
+
+
 def test_the_most_telling_failure_comes_first_and_in_full(judge: Judge) -> None:
     done = judge("floored")
     assert done.code == 1

@@ -220,6 +220,8 @@ def judged_cases(
         centre, half = ask.precision.spread * drawn.centre, 0.5 * drawn.interval.width
         decimals = min(max(_DIGITS - math.floor(math.log10(half)), -_MOST_DECIMALS), _MOST_DECIMALS)
         low, high = np.round([centre - half, centre + half], decimals).tolist()
+        if not low < high:  # smaller than any number with so many decimals
+            low, high = centre - half, centre + half
         problem = Problem(
             np.round(centre + np.resize(offsets(drawn), points), decimals),
             np.round(np.resize(drawn.logits, points), _DIGITS),

@@ -63,7 +63,7 @@ def judge(property_: Property, case: Case, tolerance: float | None = None, ask: 
     judged = _judge_holding if theory == "holds" else _judge_breaking
     try:
         with np.errstate(all="ignore"):  # an infinite tolerance skips the check, a NaN fails it
-            _require_measurable(problem)
+            require_measurable(problem)
             is_as_expected, reason, worst = judged(property_, case, ask, tolerance)
     except Unmet as unmet:
         return replace(skip, reason=str(unmet))
@@ -143,7 +143,7 @@ def _worst(comparisons: Iterable[Comparison], tolerance: float | None) -> Compar
     return max(comparisons, key=lambda comparison: comparison.excess)
 
 
-def _require_measurable(problem: Problem) -> None:
+def require_measurable(problem: Problem) -> None:
     """Raise `Unmet` where there is no plain formula or it leaves the range of float64, or where all gradients are 0."""
     settings, kernel = problem.settings, problem.kernel.name
     if kernel not in {**UNBOUNDED, **COMPACT, **NATIVE}:

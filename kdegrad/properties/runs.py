@@ -13,14 +13,14 @@ from typing import Any, Final, NamedTuple
 
 import numpy as np
 
-from kdegrad.errors import InputError, SettingError
+from kdegrad.errors import InputError, KdegradError, SettingError
 from kdegrad.option import require_callable, several
 from kdegrad.problem import Problem, require_problem
 from kdegrad.properties.base import Case, Evaluator, Property, Unmet
 from kdegrad.properties.cases import input_case, judged_cases, random_cases
 from kdegrad.properties.evaluators import Judged, production
 from kdegrad.properties.explanation import example, explained, in_view_of_all
-from kdegrad.properties.judge import PROPERTIES, judge
+from kdegrad.properties.judge import PROPERTIES, judge, require_measurable
 from kdegrad.properties.losses import LossError
 from kdegrad.properties.verdicts import Verdict, Verdicts
 from kdegrad.settings import CheckOptions, Settings
@@ -160,13 +160,16 @@ def verify_loss(
     if not drawn:
         raise SettingError("cases", "0 and no INPUT leave nothing to check: give one of them")
     run = Verdicts(seed=options.seed, inputs=tuple(given), kernels=(like.kernel,), case=options.case or "")
+    first = _first_call(judged, drawn)
     try:
-        judged.begin(drawn[0].problem)
+        if first is not None:  # else every check is skipped
+            judged.begin(first.problem)
     except LossError as error:
+        assert first is not None  # it was called
         reason = f"the loss {error}"
-        first = Verdict(FIRST_CALL, drawn[0].name, "holds", "error: LossError", verdict="fail", reason=reason)
-        shown_by = example(judged, (drawn[0].problem,))
-        run[:] = [replace(first, about=drawn[0].about, difference=reason, names_fault=True, example=shown_by)]
+        wrong = Verdict(FIRST_CALL, first.name, "holds", "error: LossError", verdict="fail", reason=reason)
+        shown_by = example(judged, (first.problem,))
+        run[:] = [replace(wrong, about=first.about, difference=reason, names_fault=True, example=shown_by)]
         run.planned = len(run)
     else:
         if progress is not None:  # from here on it is known how long a call takes
@@ -177,6 +180,32 @@ def verify_loss(
         for v in run
     ]
     return run
+
+
+def _first_call(judged: Judged, drawn: Sequence[Case]) -> Case | None:
+    """Return the case of the first call: one that can be checked, with an interval as target; None if there is none.
+
+    A loss that takes no single node has an interval around it, where all are single nodes.
+    """
+    measurable = [case for case in drawn if _is_measurable(case.problem)]
+    for case in measurable:
+        if case.problem.at is None:
+            return case
+    for case in measurable[:1]:
+        at, reach = case.problem.at, case.problem.settings.bandwidth
+        if at is None or judged.takes("at"):
+            return case
+        return replace(case, problem=case.problem.replace(at=None, target=(at - reach, at + reach)))
+    return None
+
+
+def _is_measurable(problem: Problem) -> bool:
+    try:
+        with np.errstate(all="ignore"):
+            require_measurable(problem)
+    except (Unmet, KdegradError):
+        return False
+    return True
 
 
 def _options(

@@ -246,7 +246,7 @@ def _tally(rows: Sequence[Row], run: Checks) -> str:
             reasons.setdefault(safe_text(reason), []).append(row.of.id)
     why = "; ".join(f"{', '.join(ids)}: {reason}" for reason, ids in reasons.items())
     beside = f" ({why})" if why else ""
-    if run.loss is not None and not run.loss["gives"]:
+    if run.loss is not None and not run.loss["gives"] and run.failed:
         beside += ": the first call ended the run"
     elif run.verdicts.left_out:
         beside += f"; stopped at the first failure: {len(run.verdicts)} of {run.verdicts.planned} checks done"
