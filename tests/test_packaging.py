@@ -88,6 +88,13 @@ def test_inputs_reach_the_command_as_they_are(recorder: Path, tmp_path: Path) ->
     assert not (tmp_path / "ran").exists()
 
 
+def test_an_input_may_be_several_files_and_patterns(recorder: Path, tmp_path: Path) -> None:
+    for name in ("b.yaml", "a.yaml", "*.csv", "c.csv"):
+        (tmp_path / name).touch()
+    done = ACTION.run(ACTION.check, {"input": "*.yaml\n*.csv\nnone-*.json\n"}, tmp_path, recorder)
+    assert json.loads(done.stdout)[2:] == ["--", "a.yaml", "b.yaml", "*.csv", "none-*.json"]
+
+
 def test_without_inputs_there_are_no_empty_words(recorder: Path, tmp_path: Path) -> None:
     done = ACTION.run(ACTION.check, {}, tmp_path, recorder)
     assert json.loads(done.stdout) == ["verify-props", "--format=github"]

@@ -281,6 +281,20 @@ def test_standard_input_is_not_taken_for_another_file(
     assert drawn.startswith("::error title=kdegrad derivative::case standard input #1: ")
 
 
+def test_github_is_told_why_nothing_was_done(kdegrad: Command, tmp_path: Path) -> None:
+    file = tmp_path / "report.txt"
+    for words, said in (
+        (["--kernel", "none", "--format", "github"], "unknown kernel 'none'"),
+        (["--cases", "x", "--format=github", "--output", file], "--cases: 'x' is not an integer"),
+    ):
+        done = kdegrad("verify-props", TWO_SIDED, *words)
+        assert (done.code, done.out.count("\n")) == (2, done.err.count("\n"))
+        assert done.out == "".join(f"::error title=kdegrad::{line[7:]}\n" for line in done.err.splitlines())
+        assert said in done.out
+    assert not file.exists()
+    assert kdegrad("verify-props", TWO_SIDED, "--kernel", "none").out == ""
+
+
 def test_what_is_no_file_of_the_user_s_is_not_named_as_one(kdegrad: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_sign(monkeypatch)
     done = kdegrad("verify-props", "--cases", "0", "--only", "derivative", "--format", "github")

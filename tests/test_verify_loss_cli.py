@@ -166,6 +166,16 @@ def test_a_bandwidth_out_of_range_is_skipped(kdegrad: Judge, folder: Path) -> No
     assert done.out.rstrip().endswith("nothing was checked")
 
 
+@pytest.mark.usefixtures("judge")
+def test_junit_lists_the_bandwidths_of_all_files(kdegrad: Judge, folder: Path) -> None:
+    for width in (5, 20):
+        (folder / f"{width}.yaml").write_text(f"points: {{angle: [-10, 5]}}\ntarget: [-9, 9]\nbandwidth: {width}\n")
+    words = ["--kernel", "gaussian", "--loss", "mine:right", "--cases", "0", "--only", "agrees", "--format", "junit"]
+    suites = ElementTree.fromstring(kdegrad("verify-props", "20.yaml", "5.yaml", *words).out)
+    found = {item.get("name"): item.get("value") for item in suites.findall("testsuite/properties/property")}
+    assert found["bandwidth"] == "20.0, 5.0"
+
+
 def test_the_most_telling_failure_comes_first_and_in_full(judge: Judge) -> None:
     done = judge("floored")
     assert done.code == 1

@@ -5,6 +5,8 @@ from __future__ import annotations
 import os
 import traceback
 from collections.abc import Sequence
+from contextlib import suppress
+from itertools import pairwise
 from typing import Annotated, Any, Final
 
 import typer
@@ -96,6 +98,16 @@ def root(
         raise typer.Exit(WRONG_INPUT)
 
 
+def _refused(message: str, arguments: Sequence[str]) -> int:
+    """Say in GitHub's log too what is wrong with the usage or the input, if the report is meant for it."""
+    if "--format=github" in arguments or ("--format", "github") in pairwise(arguments):
+        from kdegrad.reports import as_ci
+
+        with suppress(OSError):  # standard error has it
+            output.write_stdout(as_ci.refused(message), for_people=False)
+    return WRONG_INPUT
+
+
 @speaking_of_flags()
 def run(arguments: Sequence[str]) -> int:
     """Run the command line and return its exit code; the only place that catches errors."""
@@ -113,7 +125,7 @@ def run(arguments: Sequence[str]) -> int:
         if isinstance(error, SettingError) and error.place is None:
             error = error.at(f"--{error.name}")
         say_error(str(error))
-        return WRONG_INPUT
+        return _refused(str(error), arguments)
     except typer.Exit as done:  # Typer exits with 1 where it finds no shell to complete for
         return WRONG_INPUT if done.exit_code else DONE
     except BrokenPipeError:  # raised by --help and --version, which click prints
@@ -127,8 +139,9 @@ def run(arguments: Sequence[str]) -> int:
             if getattr(error, "option_name", "") in ("-V", "--version"):  # after a command, which has no such option
                 print(VERSION)
                 return DONE
-            say(f"error: {explained(error, arguments, COMMANDS)}")
-            return WRONG_INPUT
+            message = explained(error, arguments, COMMANDS)
+            say(f"error: {message}")
+            return _refused(message, arguments)
         behind = error.__cause__ or error.__context__  # an interrupt while a class was being made
         if isinstance(error, KeyboardInterrupt) or isinstance(behind, KeyboardInterrupt):
             say("interrupted")

@@ -105,6 +105,7 @@ def verify(
     drawn = [input_case(given[name], options.seed, name) for name in own]
     drawn += _of_file(random_cases(like, numbers, options.seed, len(kernels) > 1), given)
     run = Verdicts(seed=options.seed, inputs=tuple(given), kernels=kernels, case=options.case or "")
+    run.bandwidths = tuple(dict.fromkeys(p.settings.bandwidth for p in given.values())) or (like.bandwidth,)
     _run(run, drawn, production, options, expected_failures, progress)
     arguments = "problem, " if isinstance(problem, Problem) else "" if problem is None else "problems, "
     run[:] = [replace(v, reproduce=f"kg.verify({arguments}{_keywords(options, v, expected_failures)})") for v in run]
@@ -160,6 +161,7 @@ def verify_loss(
     if not drawn:
         raise SettingError("cases", "0 and no INPUT leave nothing to check: give one of them")
     run = Verdicts(seed=options.seed, inputs=tuple(given), kernels=(like.kernel,), case=options.case or "")
+    run.bandwidths = tuple(dict.fromkeys([like.bandwidth, *(p.settings.bandwidth for p in given.values())]))
     first = _first_call(judged, drawn)
     try:
         if first is not None:  # else every check is skipped

@@ -104,6 +104,7 @@ class Verdicts(InNotebook, list[Verdict]):
     ) -> None:
         super().__init__(verdicts)
         self.seed, self.inputs, self.kernels = seed, tuple(inputs), tuple(kernels)
+        self.bandwidths: tuple[float, ...] = ()  # of the problems, or of the random ones
         self.case, self.planned = case, max(planned, len(self))
 
     @property

@@ -72,6 +72,7 @@ def _properties(run: Checks) -> Iterator[str]:
     if run.loss is not None:
         facts |= {"loss": run.loss["name"]}
         facts |= {name: run.loss[name] for name in ("backend", "dtype", "floor", "kernel", "bandwidth", "period")}
+        facts["bandwidth"] = ", ".join(map(str, run.verdicts.bandwidths)) or run.loss["bandwidth"]
         facts |= {"batched": True} if run.loss["batched"] else {}
     yield "    <properties>\n"
     for name, value in facts.items():
