@@ -298,7 +298,7 @@ def descend(
     problem: Problem,
     *,
     steps: int = 100,
-    rate: float = 1.0,
+    rate: float | None = None,
     wrt: str | Collection[str] = ("logits",),
     optimizer: str = "gradient",
     tolerance: float = 1e-8,
@@ -320,7 +320,8 @@ def descend(
     steps
         The most steps to take.
     rate
-        The length of a step: z ← z - rate·∂L/∂z; angles in bandwidths, the bandwidth as its logarithm. `em` has none.
+        The length of a step: z ← z - rate·∂L/∂z; angles in bandwidths, the bandwidth as its logarithm. None:
+        1; `em` has none.
     wrt
         What moves: any of ``logits``, ``angles``, ``bandwidth``.
     optimizer
@@ -346,7 +347,8 @@ def descend(
     require_problem(problem)
     require_callable("watch", watch)
     way = DescentOptions(steps=steps, rate=rate, wrt=several("wrt", wrt), optimizer=optimizer, tolerance=tolerance)
-    steps, rate, moving, tolerance = way.steps, way.rate, way.wrt, way.tolerance
+    steps, moving, tolerance = way.steps, way.wrt, way.tolerance
+    rate = 1.0 if way.rate is None else way.rate
     coordinates = Coordinates(problem, moving)
     free = ~np.isneginf(problem.logits)
     stepper = _OPTIMIZERS[way.optimizer](rate)

@@ -21,7 +21,7 @@ from typing import Annotated, ClassVar, Final
 from kdegrad import grammar
 from kdegrad.errors import SettingError
 from kdegrad.option import Flag, Group, Option, Range, Row
-from kdegrad.text import NARROWEST, WIDEST, shortened, shown
+from kdegrad.text import NARROWEST, WIDEST, shortened, shown, spoken
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 UNITS: Final = tuple(CIRCUMFERENCE)
@@ -201,9 +201,9 @@ class ReadingOptions(Group):
         columns = self.target_columns
         if columns is not None and (len(columns) not in (1, 2) or len(set(columns)) < len(columns) or "" in columns):
             listed = shown(",".join(columns))
-            raise SettingError(
-                "target-columns", f"{listed} is not one column or two: give LOW,HIGH, or AT for an observed angle"
-            )
+            of_two, of_one = spoken("LOW,HIGH", "(low, high)"), spoken("AT", "(at,)")
+            give = f"give {of_two}, or {of_one} for an observed angle"
+            raise SettingError("target-columns", f"{listed} is not one column or two: {give}")
         if self.delimiter is not None:
             try:
                 object.__setattr__(self, "delimiter", grammar.delimiter(self.delimiter))
@@ -285,7 +285,7 @@ class DescentOptions(Group):
 
     panel: ClassVar = "Descent"
     steps: Annotated[int, Flag("K", "The most steps to take.", NOT_NEGATIVE)] = 100
-    rate: Annotated[float, Flag("R", "The length of a step.", POSITIVE)] = 1.0
+    rate: Annotated[float | None, Flag("R", "The length of a step.", POSITIVE, default="1.0")] = None
     wrt: Annotated[tuple[str, ...], Flag("NAMES", "What moves: logits, angles, bandwidth, by commas.", WRT)] = (
         "logits",
     )
@@ -299,6 +299,8 @@ class DescentOptions(Group):
         super().__post_init__()
         if not self.wrt:
             raise SettingError("wrt", f"nothing moves: choose from {', '.join(WRT)}")
+        if self.optimizer == "em" and self.rate is not None:
+            raise SettingError("rate", "em has none, its step is exact: leave it out")
         if self.optimizer == "em" and self.wrt != ("logits",):
             raise SettingError("wrt", "em moves the logits alone: take the optimizer gradient or adam for the others")
 

@@ -328,7 +328,10 @@ def _across(low: float, high: float, period: float | None, *, of_many: bool) -> 
     turns = math.floor((low - high) / period) + 1
     ends = angle_texts((low, high + turns * period))
     added = f": add {turns * period:g} to high" if of_many else ""
-    return f" ({ends[0]} {ends[1]} if it crosses the wrap{added})"
+    given = f"{ends[0]} {ends[1]}"
+    if not of_many:
+        given = spoken(given, f"target=({ends[0]}, {ends[1]})")
+    return f" ({given} if it crosses the wrap{added})"
 
 
 def _widest(low: Ends, high: Ends, period: float) -> Ends:

@@ -144,7 +144,7 @@ def test_a_masked_point_stays_masked_and_does_not_enter_the_gap() -> None:
     """The masked point would lower the loss most; the gap refers to the least loss over the others."""
     problem = kg.Problem([0, -50, 60], [-math.inf, 0, 0], target=(-30, 30), bandwidth=10)
     for optimizer in ("gradient", "adam", "em"):
-        done = kg.descend(problem, optimizer=optimizer, steps=300, rate=0.5)
+        done = kg.descend(problem, optimizer=optimizer, steps=300, rate=None if optimizer == "em" else 0.5)
         assert done.end.problem.logits[0] == -math.inf
         assert done.gap < 0.05
 
@@ -237,3 +237,9 @@ def test_em_goes_on_far_out_where_the_weights_are_not_the_best() -> None:
     gain = 1e6 * 2.0**-20 + 0.5 * 2.0**-40
     np.testing.assert_allclose(ratios, [k * gain for k in range(9)], rtol=1e-11)  # log K has a spacing of 6e-5
     assert done.converged
+
+
+def test_a_rate_is_refused_where_the_optimizer_has_none() -> None:
+    assert kg.descend(TWO_SIDED, steps=1).rate == 1.0
+    with pytest.raises(kg.SettingError, match=r"^rate: em has none, its step is exact: leave it out$"):
+        kg.descend(TWO_SIDED, optimizer="em", rate=0.1)

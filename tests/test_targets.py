@@ -268,8 +268,10 @@ def test_ends_in_the_wrong_order_are_told_the_numbers_that_would_do() -> None:
         return str(caught.value).splitlines()[0]
 
     circle = {"circular": True}
-    assert said(174.929, -175.071, **circle).endswith("give low < high (174.929 184.929 if it crosses the wrap)")
-    assert said(350.0, -700.0, **circle).endswith("(350 380 if it crosses the wrap)")
+    assert said(174.929, -175.071, **circle).endswith(
+        "give low < high (target=(174.929, 184.929) if it crosses the wrap)"
+    )
+    assert said(350.0, -700.0, **circle).endswith("(target=(350, 380) if it crosses the wrap)")
     assert said(174.929, -175.071).endswith("is not below high -175.071: give low < high")
     several = said([0.0, 175.0, 9.0], [9.0, -175.0, 20.0], **circle)
     assert several.endswith("give low < high (175 185 if it crosses the wrap: add 360 to high)")

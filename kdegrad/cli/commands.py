@@ -202,8 +202,6 @@ def descend(flags: Flags) -> int:
     from kdegrad.reports import records
 
     report, way = flags.of(ReportOptions), flags.of(DescentOptions)
-    if way.optimizer == "em" and "rate" in flags.values:
-        raise SettingError("rate", "em has none, its step is exact: leave it out")
     start = load(flags, report, trace=way.trace)
     trace = nullcontext() if way.trace is None else output.replacing(way.trace)
     separator = "" if way.trace is None else trace_separator(way.trace)

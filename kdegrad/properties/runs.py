@@ -359,6 +359,6 @@ def matching(pattern: object, option: str) -> list[str]:
     """Return the ids that a pattern matches (``laplace-*``); SettingError of the `option` where there are none."""
     found = fnmatch.filter(IDS, str(pattern))
     if not found:
-        lists = spoken("--list shows them", "kdegrad verify-props --list shows them")
+        lists = spoken("--list shows them", "the command kdegrad verify-props --list shows them")
         raise SettingError(option, f"unknown property {shortened(pattern)}{nearest(str(pattern), IDS)} ({lists})")
     return found
