@@ -266,6 +266,16 @@ def test_github_is_told_of_the_file(kdegrad: Command, monkeypatch: pytest.Monkey
     assert first.endswith(f"%0Akdegrad verify-props {file} --seed 0 --case two_sided.yaml --only one-hot")
 
 
+def test_messages_name_the_file_and_the_flag_to_repeat(kdegrad: Command, tmp_path: Path) -> None:
+    (tmp_path / "x.csv").write_text("angle\n-50\n40\n")
+    done = kdegrad("verify-props", TWO_SIDED, tmp_path / "x.csv")
+    assert (done.code, done.out) == (2, "")
+    assert f"error: {tmp_path / 'x.csv'}: --target: no target is given: " in done.err
+    done = kdegrad("verify-props", TWO_SIDED, "--expect-fail", "merge,unit=of this")
+    assert (done.code, done.out) == (2, "")
+    assert done.err.endswith("give --expect-fail 'merge=of this' --expect-fail 'unit=of this'\n")
+
+
 def test_standard_input_is_not_taken_for_another_file(
     kdegrad: Command, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
@@ -281,17 +291,15 @@ def test_standard_input_is_not_taken_for_another_file(
     assert drawn.startswith("::error title=kdegrad derivative::case standard input #1: ")
 
 
-def test_github_is_told_why_nothing_was_done(kdegrad: Command, tmp_path: Path) -> None:
-    file = tmp_path / "report.txt"
+def test_github_is_told_why_nothing_was_done(kdegrad: Command) -> None:
     for words, said in (
         (["--kernel", "none", "--format", "github"], "unknown kernel 'none'"),
-        (["--cases", "x", "--format=github", "--output", file], "--cases: 'x' is not an integer"),
+        (["--cases", "x", "--format=github"], "--cases: 'x' is not an integer"),
     ):
         done = kdegrad("verify-props", TWO_SIDED, *words)
         assert (done.code, done.out.count("\n")) == (2, done.err.count("\n"))
         assert done.out == "".join(f"::error title=kdegrad::{line[7:]}\n" for line in done.err.splitlines())
         assert said in done.out
-    assert not file.exists()
     assert kdegrad("verify-props", TWO_SIDED, "--kernel", "none").out == ""
 
 
@@ -318,7 +326,7 @@ def test_a_job_on_github_gets_a_summary(kdegrad: Command, tmp_path: Path, monkey
     rows = [line for line in failed.splitlines() if line.startswith("|")]
     assert all(row.count("|") == 5 for row in rows)
     assert "| derivative | 0 | 1 | 0 |" in rows
-    assert "| **claim** | " in passed
+    assert "| **the note's claims** | " in passed
     assert "| derivative | " not in passed
     line = next(line for line in failed.splitlines() if line.endswith("--only derivative"))
     assert shlex.split(line)[2] == str(odd)

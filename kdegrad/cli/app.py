@@ -100,7 +100,9 @@ def root(
 
 def _refused(message: str, arguments: Sequence[str]) -> int:
     """Say in GitHub's log too what is wrong with the usage or the input, if the report is meant for it."""
-    if "--format=github" in arguments or ("--format", "github") in pairwise(arguments):
+    is_asked_for = "--format=github" in arguments or ("--format", "github") in pairwise(arguments)
+    elsewhere = any(word.startswith(("--output", "-o")) for word in arguments)
+    if is_asked_for and arguments[0] == "verify-props" and not elsewhere:
         from kdegrad.reports import as_ci
 
         with suppress(OSError):  # standard error has it

@@ -113,7 +113,7 @@ def load_cases(flags: Flags, report: ReportOptions, *, is_judged: bool) -> dict[
         if len(set(names)) < len(names):
             twice = next(name for name in names if names.count(name) > 1)
             raise InputError(f"INPUT: {shown(twice)} is given more than once: each case has the name of its file")
-        given = {name: _problem(flags, file, files) for name, file in zip(names, flags.inputs, strict=True)}
+        given = {name: _one_of(flags, file, files) for name, file in zip(names, flags.inputs, strict=True)}
         for name in [name for name, problem in given.items() if is_judged and problem.rule_name == "points"]:
             option = "target-points" if "target_points" in flags.values else "target"
             raise SettingError(
@@ -155,6 +155,9 @@ def expected_failures(checks: CheckOptions) -> dict[str, str]:
         pattern, _, reason = (part.strip() for part in text.partition("="))
         if not pattern or not reason:
             raise SettingError("expect-fail", f"{shown(text)} is not PATTERN=REASON, such as 'far-*=a clamp is wanted'")
+        if "," in pattern:  # --only and --skip take lists
+            each = " ".join(shlex.join(["--expect-fail", f"{part.strip()}={reason}"]) for part in pattern.split(","))
+            raise SettingError("expect-fail", f"{shown(pattern)} is no list but one pattern: give {each}")
         properties.matching(pattern, "expect-fail")
         found[pattern] = reason
     return found
@@ -182,6 +185,17 @@ def judged_by(flags: Flags, of: JudgedOptions, cases: Mapping[str, Problem]) -> 
     if missing and not cases:
         say(f"note: {' and '.join(missing)}: it is judged {' '.join(missing.values())}")
     return judged_loss(function, name, of, like), like
+
+
+def _one_of(flags: Flags, source: str, files: Mapping[str, str | None]) -> Problem:
+    """Return the problem of one INPUT; where there are several, an error of what no flag gives names the file."""
+    try:
+        return _problem(flags, source, files)
+    except SettingError as error:
+        if len(flags.inputs) == 1 or error.place is not None or error.name.replace("-", "_") in flags.values:
+            raise
+        file = "standard input" if source == "-" else source
+        raise error.at(f"{file}: --{error.name}") from None
 
 
 def _problem(flags: Flags, source: str, files: Mapping[str, str | None], *, quiet: bool = False) -> Problem:

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import __version__
+from kdegrad.reports.checks_table import TITLES
 from kdegrad.reports.records import Checks, counts, summary
 from kdegrad.text import counted, safe_text
 
@@ -154,7 +155,7 @@ def markdown(run: Checks) -> Iterator[str]:
         rows |= {id_: checks for id_, checks in members.items() if counts(checks)["failed"]}
         for name, checks in rows.items():
             if checks:
-                title = f"**{name}**" if name == family else _plain(name)
+                title = f"**{TITLES[family]}**" if name == family else _plain(name)
                 yield f"| {title} | {' | '.join(map(str, counts(checks).values()))} |\n"
     for check in run.reported[:SUMMARY_CAP]:
         yield f"\n**{_plain(check.property)}** in {_plain(check.case)}: {_plain(check.said())}\n"
