@@ -175,7 +175,7 @@ def members(
     names = _kernel_names(problem, over, kernels)
     if over == "kernel":
         if values is not None:
-            raise SettingError("over", "kernel takes its values from the kernels' names: give no others")
+            raise SettingError("over", "kernel has names, not values: give them as kernels=[...]")
         return [(name, name) for name in names]
     if over == "bins" and problem.rule_name not in ("midpoint", "gauss"):
         reasons = {"at": "one bin stands for all", "points": "the target's points stand for them"}

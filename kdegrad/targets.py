@@ -233,7 +233,10 @@ def checked_target(target: Any, period: float | None) -> Interval | Points:
         target = points_of(target)
     if isinstance(target, Points):
         if target.offsets is not None:
-            raise SettingError("target", "the target points have offsets, and this is one problem: leave them out")
+            raise SettingError(
+                "target",
+                "the target points are those of several problems, and this is one: give one row, without offsets",
+            )
         return target
     if is_real(target):
         return Points([float(target)])

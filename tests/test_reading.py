@@ -777,8 +777,8 @@ def test_messages_of_the_library_name_keywords(write: Write) -> None:
             Context().run(load, name, target=(0, 9), **options)  # in which nobody speaks of flags
         return str(caught.value)
 
-    whole = "('north', 'south', 'east', ...): name the right one with angle_column"
-    assert message().endswith("name the right one with angle_column")
+    whole = "('north', 'south', 'east', ...): name the right one with angle_column="
+    assert message().endswith("name the right one with angle_column=")
     both = "name the one to use with logit_column or weight_column, or give no_weights=True"
     assert message(angle_column="theta").endswith(both)
     assert message(angle_column="theta", logit_column="logit").endswith(whole)

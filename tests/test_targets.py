@@ -221,7 +221,7 @@ def test_target_points_do_not_change() -> None:
 
 
 def test_one_problem_has_one_target() -> None:
-    with pytest.raises(kg.SettingError, match="have offsets, and this is one problem"):
+    with pytest.raises(kg.SettingError, match="are those of several problems, and this is one"):
         kg.Problem([1.0], target=kg.Points([1.0, 2.0], offsets=[0, 1, 2]))
 
 

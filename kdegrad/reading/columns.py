@@ -143,7 +143,8 @@ def _refuse_two_uses(chosen: Mapping[str, str], given: Mapping[str, str], place:
 
 def flag_of(role: str) -> str:
     """Return the option that names the column of a role."""
-    return option_text(_OTHER_FLAGS.get(role, f"{role}-column"))
+    name = option_text(_OTHER_FLAGS.get(role, f"{role}-column"))
+    return spoken(name, f"{name}=")
 
 
 def _held(role: str) -> str:
