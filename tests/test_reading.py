@@ -779,7 +779,7 @@ def test_messages_of_the_library_name_keywords(write: Write) -> None:
 
     whole = "('north', 'south', 'east', ...): name the right one with angle_column="
     assert message().endswith("name the right one with angle_column=")
-    both = "name the one to use with logit_column or weight_column, or give no_weights=True"
+    both = "name the one to use with logit_column= or weight_column=, or give no_weights=True"
     assert message(angle_column="theta").endswith(both)
     assert message(angle_column="theta", logit_column="logit").endswith(whole)
     with pytest.raises(SettingError, match="groups: give group_by=COLUMN too"):

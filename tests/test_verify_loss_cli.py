@@ -610,3 +610,20 @@ def test_points_that_are_lost_in_single_precision_are_refused(
     assert (done.code, done.out) == (2, "")
     assert re.search(f"^error: points.csv cannot be judged in float32: .*{said}", done.err, re.MULTILINE)
     assert "Warning" not in done.err
+
+
+def test_changes_in_place_are_told(kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its numbers are right here, where each call has copies: a warning, and no failure."""
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.syspath_prepend(tmp_path)
+    (tmp_path / "inplace_losses.py").write_text(
+        "import kdegrad as kg\n"
+        "def loss(angles, logits, target, **options):\n"
+        "    given = kg.loss_and_grad(angles.copy(), logits.copy(), target=target, kernel='gaussian', bandwidth=10.0)\n"
+        "    logits -= logits.max()\n"
+        "    return given\n"
+    )
+    done = kdegrad("verify-props", "--loss", "inplace_losses:loss", "--kernel", "gaussian", "--bandwidth", "10",
+                   "--cases", "1", "--only", "zero-sum")  # fmt: skip
+    assert done.code == 0
+    assert "warning: the loss changes logits in place: here it has copies" in done.err

@@ -143,6 +143,9 @@ def verify_props(flags: Flags) -> int:
 
             done = properties.verify_loss(*judged, cases, **options, progress=watch)
             facts = records.loss_facts(*judged)
+            if changed := judged[0].of.changed:
+                what = " and ".join(changed)
+                say(f"warning: the loss changes {what} in place: here it has copies, in training they are the caller's")
     done[:] = [replace(check, reproduce=rerun.command_line(flags, done, check)) for check in done]
     full = report.verbose or bool(checks.only or checks.case)
     # a packaged example is no file of the user's, and standard input is none

@@ -8,7 +8,7 @@ from __future__ import annotations
 import math
 import warnings
 from abc import ABC, abstractmethod
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, ClassVar, Final, final
 
@@ -52,12 +52,19 @@ Function = Callable[[Mapping[str, Any]], Any]
 
 
 class Backend(ABC):
-    """A library of arrays: how a loss is called with them, and how its gradients are obtained."""
+    """A library of arrays: how a loss is called with them, and how its gradients are obtained.
+
+    Attributes
+    ----------
+    changed
+        The arrays that were changed in place by what was called.
+    """
 
     name: ClassVar[str]
 
     def __init__(self, dtype: str) -> None:
         self.dtype = dtype
+        self.changed: set[str] = set()
 
     @abstractmethod
     def returned(
@@ -95,7 +102,7 @@ class Numpy(Backend):
         arrays = {name: np.array(value, dtype=self.dtype) for name, value in inputs.items()}
         # A 0-d array is the bandwidth: without autograd it is the number that it always is.
         returned = function({name: array if array.ndim else float(array) for name, array in arrays.items()})
-        _require_unchanged(arrays, lambda name: np.array_equal(arrays[name], np.asarray(inputs[name], self.dtype)))
+        self.changed |= {n for n in arrays if not np.array_equal(arrays[n], np.asarray(inputs[n], self.dtype))}
         if not isinstance(returned, tuple):
             library = type(returned).__module__.partition(".")[0].removesuffix("lib")  # jaxlib has JAX's arrays
             if library in BACKENDS and library != self.name:
@@ -155,7 +162,7 @@ class Torch(Backend):
                 # torch lets nobody write into a leaf, but in training the logits are a network's output and no leaves.
                 passed = {name: tensor.clone() for name, tensor in tensors.items()}
                 loss = function(dict(passed))
-                _require_unchanged(passed, lambda name: torch.equal(passed[name], tensors[name]))
+                self.changed |= {name for name in passed if not torch.equal(passed[name], tensors[name])}
                 values = self._losses(loss, bool(wrt), shape)
                 if not wrt:
                     return Returned(values, {})
@@ -262,14 +269,6 @@ class Jax(Backend):
 
 
 BACKENDS: Final[Mapping[str, type[Backend]]] = {kind.name: kind for kind in (Numpy, Torch, Jax)}
-
-
-def _require_unchanged(names: Iterable[str], is_unchanged: Callable[[str], bool]) -> None:
-    """Raise `LossError` where the function changed what it was given in place."""
-    changed = [name if name in WRT else "target" for name in names if not is_unchanged(name)]
-    if changed:
-        what = " and ".join(dict.fromkeys(changed))
-        raise LossError(f"changes the {what} that it is given in place: the caller's arrays change")
 
 
 def _missing(library: str, error: ImportError) -> SettingError:

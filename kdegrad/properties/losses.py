@@ -23,7 +23,7 @@ from kdegrad.arrays import FloatArray
 from kdegrad.errors import SettingError
 from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError, Returned
 from kdegrad.properties.user_code import described, imported, library_of, one_line, place, quiet, source_of
-from kdegrad.settings import Settings
+from kdegrad.settings import WRT, Settings
 from kdegrad.text import nearest
 
 __all__ = ["OPTIONS", "Given", "Loss", "LossError", "imported"]
@@ -99,6 +99,11 @@ class Loss:
         self.wrt = wrt
         self.batched = batched
         self.seconds = 0.0  # that the last call took
+
+    @property
+    def changed(self) -> list[str]:
+        """What it changed in place of the arrays that it was given, so far: in training these are the caller's."""
+        return sorted({name if name in WRT else "target" for name in self._backend.changed})
 
     def accepts(self, option: str) -> bool:
         """Return whether the signature names an option, or takes all; what a `functools.partial` binds is its own."""
