@@ -299,7 +299,7 @@ def check_quadrature(settings: Settings, *, has_interval: bool, has_points: bool
             spoken(
                 "no target is given: add --target LOW HIGH, the interval [a, b] (or --at X, one bin; --target-points "
                 "FILE; for groups --target-columns NAMES)",
-                "no target: pass target=(low, high), kdegrad.Points or at=x; of a table's groups target_columns",
+                "no target is given: pass target=(low, high), kdegrad.Points or at=x; for groups target_columns",
             ),
         )
     if not has_interval and settings.background > 0.0 and settings.circumference is None:
