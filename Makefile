@@ -74,8 +74,9 @@ check: .venv/stamp
 	$(BIN)/python -m pytest tests/test_readme.py tests/test_citations.py tests/test_layout.py
 	@for sample in sample_inputs/*.yaml; do echo "verify-props $$sample"; \
 		$(BIN)/kdegrad verify-props $$sample --format github || exit 1; done
-	@for kernel in $$($(BIN)/kdegrad kernels --format csv | tail -n +2 | cut -d, -f1); do echo "verify-props --kernel $$kernel"; \
-		$(BIN)/kdegrad verify-props --kernel $$kernel --format github || exit 1; done
+	@$(BIN)/kdegrad kernels --format csv | tail -n +2 | cut -d, -f1 | xargs -P 2 -I KERNEL sh -c \
+		'said=$$($(BIN)/kdegrad verify-props --kernel KERNEL --format github 2>&1); code=$$?; \
+		echo "verify-props --kernel KERNEL"; echo "$$said"; exit $$code'
 
 coverage: .venv/stamp
 	$(BIN)/coverage run -m pytest
