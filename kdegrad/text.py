@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable, Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from contextvars import ContextVar
-from typing import Final
+from typing import Final, TypeVar
 
 _UNSEEN = frozenset("\u034f\u115f\u1160\u17b4\u17b5\u2800\u3164\uffa0")  # letters by Unicode, printed as blanks
 
@@ -15,29 +15,32 @@ _FEWEST: Final = 6  # significant digits of a place
 _PLAIN: Final = 9  # significant digits that are shown in full
 _ALL: Final = 17  # significant digits that tell any two float64 apart
 
+_Value = TypeVar("_Value")
 _OF_FLAGS: Final = ContextVar("of_flags", default=False)
 _NO_NAMES: Final[Mapping[str, str]] = {}
 _CALLED: Final = ContextVar("called", default=_NO_NAMES)
 
 
 @contextmanager
-def speaking_of_flags() -> Iterator[None]:
-    """Have messages name the flags of the command line; otherwise they name the keywords of the library."""
-    before = _OF_FLAGS.set(True)
+def with_value(variable: ContextVar[_Value], value: _Value) -> Iterator[None]:
+    """Give a variable another value in the block."""
+    before = variable.set(value)
     try:
         yield
     finally:
-        _OF_FLAGS.reset(before)
+        variable.reset(before)
 
 
 @contextmanager
-def keywords_called(names: Mapping[str, str]) -> Iterator[None]:
-    """Have messages call keywords by other names, as a function that has others calls them."""
-    before = _CALLED.set(names)
-    try:
+def speaking_of_flags() -> Iterator[None]:
+    """Have messages name the flags of the command line; otherwise they name the keywords of the library."""
+    with with_value(_OF_FLAGS, True):
         yield
-    finally:
-        _CALLED.reset(before)
+
+
+def keywords_called(names: Mapping[str, str]) -> AbstractContextManager[None]:
+    """Have messages call keywords by other names in the block, as a function that has others calls them."""
+    return with_value(_CALLED, names)
 
 
 def spoken(flags: str, keywords: str) -> str:

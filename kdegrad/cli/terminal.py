@@ -8,14 +8,13 @@ from __future__ import annotations
 import os
 import re
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import AbstractContextManager, suppress
 from contextvars import ContextVar
 from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self, final
 
 from kdegrad.output import is_coloured
-from kdegrad.text import safe_text
+from kdegrad.text import safe_text, with_value
 
 if TYPE_CHECKING:
     from threading import Timer
@@ -59,14 +58,9 @@ def say_error(message: str) -> None:
     say("\n".join(f"error: {line}" for line in message.splitlines()))
 
 
-@contextmanager
-def without_notes(wanted: bool) -> Iterator[None]:
+def without_notes(wanted: bool) -> AbstractContextManager[None]:
     """Drop the notes of the block if that is wanted; warnings and errors are printed."""
-    before = _QUIET.set(wanted)
-    try:
-        yield
-    finally:
-        _QUIET.reset(before)
+    return with_value(_QUIET, wanted)
 
 
 def note_duration(call: float, checks: int) -> None:

@@ -78,7 +78,7 @@ def _rose(axes: Axes, evaluation: Evaluation) -> None:
     assert isinstance(axes, PolarAxes)
     problem = evaluation.problem
     place = _Place(2.0 * math.pi / problem.domain.measure, problem.drawing.zero, problem.drawing.clockwise)
-    axes.set_theta_zero_location(place.zero)  # type: ignore[arg-type]
+    axes.set_theta_zero_location(place.zero)  # type: ignore[arg-type]  # a str to the stubs; checked: E, N, W or S
     axes.set_theta_direction(-1 if place.clockwise else 1)
     _name_angles(axes, problem)
     places, density = curve(problem, 361)

@@ -105,7 +105,6 @@ def verify(
     drawn = [input_case(given[name], options.seed, name) for name in own]
     drawn += _of_file(random_cases(like, numbers, options.seed, len(kernels) > 1), given)
     run = Verdicts(seed=options.seed, inputs=tuple(given), kernels=kernels, case=options.case or "")
-    run.bandwidths = tuple(dict.fromkeys(p.settings.bandwidth for p in given.values())) or (like.bandwidth,)
     _run(run, drawn, production, options, expected_failures, progress)
     arguments = "problem, " if isinstance(problem, Problem) else "" if problem is None else "problems, "
     run[:] = [replace(v, reproduce=f"kg.verify({arguments}{_keywords(options, v, expected_failures)})") for v in run]
@@ -160,8 +159,13 @@ def verify_loss(
     drawn += _of_file(judged_cases(like, numbers, options.seed, judged, own), given)
     if not drawn:
         raise SettingError("cases", "0 and no INPUT leave nothing to check: give one of them")
-    run = Verdicts(seed=options.seed, inputs=tuple(given), kernels=(like.kernel,), case=options.case or "")
-    run.bandwidths = tuple(dict.fromkeys([like.bandwidth, *(p.settings.bandwidth for p in given.values())]))
+    run = Verdicts(
+        seed=options.seed,
+        inputs=tuple(given),
+        kernels=(like.kernel,),
+        bandwidths=tuple(dict.fromkeys([like.bandwidth, *(p.settings.bandwidth for p in given.values())])),
+        case=options.case or "",
+    )
     first = _first_call(judged, drawn)
     try:
         if first is not None:  # else every check is skipped

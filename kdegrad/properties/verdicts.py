@@ -86,6 +86,8 @@ class Verdicts(InNotebook, list[Verdict]):
         The names of the problems that were given; the first one's settings are those of the random problems.
     kernels
         Their kernels, or that of the random problems.
+    bandwidths
+        Of a judged loss: the bandwidths that it was judged with.
     case
         The one case that was asked for; empty: all.
     planned
@@ -99,12 +101,13 @@ class Verdicts(InNotebook, list[Verdict]):
         seed: int = 0,
         inputs: Sequence[str] = (),
         kernels: Sequence[str] = (),
+        bandwidths: Sequence[float] = (),
         case: str = "",
         planned: int = 0,
     ) -> None:
         super().__init__(verdicts)
-        self.seed, self.inputs, self.kernels = seed, tuple(inputs), tuple(kernels)
-        self.bandwidths: tuple[float, ...] = ()  # of the problems, or of the random ones
+        self.seed, self.inputs = seed, tuple(inputs)
+        self.kernels, self.bandwidths = tuple(kernels), tuple(bandwidths)
         self.case, self.planned = case, max(planned, len(self))
 
     @property

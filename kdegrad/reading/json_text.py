@@ -14,7 +14,7 @@ import re
 from array import array
 from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from typing import Any, Final, final
 
 from kdegrad.errors import InputError, SettingError
@@ -178,7 +178,7 @@ def _points(
             cause = "in place of one value" if isinstance(value, (list, dict)) else "with a character that no file has"
             return f"column {shown(key)}: {_kind(value)} {cause}"
 
-        faults.add_each(wrong, lambda row, key=key: where(key, row), fault)  # type: ignore[misc]
+        faults.add_each(wrong, partial(where, key), fault)
     points.take(cells, lambda role, row: where(keys[role], row))
     return points.source()
 
