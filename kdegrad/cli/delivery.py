@@ -115,14 +115,14 @@ def deliver_checks(report: CheckReportOptions, record: Record) -> None:
 
     Also written are the JUnit XML of --junit, and the summary of a job on GitHub, whose failure is no failure.
     """
-    from kdegrad.reports import as_ci
-
     deliver(report, record)
     if report.output is not None and not output.is_standard(report.output):
         show_table(record, report.width)
     if report.junit is not None:
         deliver_to(report.junit, record, Format.junit)
     if summary := os.environ.get("GITHUB_STEP_SUMMARY"):
+        from kdegrad.reports import as_ci  # only a job on GitHub needs it
+
         try:
             with open(summary, "a", encoding="utf-8", errors="replace", newline="\n") as stream:
                 stream.writelines(as_ci.markdown(record.result))

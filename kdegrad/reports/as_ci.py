@@ -11,7 +11,6 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from kdegrad import __version__
-from kdegrad.reports.checks_table import TITLES
 from kdegrad.reports.records import Checks, counts, summary
 from kdegrad.text import counted, safe_text
 
@@ -141,6 +140,8 @@ def markdown(run: Checks) -> Iterator[str]:
 
     Of a judged loss each property that fails is told once, the most telling first.
     """
+    from kdegrad.reports.checks_table import TITLES  # it loads rich, which no other report of a CI needs
+
     of = run.loss["name"] if run.loss is not None else ", ".join(run.verdicts.inputs) or "random problems"
     result = "passed" if run.verdicts.passed else "failed"
     yield f"### kdegrad verify-props: {_plain(of)} {result}\n\n"
