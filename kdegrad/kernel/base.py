@@ -133,12 +133,26 @@ class Kernel(ABC):
         return exp_or_zero(self.log_shape(d))
 
     @abstractmethod
-    def slope(self, d: FloatArray) -> Scaled:
-        """Return ∂K_h/∂d · exp(log_norm), at a kink the mean of the one-sided values."""
+    def derivative_log(self, d: FloatArray) -> FloatArray:
+        """Return the log of the derivatives: `log_shape` of a positive K_h, else 0, and -inf beyond the edge."""
 
     @abstractmethod
+    def slope_factor(self, d: FloatArray) -> FloatArray:
+        """Return ∂K_h/∂d · exp(log_norm - derivative_log), in a new array; at a kink the mean of both sides."""
+
+    @abstractmethod
+    def bandwidth_factor(self, d: FloatArray) -> FloatArray:
+        """Return ∂K_h/∂log h · exp(log_norm - derivative_log) at fixed d, in a new array."""
+
+    @final
+    def slope(self, d: FloatArray) -> Scaled:
+        """Return ∂K_h/∂d · exp(log_norm)."""
+        return Scaled(self.derivative_log(d), self.slope_factor(d))
+
+    @final
     def bandwidth_slope(self, d: FloatArray) -> Scaled:
         """Return ∂K_h/∂log h · exp(log_norm) at fixed d."""
+        return Scaled(self.derivative_log(d), self.bandwidth_factor(d))
 
     @final
     def log_density(self, d: FloatArray) -> FloatArray:
@@ -175,20 +189,18 @@ class LineKernel(Kernel):
         """Return ∫_{-v}^{v} K(u) du for v ≥ 0, to round-off also where it is small."""
 
     @abstractmethod
-    def value(self, d: FloatArray) -> Scaled:
-        """Return the shape itself over the same logarithm as its slope."""
+    def value_factor(self, d: FloatArray) -> FloatArray | float:
+        """Return the shape itself over the same logarithm as its derivatives."""
 
     @final
-    def bandwidth_slope(self, d: FloatArray, log_mass_slope: float = 0.0) -> Scaled:
-        """Return -(K_h + d ∂K_h/∂d) · exp(log_norm), as K_h(d) = K(d/h)/h has it.
+    def bandwidth_factor(self, d: FloatArray, log_mass_slope: float = 0.0) -> FloatArray:
+        """Return -(K_h + d ∂K_h/∂d) · exp(log_norm - derivative_log), as K_h(d) = K(d/h)/h has it.
 
         Of K_h/c with a mass c(h), it is -((1 + ∂log c/∂log h) K_h + d ∂K_h/∂d) / c: `log_mass_slope` is ∂log c/∂log h.
         """
-        value = self.value(d).factor
-        log, slope = self.slope(d)
         with np.errstate(over="ignore"):
-            fall = np.maximum(d * slope, -_LARGEST)  # where that overflows K is 0: any finite factor is right
-        return Scaled(log, -(1.0 + log_mass_slope) * value - fall)
+            fall = np.maximum(d * self.slope_factor(d), -_LARGEST)  # where that overflows K is 0: any finite is right
+        return -(1.0 + log_mass_slope) * self.value_factor(d) - fall
 
 
 class UnboundedKernel(LineKernel):
@@ -202,13 +214,16 @@ class UnboundedKernel(LineKernel):
         """Return k'(d) = ∂ log K_h/∂d; 0 at a kink in d = 0."""
 
     @final
-    def value(self, d: FloatArray) -> Scaled:
-        log = self.log_shape(d)
-        return Scaled(log, np.ones_like(log))
+    def derivative_log(self, d: FloatArray) -> FloatArray:
+        return self.log_shape(d)
 
     @final
-    def slope(self, d: FloatArray) -> Scaled:
-        return Scaled(self.log_shape(d), self.log_slope(d))
+    def slope_factor(self, d: FloatArray) -> FloatArray:
+        return self.log_slope(d)
+
+    @final
+    def value_factor(self, d: FloatArray) -> float:
+        return 1.0
 
 
 class CompactKernel(LineKernel):
@@ -243,21 +258,22 @@ class CompactKernel(LineKernel):
         """Return ∂shape/∂d by the formula that holds inside, for |d| ≤ h."""
 
     @final
-    def value(self, d: FloatArray) -> Scaled:
-        return Scaled(self._log_support(d), self.shape(d))
+    def derivative_log(self, d: FloatArray) -> FloatArray:
+        return np.where(np.abs(d) <= self.bandwidth, 0.0, -np.inf)
 
     @final
-    def slope(self, d: FloatArray) -> Scaled:
+    def slope_factor(self, d: FloatArray) -> FloatArray:
         inside = np.heaviside(self.bandwidth - np.abs(d), 0.5)  # half of the inner slope at the edge, 0 outside
-        return Scaled(self._log_support(d), inside * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth)))
+        return inside * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth))
+
+    @final
+    def value_factor(self, d: FloatArray) -> FloatArray:
+        return self.shape(d)
 
     @final
     def remainder(self, d: FloatArray) -> FloatArray:
         """Return 1 - |u|, not below 0."""
         return np.maximum(self.bandwidth - np.abs(d), 0.0) / self.bandwidth
-
-    def _log_support(self, d: FloatArray) -> FloatArray:
-        return np.where(np.abs(d) <= self.bandwidth, 0.0, -np.inf)
 
 
 @final
@@ -297,12 +313,16 @@ class Geodesic(Kernel):
     def shape(self, d: FloatArray) -> FloatArray:
         return self.line.shape(d)
 
-    def slope(self, d: FloatArray) -> Scaled:
-        log, factor = self.line.slope(d)
-        return Scaled(log, np.where(np.abs(d) < self.half_period, factor, 0.0))  # 0 at the antipode's kink
+    def derivative_log(self, d: FloatArray) -> FloatArray:
+        return self.line.derivative_log(d)
 
-    def bandwidth_slope(self, d: FloatArray) -> Scaled:
-        return self.line.bandwidth_slope(d, self.log_mass_slope)
+    def slope_factor(self, d: FloatArray) -> FloatArray:
+        factor = self.line.slope_factor(d)
+        np.copyto(factor, 0.0, where=np.abs(d) >= self.half_period)  # at the antipode's kink
+        return factor
+
+    def bandwidth_factor(self, d: FloatArray) -> FloatArray:
+        return self.line.bandwidth_factor(d, self.log_mass_slope)
 
 
 class NativeCircleKernel(Kernel):
@@ -333,9 +353,13 @@ class NativeCircleKernel(Kernel):
         """Return ∂k/∂log h at fixed d."""
 
     @final
-    def slope(self, d: FloatArray) -> Scaled:
-        return Scaled(self.log_shape(d), self.log_slope(d))
+    def derivative_log(self, d: FloatArray) -> FloatArray:
+        return self.log_shape(d)
 
     @final
-    def bandwidth_slope(self, d: FloatArray) -> Scaled:
-        return Scaled(self.log_shape(d), self.log_bandwidth_slope(d))
+    def slope_factor(self, d: FloatArray) -> FloatArray:
+        return self.log_slope(d)
+
+    @final
+    def bandwidth_factor(self, d: FloatArray) -> FloatArray:
+        return self.log_bandwidth_slope(d)

@@ -12,7 +12,7 @@ relative to the strongest point of each node as in `shares.py`.
 from __future__ import annotations
 
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, final
 
 import numpy as np
@@ -197,7 +197,8 @@ class BlockDensity(PlainBlockDensity):
 
     def _prepare(self) -> None:
         self.pairs = BlockPairs(self.kernel, self.points, self.nodes)
-        self.values = self.kernel.shape(self.pairs.displacements)
+        self.displacements = self.pairs.displacements
+        self.values = self.kernel.shape(self.displacements)
 
     def _at_nodes(self, weights: FloatArray) -> FloatArray:
         return self.pairs.sum_at_nodes(self.values, weights)
@@ -206,15 +207,16 @@ class BlockDensity(PlainBlockDensity):
         return self.pairs.sum_at_points(self.values, pulls)
 
     def _slopes_at_points(self, pulls: FloatArray) -> FloatArray:
-        return self._derivatives(self.kernel.slope, pulls)
+        return self._derivatives(self.kernel.slope_factor, pulls)
 
     def _bandwidth_slopes_at_points(self, pulls: FloatArray) -> FloatArray:
-        return self._derivatives(self.kernel.bandwidth_slope, pulls)
+        return self._derivatives(self.kernel.bandwidth_factor, pulls)
 
-    def _derivatives(self, derivative: Derivative, pulls: FloatArray) -> FloatArray:
-        log, factor = derivative(self.pairs.displacements)
-        factor = factor * (self.values if self.kernel.is_positive else np.exp(log))  # log is log K, or an edge's
-        return self.pairs.sum_at_points(factor, pulls)
+    def _derivatives(self, factor_of: Callable[[FloatArray], FloatArray], pulls: FloatArray) -> FloatArray:
+        pairs = factor_of(self.displacements)
+        if self.kernel.is_positive:
+            pairs *= self.values
+        return self.pairs.sum_at_points(pairs, pulls)
 
 
 @final

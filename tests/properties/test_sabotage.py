@@ -41,7 +41,6 @@ from kdegrad.exact.refinement import PanelRule
 from kdegrad.kernel.base import CompactKernel, Geodesic
 from kdegrad.kernel.circle import WrappedGaussian
 from kdegrad.kernel.line import Laplace, PowerKernel
-from kdegrad.logs import Scaled
 from kdegrad.objective import evaluate, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.properties import PROPERTIES, Verdict, verify
@@ -180,10 +179,8 @@ def sharp_on_one_side(self: PowerKernel, d: FloatArray) -> FloatArray:
     return one_sided(d, self.bandwidth) if self.m == 1 else TRUE_INNER_SLOPE(self, d)
 
 
-def whole_at_the_edge(self: CompactKernel, d: FloatArray) -> Scaled:
-    inside = np.abs(d) <= self.bandwidth
-    slope = self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth))
-    return Scaled(np.where(inside, 0.0, -np.inf), inside * slope)
+def whole_at_the_edge(self: CompactKernel, d: FloatArray) -> FloatArray:
+    return (np.abs(d) <= self.bandwidth) * self.inner_slope(np.clip(d, -self.bandwidth, self.bandwidth))
 
 
 def edges_as(change: Callable[[EdgeTerms], EdgeTerms], *, jumps: bool) -> Lie:
@@ -356,7 +353,7 @@ SABOTAGES = {
         in_place_of(kdegrad.properties.sharper, "beyond_edge", lambda p: np.abs(offsets(p))), "laplace-shift-target"
     ),
     "a slope at the antipode of one side": Sabotage(
-        in_place_of(Geodesic, "slope", lambda self, d: self.line.slope(d)), "derivative sums-agree"
+        in_place_of(Geodesic, "slope_factor", lambda self, d: self.line.slope_factor(d)), "derivative sums-agree"
     ),
     "a slope of laplace at 0 of one side": Sabotage(
         in_place_of(Laplace, "log_slope", lambda self, d: one_sided(d, self.bandwidth)), "derivative sums-agree"
@@ -365,7 +362,7 @@ SABOTAGES = {
         in_place_of(PowerKernel, "inner_slope", sharp_on_one_side), "derivative sums-agree"
     ),
     "the whole slope at the edge of a compact kernel": Sabotage(
-        in_place_of(CompactKernel, "slope", whole_at_the_edge), "derivative sums-agree"
+        in_place_of(CompactKernel, "slope_factor", whole_at_the_edge), "derivative sums-agree"
     ),
     "jumps of uniform left out": Sabotage(edges_as(lambda t: EdgeTerms(0.0 * t.angles, 0.0), jumps=True), "derivative"),
     "jumps of uniform of the wrong sign": Sabotage(
