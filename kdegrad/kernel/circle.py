@@ -26,7 +26,10 @@ _MEETING = 0.4  # h/P at which both sums of the wrapped gaussian need four terms
 @register
 @final
 class VonMises(NativeCircleKernel):
-    """K = exp(κ cos θ)/(P I0(κ)) = exp(-2κ sin²(θ/2))/(P e^-κ I0(κ)), κ = 1/(2πh/P)²."""
+    """K = exp(κ cos θ)/(P I0(κ)) = exp(-2κ sin²(θ/2))/(P e^-κ I0(κ)), κ = 1/(2πh/P)².
+
+    With t = tan(θ/2), sin²(θ/2) = t²/(1 + t²) and k' = -κ sin θ · 2π/P with sin θ = 2t/(1 + t²).
+    """
 
     name = "von-mises"
     formula = "exp(κ cos θ)/(P I0(κ))"
@@ -43,20 +46,18 @@ class VonMises(NativeCircleKernel):
         h, radian = self.bandwidth, 1.0 / self.radians
         return Smoothness(bend=min(h, radian), curvature=1.0 / h / h, steepest=radian)  # |k'| ∝ |sin θ| ≤ min(θ, 1)
 
-    def chord(self, d: FloatArray) -> FloatArray:
-        """Return 2 √κ sin(θ/2), the chord between the two angles in bandwidths."""
-        return self.diameter * half_sine(0.5 * self.radians * d)
-
     def log_shape(self, d: FloatArray) -> FloatArray:
-        chord = self.chord(d)
-        return -0.5 * chord * chord
+        t = np.tan(0.5 * self.radians * d)
+        x = self.diameter * t
+        return -0.5 * x * (x / (1.0 + t * t))
 
     def log_slope(self, d: FloatArray) -> FloatArray:
-        return -np.sin(self.radians * d) / self.radians / self.bandwidth / self.bandwidth  # -κ sin θ · 2π/P
+        t = np.tan(0.5 * self.radians * d)
+        return -2.0 / self.radians / self.bandwidth * t / (1.0 + t * t) / self.bandwidth
 
     def log_bandwidth_slope(self, d: FloatArray) -> FloatArray:
-        chord = self.chord(d)  # 4κ sin²(θ/2) - 2κ (1 - I1(κ)/I0(κ))
-        return chord * chord - two_kappa_one_minus_bessel_ratio(self.log_kappa)
+        # 4κ sin²(θ/2) - 2κ (1 - I1(κ)/I0(κ))
+        return -2.0 * self.log_shape(d) - two_kappa_one_minus_bessel_ratio(self.log_kappa)
 
 
 @register

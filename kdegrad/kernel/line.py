@@ -35,7 +35,7 @@ class Gaussian(UnboundedKernel):
         return -0.5 * u * u
 
     def log_slope(self, d: FloatArray) -> FloatArray:
-        return -d / self.bandwidth / self.bandwidth
+        return d / -self.bandwidth / self.bandwidth
 
     def mass(self, v: float) -> float:
         return math.erf(v / math.sqrt(2.0))
