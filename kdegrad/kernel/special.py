@@ -55,7 +55,7 @@ def log_i0e(log_kappa: float) -> float:
     kappa = _exp(log_kappa)
     if kappa < _ASYMPTOTIC_FROM:
         return math.log(_power_series(kappa, 0)) - kappa
-    return math.log(1.0 + sum(_asymptotic_terms(kappa, 0))) - 0.5 * (math.log(2.0 * math.pi) + log_kappa)
+    return math.log(1.0 + sum(asymptotic_terms(kappa, 0))) - 0.5 * (math.log(2.0 * math.pi) + log_kappa)
 
 
 def two_kappa_one_minus_bessel_ratio(log_kappa: float) -> float:
@@ -67,7 +67,7 @@ def two_kappa_one_minus_bessel_ratio(log_kappa: float) -> float:
     if kappa < _ASYMPTOTIC_FROM:
         zeroth, first = _power_series(kappa, 0), 0.5 * kappa * _power_series(kappa, 1)
         return 2.0 * kappa * (zeroth - first) / zeroth
-    zeroths, firsts = _asymptotic_terms(kappa, 0), _asymptotic_terms(kappa, 1)
+    zeroths, firsts = asymptotic_terms(kappa, 0), asymptotic_terms(kappa, 1)
     difference = sum(zeroth - first for zeroth, first in zip(zeroths, firsts, strict=True))
     return 2.0 * kappa * difference / (1.0 + sum(zeroths))
 
@@ -86,7 +86,7 @@ def _power_series(kappa: float, order: int) -> float:
     return total
 
 
-def _asymptotic_terms(kappa: float, order: int) -> list[float]:
+def asymptotic_terms(kappa: float, order: int) -> list[float]:
     """Return the terms n = 1..30 of √(2πκ) e^-κ I_order(κ) - 1 ~ Σ_n (-1)^n Π_{k≤n} (4·order² - (2k-1)²)/(8kκ)."""
     terms, term = [], 1.0
     for n in range(1, 31):

@@ -1,0 +1,315 @@
+"""The loss in training: a function and a module of PyTorch, differentiable in angles, logits and bandwidth.
+
+    import torch, kdegrad.torch as kt
+
+    loss = kt.kde_cross_entropy(angles, logits, (low, high), kernel="laplace", bandwidth=10.0)
+    loss.backward()
+
+The numbers are those of `kdegrad.loss`: exact far out, and at masked points (a logit of -inf). On the CPU losses and
+gradients are one pass of kdegrad's own sums, in float64 whatever the dtype; on other devices they are operations on
+tensors in the dtype that is given.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from typing import Any, Final, TypeAlias
+
+try:
+    import torch
+except ModuleNotFoundError as error:
+    if error.name != "torch":
+        raise
+    raise ModuleNotFoundError("kdegrad.torch needs PyTorch: pip install 'kdegrad[torch]'", name="torch") from None
+
+import numpy as np
+
+from kdegrad.arrays import numbers
+from kdegrad.errors import InputError, SettingError
+from kdegrad.objective import REDUCTIONS
+from kdegrad.option import choice, is_real, require_no_gradient
+from kdegrad.problem import domain_and_kernel
+from kdegrad.settings import Settings
+from kdegrad.targets import Points
+from kdegrad.text import shortened
+from kdegrad.torch.operator import losses_and_gradients
+
+__all__ = ["KDECrossEntropyLoss", "kde_cross_entropy"]
+
+_OPTIONS: Final = ("kernel", "df", "bins", "background", "circular", "period", "unit")  # of `Settings`
+
+Number: TypeAlias = float | torch.Tensor
+Target: TypeAlias = tuple[Number, Number] | Number | Points | Mapping[str, Any]
+
+
+def kde_cross_entropy(
+    angles: torch.Tensor,
+    logits: torch.Tensor,
+    target: Target,
+    *,
+    kernel: str = "laplace",
+    bandwidth: Number = 1.0,
+    df: float = 3.0,
+    bins: int = 360,
+    background: float = 0.0,
+    circular: bool = False,
+    period: float | None = None,
+    unit: str = "degrees",
+    offsets: torch.Tensor | None = None,
+    reduction: str = "mean",
+) -> torch.Tensor:
+    """Return the cross-entropy L of targets and the densities that points with logits make, in nats.
+
+    Differentiable once in angles, logits and bandwidth. inf where the density is 0 at a node, as compact kernels have
+    it: such a problem has gradients of NaN, or 0 where its loss takes no part, as in ``loss[loss.isfinite()].mean()``.
+
+    Parameters
+    ----------
+    angles, logits
+        Shape (..., N) for problems of N points each, broadcast against each other; with `offsets` (M,). A logit is
+        finite, or -inf for a point that takes no part, as where problems are padded to one length. On one device, of
+        float32 or float64; narrower ones are computed in float32.
+    target
+        An interval: low and high as a tuple, each a number or a tensor that broadcasts to the leading shape. Observed
+        angles: a number, or a tensor of the leading shape. Weighted angles: `kdegrad.Points`, or a mapping of
+        ``angle`` and ``weight``, tensors of shape (K,), or (..., K) for each problem.
+    kernel, df, bins, background, circular, period, unit
+        The options; see `kdegrad.Settings`. The rule is ``midpoint``.
+    bandwidth
+        h > 0, in the unit of the angles: a number, or a tensor of one element.
+    offsets
+        Shape (G+1,), as in CSR: the points of problem g are those from ``offsets[g]`` to ``offsets[g+1]``.
+    reduction
+        ``mean`` (unweighted) or ``sum`` over the problems, or ``none``: the losses in the leading shape, or (G,).
+
+    Raises
+    ------
+    KdegradError
+        For what cannot be used. On other devices than the CPU values are not looked at, as nothing waits for them: the
+        loss is NaN where a value is refused on the CPU.
+    NotImplementedError
+        Where the gradient is differentiated again.
+    """
+    options: tuple[Any, ...] = (kernel, df, bins, background, circular, period, unit)
+    if not torch.compiler.is_compiling():  # while it is traced, the operator checks them at each run
+        known: dict[str, Any] = {} if isinstance(bandwidth, torch.Tensor) else {"bandwidth": bandwidth}
+        settings = Settings(**known, **dict(zip(_OPTIONS, options, strict=True)))
+        options = tuple(getattr(settings, name) for name in _OPTIONS)
+        reduction = choice("reduction", reduction, REDUCTIONS)
+    angles, logits = _points(angles, logits)
+    leading = angles.shape[:-1]
+    if offsets is not None:
+        offsets = _offsets(offsets, angles)
+        leading = (offsets.shape[0] - 1,)
+    h = _bandwidth(bandwidth, angles)
+    is_differentiated = torch.is_grad_enabled()
+    losses = losses_and_gradients(
+        *(values if offsets is not None else values.reshape(-1, values.shape[-1]) for values in (angles, logits)),
+        h,
+        *_target(target, leading, angles),
+        offsets,
+        *options,
+        *(is_differentiated and values.requires_grad for values in (angles, logits, h)),
+    )[0]
+    if reduction == "none":
+        return losses.reshape(leading)
+    return losses.mean() if reduction == "mean" else losses.sum()
+
+
+class KDECrossEntropyLoss(torch.nn.Module):
+    """The loss as a module: `kde_cross_entropy` with its options.
+
+    Parameters
+    ----------
+    learn_bandwidth
+        Whether h is trained, as its logarithm: the parameter ``log_bandwidth``, which starts at log h.
+    kernel, bandwidth, df, bins, background, circular, period, unit, reduction
+        As for `kde_cross_entropy`; the bandwidth is a number.
+
+    Attributes
+    ----------
+    bandwidth
+        h, a number, or exp(log_bandwidth) where it is trained.
+    """
+
+    def __init__(
+        self,
+        kernel: str = "laplace",
+        bandwidth: float = 1.0,
+        learn_bandwidth: bool = False,
+        *,
+        df: float = 3.0,
+        bins: int = 360,
+        background: float = 0.0,
+        circular: bool = False,
+        period: float | None = None,
+        unit: str = "degrees",
+        reduction: str = "mean",
+    ) -> None:
+        super().__init__()
+        given = {key: value for key, value in locals().items() if key in _OPTIONS}
+        settings = Settings(bandwidth=bandwidth, **given)
+        domain_and_kernel(settings)  # refuses a kernel that is not there, or not on the line
+        self.settings = settings
+        self.reduction = choice("reduction", reduction, REDUCTIONS)
+        if learn_bandwidth:
+            self.log_bandwidth = torch.nn.Parameter(torch.tensor(math.log(settings.bandwidth)))
+
+    @property
+    def bandwidth(self) -> Number:
+        """h: exp(log_bandwidth) where it is trained, else a number."""
+        return self.log_bandwidth.exp() if "log_bandwidth" in self._parameters else self.settings.bandwidth
+
+    def forward(
+        self, angles: torch.Tensor, logits: torch.Tensor, target: Target, offsets: torch.Tensor | None = None
+    ) -> torch.Tensor:
+        """Return the loss; parameters as for `kde_cross_entropy`."""
+        options = {name: getattr(self.settings, name) for name in _OPTIONS}
+        return kde_cross_entropy(
+            angles, logits, target, bandwidth=self.bandwidth, offsets=offsets, reduction=self.reduction, **options
+        )
+
+    def extra_repr(self) -> str:
+        """Return what the repr says between its brackets."""
+        learned = ", learn_bandwidth=True" if "log_bandwidth" in self._parameters else ""
+        return (
+            f"{repr(self.settings).removeprefix('Settings(').removesuffix(')')}{learned}, reduction={self.reduction!r}"
+        )
+
+
+def _points(angles: Any, logits: Any) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return angles and logits of one shape (..., N) and one dtype, float32 or float64."""
+    for name, values in (("angles", angles), ("logits", logits)):
+        if not isinstance(values, torch.Tensor):
+            raise InputError(f"{name}: {shortened(values)} is not a tensor: torch.as_tensor makes one of numbers")
+        if values.is_complex() or values.dtype == torch.bool:
+            raise InputError(f"{name}: a tensor of {values.dtype} holds no real numbers")
+    if angles.device != logits.device:
+        raise InputError(f"angles on {angles.device}, logits on {logits.device}: move them to one device")
+    try:
+        angles, logits = torch.broadcast_tensors(angles, logits)
+    except RuntimeError:
+        raise InputError(
+            f"angles of shape {tuple(angles.shape)} but logits of shape {tuple(logits.shape)}: give shapes that "
+            "broadcast"
+        ) from None
+    if angles.ndim == 0 or angles.numel() == 0:
+        raise InputError(f"angles and logits of shape {tuple(angles.shape)}: each problem needs one point or more")
+    dtype = torch.promote_types(angles.dtype, logits.dtype)
+    if dtype != torch.float64:  # narrower ones, as under autocast, and whole numbers
+        dtype = torch.float32
+    return angles.to(dtype), logits.to(dtype)
+
+
+def _offsets(offsets: Any, angles: torch.Tensor) -> torch.Tensor:
+    """Return the offsets as a tensor; its values are checked where they are read."""
+    bounds = torch.as_tensor(offsets)
+    if bounds.ndim != 1 or len(bounds) < 2 or bounds.is_floating_point() or bounds.dtype == torch.bool:
+        raise InputError(
+            f"offsets: {shortened(offsets)} are not G+1 whole numbers: give 0, and where each problem ends"
+        )
+    if angles.ndim != 1:
+        raise InputError(f"angles of shape {tuple(angles.shape)}: with offsets give one row of all points, (M,)")
+    return bounds.long()
+
+
+def _bandwidth(bandwidth: Number, angles: torch.Tensor) -> torch.Tensor:
+    """Return h as a tensor without dimensions; a number stays on the host, where no device is asked for it."""
+    if not isinstance(bandwidth, torch.Tensor):
+        return torch.tensor(bandwidth, dtype=torch.float64)
+    if bandwidth.numel() != 1 or not bandwidth.is_floating_point():
+        raise SettingError(
+            "bandwidth", f"a tensor of shape {tuple(bandwidth.shape)}, {bandwidth.dtype}: give one number"
+        )
+    _require_device("bandwidth", bandwidth, angles)
+    return bandwidth.reshape(())
+
+
+def _target(target: Target, leading: tuple[int, ...], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, bool]:
+    """Return the ends of intervals, each (G,), and True; or nodes and weights, (G, K) or (K,), and False."""
+    if isinstance(target, (tuple, list)):
+        if len(target) != 2:
+            raise SettingError("target", f"{shortened(target)} is not an interval: give (low, high)")
+        low, high = (_of_each(name, end, leading, like) for name, end in zip(("low", "high"), target, strict=True))
+        return low, high, True
+    if isinstance(target, Points):
+        return *_rows_of(target, leading, like), False
+    if isinstance(target, Mapping):
+        return *_weighted(target, leading, like), False
+    node = _of_each("target", target, leading, like)[:, None]
+    return node, torch.ones_like(node), False
+
+
+def _of_each(name: str, value: Any, leading: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
+    """Return one number for each problem, shape (G,)."""
+    values = _tensor(name, value, like)
+    try:
+        return values.broadcast_to(leading).reshape(-1)
+    except RuntimeError:
+        raise InputError(
+            f"{name}: shape {tuple(values.shape)}, but the problems have the shape {tuple(leading)}: give one number "
+            "or one for each problem; an interval is a tuple of low and high (target.unbind(-1) makes one)"
+        ) from None
+
+
+def _weighted(
+    target: Mapping[str, Any], leading: tuple[int, ...], like: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return nodes and weights of a mapping of ``angle`` and ``weight``: (K,), or (G, K)."""
+    if "angle" not in target or not set(target) <= {"angle", "weight"}:
+        raise SettingError("target", f"a mapping of {sorted(target)}: give 'angle', and 'weight' or nothing")
+    nodes = _tensor("angle", target["angle"], like)
+    weights = torch.ones_like(nodes) if target.get("weight") is None else _tensor("weight", target["weight"], like)
+    try:
+        nodes, weights = torch.broadcast_tensors(nodes, weights)
+        if nodes.ndim > 1:
+            nodes, weights = (
+                values.broadcast_to((*leading, values.shape[-1])).reshape(-1, values.shape[-1])
+                for values in (nodes, weights)
+            )
+    except RuntimeError:
+        raise InputError(
+            f"target: angle of shape {tuple(nodes.shape)} and weight of shape {tuple(weights.shape)}, but the problems "
+            f"have the shape {tuple(leading)}: give (K,), or (..., K) with K target points for each problem"
+        ) from None
+    return nodes, weights
+
+
+@torch.compiler.disable  # it has arrays of NumPy, of which `torch.compile` traces few
+def _rows_of(points: Points, leading: tuple[int, ...], like: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return nodes and weights of `kdegrad.Points`: (K,), or (G, K) with rows filled up by nodes of weight 0."""
+    angles, weights = (
+        torch.tensor(values, dtype=_dtype(like), device=like.device) for values in (points.angles, points.weights)
+    )
+    if points.offsets is None:
+        return angles, weights
+    count = math.prod(leading)
+    if len(points.offsets) - 1 != count:
+        raise InputError(f"target: points of {len(points.offsets) - 1} problems, but there are {count}")
+    counts = np.diff(points.offsets)
+    column = np.arange(counts.max())
+    places = torch.from_numpy(points.offsets[:-1, np.newaxis] + np.minimum(column, counts[:, np.newaxis] - 1))
+    is_point = torch.from_numpy(column < counts[:, np.newaxis])
+    places, is_point = places.to(like.device), is_point.to(like.device)
+    return angles[places], torch.where(is_point, weights[places], 0.0)
+
+
+def _tensor(name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
+    """Return a number, an array or a tensor as a tensor on the device of the points."""
+    if not isinstance(value, torch.Tensor):
+        values = float(value) if is_real(value) else numbers(name, value, copy=True)
+        return torch.tensor(values, dtype=_dtype(like), device=like.device)
+    require_no_gradient(name, value)
+    _require_device(name, value, like)
+    return value.to(_dtype(like))
+
+
+def _dtype(like: torch.Tensor) -> torch.dtype:
+    """Return the dtype of a target: float64 on the CPU, where the sums are in float64, else that of the points."""
+    return torch.float64 if like.device.type == "cpu" else like.dtype
+
+
+def _require_device(name: str, value: torch.Tensor, like: torch.Tensor) -> None:
+    if value.device != like.device:
+        raise InputError(f"{name}: a tensor on {value.device}, but the angles are on {like.device}: move it there")

@@ -1,0 +1,62 @@
+"""The operator on the CPU: a batch of kdegrad's, by its sums in NumPy.
+
+Tensors of float64 are shared with NumPy and not copied; all sums are in float64, whatever the dtype.
+"""
+
+from __future__ import annotations
+
+import torch
+
+from kdegrad.batch import Batch
+from kdegrad.blockwise import computed
+from kdegrad.targets import Points, TargetLike
+
+
+def on_cpu(
+    angles: torch.Tensor,
+    logits: torch.Tensor,
+    bandwidth: torch.Tensor,
+    first: torch.Tensor,
+    second: torch.Tensor,
+    is_interval: bool,
+    offsets: torch.Tensor | None,
+    kernel: str,
+    df: float,
+    bins: int,
+    background: float,
+    circular: bool,
+    period: float | None,
+    unit: str,
+    wrt_angles: bool,
+    wrt_logits: bool,
+    wrt_bandwidth: bool,
+) -> tuple[torch.Tensor, ...]:
+    """Return the losses and their gradients; parameters, result and errors as for `tensors.on_device`."""
+    h = float(bandwidth)
+    angles, logits, first, second = (values.detach() for values in (angles, logits, first, second))
+    target: TargetLike = (first.numpy(), second.numpy()) if is_interval else Points(first.numpy(), second.numpy())
+    batch = Batch(
+        angles.numpy(),
+        logits.numpy(),
+        offsets=None if offsets is None else offsets.numpy(),
+        copy=False,
+        target=target,
+        kernel=kernel,
+        bandwidth=h,
+        df=df,
+        bins=bins,
+        background=background,
+        circular=circular,
+        period=period,
+        unit=unit,
+    )
+    wanted = {"angles": wrt_angles, "logits": wrt_logits, "log_bandwidth": wrt_bandwidth}
+    found, _ = computed(batch, ["losses", *(name for name in wanted if wanted[name])])
+    if wrt_bandwidth:
+        found["log_bandwidth"] /= h  # ∂L/∂h = ∂L/∂log h / h
+    losses, *gradients = (
+        torch.from_numpy(found[name]).to(angles.dtype) if name in found else angles.new_empty(0)
+        for name in ("losses", *wanted)
+    )
+    of_angles, of_logits = (g.reshape(angles.shape) if len(g) else g for g in gradients[:2])
+    return losses, of_angles, of_logits, gradients[2]

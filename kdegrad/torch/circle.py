@@ -1,0 +1,196 @@
+"""The kernels of the circle itself as operations on tensors; each docstring is the kernel's formula."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from collections.abc import Iterator, Sequence
+from typing import Final, final
+
+import torch
+
+from kdegrad.kernel.special import asymptotic_terms
+from kdegrad.torch.kernels import TensorKernel
+from kdegrad.torch.line import log1p_square
+
+_LOG_2: Final = math.log(2.0)
+_SMALL_KAPPA: Final = 50.0  # up to here torch's Bessel functions, above it their asymptotic series
+_TERMS: Final = 16  # of these series: the next is 1e-19 of the first
+_TURNS: Final = 4  # of a Gaussian that count while h/P is below `_MEETING`
+_COSINES: Final = 3  # of its Fourier series that count above
+_MEETING: Final = 0.4
+
+
+class CircleKernel(TensorKernel):
+    """A kernel of the circle itself; θ = 2πd/P is the displacement in radians."""
+
+    @final
+    def __init__(self, h: torch.Tensor, df: float, period: float | None) -> None:
+        assert period is not None  # checked with the name of the kernel
+        self.h, self.period, self.radians = h, period, 2.0 * math.pi / period
+        self.prepare()
+
+    @abstractmethod
+    def prepare(self) -> None:
+        """Set log_norm, and what depends on h alone."""
+
+
+@final
+class VonMises(CircleKernel):
+    """K = exp(-2κ sin²(θ/2))/(P e^-κ I0(κ)), κ = 1/(2πh/P)², k' = -κ sin θ · 2π/P."""
+
+    def prepare(self) -> None:
+        self.root_kappa = 1.0 / (self.radians * self.h)
+        kappa = self.root_kappa * self.root_kappa
+        small = torch.clamp(kappa, max=_SMALL_KAPPA)
+        inverse = 1.0 / torch.clamp(kappa, min=_SMALL_KAPPA)
+        is_small = kappa <= _SMALL_KAPPA
+        # Above: e^-κ I0(κ) = (2πκ)^-½ Σ a_n/κ^n (DLMF 10.40.1), and so of I1; their difference loses no digits.
+        log_above = (
+            torch.log(_polynomial(_I0_TERMS, inverse))
+            - 0.5 * math.log(2.0 * math.pi)
+            + torch.log(1.0 / self.root_kappa)
+        )
+        self.log_norm = math.log(self.period) + torch.where(is_small, torch.log(torch.special.i0e(small)), log_above)
+        below = 2.0 * small * (1.0 - torch.special.i1e(small) / torch.special.i0e(small))
+        above = _polynomial(_DIFFERENCE_TERMS, inverse) / _polynomial(_I0_TERMS, inverse)
+        self.two_kappa_less_ratio = torch.where(is_small, below, above)  # 2κ (1 - I1(κ)/I0(κ))
+
+    def chord(self, d: torch.Tensor) -> torch.Tensor:
+        """Return 2 √κ sin(θ/2)."""
+        return 2.0 * self.root_kappa * torch.sin(0.5 * self.radians * d)
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return -0.5 * self.chord(d) ** 2
+
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
+        return -torch.sin(self.radians * d) / self.radians / self.h / self.h
+
+    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+        return self.chord(d) ** 2 - self.two_kappa_less_ratio
+
+
+@final
+class WrappedGaussian(CircleKernel):
+    """K = Σ_n exp(-(d + nP)²/(2h²))/(h√(2π)) = (1/P) (1 + 2 Σ_n q^(n²) cos nθ), q = exp(-(2πh/P)²/2).
+
+    The first sum serves a small h, the second a large one: both are formed, as h may be known to the device alone.
+    """
+
+    def prepare(self) -> None:
+        self.few_turns = self.h < _MEETING * self.period
+        by_turns = torch.log(self.h) + 0.5 * math.log(2.0 * math.pi)
+        self.log_norm = torch.where(self.few_turns, by_turns, math.log(self.period))
+
+    def turns(self, d: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
+        """Yield for each n ≠ 0 the image (d + nP)/h and exp(-((d + nP)² - d²)/(2h²)), at most 1."""
+        y, u = self.period / self.h, d / self.h
+        for n in range(1, _TURNS + 1):
+            for turn in (n, -n):
+                yield u + turn * y, torch.exp(-turn * y * (u + 0.5 * turn * y))
+
+    def cosines(self, d: torch.Tensor, power: int) -> torch.Tensor:
+        """Return 2 Σ_n (ns)^power exp(-(ns)²/2) cos nθ, s = 2πh/P, with sines for an odd power."""
+        s, total = self.radians * self.h, torch.zeros_like(d)
+        for n in range(1, _COSINES + 1):
+            size = torch.exp(power * torch.log(n * s) - 0.5 * (n * s) ** 2)
+            angle = n * self.radians * d
+            total = total + 2.0 * size * (torch.sin(angle) if power % 2 else torch.cos(angle))
+        return total
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        others = torch.zeros_like(d)
+        for _, weight in self.turns(d):
+            others = others + weight
+        return self._chosen(torch.log1p(others) - 0.5 * (d / self.h) ** 2, torch.log1p(self.cosines(d, 0)))
+
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
+        total, moment = torch.ones_like(d), d / self.h
+        for image, weight in self.turns(d):
+            total, moment = total + weight, moment + weight * image
+        return self._chosen(-moment / total, -self.cosines(d, 1) / (1.0 + self.cosines(d, 0))) / self.h
+
+    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+        total, moment = torch.ones_like(d), (d / self.h) ** 2
+        for image, weight in self.turns(d):
+            total, moment = total + weight, moment + weight * image**2
+        return self._chosen(moment / total - 1.0, -self.cosines(d, 2) / (1.0 + self.cosines(d, 0)))
+
+    def _chosen(self, by_turns: torch.Tensor, by_cosines: torch.Tensor) -> torch.Tensor:
+        return torch.where(self.few_turns.to(by_turns.device), by_turns, by_cosines)
+
+
+@final
+class WrappedLaplace(CircleKernel):
+    """K = (e^(-|d|/h) + e^(-(P-|d|)/h))/(2h (1 - e^(-P/h))).
+
+    With w = (P - 2|d|)/h and y = P/h, k' = -sign(d)/h tanh(w/2) and ∂k/∂log h = |d|/h + w/(1 + e^w) - 1 + y/(e^y - 1).
+    """
+
+    def prepare(self) -> None:
+        self.log_norm = _LOG_2 + torch.log(self.h) + torch.log(-torch.expm1(-self.period / self.h))
+
+    def detour(self, d: torch.Tensor) -> torch.Tensor:
+        """Return w."""
+        return (self.period - 2.0 * d.abs()) / self.h
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return torch.log1p(torch.exp(-self.detour(d))) - d.abs() / self.h
+
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
+        return d.sign() / -self.h * torch.tanh(0.5 * self.detour(d))
+
+    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+        w, y = self.detour(d), self.period / self.h
+        return d.abs() / self.h + w / (1.0 + torch.exp(w)) - 1.0 + y / torch.expm1(y)
+
+
+@final
+class WrappedCauchy(CircleKernel):
+    """K = (1/P) sinh γ/(cosh γ - cos θ) = (1/P) (1 - ρ²)/((1 - ρ)² + 4ρ sin²(θ/2)), γ = 2πh/P, ρ = e^-γ."""
+
+    def prepare(self) -> None:
+        self.gamma = self.radians * self.h
+        self.steepness = 2.0 * torch.exp(-0.5 * self.gamma) / -torch.expm1(-self.gamma)  # 2 √ρ/(1 - ρ)
+        self.log_norm = math.log(self.period) + torch.log(torch.tanh(0.5 * self.gamma))
+
+    def chord(self, d: torch.Tensor) -> torch.Tensor:
+        """Return 2 √ρ sin(θ/2)/(1 - ρ)."""
+        return self.steepness * torch.sin(0.5 * self.radians * d)
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return -log1p_square(self.chord(d))
+
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
+        chord = self.chord(d)
+        fall = chord / (1.0 + chord * chord)
+        return -self.radians * self.steepness * torch.cos(0.5 * self.radians * d) * fall
+
+    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+        # γ (x coth γ - 1/sinh γ)/(1 + x), x = chord²: see `kdegrad.kernel.circle`
+        x = self.chord(d) ** 2
+        inverse_sine = 2.0 * torch.exp(-self.gamma) / -torch.expm1(-2.0 * self.gamma)
+        return self.gamma * (1.0 / torch.tanh(self.gamma) / (1.0 + 1.0 / x) - inverse_sine / (1.0 + x))
+
+
+def _polynomial(coefficients: Sequence[float], x: torch.Tensor) -> torch.Tensor:
+    """Return Σ_n c_n xⁿ by Horner's scheme."""
+    total = torch.zeros_like(x)
+    for coefficient in reversed(coefficients):
+        total = total * x + coefficient
+    return total
+
+
+# √(2πκ) e^-κ I0(κ) in powers of 1/κ, and 2κ times what it exceeds that of I1 by
+_I0_TERMS: Final = [1.0, *asymptotic_terms(1.0, 0)[:_TERMS]]
+_DIFFERENCE_TERMS: Final = [
+    2.0 * (zeroth - first)
+    for zeroth, first in zip(asymptotic_terms(1.0, 0)[:_TERMS], asymptotic_terms(1.0, 1)[:_TERMS], strict=True)
+]
+
+CIRCLE_KERNELS: Final[dict[str, type[CircleKernel]]] = {
+    "von-mises": VonMises,
+    "wrapped-gaussian": WrappedGaussian,
+    "wrapped-laplace": WrappedLaplace,
+    "wrapped-cauchy": WrappedCauchy,
+}

@@ -1,0 +1,324 @@
+"""The kernels of the real line as operations on tensors. u = d/h throughout; each docstring is the kernel's formula."""
+
+from __future__ import annotations
+
+import math
+from abc import abstractmethod
+from typing import Final, final
+
+import torch
+
+from kdegrad.kernel.special import log_gamma_half_step
+from kdegrad.quadrature import legendre
+from kdegrad.torch.kernels import TensorKernel
+
+_LOG_2: Final = math.log(2.0)
+_FARTHEST: Final = 710.0  # asinh of the largest float64
+_SQUARED: Final = 1e9  # below it u² is in the range of float32, and above it 1 + u² is u²
+
+
+class LineKernel(TensorKernel):
+    """A kernel K of u = d/h; on a circle it is taken the shorter way round and divided by its mass c = ∫_{-v}^{v} K.
+
+    With v = P/(2h), ∂ log c/∂log h = -2 v K(v)/c = -P K_h(P/2)/c.
+    """
+
+    log_peak: float  # log K(0), beside shapes of peak 1
+
+    @final
+    def __init__(self, h: torch.Tensor, df: float, period: float | None) -> None:
+        self.h, self.df, self.half_period = h, df, None if period is None else 0.5 * period
+        self.prepare()
+        self.log_norm = torch.log(h) - self.log_peak
+        self.log_mass_slope: torch.Tensor | float = 0.0
+        if self.half_period is not None:
+            antipode = torch.full_like(h, self.half_period)
+            self.log_norm = self.log_norm + torch.log(self.mass(antipode / h))
+            self.log_mass_slope = -2.0 * antipode * torch.exp(self.log_shape(antipode) - self.log_norm)
+
+    def prepare(self) -> None:
+        """Set what depends on the degrees of freedom."""
+
+    @abstractmethod
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        """Return ∫_{-v}^{v} K(u) du, shape ()."""
+
+    @abstractmethod
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        """Return k'(d) where it is not on a circle's antipode."""
+
+    @final
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
+        slope = self.slope_inside(d)
+        return slope if self.half_period is None else torch.where(d.abs() < self.half_period, slope, 0.0)
+
+    @final
+    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+        return -(d * self.slope_inside(d)) - (1.0 + self.log_mass_slope)
+
+
+@final
+class Gaussian(LineKernel):
+    """K(u) = exp(-u²/2)/√(2π), k' = -u/h."""
+
+    log_peak = -0.5 * math.log(2.0 * math.pi)
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        return torch.erf(v / math.sqrt(2.0))
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return -0.5 * (d / self.h) ** 2
+
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        return -d / self.h / self.h
+
+
+@final
+class Laplace(LineKernel):
+    """K(u) = exp(-|u|)/2, k' = -sign(u)/h."""
+
+    log_peak = -_LOG_2
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        return -torch.expm1(-v)
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return d.abs() / -self.h
+
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        return d.sign() / -self.h
+
+
+@final
+class Logistic(LineKernel):
+    """K(u) = e^-|u|/(1 + e^-|u|)², k' = -tanh(u/2)/h."""
+
+    log_peak = -2.0 * _LOG_2
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(0.5 * v)
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        u = d.abs() / self.h
+        return 2.0 * _LOG_2 - u - 2.0 * torch.log1p(torch.exp(-u))
+
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(0.5 * d / self.h) / -self.h
+
+
+@final
+class Sigmoid(LineKernel):
+    """K(u) = 2 e^-|u|/(π (1 + e^-2|u|)), k' = -tanh(u)/h."""
+
+    log_peak = -math.log(math.pi)
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        return 4.0 / math.pi * torch.atan(torch.tanh(0.5 * v))
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        u = d.abs() / self.h
+        return _LOG_2 - u - torch.log1p(torch.exp(-2.0 * u))
+
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        return torch.tanh(d / self.h) / -self.h
+
+
+class HeavyTail(LineKernel):
+    """K(u) ∝ (1 + u²/ν)^-((ν+1)/2), k' = -(ν+1)/(ν/u + u)/h."""
+
+    @final
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return -0.5 * (self.df + 1.0) * log1p_square(d / (self.h * math.sqrt(self.df)))
+
+    @final
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        u = d / self.h
+        return -(self.df + 1.0) / (self.df / u + u) / self.h  # ν/0 is infinite, and the slope 0
+
+
+@final
+class Cauchy(HeavyTail):
+    """K(u) = 1/(π (1 + u²))."""
+
+    log_peak = -math.log(math.pi)
+
+    def prepare(self) -> None:
+        self.df = 1.0
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        return 2.0 / math.pi * torch.atan(v)
+
+
+@final
+class StudentT(HeavyTail):
+    """K(u) = Γ((ν+1)/2)/(Γ(ν/2) √(νπ)) · (1 + u²/ν)^-((ν+1)/2)."""
+
+    def prepare(self) -> None:
+        self.log_peak = log_gamma_half_step(0.5 * self.df) - 0.5 * (math.log(self.df) + math.log(math.pi))
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        # As `kdegrad.kernel.special.student_t_mass`, whose number of panels may depend on v: here it is the largest.
+        panel = min(1.0, 1.0 / math.sqrt(self.df))
+        longest = min(45.0 / self.df + 10.0 * panel, _FARTHEST)
+        upper = torch.clamp(torch.asinh(v / math.sqrt(self.df)), max=longest)
+        count = math.ceil(longest / panel)
+        nodes, weights = (torch.tensor(array.tolist(), dtype=v.dtype, device=v.device) for array in legendre(20))
+        panels = torch.arange(count, dtype=v.dtype, device=v.device)
+        s = upper / count * (panels[:, None] + 0.5 * (nodes + 1.0))
+        log_cosh = torch.where(
+            s < 1.0, 0.5 * torch.log1p(torch.sinh(s) ** 2), s + torch.log1p(torch.exp(-2.0 * s)) - _LOG_2
+        )
+        integral = 0.5 * upper / count * (weights * torch.exp(-self.df * log_cosh)).sum()
+        return torch.clamp(2.0 * math.exp(self.log_peak + 0.5 * math.log(self.df)) * integral, max=1.0)
+
+
+class CompactKernel(LineKernel):
+    """A kernel that is 0 for |d| > h, formed from s = 1 - |u| = (h - |d|)/h."""
+
+    @final
+    def remainder(self, d: torch.Tensor) -> torch.Tensor:
+        """Return s, not below 0."""
+        return torch.clamp(self.h - d.abs(), min=0.0) / self.h
+
+    @final
+    def at_edge(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+        """Return half of the slope from within at a positive edge, mirrored at the other, and 0 elsewhere."""
+        return torch.where(d.abs() == self.h, 0.5 * slope * d.sign(), 0.0)
+
+
+class PowerKernel(CompactKernel):
+    """K(u) = c (1 - |u|^m)^n for |u| ≤ 1, k' = -m n sign(u) |u|^(m-1)/(1 - |u|^m)/h."""
+
+    m: int
+    n: int
+
+    @final
+    def base(self, d: torch.Tensor) -> torch.Tensor:
+        """Return 1 - |u|^m by Horner's scheme in s: s, s (2 - s), s (3 - s (3 - s))."""
+        s = self.remainder(d)
+        return s if self.m == 1 else s * (2.0 - s) if self.m == 2 else s * (3.0 - s * (3.0 - s))
+
+    @final
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        inside = torch.clamp(v, max=1.0)
+        terms = [(-1) ** k * math.comb(self.n, k) / (self.m * k + 1) for k in range(self.n + 1)]
+        return inside * sum(term * inside ** (self.m * k) for k, term in enumerate(terms)) / sum(terms)
+
+    @final
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return self.n * torch.log(self.base(d))
+
+    @final
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        base = self.base(d)
+        rise = self.m * self.n / self.h * self._power(d)
+        return torch.where(base > 0.0, -rise / base, 0.0)
+
+    @final
+    def edge_slope(self, d: torch.Tensor) -> torch.Tensor | None:
+        if self.n > 1:
+            return None
+        return self.at_edge(d, -self.m / self.h)
+
+    def _power(self, d: torch.Tensor) -> torch.Tensor:
+        """Return sign(u) |u|^(m-1)."""
+        u = d / self.h
+        return d.sign() if self.m == 1 else u if self.m == 2 else u * u.abs()
+
+
+@final
+class Epanechnikov(PowerKernel):
+    """K(u) = 3/4 (1 - u²)."""
+
+    m, n, log_peak = 2, 1, math.log(3.0 / 4.0)
+
+
+@final
+class Biweight(PowerKernel):
+    """K(u) = 15/16 (1 - u²)²."""
+
+    m, n, log_peak = 2, 2, math.log(15.0 / 16.0)
+
+
+@final
+class Triweight(PowerKernel):
+    """K(u) = 35/32 (1 - u²)³."""
+
+    m, n, log_peak = 2, 3, math.log(35.0 / 32.0)
+
+
+@final
+class Tricube(PowerKernel):
+    """K(u) = 70/81 (1 - |u|³)³."""
+
+    m, n, log_peak = 3, 3, math.log(70.0 / 81.0)
+
+
+@final
+class Triangular(PowerKernel):
+    """K(u) = 1 - |u|."""
+
+    m, n, log_peak = 1, 1, 0.0
+
+
+@final
+class Cosine(CompactKernel):
+    """K(u) = π/4 sin(πs/2), k' = -π/(2h) sin(πu/2)/sin(πs/2)."""
+
+    log_peak = math.log(math.pi / 4.0)
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        return torch.sin(0.5 * math.pi * torch.clamp(v, max=1.0))
+
+    def shape(self, d: torch.Tensor) -> torch.Tensor:
+        """Return sin(πs/2)."""
+        return torch.sin(0.5 * math.pi * self.remainder(d))
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return torch.log(self.shape(d))
+
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        quarter_turns = 0.5 * math.pi / self.h
+        shape = self.shape(d)
+        return torch.where(shape > 0.0, -quarter_turns * torch.sin(quarter_turns * d) / shape, 0.0)
+
+    def edge_slope(self, d: torch.Tensor) -> torch.Tensor:
+        return self.at_edge(d, -0.5 * math.pi / self.h)
+
+
+@final
+class Uniform(CompactKernel):
+    """K(u) = 1/2 for |u| ≤ 1, k' = 0."""
+
+    log_peak = -_LOG_2
+
+    def mass(self, v: torch.Tensor) -> torch.Tensor:
+        return torch.clamp(v, max=1.0)
+
+    def log_shape(self, d: torch.Tensor) -> torch.Tensor:
+        return torch.where(d.abs() <= self.h, 0.0, -math.inf).to(d.dtype)
+
+    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+        return torch.zeros_like(d)
+
+
+def log1p_square(u: torch.Tensor) -> torch.Tensor:
+    """Return log(1 + u²), also where u² is beyond the range of the dtype."""
+    return torch.where(u.abs() < _SQUARED, torch.log1p(u * u), 2.0 * torch.log(u.abs()))
+
+
+LINE_KERNELS: Final[dict[str, type[LineKernel]]] = {
+    "gaussian": Gaussian,
+    "laplace": Laplace,
+    "logistic": Logistic,
+    "sigmoid": Sigmoid,
+    "cauchy": Cauchy,
+    "student-t": StudentT,
+    "epanechnikov": Epanechnikov,
+    "biweight": Biweight,
+    "triweight": Triweight,
+    "tricube": Tricube,
+    "triangular": Triangular,
+    "cosine": Cosine,
+    "uniform": Uniform,
+}

@@ -1,0 +1,117 @@
+"""The one operator of PyTorch behind the loss: ``kdegrad::kde_cross_entropy``.
+
+It returns the losses L_g of G problems and, in the same pass, the gradients that are wanted, each of its own problem's
+loss. With v_g the derivative of what is trained by L_g, the backward pass is a product, which needs no kernel sum:
+
+    v_g ∂L_g/∂z_i,    v_g ∂L_g/∂x_i,    Σ_g v_g ∂L_g/∂h
+
+On the CPU the operator is a batch of kdegrad's, in NumPy (`kdegrad.torch.batches`), on other devices it is operations
+on tensors (`kdegrad.torch.tensors`). `torch.compile` takes it as it is, as one node of its graph.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+import torch
+
+from kdegrad.torch.batches import on_cpu
+from kdegrad.torch.tensors import on_device
+
+_OPTIONS: Final = "str kernel, float df, int bins, float background, bool circular, float? period, str unit"
+_WANTED: Final = "bool wrt_angles, bool wrt_logits, bool wrt_bandwidth"
+_INPUTS: Final = (
+    "Tensor angles, Tensor logits, Tensor bandwidth, Tensor first, Tensor second, bool is_interval, Tensor? offsets"
+)
+_OFFSETS: Final = 6  # which of the inputs they are
+_COUNT: Final = 17  # inputs in all
+
+losses_and_gradients = torch.library.custom_op(
+    "kdegrad::kde_cross_entropy",
+    on_device,
+    mutates_args=(),
+    schema=f"({_INPUTS}, {_OPTIONS}, {_WANTED}) -> (Tensor, Tensor, Tensor, Tensor)",
+)
+losses_and_gradients.register_kernel("cpu")(on_cpu)
+
+
+@losses_and_gradients.register_fake
+def _shapes(
+    angles: torch.Tensor,
+    logits: torch.Tensor,
+    bandwidth: torch.Tensor,
+    first: torch.Tensor,
+    second: torch.Tensor,
+    is_interval: bool,
+    offsets: torch.Tensor | None,
+    *options: Any,
+) -> tuple[torch.Tensor, ...]:
+    """Return tensors like those of the result, for who traces the operator and does not run it."""
+    count = angles.shape[0] if offsets is None else offsets.shape[0] - 1
+    of_angles, of_logits, of_bandwidth = options[-3:]
+    return (
+        angles.new_empty(count),
+        angles.new_empty(angles.shape if of_angles else 0),
+        angles.new_empty(angles.shape if of_logits else 0),
+        angles.new_empty(count if of_bandwidth else 0),
+    )
+
+
+@torch.library.custom_op(
+    "kdegrad::scaled_gradient", mutates_args=(), schema="(Tensor gradient, Tensor upstream) -> Tensor"
+)
+def scaled_gradient(gradient: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
+    """Return v ∂L, which is 0 where v is 0: also for a problem whose loss is infinite and its gradient NaN."""
+    return torch.where(upstream == 0.0, 0.0, upstream * gradient)
+
+
+@scaled_gradient.register_fake
+def _like_gradient(gradient: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
+    return torch.empty_like(gradient)
+
+
+def _keep_nothing(ctx: Any, inputs: Any, output: Any) -> None:
+    pass
+
+
+def _refuse_second_derivative(ctx: Any, upstream: torch.Tensor) -> None:
+    raise NotImplementedError(
+        "kde_cross_entropy has no second derivative: its gradient is not differentiated again (create_graph=True, "
+        "hessian, gradient penalties)"
+    )
+
+
+scaled_gradient.register_autograd(_refuse_second_derivative, setup_context=_keep_nothing)
+
+
+def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+    ctx.save_for_backward(inputs[_OFFSETS], *output[1:])
+    ctx.bandwidth_type = inputs[2].dtype
+    ctx.set_materialize_grads(False)
+
+
+def _backward(ctx: Any, upstream: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    """Return the gradients of angles, logits and bandwidth, and None for all other inputs."""
+    found: list[torch.Tensor | None] = [None] * _COUNT
+    if upstream is None:  # what is trained does not depend on the losses
+        return tuple(found)
+    offsets, *gradients = ctx.saved_tensors
+    for place in (0, 1):
+        if ctx.needs_input_grad[place]:
+            found[place] = scaled_gradient(gradients[place], _of_points(upstream, gradients[place], offsets))
+    if ctx.needs_input_grad[2]:
+        found[2] = scaled_gradient(gradients[2], upstream).sum().to(ctx.bandwidth_type)
+    return tuple(found)
+
+
+def _of_points(values: torch.Tensor, like: torch.Tensor, offsets: torch.Tensor | None) -> torch.Tensor:
+    """Return values of the problems (G,) for each of their points: (G, 1), or (M,) by offsets."""
+    if offsets is None:
+        return values[:, None]
+    counts = offsets.to(values.device).diff()
+    return values.repeat_interleave(
+        counts, output_size=like.shape[0]
+    )  # the size is known: nothing waits for the device
+
+
+losses_and_gradients.register_autograd(_backward, setup_context=_keep_gradients)
