@@ -245,10 +245,15 @@ def checked_target(target: Any, period: float | None) -> Interval | Points:
 
 def points_of(target: Mapping[Any, Any]) -> Points:
     """Return the target points that a mapping of ``angle`` and perhaps ``weight`` describes."""
+    return Points(*parts_of(target))
+
+
+def parts_of(target: Mapping[Any, Any]) -> tuple[Any, Any]:
+    """Return ``angle`` and ``weight`` of a mapping that describes target points; None for weights that it has not."""
     if "angle" not in target or not set(target) <= {"angle", "weight"}:
         keys = enumerated(map(str, target)) if target else "nothing"
         raise SettingError("target", f"a mapping of {keys}: give 'angle', and 'weight' or nothing")
-    return Points(target["angle"], target.get("weight"))
+    return target["angle"], target.get("weight")
 
 
 def checked_interval(target: Any, period: float | None) -> Interval:

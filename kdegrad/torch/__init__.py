@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping
+from dataclasses import replace
 from typing import Any, Final, TypeAlias
 
 try:
@@ -26,20 +27,23 @@ except ModuleNotFoundError as error:
 import numpy as np
 
 from kdegrad.arrays import numbers
-from kdegrad.errors import InputError, SettingError
+from kdegrad.errors import InputError, KdegradError, SettingError
 from kdegrad.objective import REDUCTIONS
-from kdegrad.option import choice, is_real, require_no_gradient
+from kdegrad.option import choice, is_real, require_no_gradient, requires_gradient, truth
 from kdegrad.problem import domain_and_kernel
 from kdegrad.settings import Settings
-from kdegrad.targets import Points
+from kdegrad.targets import Points, parts_of
 from kdegrad.text import shortened
-from kdegrad.torch.operator import losses_and_gradients
+from kdegrad.torch.operator import Losses
 
 __all__ = ["KDECrossEntropyLoss", "kde_cross_entropy"]
 
 _OPTIONS: Final = ("kernel", "df", "bins", "background", "circular", "period", "unit")  # of `Settings`
 
+_ENDS: Final = ("low", "high")
+
 Number: TypeAlias = float | torch.Tensor
+# An interval; observed angles; weighted angles.
 Target: TypeAlias = tuple[Number, Number] | Number | Points | Mapping[str, Any]
 
 
@@ -69,7 +73,7 @@ def kde_cross_entropy(
     angles, logits
         Shape (..., N) for problems of N points each, broadcast against each other; with `offsets` (M,). A logit is
         finite, or -inf for a point that takes no part, as where problems are padded to one length. On one device, of
-        float32 or float64; narrower ones are computed in float32.
+        float32 or float64; of others, as under autocast, the loss is float32.
     target
         An interval: low and high as a tuple, each a number or a tensor that broadcasts to the leading shape. Observed
         angles: a number, or a tensor of the leading shape. Weighted angles: `kdegrad.Points`, or a mapping of
@@ -79,17 +83,25 @@ def kde_cross_entropy(
     bandwidth
         h > 0, in the unit of the angles: a number, or a tensor of one element.
     offsets
-        Shape (G+1,), as in CSR: the points of problem g are those from ``offsets[g]`` to ``offsets[g+1]``.
+        Shape (G+1,), as in CSR: the points of problem g are those from ``offsets[g]`` to ``offsets[g+1]``. On the
+        device of the angles, or on the CPU.
     reduction
         ``mean`` (unweighted) or ``sum`` over the problems, or ``none``: the losses in the leading shape, or (G,).
 
     Raises
     ------
     KdegradError
-        For what cannot be used. On other devices than the CPU values are not looked at, as nothing waits for them: the
-        loss is NaN where a value is refused on the CPU.
+        For what cannot be used; problems are numbered in flat order, along the last dimension of the leading shape
+        first. On other devices than the CPU values are not looked at, as nothing waits for them: the loss is NaN where
+        a value is refused on the CPU.
     NotImplementedError
-        Where the gradient is differentiated again.
+        Where the gradient is differentiated again, or in forward mode.
+
+    Notes
+    -----
+    ``torch.compile`` takes the loss without a break of the graph, but for a target of `kdegrad.Points`: give a mapping.
+    ``torch.func.grad``, ``jacrev`` and ``vmap`` work, but ``vmap`` computes one call after the other: a leading
+    dimension is faster.
     """
     options: tuple[Any, ...] = (kernel, df, bins, background, circular, period, unit)
     if not torch.compiler.is_compiling():  # while it is traced, the operator checks them at each run
@@ -104,14 +116,20 @@ def kde_cross_entropy(
         leading = (offsets.shape[0] - 1,)
     h = _bandwidth(bandwidth, angles)
     is_differentiated = torch.is_grad_enabled()
-    losses = losses_and_gradients(
+    inputs = (
         *(values if offsets is not None else values.reshape(-1, values.shape[-1]) for values in (angles, logits)),
         h,
         *_target(target, leading, angles),
         offsets,
         *options,
         *(is_differentiated and values.requires_grad for values in (angles, logits, h)),
-    )[0]
+    )
+    try:
+        losses: torch.Tensor = Losses.apply(*inputs)[0]
+    except KdegradError as error:
+        if len(leading) > 1:
+            error.add_note(f"The problems of the shape {tuple(leading)} are numbered in flat order.")
+        raise
     if reduction == "none":
         return losses.reshape(leading)
     return losses.mean() if reduction == "mean" else losses.sum()
@@ -130,7 +148,7 @@ class KDECrossEntropyLoss(torch.nn.Module):
     Attributes
     ----------
     bandwidth
-        h, a number, or exp(log_bandwidth) where it is trained.
+        h, a number, or exp(log_bandwidth) where it is trained. It can be set, as by a schedule.
     """
 
     def __init__(
@@ -149,17 +167,30 @@ class KDECrossEntropyLoss(torch.nn.Module):
     ) -> None:
         super().__init__()
         given = {key: value for key, value in locals().items() if key in _OPTIONS}
+        if requires_gradient(bandwidth):
+            raise SettingError("bandwidth", "a tensor that requires a gradient: give a number and learn_bandwidth=True")
         settings = Settings(bandwidth=bandwidth, **given)
         domain_and_kernel(settings)  # refuses a kernel that is not there, or not on the line
         self.settings = settings
         self.reduction = choice("reduction", reduction, REDUCTIONS)
-        if learn_bandwidth:
+        if truth("learn_bandwidth", learn_bandwidth):
             self.log_bandwidth = torch.nn.Parameter(torch.tensor(math.log(settings.bandwidth)))
 
     @property
     def bandwidth(self) -> Number:
         """h: exp(log_bandwidth) where it is trained, else a number."""
-        return self.log_bandwidth.exp() if "log_bandwidth" in self._parameters else self.settings.bandwidth
+        return self.log_bandwidth.exp() if self._is_learned else self.settings.bandwidth
+
+    @bandwidth.setter
+    def bandwidth(self, value: Number) -> None:
+        self.settings = replace(self.settings, bandwidth=value)  # which checks it
+        if self._is_learned:
+            with torch.no_grad():
+                self.log_bandwidth.fill_(math.log(self.settings.bandwidth))
+
+    @property
+    def _is_learned(self) -> bool:
+        return "log_bandwidth" in self._parameters
 
     def forward(
         self, angles: torch.Tensor, logits: torch.Tensor, target: Target, offsets: torch.Tensor | None = None
@@ -171,11 +202,12 @@ class KDECrossEntropyLoss(torch.nn.Module):
         )
 
     def extra_repr(self) -> str:
-        """Return what the repr says between its brackets."""
-        learned = ", learn_bandwidth=True" if "log_bandwidth" in self._parameters else ""
-        return (
-            f"{repr(self.settings).removeprefix('Settings(').removesuffix(')')}{learned}, reduction={self.reduction!r}"
-        )
+        """Return what the repr says between its brackets: what makes the module, but for what is the default."""
+        always = ("kernel", "bandwidth")
+        options = [(row.name, getattr(self.settings, row.name), row.default) for row in Settings.rows]
+        said = [f"{name}={value!r}" for name, value, default in options if name in always or value != default]
+        learned = ["learn_bandwidth=True"] if self._is_learned else []
+        return ", ".join([*said, *learned, f"reduction={self.reduction!r}"])
 
 
 def _points(angles: Any, logits: Any) -> tuple[torch.Tensor, torch.Tensor]:
@@ -183,8 +215,7 @@ def _points(angles: Any, logits: Any) -> tuple[torch.Tensor, torch.Tensor]:
     for name, values in (("angles", angles), ("logits", logits)):
         if not isinstance(values, torch.Tensor):
             raise InputError(f"{name}: {shortened(values)} is not a tensor: torch.as_tensor makes one of numbers")
-        if values.is_complex() or values.dtype == torch.bool:
-            raise InputError(f"{name}: a tensor of {values.dtype} holds no real numbers")
+        _require_numbers(name, values)
     if angles.device != logits.device:
         raise InputError(f"angles on {angles.device}, logits on {logits.device}: move them to one device")
     try:
@@ -204,24 +235,29 @@ def _points(angles: Any, logits: Any) -> tuple[torch.Tensor, torch.Tensor]:
 
 def _offsets(offsets: Any, angles: torch.Tensor) -> torch.Tensor:
     """Return the offsets as a tensor; its values are checked where they are read."""
-    bounds = torch.as_tensor(offsets)
-    if bounds.ndim != 1 or len(bounds) < 2 or bounds.is_floating_point() or bounds.dtype == torch.bool:
+    if angles.ndim != 1:
+        raise InputError(f"angles of shape {tuple(angles.shape)}: with offsets give one row of all points, (M,)")
+    try:
+        bounds = offsets if isinstance(offsets, torch.Tensor) else torch.as_tensor(offsets, device="cpu")
+        is_good = bounds.ndim == 1 and len(bounds) > 1 and not bounds.is_floating_point() and not bounds.is_complex()
+    except (TypeError, ValueError, RuntimeError):
+        is_good = False
+    if not is_good or bounds.dtype == torch.bool:
         raise InputError(
             f"offsets: {shortened(offsets)} are not G+1 whole numbers: give 0, and where each problem ends"
         )
-    if angles.ndim != 1:
-        raise InputError(f"angles of shape {tuple(angles.shape)}: with offsets give one row of all points, (M,)")
+    if bounds.device.type != "cpu":
+        _require_device("offsets", bounds, angles)
     return bounds.long()
 
 
 def _bandwidth(bandwidth: Number, angles: torch.Tensor) -> torch.Tensor:
     """Return h as a tensor without dimensions; a number stays on the host, where no device is asked for it."""
     if not isinstance(bandwidth, torch.Tensor):
-        return torch.tensor(bandwidth, dtype=torch.float64)
-    if bandwidth.numel() != 1 or not bandwidth.is_floating_point():
-        raise SettingError(
-            "bandwidth", f"a tensor of shape {tuple(bandwidth.shape)}, {bandwidth.dtype}: give one number"
-        )
+        return torch.tensor(bandwidth, dtype=torch.float64, device="cpu")
+    _require_numbers("bandwidth", bandwidth)
+    if bandwidth.numel() != 1:
+        raise InputError(f"bandwidth: a tensor of shape {tuple(bandwidth.shape)}: give one number")
     _require_device("bandwidth", bandwidth, angles)
     return bandwidth.reshape(())
 
@@ -230,13 +266,21 @@ def _target(target: Target, leading: tuple[int, ...], like: torch.Tensor) -> tup
     """Return the ends of intervals, each (G,), and True; or nodes and weights, (G, K) or (K,), and False."""
     if isinstance(target, (tuple, list)):
         if len(target) != 2:
-            raise SettingError("target", f"{shortened(target)} is not an interval: give (low, high)")
-        low, high = (_of_each(name, end, leading, like) for name, end in zip(("low", "high"), target, strict=True))
+            raise SettingError(
+                "target",
+                f"{shortened(target)} is not an interval: give (low, high); observed angles as a tensor",
+            )
+        low, high = (_of_each(f"target: {name}", end, leading, like) for name, end in zip(_ENDS, target, strict=True))
         return low, high, True
     if isinstance(target, Points):
         return *_rows_of(target, leading, like), False
     if isinstance(target, Mapping):
         return *_weighted(target, leading, like), False
+    if target is None or isinstance(target, str):
+        raise SettingError(
+            "target",
+            f"{shortened(target)} is no target: give (low, high), observed angles as a tensor, or target points",
+        )
     node = _of_each("target", target, leading, like)[:, None]
     return node, torch.ones_like(node), False
 
@@ -247,23 +291,24 @@ def _of_each(name: str, value: Any, leading: tuple[int, ...], like: torch.Tensor
     try:
         return values.broadcast_to(leading).reshape(-1)
     except RuntimeError:
+        remedy = "give one number, or one for each problem"
+        if values.shape[-1:] == (2,):
+            remedy = "low and high? give target.unbind(-1), a tuple"
         raise InputError(
-            f"{name}: shape {tuple(values.shape)}, but the problems have the shape {tuple(leading)}: give one number "
-            "or one for each problem; an interval is a tuple of low and high (target.unbind(-1) makes one)"
+            f"{name}: shape {tuple(values.shape)}, but the problems have the shape {tuple(leading)}: {remedy}"
         ) from None
 
 
 def _weighted(
-    target: Mapping[str, Any], leading: tuple[int, ...], like: torch.Tensor
+    target: Mapping[Any, Any], leading: tuple[int, ...], like: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
     """Return nodes and weights of a mapping of ``angle`` and ``weight``: (K,), or (G, K)."""
-    if "angle" not in target or not set(target) <= {"angle", "weight"}:
-        raise SettingError("target", f"a mapping of {sorted(target)}: give 'angle', and 'weight' or nothing")
-    nodes = _tensor("angle", target["angle"], like)
-    weights = torch.ones_like(nodes) if target.get("weight") is None else _tensor("weight", target["weight"], like)
+    angle, weight = parts_of(target)
+    nodes = _tensor("target: angle", angle, like)
+    weights = torch.ones_like(nodes) if weight is None else _tensor("target: weight", weight, like)
     try:
         nodes, weights = torch.broadcast_tensors(nodes, weights)
-        if nodes.ndim > 1:
+        if nodes.ndim > 1 and nodes.numel() > 0:
             nodes, weights = (
                 values.broadcast_to((*leading, values.shape[-1])).reshape(-1, values.shape[-1])
                 for values in (nodes, weights)
@@ -273,6 +318,11 @@ def _weighted(
             f"target: angle of shape {tuple(nodes.shape)} and weight of shape {tuple(weights.shape)}, but the problems "
             f"have the shape {tuple(leading)}: give (K,), or (..., K) with K target points for each problem"
         ) from None
+    if nodes.ndim == 0 or nodes.numel() == 0:
+        raise InputError(
+            f"target: angle of shape {tuple(nodes.shape)}: give (K,), or (..., K) with K ≥ 1 target points for each "
+            "problem"
+        )
     return nodes, weights
 
 
@@ -297,17 +347,29 @@ def _rows_of(points: Points, leading: tuple[int, ...], like: torch.Tensor) -> tu
 
 def _tensor(name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
     """Return a number, an array or a tensor as a tensor on the device of the points."""
-    if not isinstance(value, torch.Tensor):
-        values = float(value) if is_real(value) else numbers(name, value, copy=True)
-        return torch.tensor(values, dtype=_dtype(like), device=like.device)
-    require_no_gradient(name, value)
-    _require_device(name, value, like)
-    return value.to(_dtype(like))
+    if isinstance(value, torch.Tensor):
+        _require_numbers(name, value)
+        require_no_gradient(name, value)
+        _require_device(name, value, like)
+        return value.to(_dtype(like))
+    if is_real(value):
+        return torch.full((), float(value), dtype=_dtype(like), device=like.device)
+    return torch.tensor(numbers(name, value, copy=True), dtype=_dtype(like), device=like.device)
 
 
 def _dtype(like: torch.Tensor) -> torch.dtype:
     """Return the dtype of a target: float64 on the CPU, where the sums are in float64, else that of the points."""
     return torch.float64 if like.device.type == "cpu" else like.dtype
+
+
+def _require_numbers(name: str, values: torch.Tensor) -> None:
+    """Refuse a tensor that holds no real numbers, or not one for each place."""
+    if values.is_complex() or values.dtype == torch.bool:
+        raise InputError(f"{name}: a tensor of {values.dtype} holds no real numbers: convert it")
+    if values.layout != torch.strided or values.is_nested:
+        raise InputError(
+            f"{name}: a sparse or nested tensor: give a dense one; of a nested one its .values(), with .offsets()"
+        )
 
 
 def _require_device(name: str, value: torch.Tensor, like: torch.Tensor) -> None:

@@ -1,7 +1,8 @@
-"""The one operator of PyTorch behind the loss: ``kdegrad::kde_cross_entropy``.
+"""The one operator of PyTorch behind the loss, ``kdegrad::kde_cross_entropy``, and how it is differentiated.
 
-It returns the losses L_g of G problems and, in the same pass, the gradients that are wanted, each of its own problem's
-loss. With v_g the derivative of what is trained by L_g, the backward pass is a product, which needs no kernel sum:
+The operator returns the losses L_g of G problems and, in the same pass, the gradients that are wanted, each of its own
+problem's loss. With v_g the derivative of what is trained by L_g, the backward pass is a product, which needs no kernel
+sum:
 
     v_g ∂L_g/∂z_i,    v_g ∂L_g/∂x_i,    Σ_g v_g ∂L_g/∂h
 
@@ -11,7 +12,7 @@ on tensors (`kdegrad.torch.tensors`). `torch.compile` takes it as it is, as one 
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import Any, Final, final
 
 import torch
 
@@ -57,51 +58,69 @@ def _shapes(
     )
 
 
-@torch.library.custom_op(
-    "kdegrad::scaled_gradient", mutates_args=(), schema="(Tensor gradient, Tensor upstream) -> Tensor"
-)
-def scaled_gradient(gradient: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-    """Return v ∂L, which is 0 where v is 0: also for a problem whose loss is infinite and its gradient NaN."""
-    return torch.where(upstream == 0.0, 0.0, upstream * gradient)
+@losses_and_gradients.register_vmap
+def _one_by_one(info: Any, in_dims: tuple[int | None, ...], *inputs: Any) -> tuple[Any, tuple[int, ...]]:
+    """Return the results of a batch of calls, stacked, and where that dimension is: in front."""
+    results = [
+        losses_and_gradients(
+            *(given if dim is None else given.select(dim, k) for given, dim in zip(inputs, in_dims, strict=True))
+        )
+        for k in range(info.batch_size)
+    ]
+    return tuple(torch.stack(parts) for parts in zip(*results, strict=True)), (0, 0, 0, 0)
 
 
-@scaled_gradient.register_fake
-def _like_gradient(gradient: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-    return torch.empty_like(gradient)
+@final
+class ScaledGradient(torch.autograd.Function):
+    """v ∂L, which is 0 where v is 0: also for a problem whose loss is infinite and its gradient NaN."""
+
+    generate_vmap_rule = True
+
+    @staticmethod
+    def forward(gradient: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
+        return torch.where(upstream == 0.0, 0.0, upstream * gradient)
+
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
+        pass
+
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor) -> Any:
+        raise NotImplementedError(
+            "kde_cross_entropy has no second derivative: its gradient is not differentiated again (create_graph=True, "
+            "hessian, gradient penalties)"
+        )
 
 
-def _keep_nothing(ctx: Any, inputs: Any, output: Any) -> None:
-    pass
+@final
+class Losses(torch.autograd.Function):
+    """The losses (G,) as a function of angles, logits and bandwidth; parameters as for `tensors.on_device`."""
 
+    generate_vmap_rule = True
 
-def _refuse_second_derivative(ctx: Any, upstream: torch.Tensor) -> None:
-    raise NotImplementedError(
-        "kde_cross_entropy has no second derivative: its gradient is not differentiated again (create_graph=True, "
-        "hessian, gradient penalties)"
-    )
+    @staticmethod
+    def forward(*inputs: Any) -> tuple[torch.Tensor, ...]:
+        return losses_and_gradients(*inputs)
 
+    @staticmethod
+    def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
+        ctx.save_for_backward(inputs[_OFFSETS], *output[1:])
+        ctx.bandwidth_type = inputs[2].dtype
+        ctx.set_materialize_grads(False)
 
-scaled_gradient.register_autograd(_refuse_second_derivative, setup_context=_keep_nothing)
-
-
-def _keep_gradients(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-    ctx.save_for_backward(inputs[_OFFSETS], *output[1:])
-    ctx.bandwidth_type = inputs[2].dtype
-    ctx.set_materialize_grads(False)
-
-
-def _backward(ctx: Any, upstream: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
-    """Return the gradients of angles, logits and bandwidth, and None for all other inputs."""
-    found: list[torch.Tensor | None] = [None] * _COUNT
-    if upstream is None:  # what is trained does not depend on the losses
+    @staticmethod
+    def backward(ctx: Any, upstream: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+        """Return the gradients of angles, logits and bandwidth, and None for all other inputs."""
+        found: list[torch.Tensor | None] = [None] * _COUNT
+        if upstream is None:  # what is trained does not depend on the losses
+            return tuple(found)
+        offsets, *gradients = ctx.saved_tensors
+        for place in (0, 1):
+            if ctx.needs_input_grad[place]:
+                found[place] = ScaledGradient.apply(gradients[place], _of_points(upstream, gradients[place], offsets))
+        if ctx.needs_input_grad[2]:
+            found[2] = ScaledGradient.apply(gradients[2], upstream).sum().to(ctx.bandwidth_type)
         return tuple(found)
-    offsets, *gradients = ctx.saved_tensors
-    for place in (0, 1):
-        if ctx.needs_input_grad[place]:
-            found[place] = scaled_gradient(gradients[place], _of_points(upstream, gradients[place], offsets))
-    if ctx.needs_input_grad[2]:
-        found[2] = scaled_gradient(gradients[2], upstream).sum().to(ctx.bandwidth_type)
-    return tuple(found)
 
 
 def _of_points(values: torch.Tensor, like: torch.Tensor, offsets: torch.Tensor | None) -> torch.Tensor:
@@ -112,6 +131,3 @@ def _of_points(values: torch.Tensor, like: torch.Tensor, offsets: torch.Tensor |
     return values.repeat_interleave(
         counts, output_size=like.shape[0]
     )  # the size is known: nothing waits for the device
-
-
-losses_and_gradients.register_autograd(_backward, setup_context=_keep_gradients)
