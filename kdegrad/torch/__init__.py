@@ -29,7 +29,7 @@ import numpy as np
 from kdegrad.arrays import numbers
 from kdegrad.errors import InputError, KdegradError, SettingError
 from kdegrad.objective import REDUCTIONS
-from kdegrad.option import choice, is_real, require_no_gradient, requires_gradient, truth
+from kdegrad.option import choice, require_no_gradient, requires_gradient, truth
 from kdegrad.problem import domain_and_kernel
 from kdegrad.settings import Settings
 from kdegrad.targets import Points, parts_of
@@ -108,7 +108,7 @@ def kde_cross_entropy(
         known: dict[str, Any] = {} if isinstance(bandwidth, torch.Tensor) else {"bandwidth": bandwidth}
         settings = Settings(**known, **dict(zip(_OPTIONS, options, strict=True)))
         options = tuple(getattr(settings, name) for name in _OPTIONS)
-        reduction = choice("reduction", reduction, REDUCTIONS)
+    reduction = choice("reduction", reduction, REDUCTIONS)
     angles, logits = _points(angles, logits)
     leading = angles.shape[:-1]
     if offsets is not None:
@@ -352,8 +352,8 @@ def _tensor(name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
         require_no_gradient(name, value)
         _require_device(name, value, like)
         return value.to(_dtype(like))
-    if is_real(value):
-        return torch.full((), float(value), dtype=_dtype(like), device=like.device)
+    if isinstance(value, (float, int)) and not isinstance(value, bool):
+        return torch.full((), value, dtype=_dtype(like), device=like.device)  # nothing is copied to the device
     return torch.tensor(numbers(name, value, copy=True), dtype=_dtype(like), device=like.device)
 
 
