@@ -25,6 +25,7 @@ import pytest
 
 import kdegrad as kg
 from kdegrad import figures
+from kdegrad.figures.picture import Picture
 from kdegrad.figures.style import SETTINGS, power, short
 from kdegrad.properties import Verdict, Verdicts
 from tests.readme import ROOT
@@ -503,6 +504,12 @@ def test_labels_are_data_in_axes_that_read_mathematics(plt) -> None:
     axes.get_yticklabels()  # the ticks are there before
     kg.plot(kg.evaluate(problem), axes, per_bin=True)
     drawing.draw_without_rendering()
+
+
+def test_panels_of_ones_own_are_drawn_in_the_same_style() -> None:
+    stream = io.BytesIO()
+    figures.save(Picture(panels=[lambda axes: axes.set_ylabel("loss")], height=2.0, legend=0), stream, format="svg")
+    assert re.search(rb"prefers-color-scheme:dark.*>loss</text>", stream.getvalue(), re.DOTALL)
 
 
 def test_what_cannot_be_drawn_is_refused(plt) -> None:

@@ -1,9 +1,9 @@
 """Figures of results: files that are written whole or not at all, and drawings in a notebook, by matplotlib.
 
-Each kind of result has a `Picture` (`kdegrad.figures.picture`). `save` writes one to a .png, .svg or .pdf file, the
-same bytes for the same result: no date, no random ids, no settings of the user's. `plot` draws one into Axes of the
-user's, or into a figure of pyplot's. matplotlib (the extra ``plot``) is imported when a figure is drawn, and pyplot by
-`plot` alone.
+Each kind of result has a `Picture` (`kdegrad.figures.picture`); one of other panels is drawn in the same style. `save`
+writes one to a .png, .svg or .pdf file, the same bytes for the same result: no date, no random ids, no settings of the
+user's. `plot` draws one into Axes of the user's, or into a figure of pyplot's. matplotlib (the extra ``plot``) is
+imported when a figure is drawn, and pyplot by `plot` alone.
 """
 
 from __future__ import annotations
@@ -34,7 +34,9 @@ if TYPE_CHECKING:
     from kdegrad.properties import Verdict
     from kdegrad.sweeps import Sweep
 
-    Result: TypeAlias = Evaluation | BatchEvaluation | Overview | Sweep | Descent | Sequence[Verdict] | Problem | Batch
+    Result: TypeAlias = (
+        Evaluation | BatchEvaluation | Overview | Sweep | Descent | Sequence[Verdict] | Problem | Batch | Picture
+    )
 
 SUFFIXES: Final = (".png", ".svg", ".pdf")
 _ALONE: Final = RLock()  # the settings of matplotlib and Python's filters of warnings are those of all threads
@@ -202,11 +204,14 @@ def picture_of(
     from kdegrad.batch import Batch
     from kdegrad.descent import Descent
     from kdegrad.evaluation import BatchEvaluation, Evaluation
+    from kdegrad.figures.picture import Picture
     from kdegrad.objective import evaluate
     from kdegrad.overview import Overview
     from kdegrad.problem import Problem
     from kdegrad.sweeps import Sweep
 
+    if isinstance(result, Picture):
+        return result
     if isinstance(result, (Problem, Batch)):
         result = evaluate(result, wrt=())
     if isinstance(result, BatchEvaluation):
