@@ -3,7 +3,7 @@
 A ``console`` block holds commands behind ``$`` and, below each, what it prints on either stream. A line ``...`` in an
 output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed one. A ``python``
 block is run, or is the file that its first line names; a ``yaml`` block is for a CI (`tests/test_packaging.py` runs
-it), and nothing is run of a ``text`` block.
+it), and nothing is run of a ``text`` block. What needs PyTorch or JAX is run where these are installed.
 """
 
 from __future__ import annotations
@@ -30,11 +30,20 @@ PAGES = tuple(
     )
 )
 LANGUAGES = {"console", "python", "yaml", "text"}
+FRAMEWORKS = {
+    "torch": re.compile(r"--backend torch\b|^import torch\b|-m sample_inputs\.training\b", re.MULTILINE),
+    "jax": re.compile(r"--backend jax\b|^import jax\b", re.MULTILINE),
+}
 NOT_RUN = ("make ", "pip ", "source ")  # `make` is tested by its recipe; the others change an environment
 _NUMBER = re.compile(r" *(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED_FILE = re.compile(r"# (\S+\.py)\n(.*)", re.DOTALL)
 _LINK = re.compile(r"(?<!`)!?\[[^]]*\]\(([^)\s]+)\)")
+
+
+def framework(text: str) -> str:
+    """Return the framework that a command or a block of Python needs; empty if none."""
+    return next((name for name, pattern in FRAMEWORKS.items() if pattern.search(text)), "")
 
 
 @dataclass(frozen=True)
@@ -47,8 +56,7 @@ class Command:
     @property
     def needs(self) -> str:
         """The framework that the command needs; empty if none."""
-        found = re.search(r"--backend (torch|jax)", self.line)
-        return found[1] if found else ""
+        return framework(self.line)
 
     def run(self, folder: Path = ROOT) -> str:
         """Return what the command prints today, on both streams."""
@@ -103,6 +111,11 @@ def blocks(text: str, language: str) -> list[str]:
 def files(text: str) -> dict[str, str]:
     """Return the bodies of the Python blocks that begin with the name of a file, by that name."""
     return {found[1]: found[2] for body in blocks(text, "python") if (found := _NAMED_FILE.fullmatch(body))}
+
+
+def scripts(text: str) -> list[str]:
+    """Return the Python blocks that are run: those that are not files."""
+    return [body for body in blocks(text, "python") if not _NAMED_FILE.fullmatch(body)]
 
 
 def languages(text: str) -> set[str]:

@@ -13,26 +13,35 @@ import pytest
 from tests.benchmarks.__main__ import MARKS, PAGE, written
 from tests.gallery import FOLDER, Picture, pictures
 from tests.readme import (
+    FRAMEWORKS,
     LANGUAGES,
     PAGES,
     ROOT,
     Command,
     anchors,
-    blocks,
     commands,
     files,
+    framework,
     languages,
     links,
     prose,
     ran,
+    scripts,
     title,
 )
 
 TEXTS = {title(page): page.read_text("utf-8") for page in PAGES}
 COMMANDS = [
-    pytest.param(command, id=f"{page}: {command.line}") for page, text in TEXTS.items() for command in commands(text)
+    pytest.param(command, id=f"{page}: {command.line}{' (backend)' if command.needs else ''}")
+    for page, text in TEXTS.items()
+    for command in commands(text)
 ]
-WITH_PYTHON = [page for page, text in TEXTS.items() if blocks(text, "python")]
+WITH_PYTHON = [
+    pytest.param(page, needs, id=f"{page}{f' (backend {needs})' if needs else ''}")
+    for page, text in TEXTS.items()
+    for needs in ("", *FRAMEWORKS)
+    if any(framework(body) == needs for body in scripts(text))
+]
 MOST_LINES = 300
 
 
@@ -62,15 +71,17 @@ def test_a_wrong_output_is_noticed() -> None:
     assert not Command("kdegrad --version", "kdegrad 99\n").agrees_with("kdegrad 0.1.0\n")
 
 
-@pytest.mark.parametrize("page", WITH_PYTHON)
-def test_python_runs_and_its_comments_are_true(page: str, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("page", "needs"), WITH_PYTHON)
+def test_python_runs_and_its_comments_are_true(page: str, needs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line ``expression  # value`` is evaluated and compared with the value."""
+    if needs:
+        pytest.importorskip(needs, reason=f"{needs} is not installed: make test-frameworks")
     monkeypatch.chdir(ROOT)
     names: dict[str, object] = {}
     checked = 0
-    for block in blocks(TEXTS[page], "python"):
-        if files(f"```python\n{block}```\n"):
-            continue  # a file, which is compared below
+    for block in scripts(TEXTS[page]):
+        if framework(block) != needs:
+            continue
         skipped = TEXTS[page][: TEXTS[page].index(block)].count("\n")  # so that a traceback has the page's lines
         exec(compile("\n" * skipped + block, ROOT / page, "exec"), names)
         for expression, value in re.findall(
@@ -195,6 +206,8 @@ def test_fields_of_the_reports_are_those_of_the_table(report: str, fields: str) 
 def test_each_picture_is_there_and_its_command_draws_it(
     picture: Picture, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    if picture.needs:
+        pytest.importorskip(picture.needs, reason=f"{picture.needs} is not installed: make test-frameworks")
     monkeypatch.chdir(ROOT)
     ET.parse(picture.file)
     drawn = tmp_path / "picture.svg"
