@@ -15,11 +15,19 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kdegrad as kg
-from tests.benchmarks import batches, files, growth, peers, startup
+from tests.benchmarks import batches, files, gpu, growth, peers, startup, training
 
 PAGE = Path(__file__).with_name("README.md")
 MARKS = ("<!-- bench -->\n", "<!-- /bench -->\n")
-GROUPS = {"growth": growth, "peers": peers, "batches": batches, "files": files, "startup": startup}
+GROUPS = {
+    "growth": growth,
+    "peers": peers,
+    "batches": batches,
+    "training": training,
+    "files": files,
+    "startup": startup,
+    "gpu": gpu,
+}
 COMPARED = ("numpy", "scipy", "scikit-learn", "KDEpy", "torch", "pyarrow")
 
 

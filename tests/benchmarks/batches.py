@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import subprocess
 import sys
 import tempfile
@@ -15,7 +14,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 import kdegrad as kg
-from tests.benchmarks.peers import BANDWIDTH, TORCH_KERNELS
+from tests.benchmarks.peers import BANDWIDTH, by_hand, options
 from tests.benchmarks.table import seconds, table
 from tests.benchmarks.timing import least, medians
 
@@ -84,25 +83,29 @@ def drawn(shape: Shape) -> tuple[np.ndarray, np.ndarray, Any]:
 def kdegrad_batch(shape: Shape, angles: np.ndarray, logits: np.ndarray, target: Any, kernel: str) -> Any:
     """Return the losses (G,) and their gradients of the logits (G, N)."""
     bins = {"bins": shape.nodes} if shape.nodes > 1 else {}
-    return kg.loss_and_grad(angles, logits, target=target, bandwidth=BANDWIDTH, **bins, **_options(kernel))
+    return kg.loss_and_grad(angles, logits, target=target, bandwidth=BANDWIDTH, **bins, **options(kernel))
 
 
 def torch_batch(shape: Shape, angles: np.ndarray, logits: np.ndarray, target: Any, kernel: str) -> Any:
-    """Return the same by PyTorch's autograd, on one thread, in arrays (G, B, N)."""
+    """Return the same by PyTorch's autograd, on one thread."""
     import torch
 
     torch.set_num_threads(1)
-    if shape.nodes > 1:
-        low, high = (torch.from_numpy(ends)[:, None] for ends in target)
-        nodes = low + (high - low) * (torch.arange(shape.nodes, dtype=torch.float64) + 0.5) / shape.nodes
-    else:
-        nodes = torch.from_numpy(target)[:, None]
+    ends = torch.from_numpy(np.array(target))
     z = torch.from_numpy(logits).requires_grad_()
-    u = (nodes[:, :, None] - torch.from_numpy(angles)[:, None, :]) / BANDWIDTH
-    log_kernel = TORCH_KERNELS[kernel](u) - math.log(BANDWIDTH)
-    losses = -torch.logsumexp(torch.log_softmax(z, 1)[:, None, :] + log_kernel, dim=2).mean(1)
+    losses = by_hand(torch.from_numpy(angles), z, nodes_of(shape, ends), kernel)
     losses.sum().backward()
     return losses.detach().numpy(), z.grad.numpy()
+
+
+def nodes_of(shape: Shape, target: Any) -> Any:
+    """Return the nodes (G, B) of intervals, a tensor (2, G) or a pair, or of observed angles (G,)."""
+    import torch
+
+    if shape.nodes == 1:
+        return target[:, None]
+    low, high = (ends[:, None] for ends in target)
+    return low + (high - low) * (torch.arange(shape.nodes, dtype=low.dtype, device=low.device) + 0.5) / shape.nodes
 
 
 def beside_torch() -> Iterator[str]:
@@ -132,8 +135,8 @@ def beside_loop() -> Iterator[str]:
         def one_by_one(kernel: str = kernel) -> None:
             for problem in range(LOOPED):
                 target = float(lows[problem]), float(highs[problem])
-                options: dict[str, Any] = {"target": target, "bins": SMALL.nodes, **_options(kernel)}
-                kg.loss_and_grad(angles[problem], logits[problem], bandwidth=BANDWIDTH, **options)
+                given: dict[str, Any] = {"target": target, "bins": SMALL.nodes, **options(kernel)}
+                kg.loss_and_grad(angles[problem], logits[problem], bandwidth=BANDWIDTH, **given)
 
         together = partial(kdegrad_batch, SMALL, angles, logits, (lows, highs), kernel)
         taken = least({"together": together, "one by one": one_by_one}, ROUNDS)
@@ -171,8 +174,8 @@ def files() -> Iterator[str]:
             groups = zip(angles.tolist(), logits.tolist(), lows.tolist(), highs.tolist(), strict=True)
             for group, (places, values, low, high) in enumerate(groups):
                 file.writelines(f"{group},{x!r},{z!r},{low!r},{high!r}\n" for x, z in zip(places, values, strict=True))
-        options = f"--group-by image_id --target-columns low,high --bins {GROUP_BINS} --bandwidth {BANDWIDTH}"
-        command = ["grad", str(source), *options.split(), "--format", "csv", "--output", str(ours)]
+        flags = f"--group-by image_id --target-columns low,high --bins {GROUP_BINS} --bandwidth {BANDWIDTH}"
+        command = ["grad", str(source), *flags.split(), "--format", "csv", "--output", str(ours)]
         run = partial(subprocess.run, [sys.executable, "-m", "kdegrad", *command], check=True)
         run()
         result = pyarrow.csv.read_csv(ours)
@@ -192,10 +195,6 @@ def files() -> Iterator[str]:
     ]
     title = f"{angles.size:,} rows of CSV in {GROUPS:,} groups in, seven columns out"
     yield from table(title, ("by", "time", "ratio", "at most"), rows)
-
-
-def _options(kernel: str) -> dict[str, Any]:
-    return {"kernel": kernel, "circular": kernel == "von-mises"}
 
 
 def _compared(ours: float, theirs: float, problems: int, wanted: float) -> tuple[str, ...]:

@@ -6,9 +6,10 @@ They are written as their users write them; torch, scipy, scikit-learn and KDEpy
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
-from functools import partial
+from collections.abc import Callable, Iterable, Iterator
+from functools import partial, reduce
 from importlib.util import find_spec
+from typing import Any
 
 import numpy as np
 
@@ -56,17 +57,11 @@ def kernels_against_dense() -> Iterator[str]:
     rows = []
     for name in ("gaussian", "cauchy", "logistic", "von-mises", "epanechnikov"):
         for bins in (2_000, 360):
-            options = {
-                "target": TARGET,
-                "bandwidth": BANDWIDTH,
-                "bins": bins,
-                "kernel": name,
-                "circular": name == "von-mises",
-            }
+            given: dict[str, Any] = {"target": TARGET, "bandwidth": BANDWIDTH, "bins": bins, **options(name)}
             angles, logits = swarm(100_000)
             tasks: dict[str, Callable[[], object]] = {
-                "fast": partial(kg.loss_and_grad, angles, logits, **options),
-                "dense": partial(kg.loss_and_grad, angles, logits, **options, sums="dense"),
+                "fast": partial(kg.loss_and_grad, angles, logits, **given),
+                "dense": partial(kg.loss_and_grad, angles, logits, **given, sums="dense"),
             }
             if find_spec("torch") and bins == 360:
                 tasks["torch"] = partial(torch_autograd, angles, logits, name)
@@ -136,26 +131,71 @@ def textbook(angles: np.ndarray, logits: np.ndarray, bins: int = 360) -> tuple[f
 
 KAPPA = math.degrees(1.0 / BANDWIDTH) ** 2
 I0E = float(np.i0(KAPPA)) * math.exp(-KAPPA)
-TORCH_KERNELS = {
+TURN, RADIANS = 360.0 / BANDWIDTH, math.radians(BANDWIDTH)
+# log K(u) of a displacement of u bandwidths, with or without a circle of 360 degrees
+TORCH_KERNELS: dict[str, Callable[[Any], Any]] = {
     "laplace": lambda u: -u.abs() - math.log(2.0),
     "gaussian": lambda u: -0.5 * u * u - 0.5 * math.log(2.0 * math.pi),
-    "cauchy": lambda u: -(u * u).log1p() - math.log(math.pi),
     "logistic": lambda u: -u.abs() - 2.0 * (-u.abs()).exp().log1p(),
-    "epanechnikov": lambda u: (0.75 * (1.0 - u * u).clamp(min=0.0)).log(),
-    # u is in bandwidths of 1/√κ radians
-    "von-mises": lambda u: KAPPA * ((u / math.sqrt(KAPPA)).cos() - 1.0) - math.log(2.0 * math.pi * I0E * KAPPA**0.5),
+    "sigmoid": lambda u: math.log(2.0 / math.pi) - u.logaddexp(-u),
+    "cauchy": lambda u: -(u * u).log1p() - math.log(math.pi),
+    "student-t": lambda u: -2.0 * (u * u / 3.0).log1p() + math.log(2.0 / (math.pi * math.sqrt(3.0))),
+    "epanechnikov": lambda u: _floored_log(3.0 / 4.0 * (1.0 - u * u)),
+    "biweight": lambda u: _floored_log(15.0 / 16.0 * (1.0 - u * u).clamp(min=0.0) ** 2),
+    "triweight": lambda u: _floored_log(35.0 / 32.0 * (1.0 - u * u) ** 3),
+    "tricube": lambda u: _floored_log(70.0 / 81.0 * (1.0 - u.abs() ** 3) ** 3),
+    "triangular": lambda u: _floored_log(1.0 - u.abs()),
+    "cosine": lambda u: _floored_log(math.pi / 4.0 * (0.5 * math.pi * u.clamp(-1.0, 1.0)).cos()),
+    "uniform": lambda u: _floored_log(0.5 * (u.abs() <= 1.0).to(u.dtype)),
+    # a bandwidth is 1/√κ radians
+    "von-mises": lambda u: KAPPA * ((RADIANS * u).cos() - 1.0) - math.log(2.0 * math.pi * I0E * KAPPA**0.5),
+    "wrapped-gaussian": lambda u: _log_sum(
+        TORCH_KERNELS["gaussian"](_shorter(u) + turn) for turn in (-TURN, 0.0, TURN)
+    ),
+    "wrapped-laplace": lambda u: (
+        _log_sum((-_shorter(u).abs(), _shorter(u).abs() - TURN)) - math.log(-2.0 * math.expm1(-TURN))
+    ),
+    "wrapped-cauchy": lambda u: (
+        math.log(RADIANS * math.sinh(RADIANS) / (2.0 * math.pi)) - (math.cosh(RADIANS) - (RADIANS * u).cos()).log()
+    ),
 }
 
 
+def options(kernel: str) -> dict[str, Any]:
+    """Return a kernel as the options of kdegrad: those of the circle need one."""
+    return {"kernel": kernel, "circular": kernel == "von-mises" or kernel.startswith("wrapped-")}
+
+
+def by_hand(angles: Any, logits: Any, nodes: Any, kernel: str) -> Any:
+    """Return the losses (...) of tensors (..., N), (..., N) and (..., B), in arrays (..., B, N)."""
+    u = (nodes[..., :, None] - angles[..., None, :]) / BANDWIDTH
+    log_kernel = TORCH_KERNELS[kernel](u) - math.log(BANDWIDTH)
+    return -(logits.log_softmax(-1)[..., None, :] + log_kernel).logsumexp(-1).mean(-1)
+
+
+def _floored_log(kernel: Any) -> Any:
+    """Return log K; without a floor the gradient at K = 0 is 0/0."""
+    return kernel.clamp(min=1e-37).log()
+
+
+def _shorter(u: Any) -> Any:
+    """Return the displacement the shorter way round."""
+    return u - TURN * (u / TURN).round()
+
+
+def _log_sum(logs: Iterable[Any]) -> Any:
+    """Return the logarithm of the sum."""
+    return reduce(lambda one, other: one.logaddexp(other), logs)
+
+
 def torch_autograd(angles: np.ndarray, logits: np.ndarray, kernel: str, bins: int = 360) -> tuple[float, np.ndarray]:
-    """Return loss and gradient by ten lines of PyTorch, on one thread."""
+    """Return loss and gradient by PyTorch's autograd, on one thread."""
     import torch
 
     torch.set_num_threads(1)
     low, high = TARGET
     nodes = low + (torch.arange(bins, dtype=torch.float64) + 0.5) * (high - low) / bins
     z = torch.tensor(logits, requires_grad=True)
-    log_kernel = TORCH_KERNELS[kernel]((nodes[:, None] - torch.tensor(angles)) / BANDWIDTH) - math.log(BANDWIDTH)
-    loss = -torch.logsumexp(torch.log_softmax(z, 0) + log_kernel, dim=1).mean()
+    loss = by_hand(torch.tensor(angles), z, nodes, kernel)
     loss.backward()
     return float(loss.detach()), z.grad.numpy()
