@@ -127,7 +127,7 @@ def _require_numbers(name: str, given: NDArray[Any], values: object) -> None:
     if kind in "SU" or (kind == "O" and any(value is None or isinstance(value, (str, bytes)) for value in given.flat)):
         raise InputError(f"{name}: {_first_fault(given)}")
     mask = getattr(given, "mask", False)
-    if np.any(mask):
+    if mask is not False and np.any(mask):
         place, masked = _place(given, int(np.argmax(mask))), int(np.count_nonzero(mask))
         raise InputError(f"{name}: {masked} masked, the first at {place}: fill or drop masked values")
 

@@ -82,6 +82,10 @@ class Row:
         """The name in flags, YAML keys and messages."""
         return self.name.removesuffix("_").replace("_", "-")
 
+    def is_default(self, value: Any) -> bool:
+        """Whether a value is the default: a text, a number or None; a tuple of the caller's may hold anything."""
+        return type(value) is type(self.default) and type(value) is not tuple and bool(value == self.default)
+
 
 def checked(row: Row, value: Any) -> Any:
     """Return the value of an option, converted to its type; SettingError for one that is not allowed."""
@@ -122,7 +126,9 @@ class Group:
 
     def __post_init__(self) -> None:
         for row in self.rows:
-            object.__setattr__(self, row.name, checked(row, getattr(self, row.name)))
+            value = getattr(self, row.name)
+            if not row.is_default(value):  # which most are: they need no check
+                object.__setattr__(self, row.name, checked(row, value))
 
 
 def several(name: str, value: Any) -> tuple[Any, ...]:

@@ -376,6 +376,8 @@ def checked_targets(
             good = (low < high) & np.isfinite(width)
             if period is not None:
                 good &= width <= _widest(low, high, period)
+        if good.all():
+            return (low, high), None
         bad = np.flatnonzero(~good)
         # most ends the wrong way round, and on a circle the nearer way is from high to low: not across the wrap
         is_swapped = bool(2 * np.count_nonzero(low > high) > count)
@@ -404,4 +406,4 @@ def _for_each(name: str, values: Any, count: int) -> FloatArray:
             f"{name}: {shortened(values)} has the shape {given.shape}, and there are {count} problems: give a number "
             "for each, or one for all; an interval is a tuple of low and high"
         )
-    return np.array(np.broadcast_to(given, count))
+    return given if given.ndim else np.full(count, given)

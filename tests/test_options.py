@@ -11,7 +11,7 @@ from typing import get_type_hints
 import pytest
 
 import kdegrad as kg
-from kdegrad.option import Group, Range
+from kdegrad.option import Group, Range, checked
 from kdegrad.reports.records import problem_facts
 from kdegrad.settings import (
     GROUPS,
@@ -159,7 +159,7 @@ ROWS = [(group, row) for group in GROUPS for row in group.rows]
 @pytest.mark.parametrize(("group", "row"), ROWS, ids=lambda part: getattr(part, "name", getattr(part, "panel", "")))
 def test_every_default_is_allowed_and_every_range_is_held(group: type[Group], row: object) -> None:
     needed = {SweepOptions: {"over": "scale"}}.get(group, {})
-    assert getattr(group(**needed), row.name) == needed.get(row.name, row.default)
+    assert checked(row, needed.get(row.name, row.default)) == getattr(group(**needed), row.name)
     allowed = row.option.allowed
     wrong: list[object] = []
     if isinstance(allowed, Range):

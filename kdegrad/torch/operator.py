@@ -12,6 +12,7 @@ on tensors (`kdegrad.torch.tensors`). `torch.compile` takes it as it is, as one 
 
 from __future__ import annotations
 
+import inspect
 from typing import Any, Final, final
 
 import torch
@@ -121,6 +122,11 @@ class Losses(torch.autograd.Function):
         if ctx.needs_input_grad[2]:
             found[2] = ScaledGradient.apply(gradients[2], upstream).sum().to(ctx.bandwidth_type)
         return tuple(found)
+
+
+for function in (Losses, ScaledGradient):
+    forward: Any = function.forward
+    forward.__signature__ = inspect.signature(forward)  # PyTorch asks for it in each call; to make it takes long
 
 
 def _of_points(values: torch.Tensor, like: torch.Tensor, offsets: torch.Tensor | None) -> torch.Tensor:
