@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 import pytest
 
-from kdegrad.errors import SettingError
+from kdegrad.errors import InputError, SettingError
 from kdegrad.properties.losses import OPTIONS, Loss, LossError, imported
 
 ANGLES, LOGITS, TARGET = np.array([1.0, 2.0, 4.0]), np.array([0.5, -0.25, 0.0]), (-1.0, 1.0)
@@ -351,6 +351,9 @@ def test_a_loss_of_another_library_is_told_its_backend(library: str) -> None:
     assert "is it written in" not in refused(plain["loss"])
     exec(code.replace("logits.logsumexp()", "1 / 0"), names)
     assert "is it written in" not in refused(names["loss"])
+    names["InputError"] = InputError  # as of kdegrad.torch, which refuses arrays of NumPy
+    exec("def loss(angles, logits, target): raise InputError('no tensor')", names)
+    assert f"InputError: no tensor{question} (" in refused(names["loss"])
     tensor = type("Tensor", (), {"__module__": f"{library}lib" if library == "jax" else library})()
     assert refused(lambda angles, logits, target: tensor) == f"returns a Tensor of {library}{question}"
 

@@ -20,7 +20,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from kdegrad.arrays import FloatArray
-from kdegrad.errors import SettingError
+from kdegrad.errors import InputError, SettingError
 from kdegrad.properties.backends import BACKENDS, Backend, Given, LossError, Returned
 from kdegrad.properties.user_code import described, imported, library_of, one_line, place, quiet, source_of
 from kdegrad.settings import WRT, Settings
@@ -210,7 +210,7 @@ class Loss:
             text = self._backend.explained(error)
             if isinstance(error, TypeError):
                 text += self._misfit(passed, text)
-            if isinstance(error, TypeError | AttributeError) and self.backend == "numpy":
+            if isinstance(error, TypeError | AttributeError | InputError) and self.backend == "numpy":
                 library = library_of(self._function)
                 text += f" (is it written in {library}? --backend {library})" if library else ""
             raise LossError(f"raises {described(error, self._function, text)}") from error

@@ -100,6 +100,8 @@ def _import_failure(module: str, error: BaseException) -> str:
             known = [found.name for found in pkgutil.iter_modules(beside or sys.path[:1])]
             where = f"in {parent}" if parent else f"in the folder {os.path.abspath(sys.path[0])} or installed"
             return f"there is no module {shown(error.name)} {where}{nearest(last, known)}"
+        if not str(error).startswith("No module named"):  # it says itself what to install, as kdegrad.torch does
+            return f"{one_line(error)}{place(error, None)}"
         missing = f"{shown(error.name)}, which is not installed where kdegrad is: install it"
         return f"importing {module} needs {missing}{place(error, None)}"
     if isinstance(error, SyntaxError):
