@@ -8,10 +8,11 @@ SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mi
 
 help:
 	@echo "make demo      set up .venv and run the main job on a real sample"
-	@echo "make test      set up .venv and run the tests"
+	@echo "make test      set up .venv and run the tests, those of the README pages too"
 	@echo "make test-frameworks"
 	@echo "               set up .venv-frameworks with PyTorch and JAX (2 GB) and run the tests that need them"
-	@echo "make check     lint, types, the README pages, and verify-props on every sample and kernel"
+	@echo "make check     lint, types, and verify-props on every sample and kernel, and on kdegrad.torch with every kernel"
+	@echo "               (it sets up .venv-frameworks too)"
 	@echo "make coverage  list the lines and branches that no test reaches"
 	@echo "make mutants   break the mathematics at 4,400 places and list what no test notices (an hour and more;"
 	@echo "               MUTANTS='--sample 300': 300 of them, in ten minutes)"
@@ -64,19 +65,21 @@ test: .venv/stamp
 	$(BIN)/python -m pytest --numprocesses auto --dist loadfile
 
 test-frameworks: .venv-frameworks/stamp
-	OMP_NUM_THREADS=1 .venv-frameworks/bin/python -m pytest --numprocesses auto tests/test_frameworks*.py
+	OMP_NUM_THREADS=1 .venv-frameworks/bin/python -m pytest --numprocesses auto \
+		$(wildcard tests/test_frameworks*.py tests/test_torch*.py tests/test_training*.py)
 	.venv-frameworks/bin/python -m pytest tests/test_readme.py -k backend
 
-check: .venv/stamp
+# $(call two_at_a_time,COMMAND): run COMMAND with each line of standard input for LINE; what it prints comes at its end.
+two_at_a_time = xargs -P 2 -I LINE sh -c 'said=$$($(1) 2>&1); code=$$?; echo "$(1)"; echo "$$said"; exit $$code'
+
+check: .venv/stamp .venv-frameworks/stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
-	$(BIN)/python -m pytest tests/test_readme.py tests/test_citations.py tests/test_layout.py
-	@for sample in sample_inputs/*.yaml; do echo "verify-props $$sample"; \
-		$(BIN)/kdegrad verify-props $$sample --format github || exit 1; done
-	@$(BIN)/kdegrad kernels --format csv | tail -n +2 | cut -d, -f1 | xargs -P 2 -I KERNEL sh -c \
-		'said=$$($(BIN)/kdegrad verify-props --kernel KERNEL --format github 2>&1); code=$$?; \
-		echo "verify-props --kernel KERNEL"; echo "$$said"; exit $$code'
+	@{ ls sample_inputs/*.yaml; $(BIN)/kdegrad kernels --format csv | sed '1d; s/,.*//; s/^/--kernel /'; } | \
+		$(call two_at_a_time,$(BIN)/kdegrad verify-props LINE --format github)
+	@printf '%s\n' float64 float32 | \
+		$(call two_at_a_time,OMP_NUM_THREADS=1 .venv-frameworks/bin/python -m tests.judged_torch LINE)
 
 coverage: .venv/stamp
 	$(BIN)/coverage run -m pytest

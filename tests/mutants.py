@@ -42,7 +42,7 @@ import pytest
 from hypothesis import Phase, settings
 
 ROOT = Path(__file__).parent.parent
-SCOPE = (
+SCOPE = (  # all that computes, but for torch/: what it is tested with is not installed here
     "kernel/*.py",
     "sums/*.py",
     "exact/*.py",

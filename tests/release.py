@@ -64,6 +64,7 @@ SMOKE = [
     ("loss --kernel epanechnikov", 3, "the density is 0 at 360 of 360 nodes"),
     ("loss --plot figure.svg", 2, "pip install 'kdegrad[plot]'"),
     ("loss --output loss.parquet", 2, "pip install 'kdegrad[parquet]'"),
+    ("verify-props --loss kdegrad.torch:kde_cross_entropy --backend torch", 2, "pip install 'kdegrad[torch]'"),
     ("loss no.csv", 2, "no such file"),
 ]
 LIBRARY = """
@@ -143,7 +144,7 @@ def smoke(python: Path, folder: Path) -> None:
     script = "import importlib.metadata as m; print(*(d.metadata['Name'].lower() for d in m.distributions()))"
     names = set(must(python, "-c", script, cwd=folder).split())
     assert names >= RUNTIME | {"kdegrad"}, names
-    assert not names & {"scipy", "matplotlib", "narwhals", "pandas", "pyarrow", "pytest"}, names
+    assert not names & {"scipy", "matplotlib", "narwhals", "pandas", "pyarrow", "pytest", "torch"}, names
     place = must(python, "-c", "import kdegrad; print(kdegrad.__file__)", cwd=folder)
     assert str(ROOT) not in place, place
 
