@@ -70,7 +70,7 @@ def test_pages_that_are_cited_are_here_with_their_sections() -> None:
     ("text", "wrong"),
     [
         ("see kdegrad/properties/README.md", False),
-        ("see README.md, section \"Speed\"", False),
+        ("see README.md, section \"Files\"", False),
         ("see kdegrad/properties/README.md#accuracy", False),
         ("see docs/theory.md", True),
         ("see README.md, section \"Nothing\"", True),
