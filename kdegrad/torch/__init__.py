@@ -34,16 +34,15 @@ from kdegrad.problem import domain_and_kernel
 from kdegrad.settings import Settings
 from kdegrad.targets import Points, parts_of
 from kdegrad.text import shortened
-from kdegrad.torch.operator import Losses
+from kdegrad.torch.operator import KDECrossEntropy
 
 __all__ = ["KDECrossEntropyLoss", "kde_cross_entropy"]
 
 _OPTIONS: Final = ("kernel", "df", "bins", "background", "circular", "period", "unit")  # of `Settings`
-
 _ENDS: Final = ("low", "high")
 
 Number: TypeAlias = float | torch.Tensor
-# An interval; observed angles; weighted angles.
+# an interval; observed angles; weighted angles
 Target: TypeAlias = tuple[Number, Number] | Number | Points | Mapping[str, Any]
 
 
@@ -125,7 +124,7 @@ def kde_cross_entropy(
         *(is_differentiated and values.requires_grad for values in (angles, logits, h)),
     )
     try:
-        losses: torch.Tensor = Losses.apply(*inputs)[0]
+        losses: torch.Tensor = KDECrossEntropy.apply(*inputs)[0]
     except KdegradError as error:
         if len(leading) > 1:
             error.add_note(f"The problems of the shape {tuple(leading)} are numbered in flat order.")

@@ -94,7 +94,7 @@ class ScaledGradient(torch.autograd.Function):
 
 
 @final
-class Losses(torch.autograd.Function):
+class KDECrossEntropy(torch.autograd.Function):
     """The losses (G,) as a function of angles, logits and bandwidth; parameters as for `tensors.on_device`."""
 
     generate_vmap_rule = True
@@ -106,25 +106,22 @@ class Losses(torch.autograd.Function):
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
         ctx.save_for_backward(inputs[_OFFSETS], *output[1:])
-        ctx.bandwidth_type = inputs[2].dtype
-        ctx.set_materialize_grads(False)
+        ctx.set_materialize_grads(False)  # no zeros for the outputs that are gradients
 
     @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor | None, *_: Any) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, upstream: torch.Tensor, *_: None) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of angles, logits and bandwidth, and None for all other inputs."""
         found: list[torch.Tensor | None] = [None] * _COUNT
-        if upstream is None:  # what is trained does not depend on the losses
-            return tuple(found)
         offsets, *gradients = ctx.saved_tensors
         for place in (0, 1):
             if ctx.needs_input_grad[place]:
                 found[place] = ScaledGradient.apply(gradients[place], _of_points(upstream, gradients[place], offsets))
         if ctx.needs_input_grad[2]:
-            found[2] = ScaledGradient.apply(gradients[2], upstream).sum().to(ctx.bandwidth_type)
+            found[2] = ScaledGradient.apply(gradients[2], upstream).sum()
         return tuple(found)
 
 
-for function in (Losses, ScaledGradient):
+for function in (KDECrossEntropy, ScaledGradient):
     forward: Any = function.forward
     forward.__signature__ = inspect.signature(forward)  # PyTorch asks for it in each call; to make it takes long
 
@@ -134,6 +131,4 @@ def _of_points(values: torch.Tensor, like: torch.Tensor, offsets: torch.Tensor |
     if offsets is None:
         return values[:, None]
     counts = offsets.to(values.device).diff()
-    return values.repeat_interleave(
-        counts, output_size=like.shape[0]
-    )  # the size is known: nothing waits for the device
+    return values.repeat_interleave(counts, output_size=like.shape[0])  # of known size: nothing waits for the device
