@@ -109,9 +109,11 @@ class KDECrossEntropy(torch.autograd.Function):
         ctx.set_materialize_grads(False)  # no zeros for the outputs that are gradients
 
     @staticmethod
-    def backward(ctx: Any, upstream: torch.Tensor, *_: None) -> tuple[torch.Tensor | None, ...]:
+    def backward(ctx: Any, upstream: torch.Tensor | None, *_: None) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of angles, logits and bandwidth, and None for all other inputs."""
         found: list[torch.Tensor | None] = [None] * _COUNT
+        if upstream is None:  # undefined, which stands for 0
+            return tuple(found)
         offsets, *gradients = ctx.saved_tensors
         for place in (0, 1):
             if ctx.needs_input_grad[place]:
