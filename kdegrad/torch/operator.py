@@ -101,7 +101,8 @@ class KDECrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def forward(*inputs: Any) -> tuple[torch.Tensor, ...]:
-        return losses_and_gradients(*inputs)
+        outputs: tuple[torch.Tensor, ...] = losses_and_gradients(*inputs)
+        return outputs
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
