@@ -169,6 +169,16 @@ def test_each_form_of_target_has_the_numbers_of_single_problems(form: Any, leadi
     require_equal(found, expected, [5] * math.prod(leading), dtype)
 
 
+@pytest.mark.parametrize("form", TARGETS)
+def test_ragged_points_take_each_form_of_target(form: Any) -> None:
+    angles, logits = points((), 10)
+    lengths, (target, each) = [3, 1, 6], form((3,))
+    options: dict[str, Any] = {"kernel": "gaussian", "bins": 20}
+    found = differentiated(angles, logits, target, 25.0, offsets=torch.tensor([0, 3, 4, 10]), **options)
+    expected = one_by_one(angles.split(lengths), logits.split(lengths), each, 25.0, **options)
+    require_equal(found, expected, lengths, FLOAT64)
+
+
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize(
     "options",
@@ -225,6 +235,16 @@ def test_gradients_of_ragged_points_and_points_as_targets_are_finite_differences
 
     wanted = tuple(values.requires_grad_() for values in inputs)
     assert torch.autograd.gradcheck(losses, wanted, atol=STEP_ERROR, rtol=STEP_ERROR)
+
+
+@pytest.mark.parametrize("shape", [(), (1,), (1, 1)], ids=str)
+def test_a_bandwidth_is_a_tensor_of_one_element_of_any_shape(shape: tuple[int, ...]) -> None:
+    angles, logits = points((4,))
+    bandwidth = torch.full(shape, 20.0, requires_grad=True)
+    loss = kt.kde_cross_entropy(angles, logits, 3.0, bandwidth=bandwidth)
+    assert torch.equal(loss.detach(), kt.kde_cross_entropy(angles, logits, 3.0, bandwidth=20))
+    loss.backward()
+    assert bandwidth.grad.shape == shape
 
 
 @pytest.mark.parametrize("reduction", ["none", "mean", "sum"])

@@ -140,7 +140,8 @@ class KDECrossEntropyLoss(torch.nn.Module):
     Parameters
     ----------
     learn_bandwidth
-        Whether h is trained, as its logarithm: the parameter ``log_bandwidth``, which starts at log h.
+        Whether h is trained, as its logarithm: the parameter ``log_bandwidth``, which starts at log h, in the default
+        dtype as other parameters.
     kernel, bandwidth, df, bins, background, circular, period, unit, reduction
         As for `kde_cross_entropy`; the bandwidth is a number.
 
@@ -226,9 +227,7 @@ def _points(angles: Any, logits: Any) -> tuple[torch.Tensor, torch.Tensor]:
         ) from None
     if angles.ndim == 0 or angles.numel() == 0:
         raise InputError(f"angles and logits of shape {tuple(angles.shape)}: each problem needs one point or more")
-    dtype = torch.promote_types(angles.dtype, logits.dtype)
-    if dtype != torch.float64:  # narrower ones, as under autocast, and whole numbers
-        dtype = torch.float32
+    dtype = torch.float64 if torch.float64 in (angles.dtype, logits.dtype) else torch.float32
     return angles.to(dtype), logits.to(dtype)
 
 
