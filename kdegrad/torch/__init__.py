@@ -279,7 +279,7 @@ def _target(target: Target, leading: tuple[int, ...], like: torch.Tensor) -> tup
             "target",
             f"{shortened(target)} is no target: give (low, high), observed angles as a tensor, or target points",
         )
-    node = _of_each("target", target, leading, like)[:, None]
+    node = _of_each("target", target, leading, like).unsqueeze(-1)
     return node, torch.ones_like(node), False
 
 
