@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from abc import abstractmethod
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Sequence
 from typing import Final, final
 
 import torch
@@ -16,18 +16,19 @@ from kdegrad.torch.line import log1p_square
 _LOG_2: Final = math.log(2.0)
 _SMALL_KAPPA: Final = 50.0  # up to here torch's Bessel functions, above it their asymptotic series
 _TERMS: Final = 16  # of these series: the next is 1e-19 of the first
-_TURNS: Final = 4  # of a Gaussian that count while h/P is below `_MEETING`
-_COSINES: Final = 3  # of its Fourier series that count above
-_MEETING: Final = 0.4
+_MEETING: Final = 0.4  # h/P of a Gaussian, below which its turns are summed, and above it its Fourier series
+_TURNS: Final = 4  # to each side, that count below
+_COSINES: Final = 3  # that count above
+_NEGLIGIBLE: Final = 45.0  # e^-45 = 3e-20 of the largest term is below the rounding of a sum
 
 
 class CircleKernel(TensorKernel):
     """A kernel of the circle itself; θ = 2πd/P is the displacement in radians."""
 
     @final
-    def __init__(self, h: torch.Tensor, df: float, period: float | None) -> None:
+    def __init__(self, h: torch.Tensor, df: float, period: float | None, host_h: float | None = None) -> None:
         assert period is not None  # checked with the name of the kernel
-        self.h, self.period, self.radians = h, period, 2.0 * math.pi / period
+        self.h, self.host_h, self.period, self.radians = h, host_h, period, 2.0 * math.pi / period
         self.prepare()
 
     @abstractmethod
@@ -66,7 +67,7 @@ class VonMises(CircleKernel):
     def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return -torch.sin(self.radians * d) / self.radians / self.h / self.h
 
-    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+    def log_bandwidth_slope(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         return self.chord(d) ** 2 - self.two_kappa_less_ratio
 
 
@@ -74,50 +75,63 @@ class VonMises(CircleKernel):
 class WrappedGaussian(CircleKernel):
     """K = Σ_n exp(-(d + nP)²/(2h²))/(h√(2π)) = (1/P) (1 + 2 Σ_n q^(n²) cos nθ), q = exp(-(2πh/P)²/2).
 
-    The first sum serves a small h, the second a large one: both are formed, as h may be known to the device alone.
+    The first sum serves a small h, the second a large one; where h is known to the device alone, both are formed. With
+    w_n = exp(-((d + nP)² - d²)/(2h²)) and ⟨.⟩ the mean weighted by w, n = 0 included,
+
+        k' = -(d + ⟨nP⟩)/h²,    ∂k/∂log h = (d² + 2d⟨nP⟩ + ⟨(nP)²⟩)/h² - 1
     """
 
     def prepare(self) -> None:
+        self.turns = _TURNS
+        if self.host_h is not None:
+            y = self.period / self.host_h
+            self.turns = sum(n * (n - 1) * y * y < 2.0 * _NEGLIGIBLE for n in range(1, _TURNS + 1))
         self.few_turns = self.h < _MEETING * self.period
         by_turns = torch.log(self.h) + 0.5 * math.log(2.0 * math.pi)
         self.log_norm = torch.where(self.few_turns, by_turns, math.log(self.period))
 
-    def turns(self, d: torch.Tensor) -> Iterator[tuple[torch.Tensor, torch.Tensor]]:
-        """Yield for each n ≠ 0 the image (d + nP)/h and exp(-((d + nP)² - d²)/(2h²)), at most 1."""
-        y, u = self.period / self.h, d / self.h
-        for n in range(1, _TURNS + 1):
-            for turn in (n, -n):
-                yield u + turn * y, torch.exp(-turn * y * (u + 0.5 * turn * y))
+    def others(self, d: torch.Tensor, *powers: int) -> list[torch.Tensor]:
+        """Return Σ_n w_n (nP)^power over the n ≠ 0, for each of some powers."""
+        sums = [torch.zeros_like(d) for _ in powers]
+        for n in range(1, self.turns + 1):
+            for turn in (n * self.period, -n * self.period):
+                weight = (d + 0.5 * turn).mul_(-turn / self.h / self.h).exp_()  # at most 1: |d| is at most P/2
+                for total, power in zip(sums, powers, strict=True):
+                    total.add_(weight, alpha=turn**power)
+        return sums
 
     def cosines(self, d: torch.Tensor, power: int) -> torch.Tensor:
         """Return 2 Σ_n (ns)^power exp(-(ns)²/2) cos nθ, s = 2πh/P, with sines for an odd power."""
         s, total = self.radians * self.h, torch.zeros_like(d)
         for n in range(1, _COSINES + 1):
-            size = torch.exp(power * torch.log(n * s) - 0.5 * (n * s) ** 2)
+            size = 2.0 * torch.exp(power * torch.log(n * s) - 0.5 * (n * s) ** 2)
             angle = n * self.radians * d
-            total = total + 2.0 * size * (torch.sin(angle) if power % 2 else torch.cos(angle))
+            total += size * (angle.sin_() if power % 2 else angle.cos_())
         return total
 
     def log_shape(self, d: torch.Tensor) -> torch.Tensor:
-        others = torch.zeros_like(d)
-        for _, weight in self.turns(d):
-            others = others + weight
-        return self._chosen(torch.log1p(others) - 0.5 * (d / self.h) ** 2, torch.log1p(self.cosines(d, 0)))
+        return self._chosen(
+            lambda: torch.log1p(*self.others(d, 0)) - 0.5 * (d / self.h) ** 2, lambda: torch.log1p(self.cosines(d, 0))
+        )
 
     def log_slope(self, d: torch.Tensor) -> torch.Tensor:
-        total, moment = torch.ones_like(d), d / self.h
-        for image, weight in self.turns(d):
-            total, moment = total + weight, moment + weight * image
-        return self._chosen(-moment / total, -self.cosines(d, 1) / (1.0 + self.cosines(d, 0))) / self.h
+        def by_turns() -> torch.Tensor:
+            total, first = self.others(d, 0, 1)
+            return -(d + first / (1.0 + total)) / self.h
 
-    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
-        total, moment = torch.ones_like(d), (d / self.h) ** 2
-        for image, weight in self.turns(d):
-            total, moment = total + weight, moment + weight * image**2
-        return self._chosen(moment / total - 1.0, -self.cosines(d, 2) / (1.0 + self.cosines(d, 0)))
+        return self._chosen(by_turns, lambda: -self.cosines(d, 1) / (1.0 + self.cosines(d, 0))) / self.h
 
-    def _chosen(self, by_turns: torch.Tensor, by_cosines: torch.Tensor) -> torch.Tensor:
-        return torch.where(self.few_turns.to(by_turns.device), by_turns, by_cosines)
+    def log_bandwidth_slope(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+        def by_turns() -> torch.Tensor:
+            total, first, second = self.others(d, 0, 1, 2)
+            return (d * d + (2.0 * d * first + second) / (1.0 + total)) / self.h / self.h - 1.0
+
+        return self._chosen(by_turns, lambda: -self.cosines(d, 2) / (1.0 + self.cosines(d, 0)))
+
+    def _chosen(self, by_turns: Callable[[], torch.Tensor], by_cosines: Callable[[], torch.Tensor]) -> torch.Tensor:
+        if self.host_h is not None:
+            return by_turns() if self.host_h < _MEETING * self.period else by_cosines()
+        return torch.where(self.few_turns, by_turns(), by_cosines())
 
 
 @final
@@ -140,7 +154,7 @@ class WrappedLaplace(CircleKernel):
     def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return d.sign() / -self.h * torch.tanh(0.5 * self.detour(d))
 
-    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+    def log_bandwidth_slope(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         w, y = self.detour(d), self.period / self.h
         return d.abs() / self.h + w / (1.0 + torch.exp(w)) - 1.0 + y / torch.expm1(y)
 
@@ -166,7 +180,7 @@ class WrappedCauchy(CircleKernel):
         fall = chord / (1.0 + chord * chord)
         return -self.radians * self.steepness * torch.cos(0.5 * self.radians * d) * fall
 
-    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
+    def log_bandwidth_slope(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         # γ (x coth γ - 1/sinh γ)/(1 + x), x = chord²: see `kdegrad.kernel.circle`
         x = self.chord(d) ** 2
         inverse_sine = 2.0 * torch.exp(-self.gamma) / -torch.expm1(-2.0 * self.gamma)

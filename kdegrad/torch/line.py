@@ -9,11 +9,11 @@ from typing import Final, final
 import torch
 
 from kdegrad.kernel.special import log_gamma_half_step
-from kdegrad.quadrature import legendre
 from kdegrad.torch.kernels import TensorKernel
 
 _LOG_2: Final = math.log(2.0)
-_FARTHEST: Final = 710.0  # asinh of the largest float64
+_NODES: Final = 160  # of the tanh-sinh rule: to the rounding of float64
+_REACH: Final = 3.4  # beyond it the rule's nodes are at the ends to e^-47
 _SQUARED: Final = 1e9  # below it u² is in the range of float32, and above it 1 + u² is u²
 
 
@@ -26,7 +26,7 @@ class LineKernel(TensorKernel):
     log_peak: float  # log K(0), beside shapes of peak 1
 
     @final
-    def __init__(self, h: torch.Tensor, df: float, period: float | None) -> None:
+    def __init__(self, h: torch.Tensor, df: float, period: float | None, host_h: float | None = None) -> None:
         self.h, self.df, self.half_period = h, df, None if period is None else 0.5 * period
         self.prepare()
         self.log_norm = torch.log(h) - self.log_peak
@@ -43,18 +43,9 @@ class LineKernel(TensorKernel):
     def mass(self, v: torch.Tensor) -> torch.Tensor:
         """Return ∫_{-v}^{v} K(u) du, shape ()."""
 
-    @abstractmethod
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
-        """Return k'(d) where it is not on a circle's antipode."""
-
     @final
-    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
-        slope = self.slope_inside(d)
-        return slope if self.half_period is None else torch.where(d.abs() < self.half_period, slope, 0.0)
-
-    @final
-    def log_bandwidth_slope(self, d: torch.Tensor) -> torch.Tensor:
-        return -(d * self.slope_inside(d)) - (1.0 + self.log_mass_slope)
+    def log_bandwidth_slope(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
+        return -(d * slope) - (1.0 + self.log_mass_slope)
 
 
 @final
@@ -69,7 +60,7 @@ class Gaussian(LineKernel):
     def log_shape(self, d: torch.Tensor) -> torch.Tensor:
         return -0.5 * (d / self.h) ** 2
 
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return -d / self.h / self.h
 
 
@@ -85,7 +76,7 @@ class Laplace(LineKernel):
     def log_shape(self, d: torch.Tensor) -> torch.Tensor:
         return d.abs() / -self.h
 
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return d.sign() / -self.h
 
 
@@ -102,7 +93,7 @@ class Logistic(LineKernel):
         u = d.abs() / self.h
         return 2.0 * _LOG_2 - u - 2.0 * torch.log1p(torch.exp(-u))
 
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return torch.tanh(0.5 * d / self.h) / -self.h
 
 
@@ -119,7 +110,7 @@ class Sigmoid(LineKernel):
         u = d.abs() / self.h
         return _LOG_2 - u - torch.log1p(torch.exp(-2.0 * u))
 
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return torch.tanh(d / self.h) / -self.h
 
 
@@ -131,7 +122,7 @@ class HeavyTail(LineKernel):
         return -0.5 * (self.df + 1.0) * log1p_square(d / (self.h * math.sqrt(self.df)))
 
     @final
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         u = d / self.h
         return -(self.df + 1.0) / (self.df / u + u) / self.h  # ν/0 is infinite, and the slope 0
 
@@ -157,18 +148,19 @@ class StudentT(HeavyTail):
         self.log_peak = log_gamma_half_step(0.5 * self.df) - 0.5 * (math.log(self.df) + math.log(math.pi))
 
     def mass(self, v: torch.Tensor) -> torch.Tensor:
-        # As `kdegrad.kernel.special.student_t_mass`, whose number of panels may depend on v: here it is the largest.
-        panel = min(1.0, 1.0 / math.sqrt(self.df))
-        longest = min(45.0 / self.df + 10.0 * panel, _FARTHEST)
+        # 2 K(0) √ν ∫_0^S cosh(s)^-ν ds, S = asinh(v/√ν), as `kdegrad.kernel.special.student_t_mass`, by the tanh-sinh
+        # rule, whose nodes need no table: s = S/(1 + E), ds = πS cosh(t) E/(1 + E)² dt with E = exp(-π sinh t)
+        step = 2.0 * _REACH / _NODES
+        t = (torch.arange(_NODES, dtype=v.dtype, device=v.device) + (0.5 - 0.5 * _NODES)) * step
+        e = torch.exp(-math.pi * torch.sinh(t))
+        longest = 45.0 / self.df + 10.0 * min(1.0, 1.0 / math.sqrt(self.df))  # beyond it nothing is left
         upper = torch.clamp(torch.asinh(v / math.sqrt(self.df)), max=longest)
-        count = math.ceil(longest / panel)
-        nodes, weights = (torch.tensor(array.tolist(), dtype=v.dtype, device=v.device) for array in legendre(20))
-        panels = torch.arange(count, dtype=v.dtype, device=v.device)
-        s = upper / count * (panels[:, None] + 0.5 * (nodes + 1.0))
+        s = upper / (1.0 + e)
         log_cosh = torch.where(
             s < 1.0, 0.5 * torch.log1p(torch.sinh(s) ** 2), s + torch.log1p(torch.exp(-2.0 * s)) - _LOG_2
         )
-        integral = 0.5 * upper / count * (weights * torch.exp(-self.df * log_cosh)).sum()
+        weights = math.pi * step * torch.cosh(t) * e / (1.0 + e) ** 2
+        integral = upper * (weights * torch.exp(-self.df * log_cosh)).sum()
         return torch.clamp(2.0 * math.exp(self.log_peak + 0.5 * math.log(self.df)) * integral, max=1.0)
 
 
@@ -209,7 +201,7 @@ class PowerKernel(CompactKernel):
         return self.n * torch.log(self.base(d))
 
     @final
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         base = self.base(d)
         rise = self.m * self.n / self.h * self._power(d)
         return torch.where(base > 0.0, -rise / base, 0.0)
@@ -277,7 +269,7 @@ class Cosine(CompactKernel):
     def log_shape(self, d: torch.Tensor) -> torch.Tensor:
         return torch.log(self.shape(d))
 
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         quarter_turns = 0.5 * math.pi / self.h
         shape = self.shape(d)
         return torch.where(shape > 0.0, -quarter_turns * torch.sin(quarter_turns * d) / shape, 0.0)
@@ -298,7 +290,7 @@ class Uniform(CompactKernel):
     def log_shape(self, d: torch.Tensor) -> torch.Tensor:
         return torch.where(d.abs() <= self.h, 0.0, -math.inf).to(d.dtype)
 
-    def slope_inside(self, d: torch.Tensor) -> torch.Tensor:
+    def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(d)
 
 

@@ -18,7 +18,7 @@ from typing import Any, Final, final
 import torch
 
 from kdegrad.torch.batches import on_cpu
-from kdegrad.torch.tensors import on_device
+from kdegrad.torch.tensors import on_device, problems_of
 
 _OPTIONS: Final = "str kernel, float df, int bins, float background, bool circular, float? period, str unit"
 _WANTED: Final = "bool wrt_angles, bool wrt_logits, bool wrt_bandwidth"
@@ -133,5 +133,4 @@ def _of_points(values: torch.Tensor, like: torch.Tensor, offsets: torch.Tensor |
     """Return values of the problems (G,) for each of their points: (G, 1), or (M,) by offsets."""
     if offsets is None:
         return values[:, None]
-    counts = offsets.to(values.device).diff()
-    return values.repeat_interleave(counts, output_size=like.shape[0])  # of known size: nothing waits for the device
+    return values.index_select(0, problems_of(offsets.to(values.device), len(like)))

@@ -1,7 +1,7 @@
 """The operator on any device, as operations on tensors in the dtype of the angles.
 
-The formulas are those of `kdegrad.crossentropy`. Of a node t the nearest point with a weight sets the common part,
-log K_* = max_j log K_j, and with
+The formulas are those of `kdegrad.crossentropy`. Of a node t the strongest point *, of the largest log S_j + log K_j,
+sets the common part log K_*, and with
 
     D_j = (log K_j - log K_*) + log S_j,    m = max_j D_j,    E_j = exp(D_j - m),    s = Σ_j E_j
 
@@ -9,8 +9,12 @@ log p = log K_* + m + log s, and the responsibilities are E_j/s: they sum to 1 a
 gone before the weights come in. At a node that no point reaches E and s are 0.
 
 Pairs of points and nodes are formed in blocks of at most `MOST_PAIRS`, which keeps memory below 1 GiB, and nothing of a
-block is kept. No step waits for the device: no number is read from it, and no shape depends on one. What cannot be used
-can then not be refused as on the CPU: the loss of such a problem is NaN.
+block is kept. No step waits for the device: no number is read from it, none is copied to it (a bandwidth that the host
+knows is a constant of a kernel there), and no shape depends on one. What cannot be used can then not be refused as on
+the CPU: the loss of such a problem is NaN.
+
+What belongs to a point, to a node or to h is formed in float64, and what belongs to pairs in the dtype of the angles;
+on Apple's devices, which have no float64, all of it in float32.
 """
 
 from __future__ import annotations
@@ -18,7 +22,7 @@ from __future__ import annotations
 import math
 from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final, final
 
 import torch
@@ -83,7 +87,7 @@ class Ragged(Layout):
         return values[:, None]
 
     def of_nodes(self, values: torch.Tensor) -> torch.Tensor:
-        return values.expand(self.count, -1)[self.problem]
+        return values.expand(self.count, -1).index_select(0, self.problem)
 
     def largest(self, pairs: torch.Tensor) -> torch.Tensor:
         lowest = pairs.new_full((self.count, pairs.shape[1]), -math.inf)
@@ -147,10 +151,10 @@ def on_device(
     KdegradError
         For options that cannot be used, and a bandwidth or offsets that the host knows.
     """
-    is_known = bandwidth.device.type == "cpu"
+    host_h = bandwidth.item() if bandwidth.device.type == "cpu" else None
     settings = Settings(
         kernel=kernel,
-        bandwidth=float(bandwidth) if is_known else 1.0,
+        bandwidth=1.0 if host_h is None else host_h,
         df=df,
         bins=bins,
         background=background,
@@ -158,37 +162,57 @@ def on_device(
         period=period,
         unit=unit,
     )
-    circumference = settings.circumference
     check_quadrature(settings, has_interval=is_interval, has_points=not is_interval)
-    layout: Layout = Rows() if offsets is None else _ragged(offsets, angles)
-    count = angles.shape[0] if offsets is None else offsets.shape[0] - 1
-    targets = _targets(first, second, is_interval, bins, count, circumference, angles.dtype)
+    if offsets is not None and offsets.device != angles.device:
+        offsets = torch.from_numpy(checked_offsets(offsets.numpy(), len(angles), "points")).to(angles.device)
+    wide = torch.float32 if angles.device.type == "mps" else torch.float64
+    h = bandwidth.to(wide) if host_h is None else angles.new_full((), host_h, dtype=wide)
+    target = (first.to(wide), second.to(wide), is_interval)
+    return summed(angles, logits, h, host_h, target, offsets, settings, (wrt_angles, wrt_logits, wrt_bandwidth))
+
+
+def summed(
+    angles: torch.Tensor,
+    logits: torch.Tensor,
+    h: torch.Tensor,
+    host_h: float | None,
+    target: tuple[torch.Tensor, torch.Tensor, bool],
+    offsets: torch.Tensor | None,
+    settings: Settings,
+    wrt: tuple[bool, bool, bool],
+) -> tuple[torch.Tensor, ...]:
+    """Return the result of `on_device` for tensors that are all on one device; h and the target are in float64."""
+    circumference, count = settings.circumference, angles.shape[0] if offsets is None else offsets.shape[0] - 1
+    wrt_angles, wrt_logits, wrt_bandwidth = wrt
+    h = torch.where((h > 0.0) & h.isfinite(), h, math.nan)
+    layout: Layout = Rows() if offsets is None else Ragged(problems_of(offsets, len(angles)), count)
+    targets = _targets(*target, settings.bins, count, circumference, angles.dtype)
+    points, targets = _placed(layout, angles.to(h.dtype), targets, circumference, angles.dtype)
     log_weights = _log_softmax(layout, logits)
-    wanted = wrt_angles or wrt_logits or wrt_bandwidth
     sums = Sums(
         angles.new_zeros(count),
-        torch.zeros_like(angles) if wanted else None,
+        torch.zeros_like(angles) if any(wrt) else None,
         torch.zeros_like(angles) if wrt_angles else None,
         angles.new_zeros(count) if wrt_bandwidth else None,
     )
-    h = bandwidth if bandwidth.device.type == "mps" else bandwidth.double()  # which has no float64
-    h = torch.where(h > 0.0, h, math.nan)
-    pairs = Pairs(layout, _kernel(domain_and_kernel(settings)[1].name, h, df, circumference), circumference)
-    reduced = angles if circumference is None else _reduced(angles, circumference)
+    kind = _kernel(domain_and_kernel(settings)[1].name)
+    pairs = Pairs(layout, kind(h, settings.df, circumference, host_h), circumference)
     for problems, some in _blocks(offsets is not None, angles.shape, targets.nodes.shape):
-        _add(sums, pairs, settings.background, problems, reduced, log_weights, targets.part(problems, some))
+        _add(sums, pairs, settings.background, problems, points, log_weights, targets.part(problems, some))
 
-    is_wrong = ~angles.isfinite() | log_weights.isnan()
-    is_wrong_somewhere = layout.largest(layout.of_points(is_wrong.to(angles.dtype)))[:, 0] > 0.0
-    losses = torch.where(targets.is_wrong | is_wrong_somewhere, math.nan, sums.losses)
+    is_wrong = ~angles.isfinite() | ~(logits < math.inf) | log_weights.isnan()  # all of a problem masked: log S is NaN
+    is_unusable = layout.largest(layout.of_points(is_wrong.to(angles.dtype)))[:, 0] != 0.0
+    is_unusable |= targets.is_wrong | h.isnan()
+    if offsets is not None:
+        is_unusable |= ~is_csr(offsets, len(angles))
+    losses = torch.where(is_unusable, math.nan, sums.losses)
     undefined = ~losses.isfinite()
-    nothing = angles.new_empty(0)
-    of_angles = of_logits = of_bandwidth = nothing
+    of_angles, of_logits, of_bandwidth = (angles.new_empty(0) for _ in range(3))  # an operator returns none twice
     if sums.slopes is not None:
         of_angles = torch.where(_of_each(layout, undefined), math.nan, sums.slopes)
     if wrt_logits and sums.responsibilities is not None:
         weights, shares = log_weights.exp(), sums.responsibilities
-        if background > 0.0:  # else Σ_j R_j = 1
+        if settings.background > 0.0:  # else Σ_j R_j = 1
             weights = weights * _of_each(layout, layout.total(layout.of_points(shares))[:, 0])
         of_logits = torch.where(_of_each(layout, undefined), math.nan, weights - shares)
     if sums.log_bandwidth is not None:
@@ -233,9 +257,26 @@ class Pairs:
     circumference: float | None
 
     def displacements(self, nodes: torch.Tensor, points: torch.Tensor) -> torch.Tensor:
-        """Return t ⊖ x, for places that are reduced on a circle."""
+        """Return t ⊖ x, for places within half a turn of 0 on a circle; rounding takes none beyond the antipode."""
         d = self.layout.of_nodes(nodes) - self.layout.of_points(points)
-        return d if self.circumference is None else d - self.circumference * torch.round(d / self.circumference)
+        if self.circumference is None:
+            return d
+        d = d - self.circumference * torch.round(d / self.circumference)
+        return torch.clamp(d, -0.5 * self.circumference, 0.5 * self.circumference)
+
+    def terms(self, d: torch.Tensor, log_s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+        """Return E of the pairs, s of the nodes, and log p + log_norm."""
+        layout = self.layout
+        log_shape = self.kernel.log_shape(d)
+        strength = log_shape + log_s
+        is_strongest = strength >= layout.of_nodes(layout.largest(strength))  # of equal ones the nearest
+        common = _or_zero(layout.largest(torch.where(is_strongest, log_shape, -math.inf)))
+        terms = torch.sub(log_shape, layout.of_nodes(common), out=strength)
+        terms += log_s
+        peak = _or_zero(layout.largest(terms))
+        terms -= layout.of_nodes(peak)
+        total = layout.total(terms.exp_())
+        return terms, total, common + peak + torch.log(total)
 
 
 def _add(
@@ -243,44 +284,46 @@ def _add(
     pairs: Pairs,
     background: float,
     problems: slice,
-    angles: torch.Tensor,
+    points: torch.Tensor,
     log_weights: torch.Tensor,
     targets: Targets,
 ) -> None:
     """Add what some nodes of some of the problems contribute."""
     layout, kernel, q = pairs.layout, pairs.kernel, targets.weights
     of_points = problems if isinstance(layout, Rows) else slice(None)
-    d = pairs.displacements(targets.nodes, angles[of_points])
-    log_s, log_shape = layout.of_points(log_weights[of_points]), kernel.log_shape(d)
-    nearest = _or_zero(layout.largest(torch.where(log_s.isneginf(), -math.inf, log_shape)))
-    excess = log_shape - layout.of_nodes(nearest) + log_s  # D
-    peak = _or_zero(layout.largest(excess))
-    terms = torch.exp(excess - layout.of_nodes(peak))  # E
-    total = layout.total(terms)
-    log_density = nearest + peak + torch.log(total) - kernel.log_norm + math.log1p(-background)
-    log_mixture = log_density
+    d, log_s = pairs.displacements(targets.nodes, points[of_points]), layout.of_points(log_weights[of_points])
+    terms, total, log_sum = pairs.terms(d, log_s)
+    log_share = math.log1p(-background) - kernel.log_norm
+    log_density = log_mixture = log_sum + log_share
     if background > 0.0:
         log_mixture = torch.logaddexp(log_density, math.log(background) - torch.log(targets.widths))
     sums.losses[problems] -= torch.where(q > 0.0, q * log_mixture, 0.0).sum(dim=1)
     if sums.responsibilities is None:
         return
     shares = q if background == 0.0 else q * torch.exp(log_density - log_mixture)
-    pulls = torch.where(total > 0.0, shares / total, 0.0)  # log(q/s)
-    terms = terms * layout.of_nodes(pulls)  # q_m r_i(t_m)
+    terms *= layout.of_nodes(torch.where(total > 0.0, shares / total, 0.0))  # q_m r_i(t_m)
     sums.responsibilities[of_points] += terms.sum(dim=-1)
     if sums.slopes is None and sums.log_bandwidth is None:
         return
     slope, edge = kernel.log_slope(d), kernel.edge_slope(d)
-    pulled = terms * slope  # q_m S_i ∂K/∂d / p_m
-    if edge is not None:  # where K is 0 and its slope is not
-        edge = edge * torch.exp(log_s - layout.of_nodes(nearest + peak)) * layout.of_nodes(pulls)
-        pulled = pulled + edge
-    if sums.slopes is not None:
-        sums.slopes[of_points] += pulled.sum(dim=-1)
+    if edge is not None:  # where K is 0 and its slope is not: q_m S_i ∂K/∂d / p̃_m
+        log_pulls = torch.where(q > 0.0, torch.log(q) - log_mixture + log_share, -math.inf)
+        edge = _product(edge, torch.exp(log_s + layout.of_nodes(log_pulls)))
     if sums.log_bandwidth is not None:
-        falls = terms * kernel.log_bandwidth_slope(d)
+        falls = _product(terms, kernel.log_bandwidth_slope(d, slope))
         falls = falls if edge is None else falls - d * edge
         sums.log_bandwidth[problems] -= layout.total(falls).sum(dim=1)
+    if sums.slopes is not None:
+        pulled = _product(terms, slope)
+        pulled = pulled if edge is None else pulled + edge
+        if pairs.circumference is not None:
+            pulled = torch.where(d.abs() < 0.5 * pairs.circumference, pulled, 0.0)  # else at the antipode's kink
+        sums.slopes[of_points] += pulled.sum(dim=-1)
+
+
+def _product(factors: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
+    """Return the product, which is 0 where the first factor is 0, also if the second overflows."""
+    return torch.where(factors == 0.0, 0.0, factors * others)
 
 
 def _blocks(is_ragged: bool, points: tuple[int, ...], nodes: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
@@ -303,7 +346,7 @@ def _targets(
     dtype: torch.dtype,
 ) -> Targets:
     """Return the nodes and weights: of intervals those of the midpoint rule."""
-    first, second = first.to(dtype), second.to(dtype)
+    wide = first.dtype
     if is_interval:
         width = second - first
         good = (first < second) & width.isfinite()
@@ -311,7 +354,7 @@ def _targets(
             rounding = 2.0 * torch.finfo(dtype).eps * torch.maximum(first.abs(), second.abs())
             good &= width <= circumference + rounding
             first = torch.fmod(first, circumference)
-        steps = torch.arange(0.5, bins, dtype=dtype, device=first.device)
+        steps = torch.arange(0.5, bins, dtype=wide, device=first.device)
         nodes = steps * (width / bins)[:, None] + first[:, None]
         weights, widths = torch.full_like(nodes[:1], 1.0 / bins), width[:, None]
     else:
@@ -320,28 +363,45 @@ def _targets(
         weights = weights / weights.amax(dim=1, keepdim=True)
         weights = weights / weights.sum(dim=1, keepdim=True)
         widths = torch.full_like(nodes[:, :1], circumference or math.nan)  # on a line there is no background
-    if circumference is not None:
-        nodes = _reduced(nodes, circumference)
+    weights, widths = weights.to(dtype), widths.to(dtype)
     nodes, weights, widths = (part.expand(count, -1) for part in (nodes, weights, widths))
     return Targets(nodes, weights, widths, ~good.expand(count))
 
 
-def _kernel(name: str, h: torch.Tensor, df: float, circumference: float | None) -> TensorKernel:
+def _placed(
+    layout: Layout, points: torch.Tensor, targets: Targets, circumference: float | None, dtype: torch.dtype
+) -> tuple[torch.Tensor, Targets]:
+    """Return points and targets in the dtype of pairs, on a circle within half a turn of 0.
+
+    In float32 places are relative to the problem's first node, near which they would else have few digits.
+    """
+    nodes = targets.nodes
+    if circumference is not None:
+        points, nodes = _reduced(points, circumference), _reduced(nodes, circumference)
+    if dtype == torch.float32:
+        origin = nodes[:, :1]
+        points, nodes = points - _of_each(layout, origin[:, 0]), nodes - origin
+        if circumference is not None:
+            points, nodes = _reduced(points, circumference), _reduced(nodes, circumference)
+    return points.to(dtype), replace(targets, nodes=nodes.to(dtype))
+
+
+def problems_of(offsets: torch.Tensor, size: int) -> torch.Tensor:
+    """Return the problem of each of `size` points; whatever the offsets, it is one that there is."""
+    return torch.searchsorted(offsets[1:-1], torch.arange(size, device=offsets.device), right=True)
+
+
+def is_csr(offsets: torch.Tensor, size: int) -> torch.Tensor:
+    """Return whether offsets rise from 0 to `size`, shape ()."""
+    return (offsets[0] == 0) & (offsets[-1] == size) & (offsets.diff() > 0).all()
+
+
+def _kernel(name: str) -> type[TensorKernel]:
     """Return the kernel of a name as operations on tensors."""
     kind = {**LINE_KERNELS, **CIRCLE_KERNELS}.get(name)
     if kind is None:  # one that was registered from outside
         raise SettingError("kernel", f"{shown(name)} is not written as operations on tensors: compute on the CPU")
-    return kind(h, df, circumference)
-
-
-def _ragged(offsets: torch.Tensor, angles: torch.Tensor) -> Ragged:
-    """Return the layout of (M,) points; offsets that the host knows are checked, others are taken as they are."""
-    count, size = offsets.shape[0] - 1, angles.shape[0]
-    if offsets.device.type == "cpu" and angles.device.type != "cpu":
-        checked_offsets(offsets.numpy(), size, "points")
-    offsets = offsets.to(angles.device)
-    problems = torch.arange(count, device=angles.device)
-    return Ragged(problems.repeat_interleave(offsets.diff(), output_size=size), count)
+    return kind
 
 
 def _log_softmax(layout: Layout, logits: torch.Tensor) -> torch.Tensor:
