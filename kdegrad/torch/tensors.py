@@ -261,8 +261,9 @@ class Pairs:
         d = self.layout.of_nodes(nodes) - self.layout.of_points(points)
         if self.circumference is None:
             return d
-        d = d - self.circumference * torch.round(d / self.circumference)
-        return torch.clamp(d, -0.5 * self.circumference, 0.5 * self.circumference)
+        turns = (d * (1.0 / self.circumference)).round_()  # as CUDA divides by a number
+        d -= turns.mul_(self.circumference)
+        return d.clamp_(-0.5 * self.circumference, 0.5 * self.circumference)
 
     def terms(self, d: torch.Tensor, log_s: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
         """Return E of the pairs, s of the nodes, and log p + log_norm."""
