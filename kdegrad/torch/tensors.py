@@ -200,7 +200,7 @@ def summed(
     for problems, some in _blocks(offsets is not None, angles.shape, targets.nodes.shape):
         _add(sums, pairs, settings.background, problems, points, log_weights, targets.part(problems, some))
 
-    is_wrong = ~angles.isfinite() | ~(logits < math.inf) | log_weights.isnan()  # all of a problem masked: log S is NaN
+    is_wrong = ~angles.isfinite() | log_weights.isnan()  # as log S is of a logit of +inf, and of masks alone
     is_unusable = layout.largest(layout.of_points(is_wrong.to(angles.dtype)))[:, 0] != 0.0
     is_unusable |= targets.is_wrong | h.isnan()
     if offsets is not None:
