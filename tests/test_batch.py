@@ -9,6 +9,8 @@ from __future__ import annotations
 import itertools
 import math
 import re
+import threading
+import time
 from typing import Any
 
 import numpy as np
@@ -17,7 +19,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 import kdegrad as kg
+from kdegrad.blockwise import OF_POINTS, OF_PROBLEMS, computed
 from kdegrad.kernel import KERNELS
+from kdegrad.kernel.line import Gaussian
 
 RELATIVE, ABSOLUTE = 1e-10, 1e-12  # of log K as large as 10³, each route keeps 13 digits
 WRT = ("logits", "angles", "bandwidth")
@@ -491,6 +495,74 @@ def test_numbers_do_not_depend_on_what_numpy_is_told_of_errors(kernel: str) -> N
     for one, other in zip(found, expected, strict=True):
         for got, want in zip(one, other, strict=True):
             np.testing.assert_array_equal(got, want)
+
+
+# --- Threads ---------------------------------------------------------------------------------------------------------
+
+
+def many_pairs(kernel: str) -> kg.Batch:
+    """Return a batch worth two threads: rows, and with another kernel than gaussian ragged, with infinite losses."""
+    rng = np.random.default_rng(5)
+    counts = np.full(160, 20) if kernel == "gaussian" else rng.integers(1, 40, 160)
+    offsets, lows = np.append(0, np.cumsum(counts)), rng.uniform(-40, 0, 160)
+    points = rng.uniform(-60, 60, (2, offsets[-1]))
+    target: Any = (lows, lows + 20)
+    return kg.Batch(*points, offsets=offsets, target=target, kernel=kernel, bandwidth=9.0, circular=True, bins=800)
+
+
+def watched(monkeypatch: pytest.MonkeyPatch, threads: int, failing: str = "") -> list[str]:
+    """Have threads form the kernel, each its first block while all have one; return who formed each.
+
+    The thread `failing`, "caller" or "other", is interrupted in its first block, half a second before that of the other
+    ends.
+    """
+    formed, both, shape, caller = [], threading.Barrier(threads, timeout=20), Gaussian.log_shape, threading.get_ident()
+
+    def log_shape(self: Gaussian, d: Any) -> Any:
+        name = "caller" if threading.get_ident() == caller else "other"
+        is_first = name not in formed
+        formed.append(name)
+        assert np.geterr()["divide"] == "ignore"
+        if is_first:
+            both.wait()
+        if name == failing:
+            raise KeyboardInterrupt
+        if failing:
+            time.sleep(0.5)
+        return shape(self, d)
+
+    monkeypatch.setattr(Gaussian, "log_shape", log_shape)
+    return formed
+
+
+@pytest.mark.parametrize("kernel", ["gaussian", "triangular", "von-mises"])
+def test_numbers_are_the_same_with_any_number_of_threads(kernel: str) -> None:
+    batch, wanted = many_pairs(kernel), (*OF_POINTS, *OF_PROBLEMS)
+    expected, sums = computed(batch, wanted)
+    assert np.isinf(expected["losses"]).any() == (kernel == "triangular")
+    found, also = computed(batch, wanted, threads=2)
+    assert also == sums
+    for name in wanted:
+        np.testing.assert_array_equal(found[name], expected[name], err_msg=name)
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_blocks_are_shared_by_threads_which_then_end(threads: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, before = many_pairs("gaussian"), threading.active_count()
+    formed = watched(monkeypatch, threads)
+    computed(batch, ["losses"], threads)
+    assert sorted(set(formed)) == ["caller", "other"][:threads]
+    assert threading.active_count() == before
+
+
+@pytest.mark.parametrize("failing", ["caller", "other"])
+def test_an_interrupt_in_a_thread_ends_all(failing: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    batch, before = many_pairs("gaussian"), threading.active_count()
+    formed = watched(monkeypatch, 2, failing)
+    with pytest.raises(KeyboardInterrupt):
+        computed(batch, ["losses"], threads=2)
+    assert sorted(formed) == ["caller", "other"]
+    assert threading.active_count() == before
 
 
 def test_where_one_problem_is_needed_a_batch_is_refused() -> None:
