@@ -24,7 +24,7 @@ from kdegrad.sums.base import Density, Shares
 from kdegrad.sums.pairs import Derivative, finite
 from kdegrad.sums.shares import DenseDensity, faint
 
-_BLOCK_PAIRS: Final = 131_072  # 1 MiB an array: larger ones leave the cache, smaller ones wait for Python
+_BLOCK_PAIRS: Final = 196_608  # 1.5 MiB an array: larger ones leave the cache, smaller ones wait for Python
 _LEAST: Final = 1e-100  # of s, in plain numbers: a K that underflows is nothing beside it
 _LIGHT: Final = -600.0  # of log S: with a smaller S, of 1e-261, products and quotients lose digits
 
