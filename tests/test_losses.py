@@ -24,13 +24,13 @@ CASES = 11  # of the judge: every kind of problem once
 CONTROLS = ("laplace-*", "derivative")  # and what compares the loss with itself
 
 
-def cases(backend: str, *, right: bool) -> list[object]:
-    """Return the right or the faulty losses of a backend, each with the dtypes that it is judged in."""
+def cases(backend: str, *, right: bool, in_turn: bool = False) -> list[object]:
+    """Return the right or the faulty losses of a backend, each with its dtypes, or `in_turn` with one of them."""
+    entries = [entry for entry in CATALOGUE if entry.backend == backend and entry.is_right == right]
     return [
         pytest.param(entry, dtype, id=f"{entry.name}-{dtype}")
-        for entry in CATALOGUE
-        if entry.backend == backend and entry.is_right == right
-        for dtype in entry.dtypes
+        for place, entry in enumerate(entries)
+        for dtype in ((entry.dtypes[place % len(entry.dtypes)],) if in_turn else entry.dtypes)
     ]
 
 
