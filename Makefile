@@ -24,7 +24,7 @@ help:
 	@echo "make clean     remove the environments and caches"
 
 # $(call install,FOLDER,GROUPS,WHAT): an environment in FOLDER, by uv where it is found, else by venv and pip. It says what
-# it does, as each step may take a minute.
+# it does, as each step may take a minute. Neither compiles modules, most of which nobody imports: Python does it then.
 define install
 @$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "kdegrad needs Python 3.11 or newer: make PYTHON=python3.12 ..."; exit 2; }
 @if command -v uv >/dev/null 2>&1; then \
@@ -38,7 +38,7 @@ else \
 	echo "setting up $(1): a pip that is new enough" && \
 	$(1)/bin/python -m pip install --quiet --upgrade "pip>=25.1" && \
 	echo "setting up $(1): kdegrad with numpy, rich, typer and PyYAML, and $(3), from the package index" && \
-	$(1)/bin/python -m pip install --quiet $(2) --editable .; \
+	$(1)/bin/python -m pip install --quiet --no-compile $(2) --editable .; \
 fi
 @touch $(1)/stamp
 endef
@@ -55,7 +55,7 @@ endef
 # PIP_EXTRA_INDEX_URL=https://download.pytorch.org/whl/cpu make test-frameworks
 .venv-frameworks/stamp: export UV_TORCH_BACKEND = cpu
 .venv-frameworks/stamp: pyproject.toml
-	$(call install,.venv-frameworks,--group dev --group frameworks,PyTorch and JAX)
+	$(call install,.venv-frameworks,--group frameworks,PyTorch and JAX)
 
 demo: .venv/stamp
 	$(BIN)/kdegrad loss $(SAMPLE)
@@ -66,7 +66,7 @@ test: .venv/stamp
 
 test-frameworks: .venv-frameworks/stamp
 	OMP_NUM_THREADS=1 .venv-frameworks/bin/python -m pytest --numprocesses auto \
-		$(wildcard tests/test_frameworks*.py tests/test_torch*.py tests/test_training*.py)
+		tests/test_frameworks*.py tests/test_*torch*.py tests/test_training_example.py
 	.venv-frameworks/bin/python -m pytest tests/test_readme.py -k backend
 
 # $(call two_at_a_time,COMMAND): run COMMAND with each line of standard input for LINE; what it prints comes at its end.
