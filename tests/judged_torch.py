@@ -1,6 +1,7 @@
 """`verify-props` on kdegrad.torch with every kernel, by make check: ``python -m tests.judged_torch float64``.
 
-One process judges all kernels, since importing PyTorch takes longer than judging one.
+It judges what runs on the CPU, and the operations on tensors that run on a GPU. One process judges all kernels, since
+importing PyTorch takes longer than judging one.
 """
 
 from __future__ import annotations
@@ -11,7 +12,7 @@ from typing import Final
 import kdegrad as kg
 from kdegrad.cli import app
 
-LOSSES: Final = ("kdegrad.torch:kde_cross_entropy",)
+LOSSES: Final = ("kdegrad.torch:kde_cross_entropy", "tests.losses.tensors_torch:on_tensors")
 GRADIENTS: Final = "logits,angles,bandwidth"
 CASES: Final = 3  # random problems for each; the tests compare more of them with the library
 
