@@ -29,7 +29,8 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 
 from kdegrad.torch import tensors  # noqa: E402
 from kdegrad.torch.circle import CIRCLE_KERNELS  # noqa: E402
-from kdegrad.torch.line import LINE_KERNELS  # noqa: E402
+from kdegrad.torch.layouts import Rows  # noqa: E402
+from kdegrad.torch.line import LINE_KERNELS, log1p_square  # noqa: E402
 from tests.losses.tensors_torch import on_tensors  # noqa: E402
 
 FLOAT64, FLOAT32 = torch.float64, torch.float32
@@ -225,6 +226,18 @@ def test_a_point_of_almost_no_weight_on_the_node_sets_no_scale(kernel: str, dtyp
     require_equal(found, expected(angles, logits, np.zeros(1), dtype, kernel=kernel), dtype)
 
 
+@pytest.mark.parametrize(("dtype", "far"), [(FLOAT64, 1e170), (FLOAT32, 1e25)], ids=str)
+@pytest.mark.parametrize("kernel", [name for name, domain in KERNELS if domain == "line"])
+def test_a_square_beyond_the_range_of_a_dtype_spoils_nothing(kernel: str, dtype: Any, far: float) -> None:
+    """A point so far out, with or without a mask, beside near ones: as one at 10^12, but with heavy tails."""
+    logits = np.array([[0.3, -0.4, 9.0], [0.3, -0.4, -np.inf]])
+    places = [np.array([[0.5, -0.5, distance]] * 2) for distance in (far, 1e12)]
+    found, want = (computed(x, logits, np.zeros(2), dtype, kernel=kernel, bandwidth=1.5) for x in places)
+    require_equal(found, want, dtype)
+    u = torch.tensor([far], dtype=dtype)
+    np.testing.assert_allclose(log1p_square(u), 2.0 * np.log(far), rtol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize(("kernel", "domain"), KERNELS)
 def test_edges_kinks_and_antipodes(kernel: str, domain: str, dtype: Any) -> None:
@@ -265,12 +278,13 @@ def test_rounding_takes_no_point_beyond_the_antipode(period: float) -> None:
     """In float32 the number after P/2 may be P/2 in units of P: at h = 1e-8 it is 100 bandwidths and more beyond."""
     half = torch.tensor([[0.5 * period]], dtype=FLOAT32)
     for name, kind in CIRCLE_KERNELS.items():
-        kernel = kind(torch.tensor(1e-8, dtype=FLOAT64), 3.0, period)
-        pairs = tensors.Pairs(tensors.Rows(), kernel, period)
-        for node in (torch.nextafter(half, 2.0 * half), torch.nextafter(-half, -2.0 * half)):
-            d = pairs.displacements(node, torch.zeros_like(node))
-            assert d.abs() <= half
-            assert kernel.log_shape(d).isfinite(), name
+        for h in (1e-8, 1e-8 * period):
+            kernel = kind(torch.tensor(h, dtype=FLOAT64), 3.0, period)
+            pairs = tensors.Pairs(Rows(), kernel, period)
+            for node in (torch.nextafter(half, 2.0 * half), torch.nextafter(-half, -2.0 * half)):
+                d = pairs.displacements(node, torch.zeros_like(node))
+                assert d.abs() <= half
+                assert kernel.log_shape(d).isfinite(), name
 
 
 def test_few_digits_of_a_large_origin_are_not_lost_in_float32() -> None:
@@ -348,11 +362,13 @@ def test_what_cannot_be_used_makes_the_loss_of_its_problem_nan(place: str, is_ra
     for angles, logits, target in spoiled(place):
         more = {"offsets": np.arange(G + 1) * N} if is_ragged else {}
         x, z = (angles.ravel(), logits.ravel()) if is_ragged else (angles, logits)
-        found = computed(x, z, target, kernel="gaussian", circular=True, bandwidth=30.0, **more)
-        for name, values in found.items():
-            is_nan = np.isnan(values.reshape(G, -1))
-            assert is_nan[1].all(), name
-            assert not np.delete(is_nan, 1, axis=0).any(), name
+        for circular in (True, False):
+            found = computed(x, z, target, kernel="gaussian", circular=circular, bandwidth=30.0, **more)
+            is_too_wide = place == "interval" and 360.0 < target[1][1] - target[0][1] < np.inf
+            for name, values in found.items():
+                is_nan = np.isnan(values.reshape(G, -1))
+                assert is_nan[1].all() == (circular or not is_too_wide), name
+                assert not np.delete(is_nan, 1, axis=0).any(), name
 
 
 @pytest.mark.parametrize(("kernel", "domain"), KERNELS)

@@ -18,7 +18,8 @@ from typing import Any, Final, final
 import torch
 
 from kdegrad.torch.batches import on_cpu
-from kdegrad.torch.tensors import on_device, problems_of
+from kdegrad.torch.layouts import problems_of
+from kdegrad.torch.tensors import on_device
 
 _OPTIONS: Final = "str kernel, float df, int bins, float background, bool circular, float? period, str unit"
 _WANTED: Final = "bool wrt_angles, bool wrt_logits, bool wrt_bandwidth"

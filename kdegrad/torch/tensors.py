@@ -20,9 +20,8 @@ on Apple's devices, which have no float64, all of it in float32.
 from __future__ import annotations
 
 import math
-from abc import ABC, abstractmethod
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import Final, final
 
 import torch
@@ -34,67 +33,11 @@ from kdegrad.settings import Settings
 from kdegrad.text import shown
 from kdegrad.torch.circle import CIRCLE_KERNELS
 from kdegrad.torch.kernels import TensorKernel
+from kdegrad.torch.layouts import Layout, Ragged, Rows, is_csr, problems_of
 from kdegrad.torch.line import LINE_KERNELS
+from kdegrad.torch.targets import Intervals, Targets, WeightedPoints
 
 MOST_PAIRS: Final = 1 << 23  # some twelve arrays of them are alive at once: 800 MB in float64
-
-
-class Layout(ABC):
-    """How the points of G problems stand in a tensor, and so how pairs of points and nodes do."""
-
-    @abstractmethod
-    def of_points(self, values: torch.Tensor) -> torch.Tensor:
-        """Return values of the points as a tensor that pairs are combined with."""
-
-    @abstractmethod
-    def of_nodes(self, values: torch.Tensor) -> torch.Tensor:
-        """Return values of the nodes (g, b) as a tensor that pairs are combined with."""
-
-    @abstractmethod
-    def largest(self, pairs: torch.Tensor) -> torch.Tensor:
-        """Return the largest over the points of each problem, for pairs (g, b)."""
-
-    @abstractmethod
-    def total(self, pairs: torch.Tensor) -> torch.Tensor:
-        """Return the sum over the points of each problem, for pairs (g, b)."""
-
-
-@final
-class Rows(Layout):
-    """Points (g, N), pairs (g, N, b)."""
-
-    def of_points(self, values: torch.Tensor) -> torch.Tensor:
-        return values[:, :, None]
-
-    def of_nodes(self, values: torch.Tensor) -> torch.Tensor:
-        return values[:, None, :]
-
-    def largest(self, pairs: torch.Tensor) -> torch.Tensor:
-        return pairs.amax(dim=1)
-
-    def total(self, pairs: torch.Tensor) -> torch.Tensor:
-        return pairs.sum(dim=1)
-
-
-@final
-class Ragged(Layout):
-    """Points (M,), pairs (M, b); `problem` is that of each point, (M,), and `count` is G."""
-
-    def __init__(self, problem: torch.Tensor, count: int) -> None:
-        self.problem, self.count = problem, count
-
-    def of_points(self, values: torch.Tensor) -> torch.Tensor:
-        return values[:, None]
-
-    def of_nodes(self, values: torch.Tensor) -> torch.Tensor:
-        return values.expand(self.count, -1).index_select(0, self.problem)
-
-    def largest(self, pairs: torch.Tensor) -> torch.Tensor:
-        lowest = pairs.new_full((self.count, pairs.shape[1]), -math.inf)
-        return lowest.scatter_reduce(0, self.problem[:, None].expand_as(pairs), pairs, "amax")
-
-    def total(self, pairs: torch.Tensor) -> torch.Tensor:
-        return pairs.new_zeros(self.count, pairs.shape[1]).index_add(0, self.problem, pairs)
 
 
 @final
@@ -186,9 +129,14 @@ def summed(
     wrt_angles, wrt_logits, wrt_bandwidth = wrt
     h = torch.where((h > 0.0) & h.isfinite(), h, math.nan)
     layout: Layout = Rows() if offsets is None else Ragged(problems_of(offsets, len(angles)), count)
-    targets = _targets(*target, settings.bins, count, circumference, angles.dtype)
-    points, targets = _placed(layout, angles.to(h.dtype), targets, circumference, angles.dtype)
-    log_weights = _log_softmax(layout, logits)
+    first, second, is_interval = target
+    targets: Targets
+    if is_interval:
+        targets = Intervals(first, second, settings.bins, angles.dtype, circumference)
+    else:
+        targets = WeightedPoints(first, second, count, angles.dtype, circumference)
+    points = targets.points(layout, angles)
+    log_weights = layout.log_softmax(logits)
     sums = Sums(
         angles.new_zeros(count),
         torch.zeros_like(angles) if any(wrt) else None,
@@ -197,8 +145,8 @@ def summed(
     )
     kind = _kernel(domain_and_kernel(settings)[1].name)
     pairs = Pairs(layout, kind(h, settings.df, circumference, host_h), circumference)
-    for problems, some in _blocks(offsets is not None, angles.shape, targets.nodes.shape):
-        _add(sums, pairs, settings.background, problems, points, log_weights, targets.part(problems, some))
+    for problems, some in _blocks(offsets is not None, angles.shape, count, targets.count):
+        _add(sums, pairs, settings.background, targets, problems, some, points, log_weights)
 
     is_wrong = ~angles.isfinite() | log_weights.isnan()  # as log S is of a logit of +inf, and of masks alone
     is_unusable = layout.largest(layout.of_points(is_wrong.to(angles.dtype)))[:, 0] != 0.0
@@ -209,42 +157,15 @@ def summed(
     undefined = ~losses.isfinite()
     of_angles, of_logits, of_bandwidth = (angles.new_empty(0) for _ in range(3))  # an operator returns none twice
     if sums.slopes is not None:
-        of_angles = torch.where(_of_each(layout, undefined), math.nan, sums.slopes)
+        of_angles = torch.where(layout.of_problems(undefined), math.nan, sums.slopes)
     if wrt_logits and sums.responsibilities is not None:
         weights, shares = log_weights.exp(), sums.responsibilities
         if settings.background > 0.0:  # else Σ_j R_j = 1
-            weights = weights * _of_each(layout, layout.total(layout.of_points(shares))[:, 0])
-        of_logits = torch.where(_of_each(layout, undefined), math.nan, weights - shares)
+            weights = weights * layout.of_problems(layout.total(layout.of_points(shares))[:, 0])
+        of_logits = torch.where(layout.of_problems(undefined), math.nan, weights - shares)
     if sums.log_bandwidth is not None:
         of_bandwidth = torch.where(undefined, math.nan, sums.log_bandwidth / h)  # ∂L/∂h = ∂L/∂log h / h
     return losses, of_angles, of_logits, of_bandwidth
-
-
-@final
-@dataclass(frozen=True, eq=False)
-class Targets:
-    """The targets of G problems.
-
-    Attributes
-    ----------
-    nodes, weights
-        t_m and q_m, each (G, B).
-    widths
-        What a background is spread over, (G, 1).
-    is_wrong
-        Which of them are no targets, (G,).
-    """
-
-    nodes: torch.Tensor
-    weights: torch.Tensor
-    widths: torch.Tensor
-    is_wrong: torch.Tensor
-
-    def part(self, problems: slice, some: slice) -> Targets:
-        """Return some nodes of some of the problems."""
-        return Targets(
-            self.nodes[problems, some], self.weights[problems, some], self.widths[problems], self.is_wrong[problems]
-        )
 
 
 @final
@@ -284,20 +205,23 @@ def _add(
     sums: Sums,
     pairs: Pairs,
     background: float,
+    targets: Targets,
     problems: slice,
+    some: slice,
     points: torch.Tensor,
     log_weights: torch.Tensor,
-    targets: Targets,
 ) -> None:
     """Add what some nodes of some of the problems contribute."""
-    layout, kernel, q = pairs.layout, pairs.kernel, targets.weights
+    layout, kernel, q = pairs.layout, pairs.kernel, targets.weights(problems, some)
     of_points = problems if isinstance(layout, Rows) else slice(None)
-    d, log_s = pairs.displacements(targets.nodes, points[of_points]), layout.of_points(log_weights[of_points])
+    d = pairs.displacements(targets.nodes(problems, some), points[of_points])
+    log_s = layout.of_points(log_weights[of_points])
     terms, total, log_sum = pairs.terms(d, log_s)
     log_share = math.log1p(-background) - kernel.log_norm
     log_density = log_mixture = log_sum + log_share
     if background > 0.0:
-        log_mixture = torch.logaddexp(log_density, math.log(background) - torch.log(targets.widths))
+        log_uniform = math.log(background) - torch.log(targets.widths[problems])
+        log_mixture = torch.logaddexp(log_density, log_uniform.to(log_density.dtype))
     sums.losses[problems] -= torch.where(q > 0.0, q * log_mixture, 0.0).sum(dim=1)
     if sums.responsibilities is None:
         return
@@ -327,74 +251,13 @@ def _product(factors: torch.Tensor, others: torch.Tensor) -> torch.Tensor:
     return torch.where(factors == 0.0, 0.0, factors * others)
 
 
-def _blocks(is_ragged: bool, points: tuple[int, ...], nodes: tuple[int, ...]) -> Iterator[tuple[slice, slice]]:
-    """Yield which problems and which of their nodes to take at a time; ragged problems are taken together."""
-    count, width = nodes
+def _blocks(is_ragged: bool, points: tuple[int, ...], count: int, width: int) -> Iterator[tuple[slice, slice]]:
+    """Yield which of `count` problems and which of their nodes to take at a time; ragged ones are taken together."""
     together = count if is_ragged else max(1, min(count, MOST_PAIRS // (points[-1] * width)))
     some = max(1, MOST_PAIRS // (points[0] if is_ragged else together * points[-1]))
     for first in range(0, count, together):
         for node in range(0, width, some):
             yield slice(first, first + together), slice(node, node + some)
-
-
-def _targets(
-    first: torch.Tensor,
-    second: torch.Tensor,
-    is_interval: bool,
-    bins: int,
-    count: int,
-    circumference: float | None,
-    dtype: torch.dtype,
-) -> Targets:
-    """Return the nodes and weights: of intervals those of the midpoint rule."""
-    wide = first.dtype
-    if is_interval:
-        width = second - first
-        good = (first < second) & width.isfinite()
-        if circumference is not None:
-            rounding = 2.0 * torch.finfo(dtype).eps * torch.maximum(first.abs(), second.abs())
-            good &= width <= circumference + rounding
-            first = torch.fmod(first, circumference)
-        steps = torch.arange(0.5, bins, dtype=wide, device=first.device)
-        nodes = steps * (width / bins)[:, None] + first[:, None]
-        weights, widths = torch.full_like(nodes[:1], 1.0 / bins), width[:, None]
-    else:
-        nodes, weights = torch.atleast_2d(first), torch.atleast_2d(second)
-        good = (nodes.isfinite() & (weights >= 0.0) & weights.isfinite()).all(dim=1) & (weights > 0.0).any(dim=1)
-        weights = weights / weights.amax(dim=1, keepdim=True)
-        weights = weights / weights.sum(dim=1, keepdim=True)
-        widths = torch.full_like(nodes[:, :1], circumference or math.nan)  # on a line there is no background
-    weights, widths = weights.to(dtype), widths.to(dtype)
-    nodes, weights, widths = (part.expand(count, -1) for part in (nodes, weights, widths))
-    return Targets(nodes, weights, widths, ~good.expand(count))
-
-
-def _placed(
-    layout: Layout, points: torch.Tensor, targets: Targets, circumference: float | None, dtype: torch.dtype
-) -> tuple[torch.Tensor, Targets]:
-    """Return points and targets in the dtype of pairs, on a circle within half a turn of 0.
-
-    In float32 places are relative to the problem's first node, near which they would else have few digits.
-    """
-    nodes = targets.nodes
-    if circumference is not None:
-        points, nodes = _reduced(points, circumference), _reduced(nodes, circumference)
-    if dtype == torch.float32:
-        origin = nodes[:, :1]
-        points, nodes = points - _of_each(layout, origin[:, 0]), nodes - origin
-        if circumference is not None:
-            points, nodes = _reduced(points, circumference), _reduced(nodes, circumference)
-    return points.to(dtype), replace(targets, nodes=nodes.to(dtype))
-
-
-def problems_of(offsets: torch.Tensor, size: int) -> torch.Tensor:
-    """Return the problem of each of `size` points; whatever the offsets, it is one that there is."""
-    return torch.searchsorted(offsets[1:-1], torch.arange(size, device=offsets.device), right=True)
-
-
-def is_csr(offsets: torch.Tensor, size: int) -> torch.Tensor:
-    """Return whether offsets rise from 0 to `size`, shape ()."""
-    return (offsets[0] == 0) & (offsets[-1] == size) & (offsets.diff() > 0).all()
 
 
 def _kernel(name: str) -> type[TensorKernel]:
@@ -405,23 +268,6 @@ def _kernel(name: str) -> type[TensorKernel]:
     return kind
 
 
-def _log_softmax(layout: Layout, logits: torch.Tensor) -> torch.Tensor:
-    """Return log S."""
-    logits = logits - _of_each(layout, layout.largest(layout.of_points(logits))[:, 0])
-    return logits - _of_each(layout, layout.total(layout.of_points(logits.exp()))[:, 0].log())
-
-
-def _of_each(layout: Layout, values: torch.Tensor) -> torch.Tensor:
-    """Return values of the problems (G,) as a tensor that values of the points are combined with."""
-    return layout.of_nodes(values[:, None])[..., 0]
-
-
 def _or_zero(logs: torch.Tensor) -> torch.Tensor:
     """Return 0 for -inf, where no point reaches a node."""
     return torch.where(logs.isneginf(), 0.0, logs)
-
-
-def _reduced(places: torch.Tensor, circumference: float) -> torch.Tensor:
-    """Return places on a circle within half a turn of 0, without rounding: fmod and the difference are exact."""
-    places = torch.fmod(places, circumference)
-    return places - circumference * torch.round(places / circumference)
