@@ -30,7 +30,7 @@ from torch.utils._python_dispatch import TorchDispatchMode  # noqa: E402
 from kdegrad.torch import tensors  # noqa: E402
 from kdegrad.torch.circle import CIRCLE_KERNELS  # noqa: E402
 from kdegrad.torch.layouts import Rows  # noqa: E402
-from kdegrad.torch.line import LINE_KERNELS, log1p_square  # noqa: E402
+from kdegrad.torch.line import LINE_KERNELS  # noqa: E402
 from tests.losses.tensors_torch import on_tensors  # noqa: E402
 
 FLOAT64, FLOAT32 = torch.float64, torch.float32
@@ -135,13 +135,13 @@ def test_a_kernel_is_that_of_the_same_name(name: str, domain: str, host_knows: b
         want = make_kernel(name, h, Line() if period is None else Circle(period), 2.5)
         kernel = TENSOR_KERNELS[name](torch.tensor(h, dtype=FLOAT64), 2.5, period, h if host_knows else None)
         there = torch.from_numpy(d)
-        log_shape, slope, edge = kernel.log_shape(there), kernel.log_slope(there), kernel.edge_slope(there)
+        log_shape, slope, edge = kernel.log_shape(there), kernel.log_slope(there), kernel.edge_slope
         bandwidth_slope = kernel.log_bandwidth_slope(there, slope)
         assert float(kernel.log_norm) == pytest.approx(want.log_norm, abs=1e-14)
         np.testing.assert_allclose(log_shape, want.log_shape(d), rtol=1e-14, atol=1e-14)
         # of a kernel that is 0 somewhere the derivatives of K itself, else those of log K
         factor = torch.ones_like(there) if want.is_positive else log_shape.exp()
-        at_edge = torch.zeros_like(there) if edge is None else edge
+        at_edge = (there.abs() == h) * there.sign() * (0.0 if edge is None else edge)
         with np.errstate(over="ignore"):
             wants = [
                 values.factor * (1.0 if want.is_positive else np.exp(values.log))
@@ -229,13 +229,11 @@ def test_a_point_of_almost_no_weight_on_the_node_sets_no_scale(kernel: str, dtyp
 @pytest.mark.parametrize(("dtype", "far"), [(FLOAT64, 1e170), (FLOAT32, 1e25)], ids=str)
 @pytest.mark.parametrize("kernel", [name for name, domain in KERNELS if domain == "line"])
 def test_a_square_beyond_the_range_of_a_dtype_spoils_nothing(kernel: str, dtype: Any, far: float) -> None:
-    """A point so far out, with or without a mask, beside near ones: as one at 10^12, but with heavy tails."""
+    """A point so far out, with or without a mask, beside near ones is as one at 10^12."""
     logits = np.array([[0.3, -0.4, 9.0], [0.3, -0.4, -np.inf]])
     places = [np.array([[0.5, -0.5, distance]] * 2) for distance in (far, 1e12)]
     found, want = (computed(x, logits, np.zeros(2), dtype, kernel=kernel, bandwidth=1.5) for x in places)
     require_equal(found, want, dtype)
-    u = torch.tensor([far], dtype=dtype)
-    np.testing.assert_allclose(log1p_square(u), 2.0 * np.log(far), rtol=1e-6)
 
 
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)

@@ -11,7 +11,6 @@ import torch
 
 from kdegrad.kernel.special import asymptotic_terms
 from kdegrad.torch.kernels import TensorKernel
-from kdegrad.torch.line import log1p_square
 
 _LOG_2: Final = math.log(2.0)
 _SMALL_KAPPA: Final = 50.0  # up to here torch's Bessel functions, above it their asymptotic series
@@ -173,7 +172,7 @@ class WrappedCauchy(CircleKernel):
         return self.steepness * torch.sin(0.5 * self.radians * d)
 
     def log_shape(self, d: torch.Tensor) -> torch.Tensor:
-        return -log1p_square(self.chord(d))
+        return -torch.log1p(self.chord(d) ** 2)
 
     def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         chord = self.chord(d)

@@ -32,10 +32,13 @@ class TensorKernel(ABC):
 
     Attributes
     ----------
+    h
+        The bandwidth.
     log_norm
         What is subtracted from the logarithm of the shape, shape ().
     """
 
+    h: torch.Tensor
     log_norm: torch.Tensor
 
     @abstractmethod
@@ -53,6 +56,7 @@ class TensorKernel(ABC):
     def log_bandwidth_slope(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
         """Return ∂ log K_h/∂log h at fixed d, given `slope`, the k'(d) of `log_slope`."""
 
-    def edge_slope(self, d: torch.Tensor) -> torch.Tensor | None:
-        """Return half of the slope ∂shape/∂d from within where |d| = h, and 0 elsewhere; None if it is 0 there too."""
+    @property
+    def edge_slope(self) -> torch.Tensor | None:
+        """Half of the slope ∂shape/∂d from within at d = h, shape (); None if it is 0."""
         return None

@@ -14,7 +14,6 @@ from kdegrad.torch.kernels import TensorKernel
 _LOG_2: Final = math.log(2.0)
 _NODES: Final = 160  # of the tanh-sinh rule: to the rounding of float64
 _REACH: Final = 3.4  # beyond it the rule's nodes are at the ends to e^-47
-_SQUARED: Final = 1e9  # below it u² is in the range of float32, and above it 1 + u² is u²
 
 
 class LineKernel(TensorKernel):
@@ -115,16 +114,17 @@ class Sigmoid(LineKernel):
 
 
 class HeavyTail(LineKernel):
-    """K(u) ∝ (1 + u²/ν)^-((ν+1)/2), k' = -(ν+1)/(ν/u + u)/h."""
+    """K(u) ∝ (1 + u²/ν)^-((ν+1)/2), k' = -(ν+1)/h · u/(ν + u²)."""
 
     @final
     def log_shape(self, d: torch.Tensor) -> torch.Tensor:
-        return -0.5 * (self.df + 1.0) * log1p_square(d / (self.h * math.sqrt(self.df)))
+        u = d / (self.h * math.sqrt(self.df))
+        return -0.5 * (self.df + 1.0) * torch.log1p(u * u)  # K is 0 where u² overflows, in float32 from 10¹⁹ on
 
     @final
     def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         u = d / self.h
-        return -(self.df + 1.0) / (self.df / u + u) / self.h  # ν/0 is infinite, and the slope 0
+        return -(self.df + 1.0) / self.h * (u / (self.df + u * u))
 
 
 @final
@@ -172,11 +172,6 @@ class CompactKernel(LineKernel):
         """Return s, not below 0."""
         return torch.clamp(self.h - d.abs(), min=0.0) / self.h
 
-    @final
-    def at_edge(self, d: torch.Tensor, slope: torch.Tensor) -> torch.Tensor:
-        """Return half of the slope from within at a positive edge, mirrored at the other, and 0 elsewhere."""
-        return torch.where(d.abs() == self.h, 0.5 * slope * d.sign(), 0.0)
-
 
 class PowerKernel(CompactKernel):
     """K(u) = c (1 - |u|^m)^n for |u| ≤ 1, k' = -m n sign(u) |u|^(m-1)/(1 - |u|^m)/h."""
@@ -203,14 +198,13 @@ class PowerKernel(CompactKernel):
     @final
     def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         base = self.base(d)
-        rise = self.m * self.n / self.h * self._power(d)
-        return torch.where(base > 0.0, -rise / base, 0.0)
+        slope = -self.m * self.n / self.h * self._power(d)
+        return torch.where(base > 0.0, slope / base, 0.0)
 
     @final
-    def edge_slope(self, d: torch.Tensor) -> torch.Tensor | None:
-        if self.n > 1:
-            return None
-        return self.at_edge(d, -self.m / self.h)
+    @property
+    def edge_slope(self) -> torch.Tensor | None:
+        return -0.5 * self.m / self.h if self.n == 1 else None
 
     def _power(self, d: torch.Tensor) -> torch.Tensor:
         """Return sign(u) |u|^(m-1)."""
@@ -274,8 +268,9 @@ class Cosine(CompactKernel):
         shape = self.shape(d)
         return torch.where(shape > 0.0, -quarter_turns * torch.sin(quarter_turns * d) / shape, 0.0)
 
-    def edge_slope(self, d: torch.Tensor) -> torch.Tensor:
-        return self.at_edge(d, -0.5 * math.pi / self.h)
+    @property
+    def edge_slope(self) -> torch.Tensor:
+        return -0.25 * math.pi / self.h
 
 
 @final
@@ -292,11 +287,6 @@ class Uniform(CompactKernel):
 
     def log_slope(self, d: torch.Tensor) -> torch.Tensor:
         return torch.zeros_like(d)
-
-
-def log1p_square(u: torch.Tensor) -> torch.Tensor:
-    """Return log(1 + u²), also where u² is beyond the range of the dtype."""
-    return torch.where(u.abs() < _SQUARED, torch.log1p(u * u), 2.0 * torch.log(u.abs()))
 
 
 LINE_KERNELS: Final[dict[str, type[LineKernel]]] = {

@@ -230,10 +230,11 @@ def _add(
     sums.responsibilities[of_points] += terms.sum(dim=-1)
     if sums.slopes is None and sums.log_bandwidth is None:
         return
-    slope, edge = kernel.log_slope(d), kernel.edge_slope(d)
-    if edge is not None:  # where K is 0 and its slope is not: q_m S_i ∂K/∂d / p̃_m
+    slope, edge = kernel.log_slope(d), None
+    if kernel.edge_slope is not None:  # where K is 0 and its slope is not: q_m S_i ∂K/∂d / p̃_m
         log_pulls = torch.where(q > 0.0, torch.log(q) - log_mixture + log_share, -math.inf)
-        edge = _product(edge, torch.exp(log_s + layout.of_nodes(log_pulls)))
+        pulls = torch.copysign(torch.exp(log_s + layout.of_nodes(log_pulls)), d) * kernel.edge_slope
+        edge = torch.where(d.abs() == kernel.h, pulls, 0.0)
     if sums.log_bandwidth is not None:
         falls = _product(terms, kernel.log_bandwidth_slope(d, slope))
         falls = falls if edge is None else falls - d * edge
