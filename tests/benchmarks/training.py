@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import shutil
 import subprocess
 import sys
 from collections.abc import Callable, Iterator
@@ -27,7 +29,10 @@ ROUNDS = 5
 THREADS = 2
 MOST_MEMORY = 100  # MB
 
+KEPT = {"MALLOC_MMAP_MAX_": "0", "MALLOC_TRIM_THRESHOLD_": "8000000000"}  # glibc then returns no memory to the system
+
 Task = Callable[[], tuple[Any, ...]]
+Formula = Callable[[Any, Any, Any, str], Any]
 
 
 def lines() -> Iterator[str]:
@@ -37,10 +42,11 @@ def lines() -> Iterator[str]:
         return
     yield from kernels()
     yield from shapes()
+    yield from faster_by_hand()
     yield from memory()
 
 
-def tasks(shape: Shape, kernel: str, dtype: str, device: str = "cpu") -> dict[str, Task]:
+def tasks(shape: Shape, kernel: str, dtype: str, device: str = "cpu", formula: Formula = by_hand) -> dict[str, Task]:
     """Return what is compared: tasks that return the losses and their gradients of angles and logits."""
     import torch
 
@@ -59,7 +65,7 @@ def tasks(shape: Shape, kernel: str, dtype: str, device: str = "cpu") -> dict[st
 
     return {
         "kdegrad": lambda: differentiated(kde_cross_entropy(*points, wanted, **given)),
-        "by hand": lambda: differentiated(by_hand(*points, nodes_of(shape, wanted), kernel)),
+        "by hand": lambda: differentiated(formula(*points, nodes_of(shape, wanted), kernel)),
     }
 
 
@@ -93,6 +99,31 @@ def shapes() -> Iterator[str]:
     yield from table("The same of other shapes, and with more threads of PyTorch's", header, rows)
 
 
+def faster_by_hand() -> Iterator[str]:
+    """Yield the times where the heap keeps what is freed, by hand as it is and compiled."""
+    if sys.platform != "linux" or not shutil.which("g++"):
+        yield "(torch.compile is measured on Linux with g++ only)"
+        return
+    rows = []
+    for kernel in SMOOTH:
+        ours, *theirs = map(float, _in_process("kept", kernel, **KEPT).split())
+        rows.append((kernel, seconds(ours), *(text for t in theirs for text in (seconds(t), f"{t / ours:.1f}"))))
+    header = ("kernel", "kdegrad", "by hand", "ratio", "by hand, torch.compile", "ratio")
+    title = f"The same of {TRAINED}, float64, one thread, where malloc keeps freed memory (MALLOC_MMAP_MAX_=0)"
+    yield from table(title, header, rows)
+
+
+def kept(kernel: str) -> str:
+    """Return the least seconds by kdegrad, by hand, and by hand as `torch.compile` makes it."""
+    import torch
+
+    torch.set_num_threads(1)
+    compared = tasks(TRAINED, kernel, "float64")
+    compared["compiled"] = tasks(TRAINED, kernel, "float64", formula=torch.compile(by_hand))["by hand"]
+    compared["compiled"]()  # which compiles
+    return " ".join(map(str, least(compared, ROUNDS).values()))
+
+
 def memory() -> Iterator[str]:
     """Yield by how much the memory of a process grows at its peak, beside the tensors that are given."""
     if not Path("/proc/self/clear_refs").exists():
@@ -100,7 +131,7 @@ def memory() -> Iterator[str]:
         return
     rows = []
     for kernel, dtype in product((*SMOOTH, "epanechnikov"), BOUNDS):
-        peaks = (f"{_peak_of_process(kernel, dtype, name):.0f} MB" for name in ("kdegrad", "by hand"))
+        peaks = (f"{float(_in_process('peak', kernel, dtype, name)):.0f} MB" for name in ("kdegrad", "by hand"))
         rows.append((kernel, dtype, *peaks, f"{MOST_MEMORY} MB"))
     header = ("kernel", "dtype", "kdegrad", "by hand", "kdegrad at most")
     yield from table(f"Peak memory of the same above its tensors, {TRAINED}", header, rows)
@@ -125,10 +156,11 @@ def _high_water() -> int:
         return next(int(line.split()[1]) for line in status if line.startswith("VmHWM"))
 
 
-def _peak_of_process(*arguments: str) -> float:
-    code = "import sys; from tests.benchmarks.training import peak; print(peak(*sys.argv[1:]))"
-    command = [sys.executable, "-c", code, *arguments]
-    return float(subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True).stdout)
+def _in_process(function: str, *arguments: str, **environment: str) -> str:
+    """Return what a function of this module gives in a process of its own."""
+    code = f"import sys; from tests.benchmarks.training import {function}; print({function}(*sys.argv[1:]))"
+    command, environment = [sys.executable, "-c", code, *arguments], {**os.environ, **environment}
+    return subprocess.run(command, cwd=ROOT, env=environment, check=True, capture_output=True, text=True).stdout
 
 
 def _compared(shape: Shape, kernel: str, threads: int) -> Iterator[tuple[str, str, str]]:
