@@ -37,7 +37,7 @@ from kdegrad.torch.layouts import Layout, Ragged, Rows, is_csr, problems_of
 from kdegrad.torch.line import LINE_KERNELS
 from kdegrad.torch.targets import Intervals, Targets, WeightedPoints
 
-MOST_PAIRS: Final = 1 << 23  # some twelve arrays of them are alive at once: 800 MB in float64
+MOST_PAIRS: Final = 1 << 23  # six to eleven arrays of them are alive at once, by the kernel: 400 to 700 MB in float64
 
 
 @final
