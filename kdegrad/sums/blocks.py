@@ -126,10 +126,7 @@ class PlainBlockDensity(Density):
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
         pulls = self._pulls(node_shares, log_pulls)
         ratios = self._at_points(pulls)
-        shares = self.weights * ratios
-        light = self.log_weights < _LIGHT
-        if light.any():
-            shares[light] = np.exp(self.log_weights[light] + log_or_minus_infinity(ratios[light]))
+        shares = self._weighted(ratios)
         for which, density in self.far:
             shares[which], ratios[which] = density.shares(*self._nodes_of(which, node_shares, log_pulls))
         return Shares(shares, ratios)
@@ -165,7 +162,11 @@ class PlainBlockDensity(Density):
 
     def _weighted(self, sums: FloatArray) -> FloatArray:
         """Return S_i times sums at the points, also where S_i is too small for a float64."""
-        return value(Scaled(self.log_weights, sums))
+        products: FloatArray = self.weights * sums
+        light = self.log_weights < _LIGHT
+        if light.any():
+            products[light] = value(Scaled(self.log_weights[light], sums[light]))
+        return products
 
     def _nodes_of(self, which: IntArray | int, *of_nodes: FloatArray) -> list[FloatArray]:
         """Return values of the nodes, (g, B) or (B,), for some of the problems."""

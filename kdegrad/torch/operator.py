@@ -80,7 +80,7 @@ class ScaledGradient(torch.autograd.Function):
 
     @staticmethod
     def forward(gradient: torch.Tensor, upstream: torch.Tensor) -> torch.Tensor:
-        return torch.where(upstream == 0.0, 0.0, upstream * gradient)
+        return (upstream * gradient).masked_fill_(upstream == 0.0, 0.0)
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: torch.Tensor) -> None:
