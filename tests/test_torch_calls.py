@@ -388,6 +388,17 @@ def test_a_compiled_module_is_trained() -> None:
     assert trained[0][1] != math.log(20.0)
 
 
+def test_a_compiled_function_is_evaluated_without_gradients() -> None:
+    """As in validation: under no_grad, and where no input requires a gradient."""
+    traced, expected = (
+        compiled(lambda z: kt.kde_cross_entropy(X, z, (0.0, 30.0))),
+        kt.kde_cross_entropy(X, Z, (0.0, 30.0)),
+    )
+    assert torch.equal(traced(Z), expected)
+    with torch.no_grad():
+        assert torch.equal(traced(Z.clone().requires_grad_()), expected)
+
+
 @OF_DYNAMO
 def test_a_compiled_function_of_ragged_points_leaves_infinite_losses_out() -> None:
     def function(angles: Any, logits: Any, offsets: Any, nodes: Any) -> Any:

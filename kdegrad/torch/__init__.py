@@ -29,7 +29,7 @@ from kdegrad.option import choice, requires_gradient, truth
 from kdegrad.problem import domain_and_kernel
 from kdegrad.settings import Settings
 from kdegrad.torch.inputs import Number, Target, bandwidth_of, offsets_of, points_of, target_of
-from kdegrad.torch.operator import KDECrossEntropy
+from kdegrad.torch.operator import KDECrossEntropy, losses_and_gradients
 
 __all__ = ["KDECrossEntropyLoss", "kde_cross_entropy"]
 
@@ -105,16 +105,19 @@ def kde_cross_entropy(
         leading = (offsets.shape[0] - 1,)
     h = bandwidth_of(bandwidth, angles)
     is_differentiated = torch.is_grad_enabled()
+    wanted = [is_differentiated and values.requires_grad for values in (angles, logits, h)]
+    # Where nothing is differentiated, `torch.compile` cannot trace a Function whose setup_context stands apart.
+    traced_alone = torch.compiler.is_compiling() and not any(wanted)
     inputs = (
         *(values if offsets is not None else values.reshape(-1, values.shape[-1]) for values in (angles, logits)),
         h,
         *target_of(target, leading, angles),
         offsets,
         *options,
-        *(is_differentiated and values.requires_grad for values in (angles, logits, h)),
+        *wanted,
     )
     try:
-        losses: torch.Tensor = KDECrossEntropy.apply(*inputs)[0]
+        losses: torch.Tensor = (losses_and_gradients if traced_alone else KDECrossEntropy.apply)(*inputs)[0]
     except KdegradError as error:
         if len(leading) > 1:
             error.add_note(f"The problems of the shape {tuple(leading)} are numbered in flat order.")
