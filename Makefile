@@ -8,10 +8,10 @@ SAMPLE := sample_inputs/mallards.csv --target 270 360 --circular --kernel von-mi
 
 help:
 	@echo "make demo      set up .venv and run the main job on a real sample"
-	@echo "make test      set up .venv and run the tests, those of the README pages too"
+	@echo "make test      set up .venv and run the tests"
 	@echo "make test-frameworks"
 	@echo "               set up .venv-frameworks with PyTorch and JAX (2 GB) and run the tests that need them"
-	@echo "make check     lint, types, and verify-props on every sample and kernel, and on kdegrad.torch with every kernel"
+	@echo "make check     lint, types, the README pages, and verify-props on every sample and kernel, kdegrad.torch too"
 	@echo "               (it sets up .venv-frameworks too)"
 	@echo "make coverage  list the lines and branches that no test reaches"
 	@echo "make mutants   break the mathematics at 4,400 places and list what no test notices (an hour and more;"
@@ -76,6 +76,7 @@ check: .venv/stamp .venv-frameworks/stamp
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
 	$(BIN)/mypy
+	$(BIN)/python -m pytest --numprocesses auto tests/test_readme.py tests/test_citations.py tests/test_layout.py
 	@{ ls sample_inputs/*.yaml; $(BIN)/kdegrad kernels --format csv | sed '1d; s/,.*//; s/^/--kernel /'; } | \
 		$(call two_at_a_time,$(BIN)/kdegrad verify-props LINE --format github)
 	@printf '%s\n' float64 float32 | \

@@ -48,9 +48,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"angles": X.to(torch.complex64)}, "angles: a tensor of torch.complex64 holds no real numbers: convert it"),
     ({"logits": Z > 0.0}, "logits: a tensor of torch.bool holds no real numbers: convert it"),
     ({"angles": X.to_sparse()}, "angles: a sparse or nested tensor: give a dense one"),
-    ({"logits": Z[:, :3]}, "angles of shape (4, 5) but logits of shape (4, 3): give shapes that broadcast"),
+    ({"logits": Z[:, :3]}, "angles of shape (4, 5) but logits of shape (4, 3): give (..., N) twice, of"),
+    ({"logits": Z[:, :1]}, "angles of shape (4, 5) but logits of shape (4, 1): give (..., N) twice, of one N"),
     ({"angles": X[:, :0], "logits": Z[:, :0]}, "shape (4, 0): each problem needs one point or more"),
-    ({"angles": X[:0], "logits": Z[:0]}, "shape (0, 5): each problem needs one point or more"),
+    ({"angles": X[:0], "logits": Z[:0]}, "shape (0, 5): there is no problem: leave an empty batch out"),
     ({"angles": X[0, 0], "logits": Z[0, 0]}, "shape (): each problem needs one point or more"),
     ({"angles": X[0, :0], "logits": Z[0, :0], "offsets": torch.tensor([0, 0])}, "shape (0,): each problem needs one"),
     ({"logits": Z.to("meta")}, "angles on cpu, logits on meta: move them to one device"),
@@ -67,6 +68,8 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
         {"target": torch.stack([LOW, LOW + 9.0], dim=-1)},
         "target: shape (4, 2), but the problems have the shape (4,): low and high? give target.unbind(-1), a tuple",
     ),
+    ({"target": torch.stack([LOW, LOW + 9.0])}, "have the shape (4,): low and high? give target.unbind(0), a tuple"),
+    ({"target": LOW[:, None]}, "the problems have the shape (4,): give it without the last dimension, as squeeze(-1)"),
     (
         {"target": (LOW[:3], 9.0)},
         "target: low: shape (3,), but the problems have the shape (4,): give one number, or one for each problem",
@@ -79,10 +82,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"target": "0 30"}, "target: '0 30' is no target: give (low, high), observed angles as a tensor, or target"),
     ({"target": (True, 3.0)}, "target: low: booleans (bool) are not numbers"),
     ({"target": LOW > 1.0}, "target: a tensor of torch.bool holds no real numbers: convert it"),
-    ({"target": changed(LOW, (1,), math.nan)}, "target point 1: angle nan is a missing value"),
+    ({"target": changed(LOW, (1,), math.nan)}, "problem 1: target nan: give a finite angle"),
     ({"target": {"angle": LOW, 3: 1}}, "target: a mapping of 'angle', '3': give 'angle', and 'weight' or nothing"),
-    ({"target": {"angle": 3.0}}, "target: angle of shape (): give (K,), or (..., K) with K ≥ 1 target points for each"),
-    ({"target": {"angle": X[:, :0]}}, "target: angle of shape (4, 0): give (K,), or (..., K) with K ≥ 1 target points"),
+    ({"target": {"angle": 3.0}}, "target: angle of shape () and weight of shape (), but the problems have the shape"),
+    ({"target": {"angle": X[:, :0]}}, "(4,): give (K,), or (..., K) with K ≥ 1 target points for each problem"),
     ({"target": {"angle": X[:3]}}, "target: angle of shape (3, 5) and weight of shape (3, 5), but the problems have"),
     ({"target": {"angle": LOW, "weight": LOW[:3]}}, "target: angle of shape (4,) and weight of shape (3,), but the"),
     ({"target": {"angle": LOW, "weight": -LOW}}, "target point 1: weight -1.0: give a finite number of at least 0"),
@@ -136,6 +139,12 @@ def test_offsets_that_cannot_be_used_are_refused(offsets: Any, said: str) -> Non
     with pytest.raises(kg.KdegradError) as caught:
         kt.kde_cross_entropy(X.ravel(), Z.ravel(), (0.0, 30.0), offsets=offsets)
     assert said in str(caught.value)
+
+
+def test_offsets_are_checked_before_targets_are_counted_by_them() -> None:
+    """So that lengths in place of offsets are not a fault of the target."""
+    with pytest.raises(kg.InputError, match="offsets of the points: they go from 5 to 5, and there are 20"):
+        kt.kde_cross_entropy(X.ravel(), Z.ravel(), LOW, offsets=torch.tensor([5, 5, 5, 5]))
 
 
 def test_an_error_says_how_problems_of_several_dimensions_are_numbered() -> None:
@@ -197,7 +206,7 @@ def test_a_bandwidth_can_be_set(learned: bool) -> None:
     """As by a schedule; a learned one goes on being learned, as the same parameter."""
     module = kt.KDECrossEntropyLoss("gaussian", 10.0, learned)
     before = list(module.parameters())
-    module.bandwidth = 4.0
+    module.bandwidth = torch.tensor(4.0, requires_grad=True)
     assert float(torch.as_tensor(module.bandwidth).detach()) == pytest.approx(4.0, rel=1e-6)
     assert all(old is new for old, new in zip(before, module.parameters(), strict=True))
     assert "bandwidth=4.0" in repr(module)
@@ -351,6 +360,13 @@ def compiled(function: Any) -> Any:
 def _forget_compiled_functions() -> Any:
     yield
     torch.compiler.reset()
+
+
+@OF_DYNAMO
+def test_a_compiled_function_refuses_shapes_as_it_does_without_compiling() -> None:
+    function = torch.compile(lambda low: kt.kde_cross_entropy(X, Z, low, bins=9), backend="eager")
+    with pytest.raises(kg.InputError, match="have the shape \\(4,\\): give it without the last dimension"):
+        function(LOW[:, None])
 
 
 @OF_DYNAMO

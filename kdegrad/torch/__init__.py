@@ -60,13 +60,13 @@ def kde_cross_entropy(
     Parameters
     ----------
     angles, logits
-        Shape (..., N) for problems of N points each, broadcast against each other; with `offsets` (M,). A logit is
-        finite, or -inf for a point that takes no part, as where problems are padded to one length. On one device, of
-        float32 or float64; of others, as under autocast, the loss is float32.
+        Shape (..., N) for problems of N points each, with leading shapes that broadcast; with `offsets` (M,). A logit
+        is finite, or -inf for a point that takes no part, as where problems are padded to one length; its angle is
+        finite too. On one device, of float32 or float64; of others, as under autocast, the loss is float32.
     target
         An interval: low and high as a tuple, each a number or a tensor that broadcasts to the leading shape. Observed
         angles: a number, or a tensor of the leading shape. Weighted angles: `kdegrad.Points`, or a mapping of
-        ``angle`` and ``weight``, tensors of shape (K,), or (..., K) for each problem.
+        ``angle`` and ``weight``, tensors of shape (K,), or (..., K) for each problem; weights are normalised.
     kernel, df, bins, background, circular, period, unit
         The options; see `kdegrad.Settings`. The rule is ``midpoint``.
     bandwidth
@@ -176,7 +176,8 @@ class KDECrossEntropyLoss(torch.nn.Module):
 
     @bandwidth.setter
     def bandwidth(self, value: Number) -> None:
-        self.settings = replace(self.settings, bandwidth=value)  # which checks it
+        given = value.detach() if isinstance(value, torch.Tensor) else value
+        self.settings = replace(self.settings, bandwidth=given)  # which checks it
         if self._is_learned:
             with torch.no_grad():
                 self.log_bandwidth.fill_(math.log(self.settings.bandwidth))

@@ -35,7 +35,13 @@ def on_cpu(
     """Return the losses and their gradients; parameters, result and errors as for `tensors.on_device`."""
     h = float(bandwidth)
     angles, logits, first, second = (values.detach() for values in (angles, logits, first, second))
-    target: TargetLike = (first.numpy(), second.numpy()) if is_interval else Points(first.numpy(), second.numpy())
+    target: TargetLike
+    if is_interval:
+        target = first.numpy(), second.numpy()
+    elif first.ndim == 2 and first.shape[1] == 1 and bool((second == 1.0).all()):
+        target = first[:, 0].numpy()  # observed angles, of which messages say which problem's
+    else:
+        target = Points(first.numpy(), second.numpy())
     batch = Batch(
         angles.numpy(),
         logits.numpy(),

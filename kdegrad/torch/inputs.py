@@ -12,7 +12,7 @@ from typing import Any, Final, TypeAlias
 import numpy as np
 import torch
 
-from kdegrad.arrays import numbers
+from kdegrad.arrays import checked_offsets, numbers
 from kdegrad.errors import InputError, SettingError
 from kdegrad.option import require_no_gradient
 from kdegrad.targets import Points, parts_of
@@ -33,21 +33,25 @@ def points_of(angles: Any, logits: Any) -> tuple[torch.Tensor, torch.Tensor]:
         _require_numbers(name, values)
     if angles.device != logits.device:
         raise InputError(f"angles on {angles.device}, logits on {logits.device}: move them to one device")
-    try:
-        angles, logits = torch.broadcast_tensors(angles, logits)
-    except RuntimeError:
+    leading = zip(reversed(angles.shape[:-1]), reversed(logits.shape[:-1]), strict=False)
+    if angles.shape[-1:] != logits.shape[-1:] or not all(a == b or 1 in (a, b) for a, b in leading):
         raise InputError(
-            f"angles of shape {tuple(angles.shape)} but logits of shape {tuple(logits.shape)}: give shapes that "
-            "broadcast"
-        ) from None
-    if angles.ndim == 0 or angles.numel() == 0:
+            f"angles of shape {tuple(angles.shape)} but logits of shape {tuple(logits.shape)}: give (..., N) twice, of "
+            "one N, with leading shapes that broadcast"
+        )
+    angles, logits = torch.broadcast_tensors(angles, logits)
+    if angles.shape[-1:] in ((), (0,)):
         raise InputError(f"angles and logits of shape {tuple(angles.shape)}: each problem needs one point or more")
+    if angles.numel() == 0:
+        raise InputError(
+            f"angles and logits of shape {tuple(angles.shape)}: there is no problem: leave an empty batch out"
+        )
     dtype = torch.float64 if torch.float64 in (angles.dtype, logits.dtype) else torch.float32
     return angles.to(dtype), logits.to(dtype)
 
 
 def offsets_of(offsets: Any, angles: torch.Tensor) -> torch.Tensor:
-    """Return the offsets as a tensor; its values are checked where they are read."""
+    """Return the offsets as a tensor; those on the host are checked, before targets are counted by them."""
     if angles.ndim != 1:
         raise InputError(f"angles of shape {tuple(angles.shape)}: with offsets give one row of all points, (M,)")
     try:
@@ -61,6 +65,8 @@ def offsets_of(offsets: Any, angles: torch.Tensor) -> torch.Tensor:
         )
     if bounds.device.type != "cpu":
         _require_device("offsets", bounds, angles)
+    elif not torch.compiler.is_compiling():  # while it is traced, there are no values
+        checked_offsets(bounds.detach().numpy(), len(angles), "points")
     return bounds.long()
 
 
@@ -101,15 +107,16 @@ def target_of(target: Target, leading: tuple[int, ...], like: torch.Tensor) -> t
 def _of_each(name: str, value: Any, leading: tuple[int, ...], like: torch.Tensor) -> torch.Tensor:
     """Return one number for each problem, shape (G,)."""
     values = _tensor(name, value, like)
-    try:
-        return values.broadcast_to(leading).reshape(-1)
-    except RuntimeError:
+    if not _broadcasts(values.shape, leading):
         remedy = "give one number, or one for each problem"
-        if values.shape[-1:] == (2,):
-            remedy = "low and high? give target.unbind(-1), a tuple"
+        if values.shape in ((*leading, 2), (2, *leading)):
+            remedy = f"low and high? give target.unbind({-1 if values.shape[-1] == 2 else 0}), a tuple"
+        elif values.shape == (*leading, 1):
+            remedy = "give it without the last dimension, as squeeze(-1) does"
         raise InputError(
             f"{name}: shape {tuple(values.shape)}, but the problems have the shape {tuple(leading)}: {remedy}"
-        ) from None
+        )
+    return values.broadcast_to(leading).reshape(-1)
 
 
 def _weighted(
@@ -119,23 +126,16 @@ def _weighted(
     angle, weight = parts_of(target)
     nodes = _tensor("target: angle", angle, like)
     weights = torch.ones_like(nodes) if weight is None else _tensor("target: weight", weight, like)
-    try:
-        nodes, weights = torch.broadcast_tensors(nodes, weights)
-        if nodes.ndim > 1 and nodes.numel() > 0:
-            nodes, weights = (
-                values.broadcast_to((*leading, values.shape[-1])).reshape(-1, values.shape[-1])
-                for values in (nodes, weights)
-            )
-    except RuntimeError:
+    each = (*leading, *nodes.shape[-1:])
+    is_good = nodes.numel() > 0 and nodes.shape[-1:] == weights.shape[-1:] != ()
+    if not is_good or not _broadcasts(nodes.shape, each) or not _broadcasts(weights.shape, each):
         raise InputError(
             f"target: angle of shape {tuple(nodes.shape)} and weight of shape {tuple(weights.shape)}, but the problems "
-            f"have the shape {tuple(leading)}: give (K,), or (..., K) with K target points for each problem"
-        ) from None
-    if nodes.ndim == 0 or nodes.numel() == 0:
-        raise InputError(
-            f"target: angle of shape {tuple(nodes.shape)}: give (K,), or (..., K) with K ≥ 1 target points for each "
-            "problem"
+            f"have the shape {tuple(leading)}: give (K,), or (..., K) with K ≥ 1 target points for each problem"
         )
+    if max(nodes.ndim, weights.ndim) == 1:
+        return nodes, weights
+    nodes, weights = (values.broadcast_to(each).reshape(-1, each[-1]) for values in (nodes, weights))
     return nodes, weights
 
 
@@ -168,6 +168,12 @@ def _tensor(name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
     if isinstance(value, (float, int)) and not isinstance(value, bool):
         return torch.full((), value, dtype=_dtype(like), device=like.device)  # nothing is copied to the device
     return torch.tensor(numbers(name, value, copy=True), dtype=_dtype(like), device=like.device)
+
+
+def _broadcasts(shape: tuple[int, ...], to: tuple[int, ...]) -> bool:
+    """Return whether a tensor of a shape broadcasts to another: asked, and not tried, `torch.compile` can follow it."""
+    sizes = zip(reversed(shape), reversed(to), strict=False)
+    return len(shape) <= len(to) and all(size in (1, other) for size, other in sizes)
 
 
 def _dtype(like: torch.Tensor) -> torch.dtype:
