@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
 from functools import partial
-from threading import Lock
+from threading import Lock, Thread
 from typing import Final
 
 import numpy as np
@@ -105,6 +105,7 @@ def _done(tasks: Generator[Task], threads: int) -> list[tuple[str, int]]:
     Each thread takes the next task when it is free: no more blocks are held than there are threads.
     """
     found: list[tuple[str, int]] = []
+    errors: list[BaseException] = []
     lock = Lock()
 
     def work() -> None:
@@ -115,21 +116,22 @@ def _done(tasks: Generator[Task], threads: int) -> list[tuple[str, int]]:
                 if task is None:
                     return
                 found.append(task())
-        finally:  # after an error, or an interrupt, the others find no more
+        except BaseException as error:  # an interrupt too: the others find no more, and then it is raised
+            errors.append(error)
             with lock:
                 tasks.close()
 
-    if threads == 1:
-        work()
-        return found
-    from concurrent.futures import ThreadPoolExecutor  # imported here because few calls need it
-
-    quiet_work = np.errstate(all="ignore")(work)  # a new thread has NumPy's defaults
-    with ThreadPoolExecutor(threads - 1) as pool:
-        others = [pool.submit(quiet_work) for _ in range(threads - 1)]
-        work()
+    others = [Thread(target=np.errstate(all="ignore")(work)) for _ in range(threads - 1)]  # which has NumPy's defaults
+    try:
         for other in others:
-            other.result()
+            other.start()
+    except RuntimeError:  # no more threads, or the interpreter is about to end: this one does what is left
+        others = [other for other in others if other.ident is not None]
+    work()
+    for other in others:
+        other.join()
+    if errors:
+        raise errors[0]
     return found
 
 

@@ -565,6 +565,18 @@ def test_an_interrupt_in_a_thread_ends_all(failing: str, monkeypatch: pytest.Mon
     assert threading.active_count() == before
 
 
+def test_where_no_thread_can_be_started_one_does_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    """As when the interpreter is about to end."""
+
+    def start(self: threading.Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    batch = many_pairs("gaussian")
+    expected, _ = computed(batch, ["losses"])
+    monkeypatch.setattr(threading.Thread, "start", start)
+    np.testing.assert_array_equal(computed(batch, ["losses"], threads=3)[0]["losses"], expected["losses"])
+
+
 def test_where_one_problem_is_needed_a_batch_is_refused() -> None:
     batch = kg.Batch(ANGLES, target=(0, 1))
     for call in (kg.verify, kg.descend, lambda problem: kg.sweep(problem, "bins", [3])):

@@ -10,15 +10,18 @@ import io
 import math
 import pickle
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import nullcontext
 from typing import Any
 
 import numpy as np
 import pytest
 
 import kdegrad as kg
+from kdegrad.blockwise import computed
 
 torch = pytest.importorskip("torch", reason="torch is not installed: make test-frameworks")
 import kdegrad.torch as kt  # noqa: E402
+import kdegrad.torch.batches  # noqa: E402
 from kdegrad.torch.operator import losses_and_gradients  # noqa: E402
 
 FLOAT64 = torch.float64
@@ -80,6 +83,7 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"target": (1.0, 2.0, 3.0)}, "target: (1.0, 2.0, 3.0) is not an interval: give (low, high); observed angles as a"),
     ({"target": None}, "target: None is no target: give (low, high), observed angles as a tensor, or target points"),
     ({"target": "0 30"}, "target: '0 30' is no target: give (low, high), observed angles as a tensor, or target"),
+    ({"target": (0, 10**400)}, "target: high: 1000"),
     ({"target": (True, 3.0)}, "target: low: booleans (bool) are not numbers"),
     ({"target": LOW > 1.0}, "target: a tensor of torch.bool holds no real numbers: convert it"),
     ({"target": changed(LOW, (1,), math.nan)}, "problem 1: target nan: give a finite angle"),
@@ -145,6 +149,41 @@ def test_offsets_are_checked_before_targets_are_counted_by_them() -> None:
     """So that lengths in place of offsets are not a fault of the target."""
     with pytest.raises(kg.InputError, match="offsets of the points: they go from 5 to 5, and there are 20"):
         kt.kde_cross_entropy(X.ravel(), Z.ravel(), LOW, offsets=torch.tensor([5, 5, 5, 5]))
+
+
+@pytest.mark.parametrize("runs_on_tensors", [False, True])
+def test_a_whole_turn_in_float32_is_a_target(runs_on_tensors: bool) -> None:
+    """From -π to π in float32 it is 1.7e-7 wider than the circle; what is wider by more than rounding is refused."""
+    half = torch.tensor(math.pi, dtype=torch.float32)
+    angles, logits = torch.tensor([[0.5, 2.0]]), torch.zeros(1, 2)
+    options: dict[str, Any] = {"bandwidth": 0.5, "circular": True, "unit": "radians", "bins": 40}
+    expected = kg.loss([0.5, 2.0], target=(-math.pi, math.pi), **options)
+    with losses_and_gradients.set_kernel_enabled("cpu", False) if runs_on_tensors else nullcontext():
+        assert kt.kde_cross_entropy(angles, logits, (-half, half), **options).item() == pytest.approx(
+            expected, rel=1e-6
+        )
+        if runs_on_tensors:
+            assert kt.kde_cross_entropy(angles, logits, (-half, half + 1e-5), **options).isnan()
+        else:
+            with pytest.raises(kg.InputError, match="wider than the circle"):
+                kt.kde_cross_entropy(angles, logits, (-half, half + 1e-5), **options)
+
+
+def test_blocks_are_shared_by_as_many_threads_as_pytorch_may_use(monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[int] = []
+
+    def spied(batch: kg.Batch, wanted: Any, threads: int) -> Any:
+        asked.append(threads)
+        return computed(batch, wanted)
+
+    before = torch.get_num_threads()
+    monkeypatch.setattr(kdegrad.torch.batches, "computed", spied)
+    try:
+        torch.set_num_threads(3)
+        kt.kde_cross_entropy(X, Z, 3.0)
+    finally:
+        torch.set_num_threads(before)
+    assert asked == [3]
 
 
 def test_an_error_says_how_problems_of_several_dimensions_are_numbered() -> None:

@@ -88,7 +88,7 @@ def kde_cross_entropy(
 
     Notes
     -----
-    ``torch.compile`` takes the loss without a break of the graph, but for a target of `kdegrad.Points`: give a mapping.
+    ``torch.compile`` takes the loss without a break of the graph where the target is of tensors and Python numbers.
     ``torch.func.grad``, ``jacrev`` and ``vmap`` work, but ``vmap`` computes one call after the other: a leading
     dimension is faster.
     """

@@ -6,10 +6,13 @@ are shared by as many threads as PyTorch may use (`torch.set_num_threads`), wher
 
 from __future__ import annotations
 
+import numpy as np
 import torch
 
+from kdegrad.arrays import FloatArray
 from kdegrad.batch import Batch
 from kdegrad.blockwise import computed
+from kdegrad.settings import Settings
 from kdegrad.targets import Points, TargetLike
 
 
@@ -37,7 +40,11 @@ def on_cpu(
     angles, logits, first, second = (values.detach() for values in (angles, logits, first, second))
     target: TargetLike
     if is_interval:
-        target = first.numpy(), second.numpy()
+        low, high = first.numpy(), second.numpy()
+        circumference = Settings(circular=circular, period=period, unit=unit).circumference
+        if circumference is not None and angles.dtype == torch.float32:
+            high = _within_a_turn(low, high, circumference)
+        target = low, high
     elif first.ndim == 2 and first.shape[1] == 1 and bool((second == 1.0).all()):
         target = first[:, 0].numpy()  # observed angles, of which messages say which problem's
     else:
@@ -68,3 +75,10 @@ def on_cpu(
     )
     of_angles, of_logits = (g.reshape(angles.shape) if len(g) else g for g in gradients[:2])
     return losses, of_angles, of_logits, gradients[2]
+
+
+def _within_a_turn(low: FloatArray, high: FloatArray, circumference: float) -> FloatArray:
+    """Return the high ends; one that float32 has rounded beyond a whole turn, as from -π to π, at the whole turn."""
+    rounding = 2.0 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
+    width = high - low
+    return np.where((width > circumference) & (width <= circumference + rounding), low + circumference, high)

@@ -55,7 +55,7 @@ def offsets_of(offsets: Any, angles: torch.Tensor) -> torch.Tensor:
     if angles.ndim != 1:
         raise InputError(f"angles of shape {tuple(angles.shape)}: with offsets give one row of all points, (M,)")
     try:
-        bounds = offsets if isinstance(offsets, torch.Tensor) else torch.as_tensor(offsets, device="cpu")
+        bounds = offsets if isinstance(offsets, torch.Tensor) else torch.tensor(offsets, device="cpu")
         is_good = bounds.ndim == 1 and len(bounds) > 1 and not bounds.is_floating_point() and not bounds.is_complex()
     except (TypeError, ValueError, RuntimeError):
         is_good = False
@@ -166,7 +166,11 @@ def _tensor(name: str, value: Any, like: torch.Tensor) -> torch.Tensor:
         _require_device(name, value, like)
         return value.to(_dtype(like))
     if isinstance(value, (float, int)) and not isinstance(value, bool):
-        return torch.full((), value, dtype=_dtype(like), device=like.device)  # nothing is copied to the device
+        try:
+            number = float(value)
+        except OverflowError:
+            raise InputError(f"{name}: {shortened(value)} is beyond the range of float64") from None
+        return torch.full((), number, dtype=_dtype(like), device=like.device)  # nothing is copied to the device
     return torch.tensor(numbers(name, value, copy=True), dtype=_dtype(like), device=like.device)
 
 

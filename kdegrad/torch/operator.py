@@ -26,14 +26,14 @@ _WANTED: Final = "bool wrt_angles, bool wrt_logits, bool wrt_bandwidth"
 _INPUTS: Final = (
     "Tensor angles, Tensor logits, Tensor bandwidth, Tensor first, Tensor second, bool is_interval, Tensor? offsets"
 )
-_OFFSETS: Final = 6  # which of the inputs they are
-_COUNT: Final = 17  # inputs in all
+_ARGUMENTS: Final = f"{_INPUTS}, {_OPTIONS}, {_WANTED}"
+_NAMES: Final = [argument.split()[-1] for argument in _ARGUMENTS.split(", ")]
 
 losses_and_gradients = torch.library.custom_op(
     "kdegrad::kde_cross_entropy",
     on_device,
     mutates_args=(),
-    schema=f"({_INPUTS}, {_OPTIONS}, {_WANTED}) -> (Tensor, Tensor, Tensor, Tensor)",
+    schema=f"({_ARGUMENTS}) -> (Tensor, Tensor, Tensor, Tensor)",
 )
 losses_and_gradients.register_kernel("cpu")(on_cpu)
 
@@ -107,13 +107,13 @@ class KDECrossEntropy(torch.autograd.Function):
 
     @staticmethod
     def setup_context(ctx: Any, inputs: tuple[Any, ...], output: tuple[torch.Tensor, ...]) -> None:
-        ctx.save_for_backward(inputs[_OFFSETS], *output[1:])
+        ctx.save_for_backward(inputs[_NAMES.index("offsets")], *output[1:])
         ctx.set_materialize_grads(False)  # no zeros for the outputs that are gradients
 
     @staticmethod
     def backward(ctx: Any, upstream: torch.Tensor | None, *_: None) -> tuple[torch.Tensor | None, ...]:
         """Return the gradients of angles, logits and bandwidth, and None for all other inputs."""
-        found: list[torch.Tensor | None] = [None] * _COUNT
+        found: list[torch.Tensor | None] = [None] * len(_NAMES)
         if upstream is None:  # undefined, which stands for 0
             return tuple(found)
         offsets, *gradients = ctx.saved_tensors
