@@ -184,6 +184,16 @@ def test_wrapped_cauchy_is_scipys(gamma):
     np.testing.assert_allclose(found, exact, rtol=1e-10, atol=SCIPY)  # scipy's own 1 + c² - 2c cos θ cancels at small γ
 
 
+@pytest.mark.parametrize("bandwidth", [0.7, 5.0, 20.0])
+def test_a_narrow_wrapped_gaussian_keeps_the_digits_of_its_slope_near_the_antipode(bandwidth):
+    """Of its two images there, with e = P/2 - d: k' = (e - P/2 tanh(Pe/(2h²)))/h²; some roundings of P/2 /h²."""
+    half, square = 0.5 * PERIOD, bandwidth * bandwidth
+    d = half - np.linspace(0.0, 4.0, 50) * square / half
+    e = half - d
+    slope = make_kernel("wrapped-gaussian", bandwidth, Circle(PERIOD)).log_slope(d)
+    np.testing.assert_allclose(slope * square / half, e / half - np.tanh(half * e / square), rtol=0, atol=2e-15)
+
+
 @pytest.mark.parametrize(
     ("name", "law"), [("wrapped-gaussian", scipy.stats.norm), ("wrapped-laplace", scipy.stats.laplace)]
 )

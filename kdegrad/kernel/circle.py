@@ -88,11 +88,11 @@ class WrappedGaussian(NativeCircleKernel):
     def turns(self, d: FloatArray) -> Iterator[tuple[FloatArray, FloatArray]]:
         """Yield for each n ≠ 0 the image d + nP and exp(-((d + nP)² - d²)/(2h²)), at most 1."""
         y = self.period / self.bandwidth
-        u = d / self.bandwidth
         n = 1
         while n * (n - 1) * y * y / 2.0 < _NEGLIGIBLE:
-            for turn in (n, -n):
-                yield d + turn * self.period, np.exp(-turn * y * (u + 0.5 * turn * y))
+            for turn in (n, -n):  # d + nP/2 is exact near the antipode, where it is all but 0
+                halfway = d + 0.5 * turn * self.period
+                yield d + turn * self.period, np.exp(-turn * y * (halfway / self.bandwidth))
             n += 1
 
     def cosines(self, d: FloatArray, power: int) -> FloatArray:
