@@ -28,7 +28,8 @@ class TensorKernel(ABC):
     period
         The circumference P; None on the line.
     host_h
-        h as a number, where the host knows it: of sums that serve different h only one need then be formed.
+        h as a number, where the host knows it, else None: of sums that serve different h (the wrapped Gaussian's) only
+        one is then formed. It is not read from the device, which would wait for it.
 
     Attributes
     ----------

@@ -34,8 +34,13 @@ class Layout(ABC):
         return self.of_nodes(values[:, None])[..., 0]
 
     @final
+    def any_of_points(self, flags: torch.Tensor) -> torch.Tensor:
+        """Return whether a point of each problem has its flag set, (G,), as the largest of 0 and 1."""
+        return self.largest(self.of_points(flags.float()))[:, 0] > 0.0
+
+    @final
     def log_softmax(self, logits: torch.Tensor) -> torch.Tensor:
-        """Return log S; NaN where all logits of a problem are -inf."""
+        """Return log S; NaN in a problem with a logit of +inf, or where all are -inf."""
         logits = logits - self.of_problems(self.largest(self.of_points(logits))[:, 0])
         return logits - self.of_problems(self.total(self.of_points(logits.exp()))[:, 0].log())
 

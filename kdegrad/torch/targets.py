@@ -1,7 +1,7 @@
 """The targets of G problems on a device: nodes t_m and weights q_m, formed for a block of them at a time.
 
-On a circle places are within half a turn of 0. In float32 they are relative to the first node of their problem, near
-which they would else have few digits.
+On a circle places are reduced to half a turn of 0, without rounding. In float32 they are relative to the first node of
+their problem, near which they would else have few digits.
 """
 
 from __future__ import annotations
@@ -43,17 +43,17 @@ class Targets(ABC):
         self.dtype, self.circumference = dtype, circumference
 
     @abstractmethod
-    def places(self, problems: slice, some: slice) -> torch.Tensor:
+    def places(self, problems: slice, nodes: slice) -> torch.Tensor:
         """Return some nodes of some of the problems, (g, b), where the target has them."""
 
     @abstractmethod
-    def weights(self, problems: slice, some: slice) -> torch.Tensor:
+    def weights(self, problems: slice, nodes: slice) -> torch.Tensor:
         """Return their weights, (g, b)."""
 
     @final
-    def nodes(self, problems: slice, some: slice) -> torch.Tensor:
+    def nodes(self, problems: slice, nodes: slice) -> torch.Tensor:
         """Return some nodes of some of the problems, (g, b)."""
-        return self._placed(self.places(problems, some), self._origin(problems))
+        return self._placed(self.places(problems, nodes), self._origin(problems))
 
     @final
     def points(self, layout: Layout, angles: torch.Tensor) -> torch.Tensor:
@@ -66,15 +66,15 @@ class Targets(ABC):
         return first if self.dtype == torch.float32 else torch.zeros_like(first)
 
     def _placed(self, places: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
-        places = self.reduced(places)
+        places = self.reduced(places)  # first: the difference of places many turns apart would round
         return (places if self.dtype != torch.float32 else self.reduced(places - origin)).to(self.dtype)
 
     @final
     def reduced(self, places: torch.Tensor) -> torch.Tensor:
-        """Return places within half a turn of 0 on a circle, without rounding: fmod and the difference are exact."""
+        """Return places within half a turn of 0 on a circle, without rounding."""
         if self.circumference is None:
             return places
-        places = torch.fmod(places, self.circumference)
+        places = torch.fmod(places, self.circumference)  # exact, as many turns times P are not; one may be left
         return places - self.circumference * torch.round(places / self.circumference)
 
 
@@ -91,41 +91,36 @@ class Intervals(Targets):
         if circumference is not None:
             rounding = 2.0 * torch.finfo(dtype).eps * torch.maximum(low.abs(), high.abs())
             good &= width <= circumference + rounding
-            low = torch.fmod(low, circumference)
+            low = torch.fmod(low, circumference)  # exact: else t_m = a + ... rounds many turns out
         self.low, self.widths, self.is_wrong, self.count = low[:, None], width[:, None], ~good, bins
         self.steps = torch.arange(0.5, bins, dtype=low.dtype, device=low.device)
 
-    def places(self, problems: slice, some: slice) -> torch.Tensor:
-        return self.steps[some] * (self.widths[problems] / self.count) + self.low[problems]
+    def places(self, problems: slice, nodes: slice) -> torch.Tensor:
+        return self.steps[nodes] * (self.widths[problems] / self.count) + self.low[problems]
 
-    def weights(self, problems: slice, some: slice) -> torch.Tensor:
+    def weights(self, problems: slice, nodes: slice) -> torch.Tensor:
         return torch.full_like(self.widths[:1], 1.0 / self.count, dtype=self.dtype)
 
 
 @final
 class WeightedPoints(Targets):
-    """Angles and weights, each (G, K), or (K,) for all of `problems`."""
+    """Nodes and weights, each (G, K), or (K,) for all of `problems`."""
 
     def __init__(
-        self,
-        angles: torch.Tensor,
-        weights: torch.Tensor,
-        problems: int,
-        dtype: torch.dtype,
-        circumference: float | None,
+        self, nodes: torch.Tensor, weights: torch.Tensor, problems: int, dtype: torch.dtype, circumference: float | None
     ) -> None:
         super().__init__(dtype, circumference)
-        angles, weights = torch.atleast_2d(angles), torch.atleast_2d(weights)
-        good = (angles.isfinite() & (weights >= 0.0) & weights.isfinite()).all(dim=1) & (weights > 0.0).any(dim=1)
-        weights = weights / weights.amax(dim=1, keepdim=True)
+        nodes, weights = torch.atleast_2d(nodes), torch.atleast_2d(weights)
+        good = (nodes.isfinite() & (weights >= 0.0) & weights.isfinite()).all(dim=1) & (weights > 0.0).any(dim=1)
+        weights = weights / weights.amax(dim=1, keepdim=True)  # first, as the sum may overflow
         weights = weights / weights.sum(dim=1, keepdim=True)
-        self.count, self.is_wrong = angles.shape[1], ~good.expand(problems)
-        self.angles, self.node_weights = angles.expand(problems, -1), weights.to(dtype).expand(problems, -1)
-        width = math.nan if circumference is None else circumference  # on a line there is no background
-        self.widths = torch.full_like(angles[:1, :1], width).expand(problems, -1)
+        self.count, self.is_wrong = nodes.shape[1], ~good.expand(problems)
+        self.node_places, self.node_weights = nodes.expand(problems, -1), weights.to(dtype).expand(problems, -1)
+        width = circumference or math.nan  # on a line `check_quadrature` has refused a background
+        self.widths = torch.full_like(nodes[:1, :1], width).expand(problems, -1)
 
-    def places(self, problems: slice, some: slice) -> torch.Tensor:
-        return self.angles[problems, some]
+    def places(self, problems: slice, nodes: slice) -> torch.Tensor:
+        return self.node_places[problems, nodes]
 
-    def weights(self, problems: slice, some: slice) -> torch.Tensor:
-        return self.node_weights[problems, some]
+    def weights(self, problems: slice, nodes: slice) -> torch.Tensor:
+        return self.node_weights[problems, nodes]
