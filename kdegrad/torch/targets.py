@@ -1,7 +1,7 @@
 """The targets of G problems on a device: nodes t_m and weights q_m, formed for a block of them at a time.
 
-On a circle places are reduced to half a turn of 0, without rounding. In float32 they are relative to the first node of
-their problem, near which they would else have few digits.
+On a circle places are reduced to half a turn of 0, without rounding. In float32 they are relative to a node of
+their problem, of target points the heaviest, near which they would else have few digits.
 """
 
 from __future__ import annotations
@@ -29,6 +29,8 @@ class Targets(ABC):
     ----------
     count
         The number of nodes of each problem, B.
+    origins
+        The node of each problem that places are relative to in float32, (G, 1).
     widths
         What a background is spread over, (G, 1).
     is_wrong
@@ -36,6 +38,7 @@ class Targets(ABC):
     """
 
     count: int
+    origins: torch.Tensor
     widths: torch.Tensor
     is_wrong: torch.Tensor
 
@@ -62,8 +65,8 @@ class Targets(ABC):
 
     def _origin(self, problems: slice) -> torch.Tensor:
         """Return the place that others are relative to, (g, 1)."""
-        first = self.reduced(self.places(problems, slice(0, 1)))
-        return first if self.dtype == torch.float32 else torch.zeros_like(first)
+        origin = self.reduced(self.origins[problems])
+        return origin if self.dtype == torch.float32 else torch.zeros_like(origin)
 
     def _placed(self, places: torch.Tensor, origin: torch.Tensor) -> torch.Tensor:
         places = self.reduced(places)  # first: the difference of places many turns apart would round
@@ -94,6 +97,7 @@ class Intervals(Targets):
             low = torch.fmod(low, circumference)  # exact: else t_m = a + ... rounds many turns out
         self.low, self.widths, self.is_wrong, self.count = low[:, None], width[:, None], ~good, bins
         self.steps = torch.arange(0.5, bins, dtype=low.dtype, device=low.device)
+        self.origins = self.places(slice(None), slice(0, 1))
 
     def places(self, problems: slice, nodes: slice) -> torch.Tensor:
         return self.steps[nodes] * (self.widths[problems] / self.count) + self.low[problems]
@@ -116,6 +120,8 @@ class WeightedPoints(Targets):
         weights = weights / weights.sum(dim=1, keepdim=True)
         self.count, self.is_wrong = nodes.shape[1], ~good.expand(problems)
         self.node_places, self.node_weights = nodes.expand(problems, -1), weights.to(dtype).expand(problems, -1)
+        heaviest = nodes.gather(1, weights.argmax(dim=1, keepdim=True))  # not the first: padding may be anywhere
+        self.origins = heaviest.expand(problems, -1)
         width = circumference or math.nan  # on a line `check_quadrature` has refused a background
         self.widths = torch.full_like(nodes[:1, :1], width).expand(problems, -1)
 
