@@ -257,6 +257,16 @@ def test_a_report_ends_with_a_line_a_failure_and_the_counts(kdegrad: Command, mo
     assert row.split()[-2:] == ["0/5/0", "fail"]
 
 
+def test_a_brief_report_names_what_failed(kdegrad: Command, monkeypatch: pytest.MonkeyPatch) -> None:
+    wrong_sign(monkeypatch)
+    told = " ".join(
+        kdegrad("verify-props", TWO_SIDED, "--cases", "1", "--only", "derivative,one-hot", "-q").out.split()
+    )
+    assert told == "2 cases, seed 0: 0 properties passed, 2 failed (4 checks: one-hot, derivative), 0 skipped"
+    told = " ".join(kdegrad("verify-props", TWO_SIDED, "--cases", "0", "--only", "derivative", "-q").out.split())
+    assert told == "1 case, seed 0: 0 properties passed, 1 failed (derivative), 0 skipped"
+
+
 def test_github_is_told_of_the_file(kdegrad: Command, monkeypatch: pytest.MonkeyPatch) -> None:
     wrong_sign(monkeypatch)
     monkeypatch.chdir(ROOT)

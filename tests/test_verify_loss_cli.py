@@ -295,6 +295,8 @@ def test_a_first_call_that_fails_is_one_failed_check_and_ends_the_run(judge: Jud
     assert table.code == 1
     assert "Traceback" not in table.out + table.err
     assert "0 properties passed, 1 failed, 0 skipped: the first call ended the run" in " ".join(table.out.split())
+    brief = judge(name, "--quiet").out
+    assert brief == "0 properties passed, 1 failed (agrees), 0 skipped: the first call ended the run\n"
 
 
 def test_a_call_that_takes_ten_seconds_is_told(judge: Judge, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -83,7 +83,7 @@ def checks_text(record: Record, look: Look) -> Iterator[str]:
     """Yield what was checked, the properties by family, the failures in full, then in a line each, and the counts.
 
     The passing properties of a family are one line; a row for each, where that is asked for. A brief report has the
-    counts alone.
+    counts alone, with the names of what failed.
     """
     run: Checks = record.result
     rows = rows_of(run)
@@ -235,7 +235,10 @@ def _item(verdict: str, name: str, text: str, look: Look) -> Iterator[str]:
 def _tally(rows: Sequence[Row], run: Checks) -> str:
     """Return how many properties passed, failed and were not checked, and why those were not."""
     number = Counter(row.verdict for row in rows)
-    failed = f" ({counted(len(run.failed), 'check')})" if len(run.failed) > number["fail"] else ""
+    more = [counted(len(run.failed), "check")] if len(run.failed) > number["fail"] else []
+    if run.brief and run.failed:  # else the report has a line for each
+        more.append(", ".join(row.of.id for row in rows if row.verdict == "fail"))
+    failed = f" ({': '.join(more)})" if more else ""
     told = [f"{counted(number['pass'], 'property')} passed", f"{number['fail']} failed{failed}"]
     told += [f"{number['xfail']} failed as expected"] if number["xfail"] else []
     told += [f"{number['skip']} skipped"]

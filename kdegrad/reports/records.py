@@ -71,7 +71,7 @@ class Checks:
     full
         Whether people are shown a row for every property, and every failure in full.
     brief
-        Whether they are shown the counts alone.
+        Whether they are shown the counts alone, and the names of what failed.
     files
         The paths of the files that were checked, by the names of their cases.
     unchecked
