@@ -60,6 +60,12 @@ def product(angles: Any, logits: Any, target: Any, *, bandwidth: Any = 1.0) -> A
     return bandwidth * (angles * logits).sum()
 
 
+def test_a_loss_of_one_angle_is_told_what_the_target_is(library: SimpleNamespace) -> None:
+    message = refused(lambda angles, logits, target: (target - angles).sum(), backend=library.name)
+    assert message.startswith("raises TypeError: unsupported operand type(s) for -: 'tuple' and ")
+    assert "; the target is a tuple (low, high), two floats: of a loss of one angle judge the mean over " in message
+
+
 def test_gradients_are_those_of_autograd(library: SimpleNamespace) -> None:
     given = called(product, backend=library.name, wrt=ALL)
     assert given.loss == 0.0  # 2.5 · (0.5 - 0.5 + 0)

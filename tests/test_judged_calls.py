@@ -313,14 +313,43 @@ def test_another_signature_is_told_how_it_is_called() -> None:
         return of_three(*arrays, **options)
 
     def of_three(angles: Any, logits: Any, target: Any) -> float:
-        return target + "1"  # a TypeError of its own
+        return float([target])  # type: ignore[arg-type]  # a TypeError of its own
 
     how = "but 3 were given; it is called as my_loss(angles, logits, target, **options) ("
     assert how in refused(of_two)
     assert "; what has **kwargs is passed all options: name those that it takes in their place (" in refused(wrapped)
     message = refused(of_three)
-    assert message.startswith("raises TypeError: can only concatenate tuple")
+    assert message.startswith("raises TypeError: float() argument must be")
     assert ";" not in message
+
+
+@pytest.mark.parametrize(
+    "angle_of",
+    [
+        lambda target: target - ANGLES,  # of which NumPy makes an array of two
+        lambda target: target[:, None],
+        lambda target: target.reshape(-1, 1),
+        lambda target: math.cos(target),
+    ],
+)
+def test_a_loss_of_one_angle_is_told_what_the_target_is(angle_of: Any) -> None:
+    def loss(angles: Any, logits: Any, target: Any) -> Any:
+        return angle_of(target)
+
+    remedy = "of a loss of one angle judge the mean over the nodes low + (high - low)·(k + 1/2)/bins, k < bins ("
+    assert f"; the target is a tuple (low, high), two floats: {remedy}" in refused(loss)
+    many = np.tile(ANGLES, (2, 1))
+    with pytest.raises(LossError) as error:
+        Loss(loss, name="m:f", batched=True).together(many, many, (np.zeros(2), np.ones(2)), {})
+    assert f"; the target is a tuple (low, high), two arrays (G,): {remedy}" in str(error.value)
+
+
+def test_other_errors_of_shapes_are_not_taken_for_one_of_the_target() -> None:
+    assert "tuple" not in refused(lambda angles, logits, target: (angles + np.zeros(5)).sum())
+    low, many = np.zeros(2), np.tile(ANGLES, (2, 1))
+    with pytest.raises(LossError, match=r"broadcast together with shapes \(2,\) \(2,3\)") as error:
+        Loss(lambda x, z, target: target[0] - x, name="m:f", batched=True).together(many, many, (low, low + 1.0), {})
+    assert "tuple" not in str(error.value)
 
 
 def test_doubts_about_the_order_of_the_arrays_are_told() -> None:

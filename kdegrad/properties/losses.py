@@ -9,6 +9,7 @@ batched loss takes G problems at once: arrays (G, N), and arrays (G,) in the tar
 from __future__ import annotations
 
 import inspect
+import re
 import sys
 import time
 from collections.abc import Iterable, Mapping
@@ -210,6 +211,8 @@ class Loss:
             text = self._backend.explained(error)
             if isinstance(error, TypeError):
                 text += self._misfit(passed, text)
+            if isinstance(target, tuple) or "low" in inputs:
+                text += self._of_one_angle(error, text)
             if isinstance(error, TypeError | AttributeError | InputError) and self.backend == "numpy":
                 library = library_of(self._function)
                 text += f" (is it written in {library}? --backend {library})" if library else ""
@@ -234,6 +237,18 @@ class Loss:
         if "unexpected keyword" in message and any(p.kind is p.VAR_KEYWORD for p in parameters):
             return "; what has **kwargs is passed all options: name those that it takes in their place"
         return ""
+
+    def _of_one_angle(self, error: BaseException, message: str) -> str:
+        """Return what to do about an error of a loss that takes the target for one angle; empty for another error."""
+        is_of_tuple = isinstance(error, TypeError | AttributeError) and re.search(r"\btuple\b", message)
+        as_array = r"broadcast.*\(2,2\)" if self.batched else r"broadcast.*\(2,\)"  # which NumPy makes of the tuple
+        if not is_of_tuple and not (isinstance(error, ValueError) and re.search(as_array, message)):
+            return ""
+        ends = "two arrays (G,)" if self.batched else "two floats"
+        return (
+            f"; the target is a tuple (low, high), {ends}: of a loss of one angle judge the mean over the nodes "
+            "low + (high - low)·(k + 1/2)/bins, k < bins"
+        )
 
     def example(
         self,
