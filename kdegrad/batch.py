@@ -397,7 +397,7 @@ class Batch:
             masked, cause = np.isneginf(peaks), "all its logits are -inf"
         else:
             return
-        faults.add(np.flatnonzero(masked).tolist(), lambda _: f"no point has a positive weight: {cause}")
+        faults.add(np.flatnonzero(masked).tolist(), lambda _: f"no point has a positive weight: {cause}: leave it out")
 
     def _name_points(self, bad: BoolArray, values: FloatArray, what: str, remedy: str, faults: ProblemFaults) -> None:
         """Add the faults of single points, which a message counts within their problem."""

@@ -319,7 +319,7 @@ def _check_points(angles: FloatArray, values: FloatArray, what: str) -> None:
     if what == "weight":
         require_everywhere(are_weights(values), values, "weight", LEAST_WEIGHT)
         if not values.any():
-            raise InputError("no point has a positive weight: all weights are 0")
+            raise InputError("no point has a positive weight: all weights are 0: give one above 0")
     elif not math.isfinite(values.max()):
         require_everywhere(values < np.inf, values, "logit", "give a finite number, or -inf for weight zero")  # nor NaN
-        raise InputError("no point has a positive weight: all logits are -inf")
+        raise InputError("no point has a positive weight: all logits are -inf: give one that is finite")

@@ -317,7 +317,7 @@ def interval_fault(
             each = spoken("--target-columns ANGLE, its column", "target=ANGLES, one for each problem")
             remedy = f"one observed angle? give {each if of_many else one}"
         elif is_swapped:
-            remedy = f"swapped? give {spoken('--target-columns HIGH,LOW', 'target=(HIGH, LOW)')}"
+            remedy = f"swapped? {spoken('give --target-columns HIGH,LOW', 'exchange the two')}"
         else:
             remedy = f"give low < high{_across(low, high, period, of_many=of_many)}"
         return f"low {ends[0]} is not below high {ends[1]}: {remedy}"

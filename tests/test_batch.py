@@ -335,7 +335,7 @@ MASKED[2] = -math.inf
             {"weights": [[1, 1, 1], [1, -1, 1], [0, 0, 0], [1, 1, math.nan]], "target": (0, 1)},
             [
                 "problem 1: point 1: weight -1.0: give a finite number of at least 0",
-                "problem 2: no point has a positive weight: all its weights are 0",
+                "problem 2: no point has a positive weight: all its weights are 0: leave it out",
                 "problem 3: point 2: weight nan",
             ],
         ),

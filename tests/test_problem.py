@@ -122,7 +122,7 @@ POINTS_REFUSED = [
     (np.array([1.0, "2"], dtype=object), None, "'2' at place 1 is not a number"),
     ([0.0, 1.0], [0.0, math.inf], "point 1: logit inf"),
     ([0.0, 1.0], [math.nan, 0.0], "point 0: logit nan"),
-    ([0.0, 1.0], [-math.inf, -math.inf], "all logits are -inf"),
+    ([0.0, 1.0], [-math.inf, -math.inf], "all logits are -inf: give one that is finite"),
 ]
 
 
@@ -224,7 +224,7 @@ def test_weights_stand_for_logits():
         ([1, -1], "point 1: weight -1.0: give a finite number of at least 0"),
         ([math.nan, 1], "point 0: weight nan is a missing value"),
         ([1, math.inf], "point 1: weight inf"),
-        ([0, 0], "no point has a positive weight: all weights are 0"),
+        ([0, 0], "no point has a positive weight: all weights are 0: give one above 0"),
         ([1], "2 angles but 1 weights"),
         (["1", "2"], "weights: '1' at place 0 is not a number"),
     ],

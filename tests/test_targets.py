@@ -275,7 +275,7 @@ def test_ends_in_the_wrong_order_are_told_the_numbers_that_would_do() -> None:
     assert said(174.929, -175.071).endswith("is not below high -175.071: give low < high")
     several = said([0.0, 175.0, 9.0], [9.0, -175.0, 20.0], **circle)
     assert several.endswith("give low < high (175 185 if it crosses the wrap: add 360 to high)")
-    assert said([10.0, 175.0, 20.0], [9.0, 178.0, 9.0], **circle).endswith("swapped? give target=(HIGH, LOW)")
+    assert said([10.0, 175.0, 20.0], [9.0, 178.0, 9.0], **circle).endswith("swapped? exchange the two")
     assert said([350.0, 175.0], [-10.0 + 5.0, -175.0], **circle).endswith("add 360 to high)")
     assert said(3.0, 3.0, **circle).endswith("low 3 is not below high 3: one observed angle? give target=3.0")
     assert said([3.0, 4.0], [3.0, 4.0]).endswith("one observed angle? give target=ANGLES, one for each problem")

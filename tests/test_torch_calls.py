@@ -61,7 +61,10 @@ REFUSED: list[tuple[dict[str, Any], str]] = [
     ({"angles": changed(X, (2, 3), math.nan)}, "problem 2: point 3: angle nan: give a finite number"),
     ({"angles": changed(X, (0, 1), math.inf)}, "problem 0: point 1: angle inf: give a finite number"),
     ({"logits": changed(Z, (1, 4), math.inf)}, "problem 1: point 4: logit inf: give a finite number, or -inf"),
-    ({"logits": changed(Z, (3,), -math.inf)}, "problem 3: no point has a positive weight: all its logits are -inf"),
+    (
+        {"logits": changed(Z, (3,), -math.inf)},
+        "problem 3: no point has a positive weight: all its logits are -inf: leave",
+    ),
     ({"target": (ON_META, 9.0)}, "target: low: a tensor on meta, but the angles are on cpu: move it there"),
     ({"target": ON_META}, "target: a tensor on meta, but the angles are on cpu: move it there"),
     ({"target": {"angle": ON_META}}, "target: angle: a tensor on meta, but the angles are on cpu: move it there"),
