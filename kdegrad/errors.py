@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+import warnings
 from collections.abc import Callable, Sequence
+from typing import Final
+
+_PASSED_OVER: Final = ("kdegrad", "numpy", "contextlib")  # which numpy.errstate wraps functions by
 
 
 class KdegradError(ValueError):
@@ -10,7 +15,15 @@ class KdegradError(ValueError):
 
 
 class InputWarning(UserWarning):
-    """What a file or a data frame holds may not be what was meant; the message says what was done with it."""
+    """What was given, or a file or a data frame holds, may not be meant; the message says what is done with it."""
+
+
+def warn(note: str) -> None:
+    """Issue an `InputWarning` at the line from which a function of kdegrad was called."""
+    level, frame = 1, sys._getframe()
+    while frame.f_back is not None and frame.f_globals.get("__name__", "").partition(".")[0] in _PASSED_OVER:
+        level, frame = level + 1, frame.f_back
+    warnings.warn(note, InputWarning, stacklevel=level)
 
 
 class SettingError(KdegradError):

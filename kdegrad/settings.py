@@ -14,14 +14,14 @@ generating them slows the start.
 """
 
 import math
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
 from kdegrad import grammar
 from kdegrad.errors import SettingError
 from kdegrad.option import Flag, Group, Option, Range, Row
-from kdegrad.text import NARROWEST, WIDEST, shortened, shown, spoken
+from kdegrad.text import NARROWEST, WIDEST, option_text, shortened, shown, spoken
 
 CIRCUMFERENCE: Final[Mapping[str, float]] = {"degrees": 360.0, "radians": 2.0 * math.pi, "turns": 1.0}
 UNITS: Final = tuple(CIRCUMFERENCE)
@@ -145,6 +145,18 @@ class Settings(Group):
         if self.period is not None:
             return self.period
         return CIRCUMFERENCE[self.unit] if self.circular else None
+
+    def oddities(self, *, knows_bandwidth: bool = True) -> Iterator[str]:
+        """Yield what may not be meant: a unit without a circle, and a bandwidth, where it is known, of another unit."""
+        around = self.circumference
+        if around is None and self.unit != "degrees":
+            circle = spoken("--circular or --period P", "circular=True or period=P")
+            unit = option_text("unit", spoken(self.unit, repr(self.unit)))
+            yield f"{unit} changes no number on a line: {circle} makes a circle"
+        elif around is not None and knows_bandwidth and self.bandwidth > 0.5 * around:
+            # without the bandwidth itself: of one that changes step by step Python shows the same text once
+            on = f"on a circle of {around:g} {self.unit}"
+            yield f"bandwidth above {0.5 * around:g} {on}: the kernel is wider than the circle"
 
 
 @dataclass(frozen=True, kw_only=True)

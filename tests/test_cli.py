@@ -229,7 +229,7 @@ def test_degrees_of_freedom_without_a_student_t_are_said_to_do_nothing(kdegrad) 
         ("0.1 3.1 -2.7", "--circular --unit degrees", None),
         ("0.1 3.1 -2.7", "--circular --unit rad", None),
         ("0.1 3.1 -2.7", "--period 24", None),
-        ("0.1 3.1 -2.7", "--unit radians", None),  # a line
+        ("0.1 3.1 -2.7", "--unit rad", "--unit radians changes no number on a line: --circular or --period P makes"),
         ("0 3 -2", "--circular", None),
         ("0.1 6.3 -2.7", "--circular", None),
         (

@@ -186,6 +186,11 @@ def test_a_remedy_names_the_keywords_of_from_frame(columns: dict[str, Any], opti
                 "bins is for midpoint and gauss: the rule exact finds its nodes itself",
             ],
         ),
+        (
+            {"angle": [1], "logit": [0]},
+            {"unit": "radians"},
+            ["unit='radians' changes no number on a line: circular=True or period=P makes a circle"],
+        ),
         ({"angle": [1], "logit": [0]}, {}, []),
     ],
 )

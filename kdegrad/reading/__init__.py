@@ -23,12 +23,11 @@ messages a `Source` says where each setting was given.
 from __future__ import annotations
 
 import os
-import warnings
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any, TypeVar, overload
 
-from kdegrad.errors import InputError, InputWarning, SettingError
+from kdegrad.errors import InputError, SettingError, warn
 from kdegrad.reading import delimited, files
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.notes import notes_about
@@ -43,7 +42,7 @@ if TYPE_CHECKING:
     from kdegrad.reading.nodes import Node
     from kdegrad.targets import TargetLike
 
-__all__ = ["Source", "load", "made_of", "read", "read_target", "warn"]
+__all__ = ["Source", "load", "made_of", "read", "read_target"]
 
 _Made = TypeVar("_Made", "Problem", "Batch")
 
@@ -232,11 +231,6 @@ def load(
     options = {row.name: given.pop(row.name) for row in ReadingOptions.rows if row.name in given}
     require_no_other_target(options, given)
     return made_of(read(path, ReadingOptions(**options)), given, warn)
-
-
-def warn(note: str) -> None:
-    """Issue an `InputWarning` at the line of the user who called a function that hands this one to `made_of`."""
-    warnings.warn(note, InputWarning, stacklevel=4)
 
 
 def require_no_other_target(options: Mapping[str, Any], given: Mapping[str, Any]) -> None:

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, cast, overload
 
 import numpy as np
 
-from kdegrad.errors import InputError, SettingError
+from kdegrad.errors import InputError, SettingError, warn
 from kdegrad.problem import checked_name
-from kdegrad.reading import made_of, require_no_other_target, warn
+from kdegrad.reading import made_of, require_no_other_target
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.groups import TARGETS

@@ -23,7 +23,7 @@ except ModuleNotFoundError as error:
         raise
     raise ModuleNotFoundError("kdegrad.torch needs PyTorch: pip install 'kdegrad[torch]'", name="torch") from None
 
-from kdegrad.errors import KdegradError, SettingError
+from kdegrad.errors import KdegradError, SettingError, warn
 from kdegrad.objective import REDUCTIONS
 from kdegrad.option import choice, requires_gradient, truth
 from kdegrad.problem import domain_and_kernel
@@ -97,6 +97,21 @@ def kde_cross_entropy(
         known: dict[str, Any] = {} if isinstance(bandwidth, torch.Tensor) else {"bandwidth": bandwidth}
         settings = Settings(**known, **dict(zip(_OPTIONS, options, strict=True)))
         options = tuple(getattr(settings, name) for name in _OPTIONS)
+        for note in settings.oddities(knows_bandwidth=bool(known)):
+            warn(note)
+    return _cross_entropy(angles, logits, target, bandwidth, options, offsets, reduction)
+
+
+def _cross_entropy(
+    angles: torch.Tensor,
+    logits: torch.Tensor,
+    target: Target,
+    bandwidth: Number,
+    options: tuple[Any, ...],
+    offsets: torch.Tensor | None,
+    reduction: str,
+) -> torch.Tensor:
+    """Return what `kde_cross_entropy` does, with the values of `_OPTIONS`."""
     reduction = choice("reduction", reduction, REDUCTIONS)
     angles, logits = points_of(angles, logits)
     leading = angles.shape[:-1]
@@ -164,6 +179,8 @@ class KDECrossEntropyLoss(torch.nn.Module):
             raise SettingError("bandwidth", "a tensor that requires a gradient: give a number and learn_bandwidth=True")
         settings = Settings(bandwidth=bandwidth, **given)
         domain_and_kernel(settings)  # refuses a kernel that is not there, or not on the line
+        for note in settings.oddities():
+            warn(note)
         self.settings = settings
         self.reduction = choice("reduction", reduction, REDUCTIONS)
         if truth("learn_bandwidth", learn_bandwidth):
@@ -190,10 +207,8 @@ class KDECrossEntropyLoss(torch.nn.Module):
         self, angles: torch.Tensor, logits: torch.Tensor, target: Target, offsets: torch.Tensor | None = None
     ) -> torch.Tensor:
         """Return the loss; parameters as for `kde_cross_entropy`."""
-        options = {name: getattr(self.settings, name) for name in _OPTIONS}
-        return kde_cross_entropy(
-            angles, logits, target, bandwidth=self.bandwidth, offsets=offsets, reduction=self.reduction, **options
-        )
+        options = tuple(getattr(self.settings, name) for name in _OPTIONS)
+        return _cross_entropy(angles, logits, target, self.bandwidth, options, offsets, self.reduction)
 
     def extra_repr(self) -> str:
         """Return what the repr says between its brackets: what makes the module, but for what is the default."""
