@@ -15,7 +15,7 @@ from numpy.typing import ArrayLike
 from kdegrad.arrays import FloatArray, numbers
 from kdegrad.batch import Batch
 from kdegrad.crossentropy import CrossEntropy
-from kdegrad.errors import SettingError, warn
+from kdegrad.errors import SettingError
 from kdegrad.evaluation import BatchEvaluation, Evaluation, evaluation_of, gradients, quadrature, summed
 from kdegrad.option import choice, several
 from kdegrad.problem import Problem, require_problem
@@ -259,16 +259,11 @@ def _given(
     """Return the problem, or the batch where the angles are those of several, from the parameters of a function."""
     reduction = choice("reduction", reduction, REDUCTIONS)
     points = numbers("angles", angles, copy=False)
-    made: Problem | Batch
     if offsets is not None or points.ndim == 2:
-        made = Batch(points, logits, weights=weights, offsets=offsets, copy=False, **options)
-    elif reduction != "none":
+        return Batch(points, logits, weights=weights, offsets=offsets, copy=False, **options)
+    if reduction != "none":
         raise SettingError("reduction", f"{reduction!r} is for the losses of a batch, and this is one: leave it out")
-    else:
-        made = Problem(points, logits, weights=weights, copy=False, **options)
-    for note in made.settings.oddities():
-        warn(note)
-    return made
+    return Problem(points, logits, weights=weights, copy=False, **options)
 
 
 def _options(parameters: dict[str, Any]) -> dict[str, Any]:

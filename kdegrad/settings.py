@@ -14,7 +14,7 @@ generating them slows the start.
 """
 
 import math
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Annotated, ClassVar, Final
 
@@ -146,17 +146,14 @@ class Settings(Group):
             return self.period
         return CIRCUMFERENCE[self.unit] if self.circular else None
 
-    def oddities(self, *, knows_bandwidth: bool = True) -> Iterator[str]:
-        """Yield what may not be meant: a unit without a circle, and a bandwidth, where it is known, of another unit."""
-        around = self.circumference
-        if around is None and self.unit != "degrees":
-            circle = spoken("--circular or --period P", "circular=True or period=P")
-            unit = option_text("unit", spoken(self.unit, repr(self.unit)))
-            yield f"{unit} changes no number on a line: {circle} makes a circle"
-        elif around is not None and knows_bandwidth and self.bandwidth > 0.5 * around:
-            # without the bandwidth itself: of one that changes step by step Python shows the same text once
-            on = f"on a circle of {around:g} {self.unit}"
-            yield f"bandwidth above {0.5 * around:g} {on}: the kernel is wider than the circle"
+    @property
+    def note_on_unit(self) -> str | None:
+        """What to say of a unit without a circle, on which alone it changes numbers; None where there is nothing."""
+        if self.circumference is not None or self.unit == "degrees":
+            return None
+        circle = spoken("--circular or --period P", "circular=True or period=P")
+        unit = option_text("unit", spoken(self.unit, repr(self.unit)))
+        return f"{unit} changes no number on a line: {circle} makes a circle"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -163,7 +163,6 @@ def test_all_schemes_give_the_same(kernel: str, sums: str) -> None:
         assert evaluation.sums == {"blocks" if sums == "dense" else fast: COUNT}
 
 
-@pytest.mark.filterwarnings("ignore:bandwidth above:kdegrad.InputWarning")
 @settings(deadline=None, max_examples=60)
 @given(
     st.lists(st.lists(st.floats(-1e3, 1e3), min_size=1, max_size=9), min_size=1, max_size=12),

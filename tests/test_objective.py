@@ -232,38 +232,10 @@ OTHERS |= {"at": 3.0, "circular": True, "period": 300.0, "unit": "radians", "sum
 @pytest.mark.parametrize("name", [None, *OTHERS])
 def test_the_shortcuts_take_each_option_and_its_default(name):
     given = {"target": (-1.0, 1.5), "kernel": "student-t", **({name: OTHERS[name]} if name else {})}
-    given |= {"circular": True} if name == "unit" else {}  # of a line it changes nothing
     found = evaluate(Problem(POINTS, LOGITS, **DEFAULTS | given))
     assert evaluate(Problem(POINTS, LOGITS, **given)).loss == found.loss
     assert kg.loss(POINTS, LOGITS, **given) == kg.loss_and_grad(POINTS, LOGITS, **given)[0] == found.loss
     np.testing.assert_array_equal(kg.grad(POINTS, LOGITS, **given), found.gradients.logits)
-
-
-ON_LINE = "unit='radians' changes no number on a line: circular=True or period=P makes a circle"
-
-
-@pytest.mark.parametrize("function", [kg.loss, kg.grad, kg.loss_and_grad])
-@pytest.mark.parametrize(
-    ("options", "note"),
-    [
-        ({"unit": "rad"}, ON_LINE),
-        ({"unit": "radians", "period": math.pi, "bandwidth": 1.6}, "bandwidth above 1.5708 on a circle of 3.14159 rad"),
-    ],
-)
-def test_what_the_shortcuts_warn_of_is_at_the_line_of_the_user(function, options, note):
-    for angles in ([0.5], [[0.5]]):
-        with pytest.warns(kg.InputWarning) as caught:
-            function(angles, target=(0, 1), **options)
-        (warning,) = caught
-        assert str(warning.message).startswith(note)
-        assert warning.filename == __file__
-
-
-def test_a_unit_on_a_line_is_a_label_of_a_problem():
-    """Reports and figures show it, and a warning is an error here."""
-    problem = Problem([0.5, 0.7], target=(0, 1), unit="radians").replace(bins=9)
-    assert evaluate(problem).problem.settings.unit == "radians"
-    assert kg.verify(problem, cases=0, only="sums-agree").passed
 
 
 @pytest.mark.parametrize("sums", ["dense", "fast"])

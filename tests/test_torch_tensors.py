@@ -236,7 +236,6 @@ def test_a_square_beyond_the_range_of_a_dtype_spoils_nothing(kernel: str, dtype:
     require_equal(found, want, dtype)
 
 
-@pytest.mark.filterwarnings("ignore:bandwidth above:kdegrad.InputWarning")
 @pytest.mark.parametrize("dtype", [FLOAT64, FLOAT32], ids=str)
 @pytest.mark.parametrize(("kernel", "domain"), KERNELS)
 def test_edges_kinks_and_antipodes(kernel: str, domain: str, dtype: Any) -> None:

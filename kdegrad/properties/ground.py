@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-import warnings
 from collections.abc import Callable, Iterator
 from functools import partial
 from itertools import islice
@@ -13,7 +12,6 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray, euclidean_norm
 from kdegrad.descent import descend
-from kdegrad.errors import InputWarning
 from kdegrad.objective import evaluate, loss_and_grad, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.properties.base import Answer, Case, Comparison, Evaluator, Expectation, Property, Quantity, Skipped, Unmet
@@ -382,8 +380,7 @@ class SumsAgree(Property):
             yield Comparison("angles", answer.angles, plain.angles, slopes_allowed, what=f"h ∂L/∂x {by}")
             slopes = answer.log_bandwidth, plain.log_bandwidth
             yield Comparison("bandwidth", *slopes, slopes_allowed, what=f"∂L/∂log h {by}")
-            with warnings.catch_warnings(action="ignore", category=InputWarning):  # of the case's settings
-                loss, gradient = loss_and_grad(problem.angles, problem.logits, **problem.options)
+            loss, gradient = loss_and_grad(problem.angles, problem.logits, **problem.options)
             yield Comparison("loss", loss, plain.loss, allowed, what=f"the loss of loss_and_grad {by}")
             yield Comparison("logits", gradient, plain.logits, allowed, what=f"the gradient of loss_and_grad {by}")
         dense, fast = answers

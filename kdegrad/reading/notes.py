@@ -29,7 +29,12 @@ def notes_about(made: Problem | Batch, known: Collection[str], given: Collection
     for row in DrawingOptions.rows:
         if row.name in given and not made.settings.circumference:
             yield f"{option_text(row.name)} is ignored: there is no circle to draw"
-    yield from made.settings.oddities()
+    around, h = made.settings.circumference, made.settings.bandwidth
+    if around is not None and h > 0.5 * around:  # as a bandwidth of another unit may be
+        unit = made.settings.unit
+        yield f"bandwidth {h:g} on a circle of {around:g} {unit}: the kernel is wider than the circle"
+    if note := made.settings.note_on_unit:
+        yield note
     yield from _other_unit(made, is_given="unit" in known)
     if "bins" in given and made.settings.rule == "exact":
         yield f"{option_text('bins')} is for midpoint and gauss: the rule exact finds its nodes itself"

@@ -97,7 +97,7 @@ def kde_cross_entropy(
         known: dict[str, Any] = {} if isinstance(bandwidth, torch.Tensor) else {"bandwidth": bandwidth}
         settings = Settings(**known, **dict(zip(_OPTIONS, options, strict=True)))
         options = tuple(getattr(settings, name) for name in _OPTIONS)
-        for note in settings.oddities(knows_bandwidth=bool(known)):
+        if note := settings.note_on_unit:
             warn(note)
     return _cross_entropy(angles, logits, target, bandwidth, options, offsets, reduction)
 
@@ -179,7 +179,7 @@ class KDECrossEntropyLoss(torch.nn.Module):
             raise SettingError("bandwidth", "a tensor that requires a gradient: give a number and learn_bandwidth=True")
         settings = Settings(bandwidth=bandwidth, **given)
         domain_and_kernel(settings)  # refuses a kernel that is not there, or not on the line
-        for note in settings.oddities():
+        if note := settings.note_on_unit:
             warn(note)
         self.settings = settings
         self.reduction = choice("reduction", reduction, REDUCTIONS)
