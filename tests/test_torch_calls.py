@@ -549,6 +549,7 @@ class Losses(torch.utils.data.Dataset):  # type: ignore[type-arg]
 
 
 @pytest.mark.filterwarnings("ignore:.*multi-threaded, use of fork:DeprecationWarning")
+@pytest.mark.filterwarnings("ignore:.*os.fork\\(\\) was called:RuntimeWarning")  # of JAX, which another test imported
 def test_a_forked_worker_of_a_data_loader_computes_it() -> None:
     loader = torch.utils.data.DataLoader(Losses(), batch_size=4, num_workers=1, multiprocessing_context="fork")
     (found,) = loader
