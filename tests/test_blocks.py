@@ -213,12 +213,14 @@ def test_densities_at_the_end_of_plain_numbers():
 
 
 def test_large_problems_far_out_are_summed_one_by_one():
+    """Each has more pairs than a block."""
     rng = np.random.default_rng(8)
     kernel, points = make_kernel("gaussian", 1.0, Line()), rng.normal(size=(3, 700))
     points[1:] += np.array([[1e3], [1e6]])
-    nodes, weights = np.tile(np.linspace(-1.0, 1.0, 100), (3, 1)), log_weights_of(rng.normal(size=(3, 700)))
+    nodes, weights = np.tile(np.linspace(-1.0, 1.0, 300), (3, 1)), log_weights_of(rng.normal(size=(3, 700)))
+    assert block_size(7, 300) < 100
     weights[2, :5] = -np.inf
-    singles, share = singles_of(kernel, points, nodes, weights), rng.dirichlet(np.ones(100), 3)
+    singles, share = singles_of(kernel, points, nodes, weights), rng.dirichlet(np.ones(300), 3)
     assert_same(BlockDensity(kernel, points, nodes, weights), singles, share)
 
 
