@@ -41,9 +41,8 @@ def on_cpu(
     target: TargetLike
     if is_interval:
         low, high = first.numpy(), second.numpy()
-        circumference = Settings(circular=circular, period=period, unit=unit).circumference
-        if circumference is not None and angles.dtype == torch.float32:
-            high = _within_a_turn(low, high, circumference)
+        if angles.dtype == torch.float32:
+            high = _within_a_turn(low, high, Settings(circular=circular, period=period, unit=unit).circumference)
         target = low, high
     elif first.ndim == 2 and first.shape[1] == 1 and bool((second == 1.0).all()):
         target = first[:, 0].numpy()  # observed angles, of which messages say which problem's
@@ -77,8 +76,10 @@ def on_cpu(
     return losses, of_angles, of_logits, gradients[2]
 
 
-def _within_a_turn(low: FloatArray, high: FloatArray, circumference: float) -> FloatArray:
+def _within_a_turn(low: FloatArray, high: FloatArray, circumference: float | None) -> FloatArray:
     """Return the high ends; one that float32 has rounded beyond a whole turn, as from -π to π, at the whole turn."""
+    if circumference is None:
+        return high
     rounding = 2.0 * np.finfo(np.float32).eps * np.maximum(np.abs(low), np.abs(high))
     width = high - low
     return np.where((width > circumference) & (width <= circumference + rounding), low + circumference, high)
