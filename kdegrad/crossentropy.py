@@ -97,11 +97,7 @@ class CrossEntropy:
     @property
     def loss(self) -> FloatArray:
         """The loss L, of each problem; infinite where the density is 0 at a node."""
-        terms = self.weights * self.log_density
-        total = terms.sum(axis=-1)  # not @, for which BLAS starts its threads
-        if np.isnan(total).any():  # a node that only fills a row, where the density is 0
-            total = np.where(self.weights > 0.0, terms, 0.0).sum(axis=-1)
-        return np.asarray(-total)
+        return loss_at_nodes(self.weights, self.log_density)
 
     @property
     def node_shares(self) -> FloatArray:
@@ -110,6 +106,13 @@ class CrossEntropy:
             return self.weights
         logs = self.density.log + log_share(self.settings) - self.log_density
         return np.asarray(self.weights * np.exp(logs))
+
+    @property
+    def total(self) -> float | FloatArray:
+        """Σ_j R_j over all points, what they have at all nodes: 1 without a background, else (1,) or (g, 1)."""
+        if self.settings.background == 0.0:
+            return 1.0
+        return np.asarray(self.node_shares.sum(axis=-1, keepdims=True))
 
     @cached_property
     def pulls(self) -> tuple[FloatArray, FloatArray]:
@@ -123,28 +126,30 @@ class CrossEntropy:
         `weights` gives the S_i, (N,) or (g, N). It is asked last: they need not be held while the shares are summed.
         """
         responsibilities, ratios = self.density.shares(*self.pulls)
-        per_weight = np.subtract(self._total(responsibilities), ratios, out=ratios)
+        per_weight = np.subtract(self.total, ratios, out=ratios)
         angles = self.density.slopes(*self.pulls) if "angles" in wrt else None
-        logits = self.logit_gradient(weights(), responsibilities)
-        return Gradients(logits, per_weight, responsibilities, angles)
+        return Gradients(self._of_logits(weights(), responsibilities), per_weight, responsibilities, angles)
 
     def log_bandwidth(self) -> FloatArray:
         """Return ∂L/∂log h, of each problem."""
         return np.asarray(-self.density.bandwidth_slope(*self.pulls))
 
-    def logit_gradient(self, weights: FloatArray, responsibilities: FloatArray) -> FloatArray:
-        """Return S_i Σ_j R_j - R_i."""
-        total = self._total(responsibilities)
-        return (weights if isinstance(total, float) else weights * total) - responsibilities
-
     def excess(self, weights: Callable[[], FloatArray]) -> FloatArray:
         """Return the gradient of the logits alone; only beside a background it asks for the S_i, as above."""
         if self.settings.background == 0.0:  # one array of N is all it takes
             return self.density.excess(*self.pulls)
-        return self.logit_gradient(weights(), self.density.shares(*self.pulls).shares)
+        return self._of_logits(weights(), self.density.shares(*self.pulls).shares)
 
-    def _total(self, responsibilities: FloatArray) -> float | FloatArray:
-        """Return Σ_j R_j, which is 1 without a background."""
-        if self.settings.background == 0.0:
-            return 1.0
-        return np.asarray(responsibilities.sum(axis=-1, keepdims=True))
+    def _of_logits(self, weights: FloatArray, responsibilities: FloatArray) -> FloatArray:
+        """Return S_i Σ_j R_j - R_i."""
+        total = self.total
+        return (weights if isinstance(total, float) else weights * total) - responsibilities
+
+
+def loss_at_nodes(weights: FloatArray, log_density: FloatArray) -> FloatArray:
+    """Return L = -Σ_m q_m log p̃_m, of each problem, for arrays (B,) or (g, B)."""
+    terms = weights * log_density
+    total = terms.sum(axis=-1)  # not @, for which BLAS starts its threads
+    if np.isnan(total).any():  # a node that only fills a row, where the density is 0
+        total = np.where(weights > 0.0, terms, 0.0).sum(axis=-1)
+    return np.asarray(-total)

@@ -157,11 +157,7 @@ class Evaluation(InNotebook):
         """
         if self.gradients is None:
             return 0.0
-        problem, rule = self.problem, self.rule
-        hull = Interval(float(rule.nodes[0]), float(rule.nodes[-1])) if problem.observed is None else problem.nodes_hull
-        middle, width = np.array([hull.centre]), np.array([hull.width])
-        shares = self.gradients.responsibilities
-        return _input_rounding(problem.kernel, problem.angles, shares, middle, width, rule.bins)
+        return input_rounding(self.problem, self.rule, self.problem.angles, self.gradients.responsibilities)
 
 
 @final
@@ -266,6 +262,13 @@ def _asked_for(found: Gradients | None) -> Gradients:
     if found is None:
         raise SettingError("wrt", f"no gradient was asked for: name one or more of {', '.join(WRT)}")
     return found
+
+
+def input_rounding(problem: Problem, rule: Rule, angles: FloatArray, shares: FloatArray) -> float:
+    """Return by what part of itself a share may move when the angles, (N,) as the shares, are rounded."""
+    hull = Interval(float(rule.nodes[0]), float(rule.nodes[-1])) if problem.observed is None else problem.nodes_hull
+    middle, width = np.array([hull.centre]), np.array([hull.width])
+    return _input_rounding(problem.kernel, angles, shares, middle, width, rule.bins)
 
 
 @np.errstate(invalid="ignore", over="ignore", divide="ignore")

@@ -77,7 +77,7 @@ def responsibilities_by_bin(evaluation: Evaluation) -> Iterator[tuple[FloatArray
     for node, share in enumerate(at_nodes.node_shares / rule.weights):
         with np.errstate(over="ignore"):  # as in `evaluate`
             responsibilities = share * density.responsibilities(node)
-        yield responsibilities, at_nodes.logit_gradient(evaluation.weights, responsibilities)
+        yield responsibilities, evaluation.weights * share - responsibilities
 
 
 def loss(

@@ -23,14 +23,23 @@ def log_softmax(logits: FloatArray) -> FloatArray:
             with np.errstate(over="ignore"):  # as below
                 logits = logits - logits.max(axis=-1, keepdims=True)
         return np.asarray(logits - np.log(np.exp(logits).sum(axis=-1, keepdims=True)))
-    shift = common_shift(logits)
-    if shift != 0.0:
-        with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
-            logits = logits - shift
-    work = np.empty(min(len(logits), _CHUNK))
-    parts = (logits[start : start + _CHUNK] for start in range(0, len(logits), _CHUNK))
-    logs: FloatArray = logits - math.log(math.fsum(float(np.exp(part, out=work[: len(part)]).sum()) for part in parts))
-    return logs
+    shift, total = sum_of_exponentials(logits)
+    return shifted(logits, shift) - math.log(total)
+
+
+def sum_of_exponentials(logits: FloatArray) -> tuple[float, float]:
+    """Return a shift of logits (N,) and Σ_j exp(z_j - shift), which is 0 where all are -inf."""
+    shift, work = common_shift(logits), np.empty(min(len(logits), _CHUNK))
+    parts = (shifted(logits[start : start + _CHUNK], shift) for start in range(0, len(logits), _CHUNK))
+    return shift, math.fsum(float(np.exp(part, out=work[: len(part)]).sum()) for part in parts)
+
+
+def shifted(logits: FloatArray, shift: float) -> FloatArray:
+    """Return z_i - shift, which may be the logits themselves: to be read only."""
+    if shift == 0.0:
+        return logits
+    with np.errstate(over="ignore"):  # logits 1e308 apart: -inf, a weight of 0
+        return logits - shift
 
 
 def common_shift(logits: FloatArray) -> float:
@@ -46,6 +55,7 @@ def logits_of(weights: FloatArray) -> FloatArray:
 
 
 LEAST_WEIGHT: Final = "give a finite number of at least 0"
+NO_WEIGHT: Final = "no point has a positive weight: one logit must be finite, or one weight above 0"
 
 
 def total_count(weights: FloatArray) -> int | None:

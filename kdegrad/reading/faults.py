@@ -9,7 +9,6 @@ from typing import Final, TypeVar, final
 
 from kdegrad.errors import InputError
 
-NO_WEIGHT: Final = "no point has a positive weight: one logit must be finite, or one weight above 0"
 NO_TARGET_WEIGHT: Final = "no target point has a positive weight: one must be above 0"
 
 _Item = TypeVar("_Item")

@@ -9,8 +9,9 @@ import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray, Texts
 from kdegrad.grammar import is_missing
-from kdegrad.reading.faults import NO_WEIGHT, Faults
+from kdegrad.reading.faults import Faults
 from kdegrad.text import angle_texts, shown
+from kdegrad.weights import NO_WEIGHT
 
 TARGETS: Final = ("low", "high", "at")  # roles of columns that hold the targets of groups
 MISSING: Final = -1  # in place of the number of a group

@@ -15,13 +15,13 @@ from kdegrad.arrays import FloatArray, IntArray, Texts
 from kdegrad.errors import InputError
 from kdegrad.grammar import is_missing, number
 from kdegrad.reading.columns import chosen_columns, flag_of
-from kdegrad.reading.faults import NO_TARGET_WEIGHT, NO_WEIGHT, Faults
+from kdegrad.reading.faults import NO_TARGET_WEIGHT, Faults
 from kdegrad.reading.files import display_name
 from kdegrad.reading.groups import MISSING, TARGETS, Grouping, Groups
 from kdegrad.reading.plain import PLAIN, SWAPPED, plain_numbers
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import counted, enumerated, option_text, shown, spoken
-from kdegrad.weights import logits_of
+from kdegrad.weights import NO_WEIGHT, logits_of
 
 TEXTS: Final = frozenset({"group", "label"})  # roles of columns that hold texts, not numbers
 

@@ -34,6 +34,7 @@ from kdegrad.sums.base import Density, KernelSums, Shares, weighted
 from kdegrad.sums.decays import Decay, Windows, gathered, joined, shared
 from kdegrad.sums.dense import DenseSums
 from kdegrad.sums.locate import Breakpoints, places_of
+from kdegrad.sums.pairs import Strongest
 from kdegrad.weights import common_shift
 
 _CHUNK: Final = 16_384  # points at a time: some ten arrays of them stay in the second-level cache
@@ -98,7 +99,7 @@ class ExponentialSums(KernelSums):
         density = self.density(log_weights)
         return density.log + (density.log_sum + density.shift)
 
-    def density(self, logits: FloatArray) -> CellDensity:
+    def density(self, logits: FloatArray) -> PlainDensity | LogDensity:
         if self.is_short and (density := PlainDensity(self, logits)).is_ordinary:
             return density
         return LogDensity(self, logits)
@@ -269,11 +270,16 @@ class CellDensity(Density):
         """Return for each cell R_i/S_i's left and right factors at its middle; points handled separately; their R_i."""
 
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        return weighted(self.shifted(slice(None)) - self.log_sum, self.owner.slope_at_points(log_pulls))
+        return weighted(self.log_weights, self.owner.slope_at_points(log_pulls))
 
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         sums = self.owner.bandwidth_slope_at_points(log_pulls)
-        return np.asarray(weighted(self.shifted(slice(None)) - self.log_sum, sums).sum())
+        return np.asarray(weighted(self.log_weights, sums).sum())
+
+    @property
+    def log_weights(self) -> FloatArray:
+        """Logarithms of the weights S_i, shape (N,)."""
+        return self.shifted(slice(None)) - self.log_sum
 
     def shifted(self, which: slice | IntArray) -> FloatArray:
         """Return z_i - shift of some points, to be read only."""
@@ -288,7 +294,7 @@ class CellDensity(Density):
         ratios[apart], is_faint = self._quotients(apart, shares_apart)
         faint = apart[is_faint]
         if node_shares.min() < _LEAST:  # beside a background: the ratio of a light point is not that of its share
-            faint = np.flatnonzero(self.shifted(slice(None)) - self.log_sum < 2.0 * _LEAST_LOG)
+            faint = np.flatnonzero(self.log_weights < 2.0 * _LEAST_LOG)
         if len(faint):
             sums = ExponentialSums(self.owner.kernel, self.owner.points[faint], self.owner.nodes)
             with np.errstate(over="ignore"):
@@ -382,6 +388,7 @@ class LogDensity(CellDensity):
 
     Points of other cells are summed separately, relative to their largest term. The two sides of a node are compared by
     (log F - log G) - ((t - r) - (l - t))/h, F and G taken at l and r.
+    Of log p three numbers are kept in `strongest`: log K_h is that of the place of the stronger side.
     """
 
     def __init__(self, sums: ExponentialSums, logits: FloatArray) -> None:
@@ -418,7 +425,10 @@ class LogDensity(CellDensity):
         to_left, to_right = (t - left.place) * sums.per_unit, (-right.place - t) * sums.per_unit
         excess = np.where(np.isneginf(left.log), -np.inf, (left.log - right.log) - (to_left - to_right))
         *self.sides, log_total = shared(excess)  # sides: the shares of left and right in p at the nodes
-        self.log = np.where(excess > 0.0, left.log - to_left, right.log - to_right) + log_total - sums.kernel.log_norm
+        log_rest = np.where(excess > 0.0, left.log, right.log) + log_total
+        log_kernel = -np.where(excess > 0.0, to_left, to_right)
+        self.strongest = Strongest(log_kernel, np.zeros_like(log_rest), log_rest)
+        self.log = log_kernel + log_rest - sums.kernel.log_norm
 
     def distribute(self, node_shares: FloatArray) -> tuple[ComplexArray, IntArray, FloatArray]:
         sums = self.owner

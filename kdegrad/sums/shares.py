@@ -36,8 +36,7 @@ def density_of(sums: KernelSums, logits: FloatArray) -> Density:
     """Return the density by `sums`, but by all pairs at the nodes where |log p| is large; logits of shape (N,)."""
     log_weights = log_softmax(logits)
     log_density = sums.at_nodes(log_weights)
-    is_far = np.abs(log_density) > _MOST_LOG
-    is_far &= log_density > -np.inf
+    is_far = are_far(log_density)
     if not is_far.any():
         return SummedDensity(sums, log_weights, log_density)
     far = DenseDensity(sums.kernel, sums.points, sums.nodes[is_far], log_weights)
@@ -45,6 +44,11 @@ def density_of(sums: KernelSums, logits: FloatArray) -> Density:
         return far
     log_density[is_far] = far.log
     return SummedDensity(sums, log_weights, log_density, (is_far, far))
+
+
+def are_far(log_density: FloatArray) -> BoolArray:
+    """Return at which nodes |log p|, (B,), is so large that log p has lost digits of p."""
+    return np.asarray((np.abs(log_density) > _MOST_LOG) & (log_density > -np.inf))
 
 
 @final
@@ -105,12 +109,19 @@ class DenseDensity(Density):
     Attributes
     ----------
     strongest
-        The three numbers of each node.
+        The three numbers of each node: found from the points, unless they are given, as those of more points.
     """
 
-    def __init__(self, kernel: Kernel, points: FloatArray, nodes: FloatArray, log_weights: FloatArray) -> None:
+    def __init__(
+        self,
+        kernel: Kernel,
+        points: FloatArray,
+        nodes: FloatArray,
+        log_weights: FloatArray,
+        strongest: Strongest | None = None,
+    ) -> None:
         self.kernel, self.points, self.nodes, self.log_weights = kernel, points, nodes, log_weights
-        self.strongest = strongest_sources(self.kernel, self.nodes, self.points, log_weights)
+        self.strongest = strongest or strongest_sources(kernel, nodes, points, log_weights)
         self.log = (self.strongest.log_kernel + self.strongest.log_weight) + self.strongest.log_rest
         self.log -= self.kernel.log_norm
 

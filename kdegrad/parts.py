@@ -1,0 +1,146 @@
+"""One problem whose points come in parts: its loss is made of sums of the parts, and each part then has its gradients.
+
+With S the softmax of the logits of all points, p(t) = Σ_j S_j K_h(t ⊖ x_j) at a node is a quotient of two sums, to
+which each part adds its own:
+
+    p(t_m) = P_m / Z,    P_m = Σ_j exp(z_j) K_h(t_m ⊖ x_j),    Z = Σ_j exp(z_j)
+
+`partial_sums` forms these of a part, and two of them are added by ``+``, in any order and in any tree. With P and Z
+known, `Whole` gives the loss, and of each part the gradients of its points, R_i = S_i Σ_m (q_m/p_m) K_h(t_m ⊖ x_i).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Collection
+from dataclasses import dataclass, replace
+from functools import cached_property
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.arrays import FloatArray
+from kdegrad.crossentropy import CrossEntropy, Gradients, loss_at_nodes
+from kdegrad.errors import InputError, SettingError
+from kdegrad.evaluation import input_rounding
+from kdegrad.mixture import mixed
+from kdegrad.problem import Problem
+from kdegrad.sums import make_sums
+from kdegrad.sums.portion import portion_of, totals_of
+from kdegrad.sums.totals import Totals
+from kdegrad.weights import NO_WEIGHT
+
+_EXACT: Final = "its nodes depend on all points, which are never together in parts: choose midpoint or gauss"
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Partial:
+    """The sums of some of the points.
+
+    Attributes
+    ----------
+    points
+        How many there are.
+    totals
+        What they add up to; None where none has a positive weight.
+    """
+
+    points: int = 0
+    totals: Totals | None = None
+
+    def __add__(self, other: Partial) -> Partial:
+        """Return the sums of both points together."""
+        both = [partial.totals for partial in (self, other) if partial.totals is not None]
+        return Partial(self.points + other.points, both[0] + both[1] if len(both) == 2 else next(iter(both), None))
+
+
+@np.errstate(all="ignore")  # as in `kdegrad.evaluation.evaluation_of`
+def partial_sums(like: Problem, angles: FloatArray, logits: FloatArray) -> Partial:
+    """Return the sums of some points, angles and logits (N,), N ≥ 0; target and settings are those of `like`."""
+    if not (logits > -np.inf).any():
+        return Partial(len(angles))
+    return Partial(len(angles), totals_of(make_sums(like.settings.sums, like.kernel, angles, like.rule.nodes), logits))
+
+
+@final
+class Whole:
+    """The problem of all points, of which the sums are known.
+
+    Parameters
+    ----------
+    like
+        A problem with the target and the settings; its own points are not used.
+    sums
+        Those of all parts.
+
+    Attributes
+    ----------
+    points
+        How many points there are.
+    loss
+        L, in nats; infinite if the density is 0 at a node.
+    log_density
+        log p̃ at the nodes, shape (B,).
+
+    Raises
+    ------
+    SettingError
+        For the rule ``exact``.
+    InputError
+        If no point has a positive weight.
+    """
+
+    @np.errstate(all="ignore")  # as in `partial_sums`
+    def __init__(self, like: Problem, sums: Partial) -> None:
+        require_nodes(like)
+        if sums.totals is None:
+            raise InputError(NO_WEIGHT)
+        self.like, self.points, self._totals = like, sums.points, sums.totals
+        log_p = sums.totals.log_density() - like.kernel.log_norm
+        self.log_density = mixed(like.settings, like.background_width, log_p)
+        self.loss = float(loss_at_nodes(like.rule.weights, self.log_density))
+
+    @property
+    def kl(self) -> float | None:
+        """L - log(b-a), the divergence from the target; None where that is no interval."""
+        return None if self.like.target is None else self.loss - math.log(self.like.target.width)
+
+    @cached_property
+    def uncovered(self) -> FloatArray:
+        """The nodes where the density is 0, in the unit of the angles: these make a loss infinite."""
+        return np.asarray(self.like.rule.nodes[np.isneginf(self.log_density)])
+
+    @np.errstate(all="ignore")  # as in `partial_sums`
+    def weights(self, logits: FloatArray) -> FloatArray:
+        """Return S_i of some points, (N,)."""
+        return np.asarray(np.exp(self._totals.log_weights(logits)))
+
+    @np.errstate(all="ignore")  # as in `partial_sums`
+    def gradients(self, angles: FloatArray, logits: FloatArray, wrt: Collection[str] = ("logits",)) -> Gradients:
+        """Return the gradients of some of the points, each (N,), N ≥ 0; and what they add to that of log h.
+
+        Of an infinite loss they are NaN.
+        """
+        like, rule = self.like, self.like.rule
+        if math.isfinite(self.loss) and len(angles):
+            sums = make_sums(like.settings.sums, like.kernel, angles, rule.nodes)
+            density = portion_of(sums, logits, self._totals)
+            at_nodes = CrossEntropy(density, rule.weights, like.settings, like.background_width)
+            found = at_nodes.gradients(lambda: self.weights(logits), wrt)
+            slope = float(at_nodes.log_bandwidth()) if "bandwidth" in wrt else None
+        else:
+            undefined = np.full(len(angles), np.nan)
+            found = Gradients(undefined, undefined, undefined, undefined if "angles" in wrt else None)
+            slope = (0.0 if math.isfinite(self.loss) else math.nan) if "bandwidth" in wrt else None
+        return replace(found, log_bandwidth=slope, wrt=tuple(wrt))
+
+    def input_rounding(self, angles: FloatArray, responsibilities: FloatArray) -> float:
+        """Return by what part of itself a share of some points may move when the angles are rounded."""
+        return input_rounding(self.like, self.like.rule, angles, responsibilities)
+
+
+def require_nodes(like: Problem) -> None:
+    """Raise a SettingError for the rule ``exact``."""
+    if like.rule_name == "exact":
+        raise SettingError("rule", _EXACT)

@@ -1,0 +1,106 @@
+"""Points that are a part of all: what they add up to, and their shares in the density of all.
+
+Of a scheme of any kernel the density is one sum, and the shares are another, read at the points: those of all nodes are
+known, and the sums of a part take them (`SummedDensity`), by all pairs where |log p| is large (`DenseDensity`).
+
+For an exponential of the distance, f_m is P_m of these points over that of all. What a point has at a node of the
+density of all is f_m times what it has of its own part's, r_i(t_m) = f_m r_i^part(t_m). So the shares are formed by the
+factors that formed the part's density, as those of one problem are, and add up to 1 over all parts as the f_m do.
+"""
+
+from __future__ import annotations
+
+import math
+from typing import Final, final
+
+import numpy as np
+
+from kdegrad.arrays import FloatArray
+from kdegrad.sums.base import Density, KernelSums, Shares
+from kdegrad.sums.exponential import ExponentialSums, LogDensity, PlainDensity
+from kdegrad.sums.pairs import Strongest, strongest_sources
+from kdegrad.sums.shares import DenseDensity, SummedDensity, are_far
+from kdegrad.sums.totals import Totals, relative_to
+from kdegrad.weights import shifted, sum_of_exponentials
+
+_MOST: Final = 600.0  # of a logarithm of a factor: e^600 is far from the ends of a float64
+
+
+def totals_of(sums: KernelSums, logits: FloatArray) -> Totals:
+    """Return what the points of `sums` add up to, for logits (N,), one of which is finite."""
+    if isinstance(sums, ExponentialSums):
+        return _totals_of_cells(sums.density(logits))
+    shift, total = sum_of_exponentials(logits)
+    log_sums = sums.at_nodes(shifted(logits, shift))
+    nodes = relative_to(log_sums + sums.kernel.log_norm, shift)
+    is_far = are_far(log_sums - math.log(total))
+    if is_far.any():
+        for part, exact in zip(
+            nodes, strongest_sources(sums.kernel, sums.nodes[is_far], sums.points, logits), strict=True
+        ):
+            part[is_far] = exact
+    return Totals(shift, total, nodes)
+
+
+def portion_of(sums: KernelSums, logits: FloatArray, whole: Totals) -> Density:
+    """Return the density of all points at the nodes, for the shares in it that the points of `sums` have."""
+    if isinstance(sums, ExponentialSums) and (logits > -np.inf).any():  # without a weight there is no density
+        return CellPortion(sums.density(logits), whole)
+    log_weights, log_density = whole.log_weights(logits), whole.log_density() - sums.kernel.log_norm
+    is_far = are_far(log_density)
+    if not is_far.any():
+        return SummedDensity(sums, log_weights, log_density)
+    nodes = whole.nodes._replace(log_weight=whole.log_weights(whole.nodes.log_weight))
+    strongest = Strongest(*(part[is_far] for part in nodes))
+    far = DenseDensity(sums.kernel, sums.points, sums.nodes[is_far], log_weights, strongest)
+    return SummedDensity(sums, log_weights, log_density, (is_far, far))
+
+
+def _totals_of_cells(density: PlainDensity | LogDensity) -> Totals:
+    shift, log_sum = density.shift, density.log_sum
+    if isinstance(density, PlainDensity):
+        nodes = relative_to(density.log + density.owner.kernel.log_norm + log_sum, shift)
+    else:
+        nodes = Strongest(
+            density.strongest.log_kernel,
+            np.full_like(density.log, shift),
+            density.strongest.log_rest + log_sum,
+        )
+    return Totals(shift, math.exp(log_sum), nodes)
+
+
+@final
+class CellPortion(Density):
+    """The density of all points, of which those of `own` are a part.
+
+    Parameters
+    ----------
+    own
+        The density of these points alone.
+    whole
+        What all points add up to.
+    """
+
+    def __init__(self, own: PlainDensity | LogDensity, whole: Totals) -> None:
+        self.own, self.log = own, whole.log_density() - own.owner.kernel.log_norm
+        totals = _totals_of_cells(own)
+        self.factor = totals.share_in(whole)
+        self.log_part = (totals.shift - whole.shift) + (own.log_sum - math.log(whole.total))  # log Z of the part over Z
+
+    def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
+        shares, ratios = self.own.shares(node_shares * self.factor, log_pulls + self.log_part)
+        if self.log_part > -_MOST:
+            ratios *= math.exp(-self.log_part)
+        else:  # so light are the points that their shares may be 0 where the ratios are not
+            ratios = np.exp(self.own.owner.at_points(log_pulls))
+        return Shares(shares, ratios)
+
+    def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        weights = np.exp(self.own.log_weights + self.log_part)
+        return np.asarray(weights - self.own.shares(node_shares * self.factor, log_pulls + self.log_part).shares)
+
+    def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return self.own.slopes(node_shares, log_pulls + self.log_part)
+
+    def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
+        return self.own.bandwidth_slope(node_shares, log_pulls + self.log_part)
