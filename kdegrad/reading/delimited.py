@@ -52,6 +52,35 @@ def read_table(
     InputError
         With a line for each fault: the line, the column's name, the value and the remedy.
     """
+    table = _begun(blocks, name, options, usual, of_target=of_target)
+    for _ in table.take_all():
+        pass
+    if not table.points.count:
+        table.faults.stop_if_any()
+        comments = f" (comments that look like some: {table.comments})" if table.comments else ""
+        raise InputError(
+            f"{place(name, table.header.line)}: a header but no points{comments}: write a line for each point below it"
+        )
+    source = table.points.source()
+    return replace(source, notes=(*source.notes, *table.notes()))
+
+
+def parts_of_table(
+    blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None, rows: int
+) -> Iterator[Source]:
+    """Yield the points of a table in parts of about so many rows, the last of which has the notes; as `read_table`."""
+    table = _begun(blocks, name, options, usual)
+    for _ in table.take_all():
+        if table.points.held >= rows:
+            yield table.points.part()
+    last = table.points.part(is_last=True)
+    yield replace(last, notes=(*last.notes, *table.notes()))
+
+
+def _begun(
+    blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None, *, of_target: bool = False
+) -> _Table:
+    """Return a table of which the header is read."""
     if not of_target:
         options = replace(options, decimal=options.decimal or ".")
     blocks = iter(blocks)
@@ -59,19 +88,7 @@ def read_table(
     faults = Faults(name)
     hint = "" if of_target else header.hint
     points = Collector(header.names, options, faults, place(name, header.line), hint, of_target=of_target)
-    blocks = chain([header.body], blocks)
-    table = _Table(header, points, faults, blocks, options)
-    for block in blocks:  # `take_by_row` takes further ones where a quoted cell goes on
-        if not table.take_plain(block):
-            table.take_by_row(block)
-    if not points.count:
-        faults.stop_if_any()
-        comments = f" (comments that look like some: {table.comments})" if table.comments else ""
-        raise InputError(
-            f"{place(name, header.line)}: a header but no points{comments}: write a line for each point below it"
-        )
-    source = points.source()
-    return replace(source, notes=(*source.notes, *table.notes()))
+    return _Table(header, points, faults, chain([header.body], blocks), options)
 
 
 @dataclass(frozen=True)
@@ -212,6 +229,13 @@ class _Table:
         self.comments = 0  # that may have been meant as rows
         self.width = len(header.names)
         self.columns = {role: header.names.index(column) for role, column in points.roles.items()}
+
+    def take_all(self) -> Iterator[None]:
+        """Take the rows of all blocks, and yield after each."""
+        for block in self.blocks:  # `take_by_row` takes further ones where a quoted cell goes on
+            if not self.take_plain(block):
+                self.take_by_row(block)
+            yield
 
     def take_plain(self, block: Block) -> bool:
         """Take the rows of a block if each of its lines is one; False: it must be read row by row."""

@@ -6,6 +6,7 @@ The columns are chosen from the schema, and only those are decoded, a block of r
 from __future__ import annotations
 
 import os
+from collections.abc import Iterator
 from contextlib import suppress
 from typing import TYPE_CHECKING
 
@@ -28,6 +29,23 @@ if TYPE_CHECKING:
 
 def read_parquet(path: str, name: str, options: ReadingOptions, *, of_target: bool = False) -> Source:
     """Return the points of the Parquet file `name`; InputError as for a table of text, with rows counted from 1."""
+    for points in _taken(path, name, options, of_target=of_target):  # noqa: B007  # the last has all
+        pass
+    if not points.count:
+        raise InputError(f"{name}: columns but no points: write a row for each point")
+    return points.source()
+
+
+def parts_of_parquet(path: str, name: str, options: ReadingOptions, rows: int) -> Iterator[Source]:
+    """Yield the points of a Parquet file in parts of about so many rows, the last of which has the notes."""
+    for points in _taken(path, name, options):
+        if points.held >= rows:
+            yield points.part()
+    yield points.part(is_last=True)
+
+
+def _taken(path: str, name: str, options: ReadingOptions, *, of_target: bool = False) -> Iterator[Collector]:
+    """Yield the points of a file that are taken so far, at the begin and after each block of rows."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -43,17 +61,16 @@ def read_parquet(path: str, name: str, options: ReadingOptions, *, of_target: bo
             chosen = {role: fields[found.index(column)] for role, column in points.roles.items()}
             _refuse_types(chosen, points, name, of_target)
             names = list({field.name for field in chosen.values()})
+            yield points
             for rows in parquet.iter_batches(columns=names, use_threads=False):
                 _take(rows, chosen, points, faults)
+                yield points
             if points.count != (count := parquet.metadata.num_rows):
                 raise pyarrow.ArrowInvalid(f"it says that it has {count} rows, and has {points.count}")
         except MemoryError:  # that of Arrow is an ArrowException too
             raise
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name}: {_cause(file, error)}") from None
-    if not points.count:
-        raise InputError(f"{name}: columns but no points: write a row for each point")
-    return points.source()
 
 
 def _opened(path: str) -> pyarrow.NativeFile:

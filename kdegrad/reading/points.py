@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 import re
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Final
 
@@ -133,13 +133,14 @@ class Collector:
     ) -> None:
         self.roles, self._notes = chosen_columns(found, options, place, hint, of_target=of_target)
         self._options, self._faults, self._of_target = options, faults, of_target
-        self._wrong = {role: _Wrong(Faults(faults.name)) for role in self.roles if role not in TEXTS}
+        self._wrong = self._nothing_wrong()
         self._numbers: dict[str, list[FloatArray]] = {role: [] for role in self.roles if role not in TEXTS}
         self._labels: list[str] = []
         self._grouping = Grouping(self.roles, faults, row_noun) if "group" in self.roles else None
         self._codes: list[IntArray] = []
         self._left_out = 0
         self.count = 0  # rows, those that were left out included
+        self.held = 0  # rows that no part has had yet
 
     def take(self, cells: Mapping[str, Cells], where: Callable[[str, int], tuple[int, ...]]) -> None:
         """Add a block of rows.
@@ -154,6 +155,7 @@ class Collector:
         numbers = {role: self._checked(role, cells[role], partial(where, role)) for role in self._numbers}
         rows = len(numbers["angle"])
         self.count += rows
+        self.held += rows
         kept = np.ones(rows, dtype=bool)
         if self._options.missing == "skip":
             for column in numbers.values():
@@ -230,7 +232,10 @@ class Collector:
                 self._faults.add(wrong.where, self._whole_fault(role, wrong.cells))
             else:
                 self._faults.include(wrong.faults)
-        self._wrong = {}
+        self._wrong = self._nothing_wrong()
+
+    def _nothing_wrong(self) -> dict[str, _Wrong]:
+        return {role: _Wrong(Faults(self._faults.name)) for role in self.roles if role not in TEXTS}
 
     def _whole_fault(self, role: str, cells: Sequence[str]) -> str:
         """Return what is wrong with a column none of whose cells can be used, of which `cells` are a few."""
@@ -247,32 +252,53 @@ class Collector:
         logits = "" if self._of_target else f"; if they are logits, give {option_text('logit-column', name)}"
         return f"column {shown(name)}: each of {many} is negative, as {shown(first)}: a weight is 0 or more{logits}"
 
-    def source(self) -> Source:
-        """Return the points; InputError with all faults, or if there is no point of positive weight."""
+    def part(self, *, is_last: bool = False) -> Source:
+        """Return the points since the last part, without groups; InputError with the faults so far.
+
+        There may be none, or none of positive weight. The last part has the notes.
+        """
         self.settle()
         self._faults.stop_if_any()
-        name, notes = self._faults.name, self._notes
-        if 0 < self._left_out == self.count:
-            rows = "the only row" if self.count == 1 else f"all of the {self.count} rows"
-            raise InputError(f"{name}: a value is missing in {rows}: no points are left")
-        if self._left_out:
-            notes.append(f"has {self._left_out} of {self.count} rows with a missing value: they are left out")
-        values = {role: np.concatenate(blocks) for role, blocks in self._numbers.items() if blocks}
+        values = {
+            role: np.concatenate(blocks) if blocks else np.empty(0)
+            for role, blocks in self._numbers.items()
+            if role not in TARGETS
+        }
         weights, logits, labels = values.get("weight"), values.get("logit"), None
         if weights is not None:
             logits = logits_of(weights)
-        has_weight = np.isfinite(values["angle"] if logits is None else logits)
-        if not has_weight.any():
-            raise InputError(f"{name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
-        groups, targets = None, None
-        if self._grouping is not None:
-            groups, targets, gone = self._grouping.groups(np.concatenate(self._codes), has_weight)
-            if gone:
-                named = f"{counted(len(gone), 'group')} without a complete row ({enumerated(gone, _NAMED)})"
-                notes.append(f"has {named}: {'it is' if len(gone) == 1 else 'they are'} left out")
         if "label" in self.roles:
             labels = tuple(self._labels)
-        return Source(name, values["angle"], logits, labels, weights, groups, targets, notes=tuple(notes))
+        for blocks in self._numbers.values():
+            blocks.clear()
+        self._labels, self.held = [], 0
+        notes = tuple(self.notes()) if is_last else ()
+        return Source(self._faults.name, values["angle"], logits, labels, weights, notes=notes)
+
+    def notes(self) -> list[str]:
+        """Return what the user should know about the rows so far."""
+        if not self._left_out:
+            return self._notes
+        left_out = f"has {self._left_out} of {self.count} rows with a missing value: they are left out"
+        return [*self._notes, left_out]
+
+    def source(self) -> Source:
+        """Return the points; InputError with all faults, or if there is no point of positive weight."""
+        found = self.part(is_last=True)
+        if 0 < self._left_out == self.count:
+            rows = "the only row" if self.count == 1 else f"all of the {self.count} rows"
+            raise InputError(f"{found.name}: a value is missing in {rows}: no points are left")
+        has_weight = np.isfinite(found.angles if found.logits is None else found.logits)
+        if not has_weight.any():
+            raise InputError(f"{found.name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
+        if self._grouping is None:
+            return found
+        groups, targets, gone = self._grouping.groups(np.concatenate(self._codes), has_weight)
+        notes = found.notes
+        if gone:
+            named = f"{counted(len(gone), 'group')} without a complete row ({enumerated(gone, _NAMED)})"
+            notes = (*notes, f"has {named}: {'it is' if len(gone) == 1 else 'they are'} left out")
+        return replace(found, groups=groups, targets=targets, notes=notes)
 
 
 def coded(cells: Cells) -> Texts:
