@@ -102,6 +102,26 @@ def check_outputs(outputs: Mapping[str, str | None], source: str | None = None) 
         taken[real] = option
 
 
+def check_folder(option: str, folder: str) -> None:
+    """Refuse a folder that parts cannot be written to: its parent must exist, and it must be new or empty."""
+    parent = os.path.dirname(os.path.abspath(folder))
+    if not folder or folder == "-":
+        raise SettingError(option, f"{folder!r} is not the name of a folder: name a new or empty one")
+    if not os.path.isdir(parent):
+        raise SettingError(option, f"the folder {parent!r} does not exist: create it first")
+    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise SettingError(option, f"{folder!r} is a file, and parts go to a folder: name a new or empty one")
+    if os.path.isdir(folder) and os.listdir(folder):
+        raise SettingError(option, f"the folder {folder!r} is not empty: name a new or empty one")
+
+
+def make_folder(folder: str, names: Iterable[str]) -> None:
+    """Make a folder and those below it that files of these names are in."""
+    os.makedirs(folder, exist_ok=True)
+    for below in {os.path.dirname(name) for name in names} - {""}:
+        os.makedirs(os.path.join(folder, below), exist_ok=True)
+
+
 def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:
     """Write `pieces` to standard output, in the terminal's encoding if they are for people, else in UTF-8.
 

@@ -106,6 +106,11 @@ class Whole:
         """L - log(b-a), the divergence from the target; None where that is no interval."""
         return None if self.like.target is None else self.loss - math.log(self.like.target.width)
 
+    @property
+    def is_finite(self) -> bool:
+        """Whether the loss is finite."""
+        return math.isfinite(self.loss)
+
     @cached_property
     def uncovered(self) -> FloatArray:
         """The nodes where the density is 0, in the unit of the angles: these make a loss infinite."""
@@ -123,7 +128,7 @@ class Whole:
         Of an infinite loss they are NaN.
         """
         like, rule = self.like, self.like.rule
-        if math.isfinite(self.loss) and len(angles):
+        if self.is_finite and len(angles):
             sums = make_sums(like.settings.sums, like.kernel, angles, rule.nodes)
             density = portion_of(sums, logits, self._totals)
             at_nodes = CrossEntropy(density, rule.weights, like.settings, like.background_width)
@@ -132,12 +137,69 @@ class Whole:
         else:
             undefined = np.full(len(angles), np.nan)
             found = Gradients(undefined, undefined, undefined, undefined if "angles" in wrt else None)
-            slope = (0.0 if math.isfinite(self.loss) else math.nan) if "bandwidth" in wrt else None
+            slope = (0.0 if self.is_finite else math.nan) if "bandwidth" in wrt else None
         return replace(found, log_bandwidth=slope, wrt=tuple(wrt))
 
     def input_rounding(self, angles: FloatArray, responsibilities: FloatArray) -> float:
         """Return by what part of itself a share of some points may move when the angles are rounded."""
         return input_rounding(self.like, self.like.rule, angles, responsibilities)
+
+
+@final
+@dataclass(frozen=True)
+class Tally:
+    """What the gradients of some points come to.
+
+    Attributes
+    ----------
+    points
+        How many points.
+    total, l1, squares, largest
+        Of ∂L/∂z: the sum, the sum of the sizes and of the squares, the largest size.
+    log_bandwidth
+        What the points add to ∂L/∂log h.
+    rounding
+        By what part of itself a responsibility may move when the angles are rounded.
+    """
+
+    points: int = 0
+    total: float = 0.0
+    l1: float = 0.0
+    squares: float = 0.0
+    largest: float = 0.0
+    log_bandwidth: float = 0.0
+    rounding: float = 0.0
+
+    def __add__(self, other: Tally) -> Tally:
+        """Return the tally of both."""
+        return Tally(
+            self.points + other.points,
+            self.total + other.total,
+            self.l1 + other.l1,
+            self.squares + other.squares,
+            max(self.largest, other.largest),
+            self.log_bandwidth + other.log_bandwidth,
+            max(self.rounding, other.rounding),
+        )
+
+    @staticmethod
+    def of(found: Gradients, rounding: float) -> Tally:
+        """Return the tally of the gradients of a block."""
+        sizes = np.abs(found.logits)
+        return Tally(
+            len(sizes),
+            float(found.logits.sum()),
+            float(sizes.sum()),
+            float((sizes * sizes).sum()),
+            float(sizes.max(initial=0.0)),
+            found.log_bandwidth or 0.0,
+            rounding,
+        )
+
+    @property
+    def norms(self) -> dict[str, float]:
+        """The norms of ∂L/∂z."""
+        return {"l1": self.l1, "l2": math.sqrt(self.squares), "max": self.largest}
 
 
 def require_nodes(like: Problem) -> None:

@@ -35,6 +35,7 @@ OVER: Final = ("distance", "bandwidth", "bins", "kernel", "background", "scale")
 MISSING: Final = ("error", "skip")
 SIDES: Final = ("E", "N", "S", "W")
 DECIMALS: Final = (".", ",")
+ENGINES: Final = ("dask",)
 OPTIMIZERS: Final = ("gradient", "em", "adam")
 INPUT_FORMATS: Final = ("csv", "tsv", "yaml", "json", "jsonl", "parquet")
 INPUT_FORMAT_ALIASES: Final = {"yml": "yaml", "ndjson": "jsonl"}
@@ -263,6 +264,20 @@ class CheckReportOptions(ReportOptions):
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)
+class PartsOptions(Group):
+    """How a table in parts, or one that is larger than memory, is computed."""
+
+    panel: ClassVar = "Parts"
+    stream: Annotated[
+        bool, Flag("", "Hold one block of rows at a time; grad writes a part for each part to the folder --output.")
+    ] = False
+    engine: Annotated[str | None, Flag("NAME", "What computes the parts: dask.", ENGINES, default="this process")] = (
+        None
+    )
+    scheduler: Annotated[str | None, Flag("ADDRESS", "The Dask cluster's.", default="one on this machine")] = None
+
+
+@dataclass(frozen=True, kw_only=True, eq=False, repr=False)
 class GradientOptions(Group):
     """What ``grad`` computes and shows."""
 
@@ -366,7 +381,8 @@ class DebugOptions(Group):
 
 
 GROUPS: Final[tuple[type[Group], ...]] = (
-    *(TargetOptions, Settings, DrawingOptions, ReadingOptions, CheckReportOptions, GradientOptions),
+    *(TargetOptions, Settings, DrawingOptions, ReadingOptions, PartsOptions, CheckReportOptions),
+    GradientOptions,
     *(SweepOptions, DescentOptions, CheckOptions, JudgedOptions, DebugOptions),
 )
 PROBLEM: Final[tuple[Row, ...]] = (  # the options that make a problem

@@ -15,7 +15,7 @@ from kdegrad import Problem
 from kdegrad.exact.kinks import breakpoints, rounding_unit, smallest_gap
 from kdegrad.exact.refinement import panel_rule
 from kdegrad.objective import exact_loss, nodes_of
-from kdegrad.reports.records import not_finite
+from kdegrad.reports.causes import not_finite
 from tests.integrals import drawn, integrals, steps
 from tests.oracle import softmax
 

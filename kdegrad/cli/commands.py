@@ -18,7 +18,16 @@ from kdegrad.cli.delivery import (
     trace_separator,
     warn_of_rounding,
 )
-from kdegrad.cli.inputs import expected_failures, judged_by, load, load_cases, load_groups, note_unused_df, sweep_values
+from kdegrad.cli.inputs import (
+    expected_failures,
+    is_streamed,
+    judged_by,
+    load,
+    load_cases,
+    load_groups,
+    note_unused_df,
+    sweep_values,
+)
 from kdegrad.cli.options import Command, Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, PROPERTY_FAILED, Progress, note_duration, say, say_error
 from kdegrad.errors import SettingError
@@ -31,6 +40,7 @@ from kdegrad.settings import (
     DrawingOptions,
     GradientOptions,
     JudgedOptions,
+    PartsOptions,
     ReadingOptions,
     ReportOptions,
     Settings,
@@ -52,6 +62,10 @@ def loss(flags: Flags) -> int:
     from kdegrad.reports import records
 
     report = flags.of(ReportOptions)
+    if is_streamed(flags):
+        from kdegrad.cli import streamed
+
+        return streamed.loss(flags, report)
     form = format_of(report)
     problem = load_groups(flags, report)
     if not isinstance(problem, Problem):
@@ -80,10 +94,15 @@ def grad(flags: Flags) -> int:
     from kdegrad.objective import evaluate
     from kdegrad.problem import Problem
     from kdegrad.reports import records
+    from kdegrad.reports.causes import not_finite
 
     report, of = flags.of(ReportOptions), flags.of(GradientOptions)
     if of.per_bin and (report.top is not None or of.wrt != ("logits",)):
         raise SettingError("per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt")
+    if is_streamed(flags):
+        from kdegrad.cli import streamed
+
+        return streamed.grad(flags, report, of)
     problem = load_groups(flags, report)
     if not isinstance(problem, Problem):
         from kdegrad.cli import grouped  # a single problem does not wait for it
@@ -92,7 +111,7 @@ def grad(flags: Flags) -> int:
     with Progress("summing"):
         evaluation = evaluate(problem, of.wrt)
     if not evaluation.is_finite:
-        say_error(records.not_finite(evaluation))
+        say_error(not_finite(evaluation))
         return NOT_FINITE
     deliver(report, records.gradient_record(evaluation, report.top, per_bin=of.per_bin))
     if report.plot is not None:
@@ -203,6 +222,7 @@ def descend(flags: Flags) -> int:
     """
     from kdegrad import descent
     from kdegrad.reports import records
+    from kdegrad.reports.causes import not_finite
 
     report, way = flags.of(ReportOptions), flags.of(DescentOptions)
     start = load(flags, report, trace=way.trace)
@@ -226,7 +246,7 @@ def descend(flags: Flags) -> int:
             watch=watch,
         )
     if not done.start.is_finite:
-        say_error(records.not_finite(done.start))
+        say_error(not_finite(done.start))
         return NOT_FINITE
     form, record = format_of(report), records.descent_record(done)
     points = suffix_format(report) or Format.csv
@@ -259,8 +279,13 @@ _PROBLEM: Final = (TargetOptions, Settings, ReadingOptions)  # the options of ev
 COMMANDS: Final = {
     command.name: command
     for command in (
-        Command("loss", loss, (*_PROBLEM, ReportOptions, DrawingOptions), "a packaged example"),
-        Command("grad", grad, (GradientOptions, *_PROBLEM, ReportOptions, DrawingOptions), "a packaged example"),
+        Command("loss", loss, (*_PROBLEM, PartsOptions, ReportOptions, DrawingOptions), "a packaged example"),
+        Command(
+            "grad",
+            grad,
+            (GradientOptions, *_PROBLEM, PartsOptions, ReportOptions, DrawingOptions),
+            "a packaged example",
+        ),
         Command(
             "verify-props",
             verify_props,

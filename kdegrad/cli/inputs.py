@@ -20,6 +20,7 @@ from kdegrad.settings import (
     CheckOptions,
     DrawingOptions,
     JudgedOptions,
+    PartsOptions,
     ReadingOptions,
     ReportOptions,
     Settings,
@@ -36,6 +37,14 @@ if TYPE_CHECKING:
 
 EXAMPLE: Final = "two_sided.yaml"
 EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
+
+
+def is_streamed(flags: Flags) -> bool:
+    """Return whether INPUT is taken part by part: a folder or a pattern, or because a flag says so."""
+    from kdegrad.reading.parts import are_parts
+
+    asked = flags.of(PartsOptions)
+    return asked.stream or asked.engine is not None or (flags.input is not None and are_parts(flags.input))
 
 
 def load(flags: Flags, report: ReportOptions, *, trace: str | None = None) -> Problem:
@@ -275,6 +284,18 @@ def _given(flags: Flags) -> dict[str, Any]:
     if given.get("circular") is False and "period" in given:
         raise SettingError("period", "makes a circle, --no-circular a line: leave one out")
     return given
+
+
+def template(flags: Flags) -> Problem:
+    """Return a problem with the target and the settings of the flags, whose one point stands for those of parts."""
+    from kdegrad.problem import Problem
+
+    given = _given(flags)
+    if "target_points" in given:
+        given["target"] = _target_points(given.pop("target_points"), {}, quiet=False)
+    made = Problem([0.0], **given)
+    note_unused_df(flags, [made.kernel.name])
+    return made
 
 
 def note_unused_df(flags: Flags, kernels: Collection[str]) -> None:

@@ -116,7 +116,11 @@ class Progress:
 
     def __call__(self, *_piece: object) -> None:
         """Count one piece of work as done."""
-        self._done += 1
+        self.advance(1)
+
+    def advance(self, size: int) -> None:
+        """Count so much of the total as done."""
+        self._done += size
         if self._bar is not None:
             self._bar.update(self._bar.task_ids[0], completed=self._done)
 

@@ -18,10 +18,11 @@ from kdegrad import __version__
 from kdegrad.arrays import Texts
 from kdegrad.errors import SettingError
 from kdegrad.reports import as_table, group_records, html_checks, html_style, records
+from kdegrad.reports.causes import not_finite
 from kdegrad.reports.groups_table import sentences
 from kdegrad.reports.headline import BIN_NOUNS, described, domain_text
 from kdegrad.reports.html_parts import Rows, columns_from, facts, figure, folded, paragraph, table, text
-from kdegrad.reports.records import Command, Record, Table, not_finite
+from kdegrad.reports.records import Command, Record, Table
 from kdegrad.reports.sketch import noise_of
 from kdegrad.reports.tables import ROWS_SHOWN, drawn_of, gradient_columns, parts_of_largest
 from kdegrad.text import angle_texts, counted, five_digits, interval_text, spoken

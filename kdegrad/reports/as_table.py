@@ -15,10 +15,11 @@ from kdegrad.arrays import euclidean_norm, largest_first
 from kdegrad.crossentropy import Gradients
 from kdegrad.evaluation import Evaluation
 from kdegrad.output import Look
+from kdegrad.reports.causes import not_finite
 from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.groups_table import gradient_of_groups, loss_of_groups
 from kdegrad.reports.headline import BOLD, described, framed
-from kdegrad.reports.records import Command, Record, Table, not_finite, point_columns, problem_facts
+from kdegrad.reports.records import Command, Record, Table, point_columns, problem_facts
 from kdegrad.reports.sketch import ROUNDING, noise_of, sketch
 from kdegrad.reports.tables import (
     ROWS_SHOWN,
@@ -240,16 +241,34 @@ def _first_block(table: Table) -> dict[str, Any]:
 
 def _headline(record: Record, look: Look) -> Iterator[str]:
     """Yield the loss and KL in a frame over the problem in one line, and the uncovered nodes if there are any."""
-    facts, evaluation = record.facts, record.result
+    yield from loss_headline(record, look)
+    if not record.result.is_finite:
+        yield from paragraph(look, not_finite(record.result), "bold")
+
+
+def _gradient_of_parts(record: Record, look: Look) -> Iterator[str]:
+    """Yield the loss, and the sizes of the gradient over all parts."""
+    yield from loss_headline(record, look)
+    facts = record.facts
+    total = facts["sum"]
+    sizes = [f"{name} {five_digits(value)}" for name, value in facts["norms"].items()]
+    yield from paragraph(
+        look, "   ".join((f"gradient   sum {five_digits(total) if abs(total) > ROUNDING else '0'}", *sizes))
+    )
+    if "gradient_log_bandwidth" in facts:
+        yield from paragraph(look, f"gradient of log h   {five_digits(facts['gradient_log_bandwidth'])}")
+
+
+def loss_headline(record: Record, look: Look) -> Iterator[str]:
+    """Yield the loss and KL in a frame over the problem in one line."""
+    facts = record.facts
     large = Text()
     for name, value in (("loss ", facts["loss"]), ("KL ", facts["kl"])):
         if value is not None:
             large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
     sums = facts["problem"]["sums"]
-    by = "" if sums == "dense" else f" · sums by {sums}"
+    by = "" if sums in ("dense", "auto") else f" · sums by {sums}"
     yield from framed(look, large, described(facts["problem"]) + by)
-    if not evaluation.is_finite:
-        yield from paragraph(look, not_finite(evaluation), "bold")
 
 
 WRITERS: Final[dict[Command, Callable[[Record, Look], Iterator[str]]]] = {
@@ -258,6 +277,8 @@ WRITERS: Final[dict[Command, Callable[[Record, Look], Iterator[str]]]] = {
     "grad --per-bin": _gradient_per_bin,
     "loss --group-by": loss_of_groups,
     "grad --group-by": gradient_of_groups,
+    "loss --stream": _headline,
+    "grad --stream": _gradient_of_parts,
     "sweep": _sweep,
     "descend": _descent,
     "kernels": _kernels,

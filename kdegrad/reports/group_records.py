@@ -9,13 +9,13 @@ import numpy as np
 from kdegrad.arrays import Texts
 from kdegrad.evaluation import BatchEvaluation, evaluation_of
 from kdegrad.overview import Overview
+from kdegrad.reports.causes import not_finite
 from kdegrad.reports.records import (
     Record,
     Table,
     Values,
     facts_of,
     group_names,
-    not_finite,
     point_columns,
     table_of_columns,
     without_infinities,

@@ -5,7 +5,6 @@ The names are those of JSON and CSV, and are part of the interface: others may b
 
 from __future__ import annotations
 
-import math
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, fields
@@ -23,7 +22,7 @@ from kdegrad.objective import nodes_of, responsibilities_by_bin
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import PROBLEM, WRT
-from kdegrad.text import angle_texts, counted, option_text
+from kdegrad.text import counted
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent, DescentStep
@@ -33,11 +32,11 @@ if TYPE_CHECKING:
     from kdegrad.sweeps import Sweep
 
 Command = Literal[
-    "loss", "grad", "grad --per-bin", "loss --group-by", "grad --group-by",
+    "loss", "grad", "grad --per-bin", "loss --group-by", "grad --group-by", "loss --stream", "grad --stream",
     "sweep", "descend", "kernels", "verify-props", "verify-props --list",
 ]  # fmt: skip
 
-_UNCOVERED_SHOWN: Final = 20
+UNCOVERED_SHOWN: Final = 20
 _ROWS_IN_BLOCK: Final = 2**16  # rows of the bins' table: small enough for memory, large enough to vectorise
 
 
@@ -269,33 +268,8 @@ def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:
     }
     if not evaluation.is_finite:
         nodes = evaluation.diagnostics.uncovered
-        facts["uncovered"] = {"count": len(nodes), "nodes": nodes[:_UNCOVERED_SHOWN].tolist()}
+        facts["uncovered"] = {"count": len(nodes), "nodes": nodes[:UNCOVERED_SHOWN].tolist()}
     return facts
-
-
-def not_finite(evaluation: Evaluation) -> str:
-    """Return a sentence that says where the density is 0, or what overflowed, and what to do about it."""
-    nodes = evaluation.diagnostics.uncovered
-    kernel = evaluation.problem.kernel
-    if not len(nodes) and evaluation.problem.rule_name == "exact" and kernel.tail == "compact":
-        return (
-            f"edges of {kernel.name} meet in the target where nothing else covers the place: to move one of them apart "
-            "makes the integral infinite, and so is a gradient; change the bandwidth, or add a "
-            f"{option_text('background')}"
-        )
-    if not len(nodes) or kernel.tail != "compact":
-        return (
-            f"a number is outside the range of float64 (|log K_h| or a gradient), with {kernel.name} at "
-            f"bandwidth {kernel.bandwidth:g}: bring bandwidth, angles and target closer in size"
-        )
-    remedy = f"use a kernel without an edge, or add a {option_text('background')}"
-    if math.isinf(evaluation.problem.background_width):  # target points on a line have none
-        remedy = "or use a kernel without an edge"
-    first = ", ".join(angle_texts(nodes[:5])) + (", ..." if len(nodes) > 5 else "")
-    return (
-        f"the density is 0 at {len(nodes)} of {evaluation.rule.bins} nodes ({first}), so the loss is infinite "
-        f"and the gradient undefined: widen the bandwidth, {remedy}"
-    )
 
 
 # --- sweep and descent -----------------------------------------------------------------------------------------------

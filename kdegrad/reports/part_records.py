@@ -1,0 +1,57 @@
+"""What ``loss`` and ``grad`` report of a table in parts."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from kdegrad.parts import Tally, Whole
+from kdegrad.reading.parts import Part
+from kdegrad.reports.records import UNCOVERED_SHOWN, Record, facts_of, table_of_columns
+
+
+def loss_record(whole: Whole, parts: Sequence[Part], input_: str) -> Record:
+    """Return the record of ``kdegrad loss`` of parts: as CSV one row, as that of a file."""
+    facts = _facts(whole, parts)
+    problem = facts["problem"]
+    low, high = problem["target"] or (None, None)
+    row = {"loss": facts["loss"], "kl": facts["kl"]} if whole.is_finite else {"loss": None, "kl": None}
+    row |= {name: problem[name] for name in ("points", "kernel", "bandwidth")}
+    row |= {"low": low, "high": high, "rule": problem["rule"], "bins": problem["bins"]}
+    rows = table_of_columns("loss", {name: [value] for name, value in row.items()})
+    return Record("loss --stream", facts, (), rows, whole, input=input_)
+
+
+def gradient_record(
+    whole: Whole, parts: Sequence[Part], tallies: Sequence[Tally], wrt: Sequence[str], input_: str
+) -> Record:
+    """Return the record of ``kdegrad grad`` of parts: as CSV a row for each part that was written."""
+    tally = sum(tallies, Tally())
+    facts = _facts(whole, parts) | {"sum": tally.total, "norms": tally.norms}
+    if "bandwidth" in wrt:
+        facts["gradient_log_bandwidth"] = tally.log_bandwidth
+    columns = {
+        "part": [part.name for part in parts],
+        "points": [of.points for of in tallies],
+        "sum": [of.total for of in tallies],
+        "l1": [of.l1 for of in tallies],
+    }
+    table = table_of_columns("parts", columns)
+    return Record("grad --stream", facts, (table,), table, whole, input=input_)
+
+
+def _facts(whole: Whole, parts: Sequence[Part]) -> dict[str, Any]:
+    like = whole.like
+    target = None if like.target is None else list(like.target)
+    bins = like.rule.bins if like.observed is None else len(like.observed)
+    counts = {"points": whole.points, "parts": len(parts), "counted": None}
+    facts: dict[str, Any] = {
+        "loss": whole.loss,
+        "kl": whole.kl,
+        "quadrature_error": None,
+        "problem": counts | facts_of(like, target, bins),
+    }
+    if not whole.is_finite:
+        nodes = whole.uncovered
+        facts["uncovered"] = {"count": len(nodes), "nodes": nodes[:UNCOVERED_SHOWN].tolist()}
+    return facts
