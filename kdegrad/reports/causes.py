@@ -14,10 +14,10 @@ if TYPE_CHECKING:
 
 def not_finite(found: Evaluation | Whole) -> str:
     """Return a sentence that says where the density is 0, or what overflowed, and what to do about it."""
-    if isinstance(found, Whole):
-        problem, nodes, bins = found.like, found.uncovered, found.like.rule.bins
-    else:
+    if isinstance(found, Evaluation):
         problem, nodes, bins = found.problem, found.diagnostics.uncovered, found.rule.bins
+    else:
+        problem, nodes, bins = found.like, found.uncovered, found.like.rule.bins
     kernel = problem.kernel
     if not len(nodes) and problem.rule_name == "exact" and kernel.tail == "compact":
         return (
