@@ -45,6 +45,10 @@ class SettingError(KdegradError):
         self.place = place
         super().__init__(f"{place or name.replace('-', '_')}: {problem}")  # without a place as a keyword
 
+    def __reduce__(self) -> tuple[type[SettingError], tuple[str, str, str | None]]:
+        """Make it again in another process, which else calls it with the message alone."""
+        return type(self), (self.name, self.problem, self.place)
+
     def at(self, place: str) -> SettingError:
         """Return the same error with the place where the value was given."""
         return SettingError(self.name, self.problem, place)
@@ -70,6 +74,10 @@ class InputError(KdegradError):
         hidden = self.total - len(self.faults)
         more = [f"... and {hidden} more faults ({self.total} in all)"] if hidden > 0 else []
         super().__init__("\n".join(self.faults + more))
+
+    def __reduce__(self) -> tuple[type[InputError], tuple[list[str], int]]:
+        """Make it again in another process, with its faults."""
+        return type(self), (self.faults, self.total)
 
 
 class ProblemFaults:

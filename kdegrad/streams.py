@@ -8,12 +8,15 @@ machine of a cluster can run them: who maps them over the parts is an `Engine`.
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import IO, Any, Protocol, TypeVar, final
 
 import numpy as np
 
+from kdegrad import output
 from kdegrad.arrays import FloatArray, Texts
 from kdegrad.errors import InputError
 from kdegrad.parts import Partial, Tally, Whole, partial_sums
@@ -30,8 +33,10 @@ _Result = TypeVar("_Result")
 class Engine(Protocol):
     """What runs a function for each part."""
 
-    def each(self, function: Callable[[Part], _Result], parts: Sequence[Part]) -> Iterator[tuple[Part, _Result]]:
-        """Yield the parts and what the function returns for them, in any order."""
+    def each(
+        self, function: Callable[[Part], _Result], parts: Sequence[Part], watch: Callable[[int], None]
+    ) -> Iterator[_Result]:
+        """Yield what the function returns for each part, in their order; `watch` is told the bytes of each one done."""
         ...
 
 
@@ -39,9 +44,13 @@ class Engine(Protocol):
 class InTurn:
     """One part after the other, in this process."""
 
-    def each(self, function: Callable[[Part], _Result], parts: Sequence[Part]) -> Iterator[tuple[Part, _Result]]:
+    def each(
+        self, function: Callable[[Part], _Result], parts: Sequence[Part], watch: Callable[[int], None]
+    ) -> Iterator[_Result]:
         for part in parts:
-            yield part, function(part)
+            found = function(part)
+            watch(part.size)
+            yield found
 
 
 @final
@@ -96,6 +105,12 @@ def gradients_to(stream: IO[bytes], part: Part, whole: Whole, options: ReadingOp
     return tally
 
 
+def write_gradients(part: Part, folder: str, whole: Whole, options: ReadingOptions, wrt: tuple[str, ...]) -> Tally:
+    """Write a part with its gradients to a folder, whole or not at all, and return what they come to."""
+    with output.replacing(os.path.join(folder, part.name)) as stream:
+        return gradients_to(stream, part, whole, options, wrt)
+
+
 def _columns(block: Source, whole: Whole, wrt: tuple[str, ...]) -> tuple[dict[str, Any], Tally]:
     """Return the columns of ``grad`` for a block, and what the gradients come to."""
     logits = logits_of(block)
@@ -119,12 +134,12 @@ def summed(
 ) -> tuple[Whole, tuple[str, ...]]:
     """Return the problem of all parts, and the notes; `watch` is told how many bytes are done."""
     sums, notes, first = Partial(), dict[str, None](), None
-    for part, found in engine.each(lambda part: sums_of(part, like, options), parts):
+    each = engine.each(partial(sums_of, like=like, options=options), parts, watch)
+    for part, found in zip(parts, each, strict=True):
         first = first or (part, found.columns)
         if found.columns != first[1]:
             raise InputError(f"{part.path}: has other columns than {first[0].path}: give all parts the same ones")
         sums += found.sums
         notes |= dict.fromkeys(found.notes)
-        watch(part.size)
     whole = Whole(like, sums)
     return whole, tuple(notes)

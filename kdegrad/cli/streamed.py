@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from functools import partial
 from typing import TYPE_CHECKING
 
@@ -12,12 +11,11 @@ from kdegrad.cli.inputs import template
 from kdegrad.cli.options import Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, Progress, say, say_error
 from kdegrad.errors import SettingError
-from kdegrad.parts import Tally
 from kdegrad.reading.parts import Part, parts_of
 from kdegrad.reports import part_records
 from kdegrad.reports.causes import not_finite
 from kdegrad.settings import GradientOptions, ReadingOptions, ReportOptions
-from kdegrad.streams import Engine, InTurn, gradients_to, summed
+from kdegrad.streams import Engine, InTurn, summed, write_gradients
 
 if TYPE_CHECKING:
     from kdegrad.parts import Whole
@@ -42,21 +40,12 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
         say_error(not_finite(whole))
         return NOT_FINITE
     output.make_folder(folder, [part.name for part in parts])
-    tallies: dict[Part, Tally] = {}
-    write = partial(_write, folder=folder, whole=whole, options=flags.of(ReadingOptions), wrt=of.wrt)
+    write = partial(write_gradients, folder=folder, whole=whole, options=flags.of(ReadingOptions), wrt=of.wrt)
     with Progress("writing", sum(part.size for part in parts)) as advance:
-        for part, found in engine.each(write, parts):
-            tallies[part] = found
-            advance.advance(part.size)
-    in_order = [tallies[part] for part in parts]
-    show_table(part_records.gradient_record(whole, parts, in_order, of.wrt, flags.inputs[0]), report.width)
-    warn_of_rounding(max(of.rounding for of in in_order))
+        tallies = list(engine.each(write, parts, advance.advance))
+    show_table(part_records.gradient_record(whole, parts, tallies, of.wrt, flags.inputs[0]), report.width)
+    warn_of_rounding(max(of.rounding for of in tallies))
     return DONE
-
-
-def _write(part: Part, folder: str, whole: Whole, options: ReadingOptions, wrt: tuple[str, ...]) -> Tally:
-    with output.replacing(os.path.join(folder, part.name)) as stream:
-        return gradients_to(stream, part, whole, options, wrt)
 
 
 def _summed(flags: Flags, parts: tuple[Part, ...], engine: Engine) -> Whole:
