@@ -2,21 +2,31 @@
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from functools import cached_property
-from typing import Final, final
+from itertools import chain
+from typing import Any, Final, TypeVar, final
 
 import numpy as np
 
 from kdegrad.arrays import BoolArray, FloatArray, IntArray, stretches
+from kdegrad.batch import Batch
 from kdegrad.evaluation import BatchEvaluation
+from kdegrad.problem import Problem
 
 FAR: Final = 3.0  # bandwidths outside the target
 FULL_RATE: Final = 0.9  # of the weight
 
+_OF_GROUPS: Final = ("points", "losses", "kl", "log_bandwidth", "are_finite", "nearest_angles", "distances")  # arrays
+
+_Value = TypeVar("_Value")
+
 
 @final
-class Overview:
-    """The losses of a batch in a few numbers, and its points by their distance from the target of their problem.
+class Distances:
+    """The points of a batch by their distance from the target of their problem.
 
     With [a, b] the hull of the target, c its middle and h the bandwidth, a point is
 
@@ -24,15 +34,13 @@ class Overview:
     - one that learns *at the full rate* if |∂L/∂z_i| / S_i ≥ 0.9. That is 1 for a point that has no responsibility,
       and more for one that is pulled up.
 
-    Points of weight 0 (logit -inf) are not counted. Where a loss is infinite the gradient is undefined: such a problem
-    counts among the `infinite` ones, and its points as far or not, but not as points that learn or do not.
+    Points of weight 0 (logit -inf) are not counted. Where a loss is infinite the gradient is undefined: the points of
+    such a problem count as far or not, but not as points that learn or do not.
 
     Attributes
     ----------
     evaluation
         What is described.
-    finite
-        The losses that are finite, in the order of the problems.
     takes_part
         Which points have a weight above 0, (M,).
     distances
@@ -45,7 +53,6 @@ class Overview:
     def __init__(self, evaluation: BatchEvaluation) -> None:
         self.evaluation = evaluation
         batch = evaluation.batch
-        self.finite: FloatArray = evaluation.losses[np.isfinite(evaluation.losses)]
         self.takes_part: BoolArray = batch.logits.ravel() > -np.inf
         lows, highs = batch.hulls
         middles, halves = 0.5 * lows + 0.5 * highs, 0.5 * (highs - lows)
@@ -61,19 +68,6 @@ class Overview:
         self.nearest = _first_smallest(from_middle, batch.offsets, batch.order)
 
     @property
-    def infinite(self) -> int:
-        """How many problems have an infinite loss."""
-        return len(self.evaluation.losses) - len(self.finite)
-
-    @property
-    def mean_slope(self) -> float | None:
-        """The mean of ∂L/∂log h over the problems of finite loss; None if it was not asked for, or there are none."""
-        slopes = self.evaluation.log_bandwidth
-        if slopes is None or not len(self.finite):
-            return None
-        return float(slopes[np.isfinite(self.evaluation.losses)].mean())
-
-    @property
     @np.errstate(over="ignore")
     def bandwidths(self) -> FloatArray:
         """The distances in bandwidths, (M,)."""
@@ -83,6 +77,136 @@ class Overview:
     def is_far(self) -> BoolArray:
         """Which points are far, (M,)."""
         return np.asarray((self.bandwidths > FAR) & self.takes_part)
+
+    @np.errstate(invalid="ignore")
+    def counts(self) -> dict[str, int | None]:
+        """Return how many points and problems are far: see `Overview.facts`."""
+        judged = at_full_rate = None
+        if self.evaluation.gradients is not None:
+            rates = np.abs(self.evaluation.gradients.per_weight.ravel()[self.is_far])
+            judged, at_full_rate = int((~np.isnan(rates)).sum()), int((rates >= FULL_RATE).sum())
+        return {
+            "points": int(self.takes_part.sum()),
+            "far_points": int(self.is_far.sum()),
+            "far_points_judged": judged,
+            "far_points_at_full_rate": at_full_rate,
+            "far_groups": int(self.is_far[self.nearest].sum()),
+        }
+
+
+@final
+@dataclass(frozen=True, eq=False)
+class Overview:
+    """What is known of G problems, each of which is a group of points: plain data, which can be joined.
+
+    Attributes
+    ----------
+    name
+        The file that they are from, or None.
+    names
+        Of the groups, or their numbers where they have none.
+    points
+        How many points each has, (G,).
+    losses, kl, log_bandwidth, are_finite
+        As in `BatchEvaluation`, (G,).
+    nearest_angles, distances
+        Of each group's point that is nearest to the middle of its target, (G,): see `Distances`.
+    counts
+        How many points there are, and how many of them are far: see `facts`.
+    sums
+        How many problems each summation did.
+    like
+        A problem with the settings, whose one point stands for none of the groups.
+    target
+        The interval, if it is the same for all.
+    bins
+        How many bins or target points each has; None where they differ, or by the rule ``exact``.
+    has_one_target
+        Whether all have the same target.
+    of_points
+        The points one by one; None where these are no longer in memory.
+    """
+
+    name: str | None
+    names: tuple[str, ...]
+    points: IntArray
+    losses: FloatArray
+    kl: FloatArray | None
+    log_bandwidth: FloatArray | None
+    are_finite: BoolArray
+    nearest_angles: FloatArray
+    distances: FloatArray
+    counts: dict[str, int | None]
+    sums: dict[str, int]
+    like: Problem
+    target: tuple[float, float] | None
+    bins: int | None
+    has_one_target: bool
+    of_points: Distances | None = None
+
+    @staticmethod
+    def of(evaluation: BatchEvaluation) -> Overview:
+        """Return what is known of the problems of a batch."""
+        batch, of_points = evaluation.batch, Distances(evaluation)
+        target = None
+        if batch.intervals is not None and all((ends == ends[0]).all() for ends in batch.intervals):
+            low, high = (float(ends[0]) for ends in batch.intervals)
+            target = low, high
+        return Overview(
+            name=batch.name,
+            names=group_names(batch),
+            points=batch.counts,
+            losses=evaluation.losses,
+            kl=evaluation.kl,
+            log_bandwidth=evaluation.log_bandwidth,
+            are_finite=evaluation.are_finite,
+            nearest_angles=batch.angles.ravel()[of_points.nearest],
+            distances=of_points.distances[of_points.nearest],
+            counts=of_points.counts(),
+            sums=evaluation.sums,
+            like=batch.problem(0).replace(angles=[0.0], logits=[0.0], labels=None, name=None),
+            target=target,
+            bins=_same(_numbers_of_nodes(batch)),
+            has_one_target=batch.has_one_target,
+            of_points=of_points,
+        )
+
+    def without_points(self) -> Overview:
+        """Return what is known of the groups alone."""
+        return replace(self, of_points=None)
+
+    @cached_property
+    def finite(self) -> FloatArray:
+        """The losses that are finite, in the order of the groups."""
+        return np.asarray(self.losses[np.isfinite(self.losses)])
+
+    @property
+    def infinite(self) -> int:
+        """How many groups have an infinite loss."""
+        return len(self.losses) - len(self.finite)
+
+    @property
+    def is_finite(self) -> bool:
+        """Whether all losses, and the gradients that were asked for, are finite."""
+        return bool(self.are_finite.all())
+
+    @property
+    def loss(self) -> float:
+        """The mean of the losses; infinite if one is."""
+        return float(self.losses.mean())
+
+    @property
+    def mean_slope(self) -> float | None:
+        """The mean of ∂L/∂log h over the groups of finite loss; None if it was not asked for, or there are none."""
+        if self.log_bandwidth is None or not len(self.finite):
+            return None
+        return float(self.log_bandwidth[np.isfinite(self.losses)].mean())
+
+    @property
+    @np.errstate(over="ignore")
+    def bandwidths(self) -> FloatArray:
+        """The distances of the nearest points in bandwidths, (G,)."""
+        return np.asarray(self.distances / self.like.kernel.bandwidth)
 
     @cached_property
     @np.errstate(over="ignore", invalid="ignore")
@@ -109,22 +233,52 @@ class Overview:
         if len(self.finite):
             quantiles = np.quantile(self.finite, [0.0, 0.25, 0.5, 0.75, 1.0])
             losses = dict(zip(losses, map(float, (self.finite.mean(), self.finite.std(), *quantiles)), strict=True))
-        judged = at_full_rate = None
-        if self.evaluation.gradients is not None:
-            rates = np.abs(self.evaluation.gradients.per_weight.ravel()[self.is_far])
-            judged, at_full_rate = int((~np.isnan(rates)).sum()), int((rates >= FULL_RATE).sum())
-        return losses | {
-            "infinite": self.infinite,
-            "points": int(self.takes_part.sum()),
-            "far_points": int(self.is_far.sum()),
-            "far_points_judged": judged,
-            "far_points_at_full_rate": at_full_rate,
-            "far_groups": int(self.is_far[self.nearest].sum()),
-        }
+        return losses | {"infinite": self.infinite} | self.counts
 
     def largest(self, count: int) -> IntArray:
-        """Return the problems of the `count` largest losses, the largest first, ties in their order."""
-        return np.argsort(-self.evaluation.losses, kind="stable")[:count]
+        """Return the groups of the `count` largest losses, the largest first, ties in their order."""
+        return np.argsort(-self.losses, kind="stable")[:count]
+
+
+def joined(overviews: Sequence[Overview]) -> Overview:
+    """Return what is known of all groups, in their order, without the points; all have the same settings."""
+    first = overviews[0]
+    arrays: dict[str, Any] = {}
+    for name in _OF_GROUPS:
+        found = [getattr(overview, name) for overview in overviews]
+        arrays[name] = None if found[0] is None else np.concatenate(found)
+    counts: dict[str, int | None] = {}
+    for name, count in first.counts.items():
+        counts[name] = None if count is None else sum(overview.counts[name] or 0 for overview in overviews)
+    return replace(
+        first,
+        **arrays,
+        names=tuple(chain.from_iterable(overview.names for overview in overviews)),
+        counts=counts,
+        sums=dict(sum((Counter(overview.sums) for overview in overviews), Counter())),
+        target=_same([overview.target for overview in overviews]),
+        bins=_same([overview.bins for overview in overviews]),
+        has_one_target=all(overview.has_one_target and overview.target == first.target for overview in overviews),
+        of_points=None,
+    )
+
+
+def group_names(batch: Batch) -> tuple[str, ...]:
+    """Return the names of the groups, or their numbers where they have none."""
+    return tuple(map(str, range(len(batch)))) if batch.names is None else batch.names
+
+
+def _same(values: Sequence[_Value | None]) -> _Value | None:
+    """Return the one value of all; None if they differ."""
+    return values[0] if all(value == values[0] for value in values) else None
+
+
+def _numbers_of_nodes(batch: Batch) -> list[int | None]:
+    """Return the numbers of bins, or of target points, that the problems have."""
+    if batch.observed is None:
+        return [None if batch.rule_name == "exact" else batch.settings.bins]
+    offsets = batch.observed.offsets
+    return [len(batch.observed)] if offsets is None else np.unique(np.diff(offsets)).tolist()
 
 
 def _first_smallest(values: FloatArray, offsets: IntArray, order: IntArray | None) -> IntArray:

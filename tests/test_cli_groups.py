@@ -15,7 +15,7 @@ import numpy as np
 import pytest
 
 import kdegrad as kg
-from kdegrad.overview import FAR, FULL_RATE, Overview
+from kdegrad.overview import FAR, FULL_RATE, Distances
 
 SHARES = 1e-12  # of a point's weight or responsibility: both are sums of shares, by another scheme
 NAMES = ["10", "a b", "=1+1", 'quo"te,d', "é", "010", "z"]
@@ -351,10 +351,10 @@ def test_the_summary_counts_far_points_and_those_that_learn(
 
 def test_distances_on_a_circle_are_those_to_the_nearer_end() -> None:
     batch = kg.Batch([[30, 330, 200, 0, 740]], target=([340], [380]), circular=True, bandwidth=10)
-    overview = Overview(kg.evaluate(batch))
-    assert overview.distances.tolist() == [10, 10, 140, 0, 0]
-    assert overview.is_far.tolist() == [False, False, True, False, False]
-    assert overview.nearest.tolist() == [3]
+    points = Distances(kg.evaluate(batch))
+    assert points.distances.tolist() == [10, 10, 140, 0, 0]
+    assert points.is_far.tolist() == [False, False, True, False, False]
+    assert points.nearest.tolist() == [3]
 
 
 def test_masked_points_are_not_counted(kdegrad, tmp_path: Path) -> None:

@@ -215,7 +215,7 @@ def picture_of(
     if isinstance(result, (Problem, Batch)):
         result = evaluate(result, wrt=())
     if isinstance(result, BatchEvaluation):
-        result = Overview(result)
+        result = Overview.of(result)
     if isinstance(result, Descent) and not result.start.is_finite:
         result = result.start
     if isinstance(result, Evaluation) and not result.is_finite:

@@ -17,7 +17,7 @@ from kdegrad.evaluation import BatchEvaluation
 from kdegrad.figures.picture import Picture
 from kdegrad.figures.style import BAND, FAINT, INK, PULLED, PUSHED, log_ticks
 from kdegrad.figures.titles import lines, name_of
-from kdegrad.overview import FAR, Overview
+from kdegrad.overview import FAR, Distances, Overview
 from kdegrad.text import counted
 
 DOTS: Final = 3_000  # more points than these are drawn as a density
@@ -35,20 +35,20 @@ def panels(overview: Overview) -> Picture:
 
     It is drawn per weight along the distance from the target, that of an angle also per angle in bandwidths.
     """
-    losses, rates = partial(_losses, overview=overview), partial(_rates, overview=overview)
-    gradients = overview.evaluation.gradients
-    if gradients is None or gradients.first_of_points is None:
+    losses, points = partial(_losses, overview=overview), overview.of_points
+    gradients = None if points is None else points.evaluation.gradients
+    if points is None or gradients is None or gradients.first_of_points is None:
         return Picture(panels=[losses], height=2.6, legend=0, title=_title(overview))
+    rates = partial(_rates, points=points)
     return Picture(panels=[losses, rates], height=5.4, ratios=(2, 3), shared=False, legend=0, title=_title(overview))
 
 
 def _title(overview: Overview) -> str:
     """Return the data, the kernel, how many groups there are, and how many of these are not shown."""
-    batch = overview.evaluation.batch
     infinite = f"{overview.infinite} with an infinite loss, not shown" if overview.infinite else ""
-    groups = counted(len(overview.evaluation.losses), "group")
-    kernel = f"{batch.kernel.name}, h = {batch.kernel.bandwidth:g}"
-    return lines([name_of(batch.name), groups, infinite, kernel])
+    groups = counted(len(overview.losses), "group")
+    kernel = f"{overview.like.kernel.name}, h = {overview.like.kernel.bandwidth:g}"
+    return lines([name_of(overview.name), groups, infinite, kernel])
 
 
 def _losses(axes: Axes, overview: Overview) -> None:
@@ -82,12 +82,12 @@ def _losses(axes: Axes, overview: Overview) -> None:
     )
 
 
-def _rates(axes: Axes, overview: Overview) -> None:
+def _rates(axes: Axes, points: Distances) -> None:
     """Draw a dot for each point, or how many points there are in each of many cells."""
-    rates, is_way = _moves(overview.evaluation)
-    chosen = overview.takes_part & np.isfinite(rates)
+    rates, is_way = _moves(points.evaluation)
+    chosen = points.takes_part & np.isfinite(rates)
     rates = np.clip(rates[chosen], -MOST_RATE if is_way else LEAST_RATE, MOST_RATE)
-    distances = np.clip(overview.bandwidths[chosen], 0.0, FARTHEST)
+    distances = np.clip(points.bandwidths[chosen], 0.0, FARTHEST)
     farthest, highest = float(distances.max(initial=2.0 * FAR)), 1.5 * float(rates.max(initial=1.0))
     lowest = 1.2 * float(rates.min(initial=-1.0)) if is_way else LEAST_RATE
     if farthest > WIDE:

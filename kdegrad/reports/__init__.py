@@ -76,7 +76,7 @@ def record_of(result: Evaluation | BatchEvaluation | Problem | Sweep | Descent |
             return records.gradient_record(result) if has_gradients else records.loss_record(result)
         case BatchEvaluation():
             make = group_records.loss_record if result.gradients is None else group_records.gradient_record
-            return make(Overview(result))
+            return make(Overview.of(result))
         case Problem():
             return records.loss_record(evaluate(result, wrt=()))
         case Descent():

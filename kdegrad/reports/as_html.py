@@ -146,7 +146,7 @@ def _described(record: Record, problem: dict[str, Any]) -> str:
 
 
 def _has_own_targets(record: Record) -> bool:
-    return "groups" in record.facts["problem"] and not record.result.evaluation.batch.has_one_target
+    return "groups" in record.facts["problem"] and not record.result.has_one_target
 
 
 def _settings(record: Record, problem: dict[str, Any]) -> dict[str, str]:
@@ -195,7 +195,7 @@ def _cut(record: Record, most: int) -> Record:
         return records.gradient_record(record.result, most)
     if record.command == "loss --group-by":  # in any case the largest first
         return group_records.loss_record(record.result, most)
-    if record.command == "grad --group-by" and record.result.evaluation.batch.angles.size > most:
+    if record.command == "grad --group-by" and record.facts["problem"]["points"] > most:
         return group_records.gradient_record(record.result, most)
     return record
 
@@ -257,22 +257,21 @@ def _gradient_per_bin(record: Record, most: int) -> Content:
 
 def _groups(record: Record, most: int) -> Content:
     overview: Overview = record.result
-    evaluation = overview.evaluation
-    loud = () if evaluation.is_finite else (group_records.groups_without_result(evaluation),)
+    points = overview.of_points
+    loud = () if overview.is_finite else (group_records.groups_without_result(overview),)
     details = {}
     if overview.mean_slope is not None:
         details["mean gradient of log h"] = five_digits(overview.mean_slope)
-    if record.command == "grad --group-by":
+    if record.command == "grad --group-by" and points is not None:
         values = _values(record.rows, most)
-        caption = _caption("points", len(values["group"]), evaluation.batch.angles.size, "largest")
-        tables = _points(values, evaluation, caption)
+        caption = _caption("points", len(values["group"]), record.facts["problem"]["points"], "largest")
+        tables = _points(values, points.evaluation, caption)
     else:
         values = _values(record.tables[0], most)  # with the nearest points
-        tables = [
-            Rows(_caption("groups", len(values["group"]), len(evaluation.batch), "largest"), columns_from(values))
-        ]
+        tables = [Rows(_caption("groups", len(values["group"]), len(overview.names), "largest"), columns_from(values))]
     drawing = "how the losses are spread"
-    if evaluation.gradients is not None and evaluation.gradients.first_of_points is not None:
+    gradients = None if points is None else points.evaluation.gradients
+    if gradients is not None and gradients.first_of_points is not None:
         drawing += ", and the gradient per weight of each point by its distance from the target"
     return Content(_nats(record, "mean "), loud, drawing, list(sentences(overview)), tables, details)
 

@@ -15,7 +15,6 @@ from kdegrad.reports.records import (
     Table,
     Values,
     facts_of,
-    group_names,
     point_columns,
     table_of_columns,
     without_infinities,
@@ -40,16 +39,18 @@ def loss_record(overview: Overview, top: int | None = None) -> Record:
         rows,
         overview,
         top,
-        input=overview.evaluation.batch.name,
+        input=overview.name,
     )
 
 
 def gradient_record(overview: Overview, top: int | None = None) -> Record:
     """Return the record of ``kdegrad grad --group-by``: as CSV a row for each point, in the order of the file.
 
-    With `top` only so many points, those of largest absolute gradient, the largest first.
+    The points are in memory. With `top` only so many of them, those of largest absolute gradient, the largest first.
     """
-    points = table_of_columns("points", without_infinities(point_columns(overview.evaluation, top)))
+    assert overview.of_points is not None  # a caller has them
+    columns = point_columns(overview.of_points.evaluation, top)
+    points = table_of_columns("points", without_infinities(columns))
     groups = _table(_groups(overview))
     return Record(
         "grad --group-by",
@@ -58,23 +59,23 @@ def gradient_record(overview: Overview, top: int | None = None) -> Record:
         points,
         overview,
         top,
-        input=overview.evaluation.batch.name,
+        input=overview.name,
     )
 
 
 def _groups(overview: Overview) -> dict[str, Values]:
     """Return what is known of each group, by columns: its loss, and its point that is nearest to the target."""
-    evaluation, batch = overview.evaluation, overview.evaluation.batch
+    count = len(overview.names)
     columns: dict[str, Values] = {
-        "group": Texts(group_names(batch), np.arange(len(batch))),
-        "points": batch.counts,
-        "loss": evaluation.losses,
-        "kl": np.full(len(batch), np.nan) if evaluation.kl is None else evaluation.kl,
-        "nearest_angle": batch.angles.ravel()[overview.nearest],
-        "distance": overview.distances[overview.nearest],
+        "group": Texts(overview.names, np.arange(count)),
+        "points": overview.points,
+        "loss": overview.losses,
+        "kl": np.full(count, np.nan) if overview.kl is None else overview.kl,
+        "nearest_angle": overview.nearest_angles,
+        "distance": overview.distances,
     }
-    if evaluation.log_bandwidth is not None:
-        columns["gradient_log_bandwidth"] = evaluation.log_bandwidth
+    if overview.log_bandwidth is not None:
+        columns["gradient_log_bandwidth"] = overview.log_bandwidth
     return columns
 
 
@@ -87,38 +88,31 @@ def _facts(overview: Overview) -> dict[str, Any]:
 
     Of what was computed the target and the number of bins are null where they differ between the groups.
     """
-    evaluation = overview.evaluation
-    batch = evaluation.batch
-    target: list[float] | None = None
-    if batch.intervals is not None and all((ends == ends[0]).all() for ends in batch.intervals):
-        target = [float(ends[0]) for ends in batch.intervals]
-    bins: int | None = batch.settings.bins if batch.rule_name != "exact" else None
-    if batch.observed is not None:
-        offsets = batch.observed.offsets
-        numbers = np.array([len(batch.observed)]) if offsets is None else np.diff(offsets)
-        bins = int(numbers[0]) if (numbers == numbers[0]).all() else None
-    counts = {"points": batch.angles.size, "groups": len(batch)}
-    sums = ", ".join(sorted(evaluation.sums))
+    target = None if overview.target is None else list(overview.target)
+    counts = {"points": int(overview.points.sum()), "groups": len(overview.names)}
+    sums = ", ".join(sorted(overview.sums))
     return {
-        "loss": evaluation.loss,
-        "kl": None if evaluation.kl is None else float(evaluation.kl.mean()),
-        "problem": counts | facts_of(batch, target, bins) | {"sums": sums},
+        "loss": overview.loss,
+        "kl": None if overview.kl is None else float(overview.kl.mean()),
+        "problem": counts | facts_of(overview.like, target, overview.bins) | {"sums": sums},
         "summary": overview.facts,
     }
 
 
-def groups_without_result(evaluation: BatchEvaluation) -> str:
+def groups_without_result(overview: Overview) -> str:
     """Return how many groups have no finite result, and the first of them."""
-    bad, names = np.flatnonzero(~evaluation.are_finite), group_names(evaluation.batch)
+    bad, names = np.flatnonzero(~overview.are_finite), overview.names
     verb = "has" if len(bad) == 1 else "have"
     listed = enumerated((names[group] for group in bad.tolist()), _NAMED)
     return f"{len(bad)} of {len(names)} groups {verb} no finite result: {listed}"
 
 
-def not_finite_groups(evaluation: BatchEvaluation) -> str:
-    """Return which groups have no finite result, and of the first of them why, and what to do about it."""
+def cause_of_first(evaluation: BatchEvaluation) -> str:
+    """Return why the first group without a finite result has none, and what to do about it; empty where all have."""
+    if evaluation.is_finite:
+        return ""
     batch, gradients = evaluation.batch, evaluation.gradients
     parts = {"logits": gradients, "angles": gradients and gradients.angles, "bandwidth": evaluation.log_bandwidth}
     first = int(np.argmin(evaluation.are_finite))
     alone = evaluation_of(batch.problem(first), [name for name, part in parts.items() if part is not None])
-    return f"{groups_without_result(evaluation)}\n{batch.called(first)}: {not_finite(alone)}"
+    return f"{batch.called(first)}: {not_finite(alone)}"

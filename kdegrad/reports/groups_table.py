@@ -12,7 +12,7 @@ from kdegrad.output import Look
 from kdegrad.overview import FAR, FULL_RATE, Overview
 from kdegrad.reports.group_records import groups_without_result
 from kdegrad.reports.headline import BOLD, described, framed
-from kdegrad.reports.records import Record, group_names, point_columns
+from kdegrad.reports.records import Record, point_columns
 from kdegrad.reports.sketch import noise_of
 from kdegrad.reports.tables import (
     ROWS_SHOWN,
@@ -34,25 +34,22 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
     """Yield the summary and the groups of largest loss, each with its point that is nearest to the target."""
     yield from _summary(record, look)
     overview: Overview = record.result
-    batch = overview.evaluation.batch
     chosen = overview.largest(record.top or _GROUPS_SHOWN)
-    nearest = overview.nearest[chosen]
     values = {
-        "points": batch.counts[chosen].tolist(),
-        "loss": _or_none(overview.evaluation.losses[chosen]),
-        "nearest_angle": batch.angles.ravel()[nearest].tolist(),
-        "distance": overview.distances[nearest].tolist(),
-        "bandwidths": overview.bandwidths[nearest].tolist(),
+        "points": overview.points[chosen].tolist(),
+        "loss": _or_none(overview.losses[chosen]),
+        "nearest_angle": overview.nearest_angles[chosen].tolist(),
+        "distance": overview.distances[chosen].tolist(),
+        "bandwidths": overview.bandwidths[chosen].tolist(),
     }
-    if overview.evaluation.kl is not None:
-        values["kl"] = _or_none(overview.evaluation.kl[chosen])
+    if overview.kl is not None:
+        values["kl"] = _or_none(overview.kl[chosen])
     soon = {"points": 3, "loss": 0, "kl": 2, "nearest_angle": 1, "distance": 1, "bandwidths": 0}  # left out, for room
-    names = group_names(batch)
     columns = columns_of(values, soon, {"bandwidths": "in\nbandwidths"})
-    columns.insert(0, _named([names[group] for group in chosen.tolist()]))
+    columns.insert(0, _named([overview.names[group] for group in chosen.tolist()]))
     yield from fitted(look, columns, "--format json")  # CSV has no nearest points
-    if len(chosen) < len(batch):
-        said = f"{largest_of(len(chosen), len(batch), 'groups')} (--top K shows K, --format csv has all)"
+    if len(chosen) < len(overview.names):
+        said = f"{largest_of(len(chosen), len(overview.names), 'groups')} (--top K shows K, --format csv has all)"
         yield from paragraph(look, said, "dim")
 
 
@@ -60,8 +57,10 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     """Yield the summary and the first points, or those of largest gradient, with a bar for sign and size."""
     yield from _summary(record, look)
     overview: Overview = record.result
-    count = overview.evaluation.batch.angles.size
-    columns = point_columns(overview.evaluation, record.top)
+    assert overview.of_points is not None  # as in the record
+    evaluation = overview.of_points.evaluation
+    count = evaluation.batch.angles.size
+    columns = point_columns(evaluation, record.top)
     values: dict[str, Any] = {}
     for name, column in columns.items():
         first = column[:ROWS_SHOWN] if record.top is None else column
@@ -69,10 +68,10 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     if overview.mean_slope is not None:
         mean = five_digits(overview.mean_slope)
         yield from paragraph(look, f"gradient of log h   mean {mean} (--format json has that of each group)")
-    gradients = overview.evaluation.require_gradients()
+    gradients = evaluation.require_gradients()
     if gradients.first_of_points is None:
         return
-    drawn = bars(values[drawn_of(gradients.wrt)], look, noise_of(overview.evaluation), 2)
+    drawn = bars(values[drawn_of(gradients.wrt)], look, noise_of(evaluation), 2)
     yield from fitted(look, [_named(values["group"]), *gradient_columns(values, gradients.wrt), drawn])
     if (shown_count := len(values["gradient"])) < count:
         said = f"the first {shown_count} of {count} points (--top K shows the K largest, --format csv has all)"
@@ -88,11 +87,9 @@ def _summary(record: Record, look: Look) -> Iterator[str]:
     for name, value in (("mean loss ", record.facts["loss"]), ("mean KL ", record.facts["kl"])):
         if value is not None:
             large.append(name).append(f"{value:.12g}", style=BOLD).append(" nats     ")
-    yield from framed(
-        look, large, described(record.facts["problem"], own_targets=not overview.evaluation.batch.has_one_target)
-    )
-    if not overview.evaluation.is_finite:
-        yield from paragraph(look, groups_without_result(overview.evaluation), "bold")
+    yield from framed(look, large, described(record.facts["problem"], own_targets=not overview.has_one_target))
+    if not overview.is_finite:
+        yield from paragraph(look, groups_without_result(overview), "bold")
     for sentence in sentences(overview):
         yield from paragraph(look, sentence)
 

@@ -19,6 +19,7 @@ from kdegrad.batch import Batch
 from kdegrad.evaluation import BatchEvaluation, Evaluation
 from kdegrad.kernel import BY_NAME, KERNELS
 from kdegrad.objective import nodes_of, responsibilities_by_bin
+from kdegrad.overview import group_names
 from kdegrad.problem import Problem
 from kdegrad.quadrature import Rule
 from kdegrad.settings import PROBLEM, WRT
@@ -318,11 +319,6 @@ def trace_table(now: DescentStep) -> Table:
     count = len(now.evaluation.weights)
     numbers = {name: [value] * count for name, value in vars(now.row()).items()}
     return table_of_columns("trace", {**numbers, "point": range(count), **columns})
-
-
-def group_names(batch: Batch) -> tuple[str, ...]:
-    """Return the names of the groups, or their numbers where they have none."""
-    return tuple(map(str, range(len(batch)))) if batch.names is None else batch.names
 
 
 def _end_columns(problem: Problem | Batch) -> dict[str, Values]:
