@@ -1,9 +1,10 @@
 """The README pages' commands, outputs, code and links; ``python -m tests.readme`` rewrites the outputs.
 
 A ``console`` block holds commands behind ``$`` and, below each, what it prints on either stream. A line ``...`` in an
-output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed one. A ``python``
-block is run, or is the file that its first line names; a ``yaml`` block is for a CI (`tests/test_packaging.py` runs
-it), and nothing is run of a ``text`` block. What needs PyTorch or JAX is run where these are installed.
+output stands for any lines. Commands run at the top of the repository; ``kdegrad`` is the installed one. In a block
+that begins with ``cd "$(mktemp -d)"`` each runs after those above it, in a folder that is removed. A ``python`` block
+is run, or is the file that its first line names; a ``yaml`` block is for a CI (`tests/test_packaging.py` runs it), and
+nothing is run of a ``text`` block. What needs PyTorch or JAX is run where these are installed.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ import os
 import re
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from dataclasses import dataclass
 from importlib.util import find_spec
@@ -35,6 +37,7 @@ FRAMEWORKS = {
     "jax": re.compile(r"--backend jax\b|^import jax\b", re.MULTILINE),
 }
 NOT_RUN = ("make ", "pip ", "source ")  # `make` is tested by its recipe; the others change an environment
+SESSION = 'cd "$(mktemp -d)"'
 _NUMBER = re.compile(r" *(?<![\w.])-?\d+(?:\.\d+)?(?:e-?\d+)?(?![\w.])")
 _BLOCK = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 _NAMED_FILE = re.compile(r"# (\S+\.py)\n(.*)", re.DOTALL)
@@ -52,6 +55,7 @@ class Command:
 
     line: str
     output: str
+    before: str = ""  # in a session, the commands above it
 
     @property
     def needs(self) -> str:
@@ -60,7 +64,9 @@ class Command:
 
     def run(self, folder: Path = ROOT) -> str:
         """Return what the command prints today, on both streams."""
-        return ran(self.line, folder).stdout
+        line = f"{{ {self.before}; }} >/dev/null 2>&1 && {self.line}" if self.before else self.line
+        with tempfile.TemporaryDirectory() as scratch:  # where `mktemp` makes folders
+            return ran(f"export TMPDIR='{scratch}'; {line}", folder).stdout
 
     def agrees_with(self, printed: str) -> bool:
         """Whether `printed` is the output of the page: the same words, and numbers as near as machines agree.
@@ -131,10 +137,13 @@ def prose(text: str) -> str:
 def commands(text: str) -> Iterator[Command]:
     """Yield the commands of every console block that a test can run."""
     for body in blocks(text, "console"):
+        before: list[str] = []
         for entry in re.split(r"^\$ ", body, flags=re.MULTILINE)[1:]:
             line, _, output = entry.partition("\n")
             if not line.startswith(NOT_RUN):
-                yield Command(line, output)
+                yield Command(line, output, " && ".join(before))
+            if before or line.startswith(SESSION):
+                before.append(line)
 
 
 def links(page: Path) -> list[str]:

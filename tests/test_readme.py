@@ -71,6 +71,14 @@ def test_a_wrong_output_is_noticed() -> None:
     assert not Command("kdegrad --version", "kdegrad 99\n").agrees_with("kdegrad 0.1.0\n")
 
 
+def test_in_a_folder_of_its_own_a_block_has_the_files_of_its_commands_above_and_leaves_none() -> None:
+    block = '```console\n$ cd "$(mktemp -d)"\n$ echo 7 > x\n$ cat x; pwd\n```\n'
+    *_, last = commands(block)
+    number, folder = last.run().splitlines()
+    assert number == "7"
+    assert not Path(folder).exists()
+
+
 @pytest.mark.parametrize(("page", "needs"), WITH_PYTHON)
 def test_python_runs_and_its_comments_are_true(page: str, needs: str, monkeypatch: pytest.MonkeyPatch) -> None:
     """A line ``expression  # value`` is evaluated and compared with the value."""
