@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import kdegrad as kg
-from tests.benchmarks import batches, files, gpu, growth, peers, startup, training
+from tests.benchmarks import batches, files, gpu, growth, parts, peers, startup, training
 
 PAGE = Path(__file__).with_name("README.md")
 MARKS = ("<!-- bench -->\n", "<!-- /bench -->\n")
@@ -25,6 +25,7 @@ GROUPS = {
     "batches": batches,
     "training": training,
     "files": files,
+    "parts": parts,
     "startup": startup,
     "gpu": gpu,
 }
