@@ -45,7 +45,7 @@ def keywords_called(names: Mapping[str, str]) -> AbstractContextManager[None]:
 
 def spoken(flags: str, keywords: str) -> str:
     """Return the first text on the command line, where options are flags; in the library, the one with keywords."""
-    return flags if _OF_FLAGS.get() else keywords
+    return flags if _OF_FLAGS.get() else _CALLED.get().get(keywords, keywords)
 
 
 def option_text(name: str, value: str = "") -> str:

@@ -179,6 +179,14 @@ def from_frame(
 def read_frame(frame: object, name: str, options: ReadingOptions) -> Source:
     """Return the points of a frame; InputError as for a table of text, with rows counted from 0."""
     require_groups(options)
+    points, _ = collected(frame, name, options)
+    if not points.count:
+        raise InputError(f"{name}: columns but no points: give a row for each point")
+    return points.source()
+
+
+def collected(frame: object, name: str, options: ReadingOptions) -> tuple[Collector, dict[str, Any]]:
+    """Return the points of a frame, which may be none, and role → column for the columns that are used."""
     try:
         import narwhals
     except ImportError:
@@ -203,10 +211,8 @@ def read_frame(frame: object, name: str, options: ReadingOptions) -> Source:
             raise _unreadable(name, error) from None
     columns = {role: taken.get_column(column) for role, column in used.items()}
     _refuse_types({role: column.dtype for role, column in columns.items()}, points, name)
-    if not len(taken):
-        raise InputError(f"{name}: columns but no points: give a row for each point")
     points.take({role: _cells(column, role) for role, column in columns.items()}, lambda _, row: (row,))
-    return points.source()
+    return points, used
 
 
 def _unreadable(name: str, error: Exception) -> InputError:

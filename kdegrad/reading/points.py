@@ -54,7 +54,7 @@ class Source:
         Which group each row belongs to, by the option `group_by`; None: all rows are one problem.
     targets
         The target of each group by the option `target_columns`, else None: the arrays of the lower and of the upper
-        ends, or the one of the observed angles, each (G,).
+        ends, or the one of the observed angles, each (G,). Without groups they are those of each row, (N,).
     settings, places
         Option → value, for the settings of a YAML problem, and option → ``file:line:column``, for all that it gives.
     table, target_table
@@ -177,7 +177,7 @@ class Collector:
         if not kept.all():
             self._left_out += rows - int(np.count_nonzero(kept))
         for role, blocks in self._numbers.items():
-            if role not in TARGETS:  # each group has one
+            if role not in TARGETS or self._grouping is None:  # else each group has one
                 blocks.append(numbers[role][kept])
         if "label" in cells:
             self._labels += coded(cells["label"])[kept].tolist()
@@ -259,11 +259,8 @@ class Collector:
         """
         self.settle()
         self._faults.stop_if_any()
-        values = {
-            role: np.concatenate(blocks) if blocks else np.empty(0)
-            for role, blocks in self._numbers.items()
-            if role not in TARGETS
-        }
+        values = {role: np.concatenate(blocks) if blocks else np.empty(0) for role, blocks in self._numbers.items()}
+        targets = tuple(values[role] for role in TARGETS if role in values and self._grouping is None)
         weights, logits, labels = values.get("weight"), values.get("logit"), None
         if weights is not None:
             logits = logits_of(weights)
@@ -273,7 +270,7 @@ class Collector:
             blocks.clear()
         self._labels, self.held = [], 0
         notes = tuple(self.notes()) if is_last else ()
-        return Source(self._faults.name, values["angle"], logits, labels, weights, notes=notes)
+        return Source(self._faults.name, values["angle"], logits, labels, weights, targets=targets or None, notes=notes)
 
     def notes(self) -> list[str]:
         """Return what the user should know about the rows so far."""
