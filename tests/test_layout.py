@@ -25,7 +25,7 @@ MODULES = {
 }
 MAY_RUN_UP = {"_repr_html_"}  # functions whose imports are left out
 MOST_LINES = 450  # of a file: more is more than one subject
-HEAVY = {"typer", "rich", "yaml", "matplotlib", "pyarrow", "narwhals", "torch", "jax"}
+HEAVY = {"typer", "rich", "yaml", "matplotlib", "pyarrow", "narwhals", "torch", "jax", "dask", "pandas"}
 HOMES = {  # the modules that may load them at all
     "typer": ("kdegrad.cli",),
     "rich": ("kdegrad.cli", "kdegrad.reports"),
@@ -35,6 +35,8 @@ HOMES = {  # the modules that may load them at all
     "narwhals": ("kdegrad.reading.frames",),
     "torch": ("kdegrad.properties.backends", "kdegrad.torch"),
     "jax": ("kdegrad.properties.backends",),
+    "dask": ("kdegrad.dask",),
+    "pandas": ("kdegrad.dask",),
 }
 
 

@@ -11,6 +11,7 @@ from typing import get_type_hints
 import pytest
 
 import kdegrad as kg
+import kdegrad.dask as kd
 from kdegrad.option import Group, Range, checked
 from kdegrad.reports.records import problem_facts
 from kdegrad.settings import (
@@ -79,14 +80,20 @@ def keywords(function: Callable[..., object]) -> dict[str, inspect.Parameter]:
     return {name: given for name, given in parameters.items() if given.kind is inspect.Parameter.KEYWORD_ONLY}
 
 
-@pytest.mark.parametrize("function", [kg.Problem.__init__, kg.Batch.__init__, kg.loss, kg.grad, kg.loss_and_grad])
+@pytest.mark.parametrize(
+    "function",
+    [kg.Problem.__init__, kg.Batch.__init__, kg.loss, kg.grad, kg.loss_and_grad, kd.loss, kd.grad],
+    ids=lambda function: f"{function.__module__}.{function.__qualname__}",
+)
 def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
     """Names, order, types and defaults; so that `help` and editors show them, and nothing else is taken.
 
-    A target has more forms than the two numbers of a flag. What says how points or a batch are given is no option.
+    A target has more forms than the two numbers of a flag. What says how points or a batch are given, as the names of
+    columns do, is no option.
     """
     drawing = DrawingOptions.rows if function is kg.Problem.__init__ else ()  # a loss is not drawn
     beside = {"copy", "offsets", "order", "names", "name", "reduction", "weights", "wrt"}
+    beside |= {"angle", "logit", "weight", "target_columns", "no_weights"}
     written = {name: given for name, given in keywords(function).items() if name not in beside}
     hints, of_table = get_type_hints(function), {**HINTS, "target": TargetLike | None}
     assert [(name, hints[name], given.default) for name, given in written.items()] == [
@@ -95,7 +102,7 @@ def test_the_keywords_are_the_settings(function: Callable[..., object]) -> None:
     assert inspect.Parameter.VAR_KEYWORD not in {p.kind for p in inspect.signature(function).parameters.values()}
 
 
-@pytest.mark.parametrize("function", [kg.Problem, kg.Batch, kg.loss, kg.load])
+@pytest.mark.parametrize("function", [kg.Problem, kg.Batch, kg.loss, kg.load, kd.loss])
 def test_a_docstring_lists_the_options(function: Callable[..., object]) -> None:
     """On one line, in the order of the table; `grad` and `loss_and_grad` refer to that of `loss`."""
     lines = [line.strip() for line in inspect.getdoc(function).splitlines()]
