@@ -1,0 +1,198 @@
+"""The engine of ``--engine dask``: parts that the workers of a Dask cluster read and write, each on its own.
+
+Without an address the cluster is one of processes on this machine, which ends with the run. A worker that dies is no
+error: the scheduler has its part done again, by another one or by its successor.
+"""
+
+from __future__ import annotations
+
+import errno
+import logging
+import os
+import socket
+import tempfile
+import warnings
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager, suppress
+from dataclasses import replace
+from typing import Final, TypeVar, final
+
+import dask
+from dask.system import CPU_COUNT
+from distributed import CancelledError, Client, KilledWorker, LocalCluster, as_completed
+from distributed.comm.addressing import get_address_host_port, parse_address
+from distributed.comm.core import CommClosedError
+
+from kdegrad import __version__
+from kdegrad.errors import InputError, SettingError
+from kdegrad.reading.parts import Part
+from kdegrad.text import shown
+
+_Result = TypeVar("_Result")
+
+_PATIENCE: Final = 5.0  # seconds, for a scheduler to answer
+_LOCAL: Final = {
+    # No part waits at a worker while another is done there: the one that kills its worker is the one that is blamed.
+    "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.nanny.pre-spawn-environ": {
+        "DASK_LOGGING__DISTRIBUTED": "critical",
+        "OMP_NUM_THREADS": 1,  # and so for what else starts threads: a worker has one core
+        "MKL_NUM_THREADS": 1,
+        "OPENBLAS_NUM_THREADS": 1,
+        # What is freed is kept for the next block of rows, as it is without Dask: new pages cost half the time.
+        "MALLOC_MMAP_THRESHOLD_": 32 << 20,
+        "MALLOC_TRIM_THRESHOLD_": 64 << 20,
+        "PYTHONWARNINGS": "ignore",
+    },
+}
+
+
+@final
+class Cluster:
+    """The workers of a Dask cluster, which see the same files as this process: a `kdegrad.streams.Engine`."""
+
+    def __init__(self, client: Client) -> None:
+        self._client = client
+
+    def each(
+        self, function: Callable[[Part], _Result], parts: Sequence[Part], watch: Callable[[int], None]
+    ) -> Iterator[_Result]:
+        """Yield what the function returns for each part, in their order; `watch` is told the bytes of each one done.
+
+        What is wrong with a part is raised as the function raises it, and the parts that are not done are left.
+
+        Raises
+        ------
+        ChildProcessError
+            If a part killed several workers.
+        ConnectionError
+            If the scheduler is gone.
+        """
+        # A task of its own: so it is sent once and not with each part, and is there again when its worker has died.
+        shared = self._client.submit(_same, function, pure=False)
+        there = [replace(part, path=os.path.abspath(part.path)) for part in parts]
+        futures = self._client.map(_done, there, function=shared, pure=False)
+        number_of = {future.key: number for number, future in enumerate(futures)}
+        found: dict[int, _Result] = {}
+        following = 0
+        try:
+            for future in as_completed(futures, loop=self._client.loop):
+                number = number_of[future.key]
+                with _naming(parts[number], there[number]):
+                    found[number] = future.result()
+                future.release()
+                watch(parts[number].size)
+                while following in found:
+                    yield found.pop(following)
+                    following += 1
+        finally:
+            if following < len(parts):
+                with suppress(Exception):  # the error that is on its way says more
+                    self._client.cancel([*futures, shared], force=True)
+
+
+@contextmanager
+def cluster(address: str | None, most: int) -> Iterator[Cluster]:
+    """Yield the cluster at an address, or a new one on this machine, of at most so many workers, which ends after it.
+
+    Raises
+    ------
+    SettingError
+        If no scheduler answers at the address, or if it or a worker has another version of kdegrad.
+    """
+    with ExitStack() as stack:
+        _quieten(stack)
+        client = stack.enter_context(_local(stack, most) if address is None else _remote(address))
+        yield Cluster(client)
+
+
+def _quieten(stack: ExitStack) -> None:
+    """Leave what is said on standard error to kdegrad."""
+    stack.callback(logging.disable, logging.root.manager.disable)
+    logging.disable(logging.CRITICAL)
+    stack.enter_context(warnings.catch_warnings())
+    warnings.simplefilter("ignore")
+
+
+def _local(stack: ExitStack, most: int) -> Client:
+    """Return a client of a new cluster of processes, with one thread each."""
+    folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kdegrad-", ignore_cleanup_errors=True))
+    stack.enter_context(dask.config.set(_LOCAL))
+    of = LocalCluster(
+        n_workers=max(1, min(CPU_COUNT, most)),
+        threads_per_worker=1,
+        processes=True,
+        host="127.0.0.1",
+        dashboard_address=None,
+        local_directory=folder,
+        silence_logs=logging.CRITICAL,
+    )
+    return Client(stack.enter_context(of), set_as_default=False)
+
+
+def _remote(address: str) -> Client:
+    """Return a client of the cluster at an address, whose processes have kdegrad as this one has it."""
+    try:
+        # Dask would go on asking where nothing listens, and would wait without end where something else does.
+        with socket.create_connection(get_address_host_port(address), _PATIENCE) as probe:
+            if parse_address(address)[0] == "tcp" and not probe.recv(1):  # a scheduler speaks first
+                raise ConnectionError("the connection is closed")
+        client = Client(address, timeout=_PATIENCE, set_as_default=False)
+    except (OSError, ValueError) as error:
+        said = getattr(error, "strerror", None) or " ".join(str(error).split()).partition("; maybe")[0]
+        raise SettingError(
+            "scheduler",
+            f"{shown(address)}: no Dask scheduler answers there ({said}): give the address that it printed, such as "
+            "tcp://HOST:8786",
+        ) from None
+    try:
+        _require_same_version(client, address)
+    except BaseException:
+        client.close()
+        raise
+    return client
+
+
+def _require_same_version(client: Client, address: str) -> None:
+    found = client.get_versions(packages=["kdegrad"])
+    for place, info in [("its scheduler", found["scheduler"]), *found["workers"].items()]:
+        version = info["packages"].get("kdegrad")
+        if version != __version__:
+            has = "no kdegrad" if version is None else f"kdegrad {version}"
+            raise SettingError(
+                "scheduler", f"{shown(address)}: {place} has {has}, and this is {__version__}: install the same there"
+            )
+
+
+def _same(function: Callable[[Part], _Result]) -> Callable[[Part], _Result]:
+    return function
+
+
+def _done(part: Part, function: Callable[[Part], _Result]) -> _Result:
+    """Return what the function returns for a part; it runs on a worker."""
+    try:
+        os.stat(part.path)
+        return function(part)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, socket.gethostname(), error.filename) from None
+
+
+@contextmanager
+def _naming(part: Part, there: Part) -> Iterator[None]:
+    """Make an error that a worker had with a part one that can be told here."""
+    try:
+        yield
+    except InputError as error:
+        raise InputError([fault.replace(there.path, part.path) for fault in error.faults], error.total) from None
+    except FileNotFoundError as error:
+        part.require_unchanged()
+        raise InputError(
+            f"{error.filename}: is not there for a worker on {error.strerror}, and is there for this machine: "
+            "name folders that all machines of the cluster share"
+        ) from None
+    except KilledWorker as error:
+        times = error.allowed_failures + 1
+        told = f"its worker died {times} times at it: give the workers more memory, or make smaller parts"
+        raise ChildProcessError(errno.ECHILD, told, part.path) from None
+    except (CancelledError, CommClosedError):
+        raise ConnectionError(errno.ECONNRESET, "the connection to it is lost", "the Dask scheduler") from None
