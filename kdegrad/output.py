@@ -102,24 +102,60 @@ def check_outputs(outputs: Mapping[str, str | None], source: str | None = None) 
         taken[real] = option
 
 
-def check_folder(option: str, folder: str) -> None:
-    """Refuse a folder that parts cannot be written to: its parent must exist, and it must be new or empty."""
+def check_folder(option: str, folder: str, source: str | None = None) -> None:
+    """Refuse a folder that parts cannot be written to: its parent must exist, and it must be new or empty.
+
+    Nor may it be the folder `source`, or below it, where it would be read as parts itself.
+
+    Raises
+    ------
+    SettingError
+        For such a folder.
+    PermissionError
+        If nothing can be made where it is.
+    """
     parent = os.path.dirname(os.path.abspath(folder))
     if not folder or folder == "-":
         raise SettingError(option, f"{folder!r} is not the name of a folder: name a new or empty one")
     if not os.path.isdir(parent):
         raise SettingError(option, f"the folder {parent!r} does not exist: create it first")
+    if source is not None and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(source)):
+        raise SettingError(option, f"{folder!r} is in the folder of the parts, {source!r}: name a folder outside of it")
     if os.path.lexists(folder) and not os.path.isdir(folder):
         raise SettingError(option, f"{folder!r} is a file, and parts go to a folder: name a new or empty one")
     if os.path.isdir(folder) and os.listdir(folder):
         raise SettingError(option, f"the folder {folder!r} is not empty: name a new or empty one")
+    if not os.access(folder if os.path.isdir(folder) else parent, os.W_OK | os.X_OK):
+        raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 
 
-def make_folder(folder: str, names: Iterable[str]) -> None:
-    """Make a folder and those below it that files of these names are in."""
-    os.makedirs(folder, exist_ok=True)
-    for below in {os.path.dirname(name) for name in names} - {""}:
-        os.makedirs(os.path.join(folder, below), exist_ok=True)
+@contextmanager
+def filling(folder: str, names: Iterable[str]) -> Iterator[None]:
+    """Make a folder, and those below it that files of these names are in, for a block that writes them.
+
+    If it ends by an error, or by a signal, those that are still empty are removed, unless they were there before.
+    """
+    made: list[str] = []
+    with _exiting_on_signals():
+        try:
+            for below in ["", *sorted({os.path.dirname(name) for name in names} - {""})]:
+                make_folders(os.path.join(folder, below) if below else folder, made)
+            yield
+        except BaseException:
+            for one in reversed(made):
+                with suppress(OSError):  # it is not empty
+                    os.rmdir(one)
+            raise
+
+
+def make_folders(folder: str, made: list[str]) -> None:
+    """Make a folder and those above it that do not exist, and add them to those that were made."""
+    if os.path.isdir(folder):
+        return
+    make_folders(os.path.dirname(os.path.abspath(folder)), made)
+    with _naming(folder):
+        os.mkdir(folder)
+    made.append(folder)
 
 
 def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:

@@ -9,10 +9,12 @@ machine of a cluster can run them: who maps them over the parts is an `Engine`.
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import partial
-from typing import IO, Any, Protocol, TypeVar, final
+from typing import IO, Any, Final, Protocol, TypeVar, final
 
 import numpy as np
 
@@ -21,22 +23,35 @@ from kdegrad.arrays import FloatArray, Texts
 from kdegrad.errors import InputError
 from kdegrad.parts import Partial, Tally, Whole, partial_sums
 from kdegrad.problem import Problem
+from kdegrad.reading import files
 from kdegrad.reading.parts import Part, blocks_of
-from kdegrad.reading.points import Source
+from kdegrad.reading.points import Source, counted_notes
 from kdegrad.reports import as_csv, as_parquet
 from kdegrad.reports.records import Block, Table, without_infinities
 from kdegrad.settings import ReadingOptions
+from kdegrad.text import counted, enumerated
+from kdegrad.weights import NO_WEIGHT
 
 _Result = TypeVar("_Result")
+_Item = TypeVar("_Item")
+Watch = Callable[[int], None]  # is told how many bytes are done since it was last told
+
+_MOST_THREADS: Final = 4  # that hold a block each; more of them wait for the one that reads
+
+
+def unwatched(size: int) -> None:
+    """Tell nobody how many bytes are done."""
 
 
 class Engine(Protocol):
     """What runs a function for each part."""
 
-    def each(
-        self, function: Callable[[Part], _Result], parts: Sequence[Part], watch: Callable[[int], None]
-    ) -> Iterator[_Result]:
-        """Yield what the function returns for each part, in their order; `watch` is told the bytes of each one done."""
+    def each(self, function: Callable[..., _Result], parts: Sequence[Part], watch: Watch) -> Iterator[_Result]:
+        """Yield what the function returns for each part, in their order.
+
+        `watch` is told the bytes that are done: by the engine for each part, or by the function while it works, to
+        which it may be handed as the second argument.
+        """
         ...
 
 
@@ -44,34 +59,73 @@ class Engine(Protocol):
 class InTurn:
     """One part after the other, in this process."""
 
-    def each(
-        self, function: Callable[[Part], _Result], parts: Sequence[Part], watch: Callable[[int], None]
-    ) -> Iterator[_Result]:
+    def each(self, function: Callable[..., _Result], parts: Sequence[Part], watch: Watch) -> Iterator[_Result]:
         for part in parts:
-            found = function(part)
-            watch(part.size)
-            yield found
+            yield function(part, watch)
 
 
 @final
 @dataclass(frozen=True)
 class Summed:
-    """What a part adds to the sums, and what the user should know about it."""
+    """What a part adds to the sums, and what the user should know about it.
+
+    Attributes
+    ----------
+    columns
+        What its columns hold, which is the same in all parts.
+    odd
+        Angles that show what all of them are like: the largest, and one that is no whole number; on a circle alone.
+    notes, counts
+        As those of `kdegrad.reading.points.Source`.
+    """
 
     sums: Partial
-    columns: tuple[bool, bool, bool]  # whether it has logits, weights, labels: in all parts the same
+    columns: tuple[str, ...]
+    odd: FloatArray
     notes: tuple[str, ...]
+    counts: Mapping[str, tuple[int, ...]]
 
 
-def sums_of(part: Part, like: Problem, options: ReadingOptions) -> Summed:
-    """Return the sums of the points of a part."""
-    sums, last = Partial(), None
-    for block in blocks_of(part, options):
-        sums += partial_sums(like, block.angles, logits_of(block))
-        last = block
+def sums_of(part: Part, watch: Watch = unwatched, *, like: Problem, options: ReadingOptions) -> Summed:
+    """Return the sums of the points of a part; `watch` is told how many bytes are done."""
+    sums, odd, last = Partial(), np.empty(0), None
+
+    def blocks() -> Iterator[Source]:
+        nonlocal last
+        for block in blocks_of(part, options, watch):
+            last = block
+            yield block
+
+    def summed_block(block: Source) -> tuple[Partial, FloatArray]:
+        return partial_sums(like, block.angles, logits_of(block)), _odd(like, block.angles)
+
+    for of_block, odd_of_block in ahead(summed_block, blocks()):
+        sums += of_block
+        odd = _odd(like, np.concatenate([odd, odd_of_block]))
     assert last is not None  # a part has a block, if without rows
-    columns = last.logits is not None, last.weights is not None, last.labels is not None
-    return Summed(sums, columns, last.notes)
+    has = {"logit": last.weights is None and last.logits is not None, "weight": last.weights is not None}
+    columns = ("angle", *(name for name in has if has[name]), *(() if last.labels is None else ("label",)))
+    return Summed(sums, columns, odd, last.notes, last.counts)
+
+
+def _odd(like: Problem, angles: FloatArray) -> FloatArray:
+    if like.settings.circumference is None or not len(angles):
+        return np.empty(0)
+    fractions = np.flatnonzero(angles != np.rint(angles))[:1]
+    return np.asarray(angles[[np.abs(angles).argmax(), *fractions]])
+
+
+def ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
+    """Yield what a function returns for each item, in their order; threads compute it while the next items are read."""
+    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    waiting = deque[Future[_Result]]()
+    with ThreadPoolExecutor(threads) as pool:
+        for item in items:
+            waiting.append(pool.submit(function, item))
+            if len(waiting) > threads:
+                yield waiting.popleft().result()
+        while waiting:
+            yield waiting.popleft().result()
 
 
 def logits_of(block: Source) -> FloatArray:
@@ -79,14 +133,21 @@ def logits_of(block: Source) -> FloatArray:
     return np.zeros(len(block.angles)) if block.logits is None else block.logits
 
 
-def gradients_to(stream: IO[bytes], part: Part, whole: Whole, options: ReadingOptions, wrt: tuple[str, ...]) -> Tally:
+def gradients_to(
+    stream: IO[bytes],
+    part: Part,
+    watch: Watch = unwatched,
+    *,
+    whole: Whole,
+    options: ReadingOptions,
+    wrt: tuple[str, ...],
+) -> Tally:
     """Write the points of a part with their gradients, in the part's own format, and return what they come to."""
     tally = Tally()
 
     def blocks() -> Iterator[dict[str, Any]]:
         nonlocal tally
-        for block in blocks_of(part, options):
-            columns, found = _columns(block, whole, wrt)
+        for columns, found in ahead(partial(_columns, whole=whole, wrt=wrt), blocks_of(part, options, watch)):
             tally += found
             yield columns
 
@@ -105,10 +166,12 @@ def gradients_to(stream: IO[bytes], part: Part, whole: Whole, options: ReadingOp
     return tally
 
 
-def write_gradients(part: Part, folder: str, whole: Whole, options: ReadingOptions, wrt: tuple[str, ...]) -> Tally:
+def write_gradients(
+    part: Part, watch: Watch = unwatched, *, folder: str, whole: Whole, options: ReadingOptions, wrt: tuple[str, ...]
+) -> Tally:
     """Write a part with its gradients to a folder, whole or not at all, and return what they come to."""
     with output.replacing(os.path.join(folder, part.name)) as stream:
-        return gradients_to(stream, part, whole, options, wrt)
+        return gradients_to(stream, part, watch, whole=whole, options=options, wrt=wrt)
 
 
 def _columns(block: Source, whole: Whole, wrt: tuple[str, ...]) -> tuple[dict[str, Any], Tally]:
@@ -130,16 +193,48 @@ def _columns(block: Source, whole: Whole, wrt: tuple[str, ...]) -> tuple[dict[st
 
 
 def summed(
-    parts: Sequence[Part], like: Problem, options: ReadingOptions, engine: Engine, watch: Callable[[int], None]
-) -> tuple[Whole, tuple[str, ...]]:
-    """Return the problem of all parts, and the notes; `watch` is told how many bytes are done."""
-    sums, notes, first = Partial(), dict[str, None](), None
+    parts: Sequence[Part], like: Problem, options: ReadingOptions, engine: Engine, watch: Watch, name: str
+) -> tuple[Whole, list[str]]:
+    """Return the problem of all parts, and the notes about them; `name` is what messages call all of them together.
+
+    The points of its `Whole.like` are angles that show what all of them are like.
+
+    Raises
+    ------
+    InputError
+        If parts have other columns than the rest, or all together no point of positive weight.
+    """
+    sums, odd, first = Partial(), np.empty(0), None
+    notes, counts = dict[str, list[Part]](), dict[str, tuple[int, ...]]()  # the parts that have each note
     each = engine.each(partial(sums_of, like=like, options=options), parts, watch)
     for part, found in zip(parts, each, strict=True):
         first = first or (part, found.columns)
         if found.columns != first[1]:
-            raise InputError(f"{part.path}: has other columns than {first[0].path}: give all parts the same ones")
-        sums += found.sums
-        notes |= dict.fromkeys(found.notes)
-    whole = Whole(like, sums)
-    return whole, tuple(notes)
+            here, there = (files.display_name(of.path) for of in (part, first[0]))
+            has, other = (enumerated(columns) for columns in (found.columns, first[1]))
+            raise InputError(f"{here}: has columns for {has}, and {there} for {other}: give all parts the same ones")
+        sums, odd = sums + found.sums, np.concatenate([odd, found.odd])
+        for note in found.notes:
+            notes.setdefault(note, []).append(part)
+        for note, numbers in found.counts.items():
+            counts[note] = tuple(map(sum, zip(counts.get(note, (0,) * len(numbers)), numbers, strict=True)))
+    if sums.totals is None:
+        raise InputError(f"{name}: {_no_points(sums, counts)}")
+    if len(odd):
+        like = like.replace(angles=_odd(like, odd), logits=None, labels=None)
+    said = [f"{name if len(of) == len(parts) else _some(of)} {note}" for note, of in notes.items()]
+    return Whole(like, sums), [*said, *(f"{name} {note}" for note in counted_notes(counts))]
+
+
+def _some(parts: Sequence[Part]) -> str:
+    """Return what messages call some of the parts."""
+    others = f" (and {counted(len(parts) - 1, 'other part')})" if len(parts) > 1 else ""
+    return files.display_name(parts[0].path) + others
+
+
+def _no_points(sums: Partial, counts: Mapping[str, tuple[int, ...]]) -> str:
+    if sums.points:
+        return NO_WEIGHT
+    if any(numbers[0] for numbers in counts.values()):
+        return f"no points are left: it {' and '.join(counted_notes(counts))}"
+    return "no part has a point: write a row for each point"

@@ -286,16 +286,32 @@ def _given(flags: Flags) -> dict[str, Any]:
     return given
 
 
-def template(flags: Flags) -> Problem:
-    """Return a problem with the target and the settings of the flags, whose one point stands for those of parts."""
+def template(flags: Flags, files: Mapping[str, str | None]) -> Problem:
+    """Return a problem with the target and the settings of the flags, whose one point stands for those of parts.
+
+    `files` are the outputs, which must not be the table of target points.
+    """
+    import numpy as np
+
     from kdegrad.problem import Problem
+    from kdegrad.reading import Source, made_of
 
     given = _given(flags)
     if "target_points" in given:
-        given["target"] = _target_points(given.pop("target_points"), {}, quiet=False)
-    made = Problem([0.0], **given)
+        given["target"] = _target_points(given.pop("target_points"), files, quiet=False)
+    made = made_of(Source("", np.zeros(1), None, None), given, lambda note: None)
+    assert isinstance(made, Problem)  # without groups
     note_unused_df(flags, [made.kernel.name])
     return made
+
+
+def note_oddities(flags: Flags, like: Problem) -> None:
+    """Say what is odd about a problem that was made by `template`, whose points may show what those of parts are."""
+    from kdegrad.reading.notes import notes_about
+
+    given = _given(flags)
+    for note in notes_about(like, given, given):
+        _say_note(note)
 
 
 def note_unused_df(flags: Flags, kernels: Collection[str]) -> None:

@@ -3,83 +3,154 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from kdegrad import output
-from kdegrad.cli.delivery import deliver, show_table, warn_of_rounding
-from kdegrad.cli.inputs import template
+from kdegrad.cli.delivery import deliver, format_of, outputs, warn_of_rounding
+from kdegrad.cli.inputs import note_oddities, template
 from kdegrad.cli.options import Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, Progress, say, say_error
 from kdegrad.errors import SettingError
-from kdegrad.reading.parts import Part, parts_of
-from kdegrad.reports import part_records
+from kdegrad.parts import require_nodes
+from kdegrad.reading import files
+from kdegrad.reading.parts import Part, base_of, overlooked, parts_of
+from kdegrad.reports import Format, part_records
 from kdegrad.reports.causes import not_finite
 from kdegrad.settings import GradientOptions, PartsOptions, ReadingOptions, ReportOptions
 from kdegrad.streams import Engine, InTurn, summed, write_gradients
 
 if TYPE_CHECKING:
     from kdegrad.parts import Whole
+    from kdegrad.problem import Problem
+
+_APART: Final = "and of parts only one is in memory at a time: leave it out"
 
 
 def loss(flags: Flags, report: ReportOptions) -> int:
     """Compute the loss of all points of the parts."""
-    parts = _parts(flags)
-    with _engine(flags, len(parts)) as engine:
-        whole = _summed(flags, parts, engine)
+    _refuse(report)
+    written, parts = outputs(report), _parts(flags)
+    for part in parts:
+        output.check_outputs(written, part.path)
+    like = _like(flags, written)
+    with _engine(flags, parts) as engine:
+        whole = _summed(flags, parts, like, engine)
     deliver(report, part_records.loss_record(whole, parts, flags.inputs[0]))
     return DONE if whole.is_finite else NOT_FINITE
 
 
 def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
     """Write a part with gradients for each part, to the folder --output."""
+    if of.per_bin:
+        raise SettingError("per-bin", f"lists the points once for each bin, {_APART}")
     if report.output is None:
         raise SettingError("output", "grad of parts writes a part for each: name a new or empty folder")
-    parts, folder = _parts(flags), os.path.abspath(report.output)
-    output.check_folder("output", report.output)
-    with _engine(flags, len(parts)) as engine:
-        whole = _summed(flags, parts, engine)
+    folder, report = report.output, replace(report, output=None)
+    _refuse(report)
+    if format_of(report) is Format.parquet:
+        said = "is for one file; parts are written in their own format, and the summary as table, json, csv or tsv"
+        raise SettingError("format", f"parquet {said}")
+    parts = _parts(flags)
+    for part in parts:
+        if not part.again:
+            remedy = "save it to a file" if part.path == "-" else "name a file"
+            raise SettingError("output", f"grad reads its input twice, and {part.name} can be read once: {remedy}")
+    input_ = flags.inputs[0]
+    output.check_folder("output", folder, base_of(input_) if os.path.isdir(input_) or "**" in input_ else None)
+    like = _like(flags, {})
+    with _engine(flags, parts) as engine:
+        whole = _summed(flags, parts, like, engine)
         if not whole.is_finite:
             say_error(not_finite(whole))
             return NOT_FINITE
-        output.make_folder(folder, [part.name for part in parts])
-        write = partial(write_gradients, folder=folder, whole=whole, options=flags.of(ReadingOptions), wrt=of.wrt)
-        with Progress("writing", sum(part.size for part in parts)) as advance:
-            tallies = list(engine.each(write, parts, advance.advance))
-    show_table(part_records.gradient_record(whole, parts, tallies, of.wrt, flags.inputs[0]), report.width)
+        write = partial(  # a worker has another current folder
+            write_gradients, folder=os.path.abspath(folder), whole=whole, options=flags.of(ReadingOptions), wrt=of.wrt
+        )
+        progress = Progress("writing", _size(parts), of_bytes=True)
+        with _filling(folder, [part.name for part in parts]), progress:
+            tallies = list(engine.each(write, parts, progress.advance))
+    deliver(report, part_records.gradient_record(whole, parts, tallies, of.wrt, input_, folder))
     warn_of_rounding(max(of.rounding for of in tallies))
     return DONE
 
 
-def _summed(flags: Flags, parts: tuple[Part, ...], engine: Engine) -> Whole:
-    with Progress("summing", sum(part.size for part in parts)) as advance:
-        whole, notes = summed(parts, template(flags), flags.of(ReadingOptions), engine, advance.advance)
+@contextmanager
+def _filling(folder: str, names: list[str]) -> Iterator[None]:
+    """Make a folder for parts of these names; where the block fails, say how many of them are there."""
+    try:
+        with output.filling(folder, names):
+            yield
+    except BaseException:
+        if done := sum(os.path.exists(os.path.join(folder, name)) for name in names):
+            say(f"warning: {done} of {len(names)} parts are in {files.display_name(folder)}, each whole")
+        raise
+
+
+def _refuse(report: ReportOptions) -> None:
+    """Refuse what needs all points at once."""
+    for option, given, does in (
+        ("plot", report.plot, "draws all points"),
+        ("top", report.top, "sorts all points"),
+        ("exact", report.exact, "compares the bins with the integral, whose nodes depend on all points"),
+    ):
+        if given:
+            raise SettingError(option, f"{does}, {_APART}")
+    if format_of(report) is Format.html:
+        option = "format" if report.format else "output"
+        raise SettingError(option, "a page shows the points, and parts have none: choose table, json, csv or tsv")
+
+
+def _like(flags: Flags, written: Mapping[str, str | None]) -> Problem:
+    """Return the problem that the flags make, whose points are those of the parts; `written` are the outputs."""
+    made = template(flags, written)
+    require_nodes(made)
+    return made
+
+
+def _summed(flags: Flags, parts: tuple[Part, ...], like: Problem, engine: Engine) -> Whole:
+    options, name = flags.of(ReadingOptions), files.display_name(flags.inputs[0])
+    for note in overlooked(flags.inputs[0], options):
+        say(f"note: {name} {note}")
+    with Progress("summing", _size(parts), of_bytes=True) as advance:
+        whole, notes = summed(parts, like, options, engine, advance.advance, name)
     for note in notes:
         say(f"note: {note}")
+    note_oddities(flags, whole.like)
     return whole
 
 
+def _size(parts: tuple[Part, ...]) -> int | None:
+    return sum(part.size for part in parts) or None
+
+
 def _parts(flags: Flags) -> tuple[Part, ...]:
-    assert flags.input is not None  # a caller has looked
+    if flags.input is None:
+        option = "engine" if "engine" in flags.values else "stream"
+        raise SettingError(option, "takes parts, and no INPUT is given: name a folder, a quoted pattern or a file")
     return parts_of(flags.input, flags.of(ReadingOptions))
 
 
 @contextmanager
-def _engine(flags: Flags, most: int) -> Iterator[Engine]:
-    """Yield what computes the parts, of which there are so many."""
+def _engine(flags: Flags, parts: tuple[Part, ...]) -> Iterator[Engine]:
+    """Yield what computes the parts."""
     asked = flags.of(PartsOptions)
     if asked.engine is None:
         if asked.scheduler is not None:
             raise SettingError("scheduler", "is that of a Dask cluster: give --engine dask too, or leave it out")
         yield InTurn()
         return
+    for part in parts:
+        if not part.again:
+            raise SettingError("engine", f"{part.name} cannot be read by the workers of a cluster: name a file")
     try:
         from kdegrad.dask.cluster import cluster
     except ModuleNotFoundError as error:
         if error.name not in ("dask", "distributed"):
             raise
         raise SettingError("engine", "dask needs dask: pip install 'kdegrad[dask]'") from None
-    with cluster(asked.scheduler, most) as engine:
+    with cluster(asked.scheduler, len(parts)) as engine:
         yield engine

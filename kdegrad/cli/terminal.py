@@ -87,8 +87,8 @@ def machine_error(error: Exception) -> str:
 class Progress:
     """A line that says that the block does `name`, and how much of it is done, or how long it has taken.
 
-    Each call counts one of `total` pieces; None: work that has no pieces. Not `shown` where the block itself writes to
-    the terminal.
+    Each call counts one of `total` pieces, `advance` so many; None: work that has no pieces. With `of_bytes` these are
+    bytes, whose total may be unknown. Not `shown` where the block itself writes to the terminal.
 
     Examples
     --------
@@ -97,9 +97,10 @@ class Progress:
     ...         advance(piece)
     """
 
-    def __init__(self, name: str, total: int | None = None, *, shown: bool = True) -> None:
+    def __init__(self, name: str, total: int | None = None, *, shown: bool = True, of_bytes: bool = False) -> None:
         self._name = name
         self._total = total
+        self._of_bytes = of_bytes
         self._done = 0
         self._bar: RichProgress | None = None
         self._timer: Timer | None = None
@@ -135,13 +136,17 @@ class Progress:
 
     def _show(self) -> None:
         """Show the bar: of pieces with the time that they will still take, else with the time that has passed."""
+        from rich import progress
         from rich.console import Console
-        from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-        from rich.progress import Progress as RichProgress
 
-        times = (TimeElapsedColumn(),) if self._total is None else (MofNCompleteColumn(), TimeRemainingColumn())
-        columns = (TextColumn("{task.description}"), BarColumn(), *times)
-        bar = RichProgress(*columns, console=Console(stderr=True), transient=True)
+        pieces: tuple[progress.ProgressColumn, ...] = ()
+        if self._of_bytes:
+            pieces = progress.DownloadColumn(), progress.TransferSpeedColumn()
+        elif self._total is not None:
+            pieces = (progress.MofNCompleteColumn(),)
+        time = progress.TimeElapsedColumn() if self._total is None else progress.TimeRemainingColumn()
+        columns = (progress.TextColumn("{task.description}"), progress.BarColumn(), *pieces, time)
+        bar = progress.Progress(*columns, console=Console(stderr=True), transient=True)
         bar.add_task(self._name, total=self._total)
         self._bar = bar  # before what is done is read: no piece goes uncounted meanwhile
         bar.update(bar.task_ids[0], completed=self._done)

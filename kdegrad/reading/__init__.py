@@ -90,9 +90,7 @@ def read(path: str | os.PathLike[str], options: ReadingOptions = ReadingOptions(
     if chosen == "parquet":
         from kdegrad.reading import parquet
 
-        for option, what in ((options.delimiter, "delimiter"), (options.decimal, "decimal")):
-            if option is not None:
-                raise SettingError(what, f"{name} is Parquet, which is not text: remove it")
+        parquet.refuse_options_of_text(name, options)
         return parquet.read_parquet(path, name, options)
     return delimited.read_table(files.blocks(path), name, options, delimited.DELIMITER_OF_FORMAT[chosen])
 

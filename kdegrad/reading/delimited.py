@@ -23,7 +23,7 @@ from kdegrad.grammar import WHITESPACE, is_missing, reads_as_number, unguarded
 from kdegrad.reading.faults import Faults, place
 from kdegrad.reading.files import Block
 from kdegrad.reading.plain import cut_rows
-from kdegrad.reading.points import TEXTS, Cells, Collector, Source, bare, coded
+from kdegrad.reading.points import TEXTS, Cells, Collector, Source, bare, coded, counted_notes
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import counted, enumerated, shown, spoken
 
@@ -31,6 +31,10 @@ DELIMITER_OF_FORMAT: Final[dict[str, str | None]] = {"csv": None, "tsv": "\t"}  
 
 _DELIMITERS: Final = ",;\t|"  # tried when none is given; the first wins a tie
 _BLANKS: Final = " \t\r\n"
+_COMMENTS: Final = (
+    "has lines that begin with '#' and have as many cells as the header ({} of them): they are left out as comments; "
+    "to keep such a row, quote its first cell"
+)
 # A first line by which spreadsheets tell the delimiter, which may be a tab.
 _TOLD: Final = re.compile(r'[ \t]*"?sep=(.)"?[ \t]*', re.IGNORECASE)
 # A header whose names are all quoted: the commas between them separate cells.
@@ -62,7 +66,7 @@ def read_table(
             f"{place(name, table.header.line)}: a header but no points{comments}: write a line for each point below it"
         )
     source = table.points.source()
-    return replace(source, notes=(*source.notes, *table.notes()))
+    return replace(source, notes=(*source.notes, *counted_notes(table.counts())))
 
 
 def parts_of_table(
@@ -74,7 +78,7 @@ def parts_of_table(
         if table.points.held >= rows:
             yield table.points.part()
     last = table.points.part(is_last=True)
-    yield replace(last, notes=(*last.notes, *table.notes()))
+    yield replace(last, counts={**last.counts, **table.counts()})
 
 
 def _begun(
@@ -346,14 +350,9 @@ class _Table:
             cells = re.split(r"[ \t]+", text) if mark == WHITESPACE else text.split(mark)
         return len(cells) == self.width and (self.width > 1 or _is_value(cells[0].lstrip("# ")))
 
-    def notes(self) -> list[str]:
-        """Return what the user should know about the rows."""
-        if not self.comments:
-            return []
-        return [
-            f"has lines that begin with '#' and have as many cells as the header ({self.comments} of them): they are "
-            "left out as comments; to keep such a row, quote its first cell"
-        ]
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        """Return what the user should know about the rows, as `kdegrad.reading.points.Source.counts`."""
+        return {_COMMENTS: (self.comments,)}
 
 
 def _empty(delimiters: str) -> str:

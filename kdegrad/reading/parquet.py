@@ -6,14 +6,14 @@ The columns are chosen from the schema, and only those are decoded, a block of r
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import suppress
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
 from kdegrad.arrays import Texts
-from kdegrad.errors import InputError
+from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import files
 from kdegrad.reading.columns import flag_of
 from kdegrad.reading.faults import Faults
@@ -26,26 +26,37 @@ if TYPE_CHECKING:
 
     Chosen = dict[str, pyarrow.Field]  # role → column
 
+_ROWS: Final = 1 << 16  # that are decoded at once
+_BUFFER: Final = 1 << 20  # bytes; without one Arrow reads all pages of a row group at once
+
 
 def read_parquet(path: str, name: str, options: ReadingOptions, *, of_target: bool = False) -> Source:
     """Return the points of the Parquet file `name`; InputError as for a table of text, with rows counted from 1."""
-    for points in _taken(path, name, options, of_target=of_target):  # noqa: B007  # the last has all
+    for points, _ in _taken(path, name, options, of_target=of_target):  # noqa: B007  # the last has all
         pass
     if not points.count:
         raise InputError(f"{name}: columns but no points: write a row for each point")
     return points.source()
 
 
-def parts_of_parquet(path: str, name: str, options: ReadingOptions, rows: int) -> Iterator[Source]:
-    """Yield the points of a Parquet file in parts of about so many rows, the last of which has the notes."""
-    for points in _taken(path, name, options):
-        if points.held >= rows:
+def parts_of_parquet(
+    path: str, name: str, options: ReadingOptions, rows: int, watch: Callable[[float], None]
+) -> Iterator[Source]:
+    """Yield the points of a Parquet file in parts of about so many rows, the last of which has the notes.
+
+    `watch` is told the share of the file that is done, when the next part is asked for.
+    """
+    for points, share in _taken(path, name, options, rows):  # the last one is used below
+        if 2 * points.held >= rows:  # a block of rows ends with its row group
             yield points.part()
+            watch(share)
     yield points.part(is_last=True)
 
 
-def _taken(path: str, name: str, options: ReadingOptions, *, of_target: bool = False) -> Iterator[Collector]:
-    """Yield the points of a file that are taken so far, at the begin and after each block of rows."""
+def _taken(
+    path: str, name: str, options: ReadingOptions, rows: int = _ROWS, *, of_target: bool = False
+) -> Iterator[tuple[Collector, float]]:
+    """Yield the points of a file that are taken so far and their share, at the begin and after each block of rows."""
     try:
         import pyarrow
         import pyarrow.parquet
@@ -54,23 +65,31 @@ def _taken(path: str, name: str, options: ReadingOptions, *, of_target: bool = F
     with _opened(path) as file:
         try:
             # no threads: one that releases a buffer while Python exits aborts the process
-            parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False)
+            parquet = pyarrow.parquet.ParquetFile(file, pre_buffer=False, buffer_size=_BUFFER)
+            count = parquet.metadata.num_rows
             fields, faults = list(parquet.schema_arrow), Faults(name)
             found = [field.name.strip() for field in fields]
             points = Collector(found, options, faults, name, of_target=of_target, row_noun="row")
             chosen = {role: fields[found.index(column)] for role, column in points.roles.items()}
             _refuse_types(chosen, points, name, of_target)
             names = list({field.name for field in chosen.values()})
-            yield points
-            for rows in parquet.iter_batches(columns=names, use_threads=False):
-                _take(rows, chosen, points, faults)
-                yield points
-            if points.count != (count := parquet.metadata.num_rows):
+            yield points, 0.0
+            for block in parquet.iter_batches(rows, columns=names, use_threads=False):
+                _take(block, chosen, points, faults)
+                yield points, points.count / max(count, 1)
+            if points.count != count:
                 raise pyarrow.ArrowInvalid(f"it says that it has {count} rows, and has {points.count}")
         except MemoryError:  # that of Arrow is an ArrowException too
             raise
         except (pyarrow.ArrowException, OSError, UnicodeDecodeError) as error:
             raise InputError(f"{name}: {_cause(file, error)}") from None
+
+
+def refuse_options_of_text(name: str, options: ReadingOptions) -> None:
+    """Refuse the options that say how a table of text is written."""
+    for option, what in ((options.delimiter, "delimiter"), (options.decimal, "decimal")):
+        if option is not None:
+            raise SettingError(what, f"{name} is Parquet, which is not text: remove it")
 
 
 def _opened(path: str) -> pyarrow.NativeFile:

@@ -4,21 +4,30 @@ from __future__ import annotations
 
 import glob
 import os
-from collections.abc import Iterator
+import stat
+import sys
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
+from itertools import takewhile
 from pathlib import Path
 from typing import Final, final
 
 from kdegrad.errors import InputError
-from kdegrad.reading import delimited, files
+from kdegrad.reading import delimited, files, parquet
+from kdegrad.reading.columns import require_groups
 from kdegrad.reading.points import Source
-from kdegrad.settings import ReadingOptions
-from kdegrad.text import enumerated, shown
+from kdegrad.settings import INPUT_FORMATS, ReadingOptions
+from kdegrad.text import counted, enumerated, option_text, shown
 
 FORMATS: Final = ("csv", "tsv", "parquet")  # that can be read and written part by part
 ROWS: Final = 1 << 18  # rows in a block: its arrays are of 2 MiB each
 
+_LISTED: Final = ", ".join(f".{suffix}" for suffix in FORMATS)
 _HIDDEN: Final = (".", "_")  # what names of no data begin with, such as _SUCCESS
+# Suffixes of other files that may hold data, which a user may think are read.
+_OTHER_DATA: Final = {*INPUT_FORMATS, *("yml", "ndjson", "txt", "dat", "gz", "bz2", "xz", "zst", "zip")}
+_OTHER_DATA.update(("pq", "parq", "arrow", "feather", "orc", "avro", "h5", "npy", "npz", "xlsx"))
+_NAMED: Final = 5  # files that a note names
 
 
 @final
@@ -29,13 +38,15 @@ class Part:
     Attributes
     ----------
     path
-        The file.
+        The file, or ``-`` for standard input.
     name
         The path below the folder that all parts are in.
     format
         One of `FORMATS`.
     size, modified
         In bytes, and in ns since 1970, when the parts were listed.
+    again
+        Whether it can be read again; standard input and pipes cannot.
     """
 
     path: str
@@ -43,24 +54,39 @@ class Part:
     format: str
     size: int
     modified: int
+    again: bool = True
 
     def require_unchanged(self) -> None:
         """Raise an InputError if the file is gone, or is not what it was when the parts were listed."""
+        if not self.again:
+            return
         shown_name = files.display_name(self.path)
         try:
             now = os.stat(self.path)
-        except FileNotFoundError:
-            raise InputError(f"{shown_name}: is gone: it was there when the parts were listed: run again") from None
+        except OSError as error:
+            is_gone = isinstance(error, (FileNotFoundError, NotADirectoryError))
+            said = "is gone" if is_gone else f"cannot be reached ({error.strerror})"
+            raise InputError(f"{shown_name}: {said}: it was there when the parts were listed: run again") from None
         if (now.st_size, now.st_mtime_ns) != (self.size, self.modified):
-            said = f"from {self.size} to {now.st_size} bytes" if now.st_size != self.size else "in its time"
+            is_same_size = now.st_size == self.size
+            said = "in its time" if is_same_size else f"from {self.size} to {counted(now.st_size, 'byte')}"
             raise InputError(
-                f"{shown_name}: has changed while the parts were read ({said}): run again when it is whole"
+                f"{shown_name}: has changed since the parts were listed ({said}): run again when nothing writes to it"
             )
 
 
 def are_parts(path: str) -> bool:
     """Return whether INPUT names parts: a folder, or a pattern that is no file's name."""
-    return os.path.isdir(path) or (glob.has_magic(path) and not os.path.exists(path))
+    return os.path.isdir(path) or (glob.has_magic(path) and not os.path.lexists(path))
+
+
+def base_of(path: str) -> str:
+    """Return the folder that the names of parts begin below: the one named, or that before the signs of a pattern."""
+    if os.path.isdir(path):
+        return path
+    if not are_parts(path):
+        return os.path.dirname(path)
+    return os.path.join("", *takewhile(lambda name: not glob.has_magic(name), Path(path).parts))
 
 
 def parts_of(path: str, options: ReadingOptions) -> tuple[Part, ...]:
@@ -72,58 +98,164 @@ def parts_of(path: str, options: ReadingOptions) -> tuple[Part, ...]:
     ------
     InputError
         If there are none, or if they are not all of one format.
+    SettingError
+        For an option that does not fit them.
     """
-    if os.path.isdir(path):
-        found = [os.path.join(path, name) for name in os.listdir(path) if files.suffix(name) in FORMATS]
+    require_groups(options)
+    if path == "-":
+        found = ["-"]
+    elif os.path.isdir(path):
+        found = [os.path.join(path, name) for name in _visible(path) if options.input_format or _is_part(name)]
+        found = [file for file in found if not os.path.isdir(file)]
     elif are_parts(path):
-        found = glob.glob(path, recursive=True)
+        found = _matches(path)
     else:
         found = [path]
-    visible = [file for file in found if not os.path.basename(file).startswith(_HIDDEN) and not os.path.isdir(file)]
-    if len(found) == 1:
-        visible = found
-    shown_name = files.display_name(path)
-    if not visible:
-        raise InputError(f"{shown_name}: no parts are there: name a folder or a pattern of {_listed()} files")
-    parts = [_part(file, visible, options) for file in sorted(visible)]
+    if not found:
+        raise InputError(_without_parts(path))
+    base = base_of(path)
+    parts = tuple(_part(file, base, options) for file in sorted(found))
     formats = sorted({part.format for part in parts})
     if len(formats) > 1:
-        raise InputError(f"{shown_name}: has parts of several formats ({enumerated(formats)}): name a pattern of one")
-    return tuple(parts)
+        listed = ", ".join(f".{name}" for name in formats)
+        raise InputError(f"{files.display_name(path)}: has parts of several formats ({listed}): name a pattern of one")
+    if formats == ["parquet"]:
+        parquet.refuse_options_of_text(files.display_name(path), options)
+    return parts
 
 
-def blocks_of(part: Part, options: ReadingOptions, rows: int = ROWS) -> Iterator[Source]:
+def overlooked(path: str, options: ReadingOptions) -> list[str]:
+    """Return what the user should know of the contents of a folder that are no parts, though they may be data."""
+    if not os.path.isdir(path):
+        return []
+    names, said = _visible(path), []
+    others = [name for name in names if files.suffix(name) in _OTHER_DATA and not _is_part(name)]
+    if others and not options.input_format:
+        said.append(f"has files that are no parts and are not read: {enumerated(others, _NAMED)}")
+    if deeper := _below(path):
+        said.append(f"has parts in subfolders too, which are not read: the pattern {deeper} takes them all")
+    return said
+
+
+def blocks_of(
+    part: Part, options: ReadingOptions, watch: Callable[[int], None] = lambda size: None, rows: int = ROWS
+) -> Iterator[Source]:
     """Yield the points of a part in blocks of about so many rows, the last of which has the notes.
+
+    `watch` is told how many bytes of the file are done since it was last told.
 
     Raises
     ------
     InputError
         For a file that cannot be used, as `kdegrad.reading.read` raises; but a part without rows is one.
     """
+    done = 0
+
+    def tell(now: int) -> None:
+        nonlocal done
+        watch(now - done)
+        done = now
+
+    part.require_unchanged()
     name = files.display_name(part.path)
-    part.require_unchanged()
-    if part.format == "parquet":
-        from kdegrad.reading import parquet
-
-        yield from parquet.parts_of_parquet(part.path, name, options, rows)
-    else:
-        usual = delimited.DELIMITER_OF_FORMAT[part.format]
-        yield from delimited.parts_of_table(files.blocks(part.path), name, options, usual, rows)
-    part.require_unchanged()
-
-
-def _part(file: str, all_files: list[str], options: ReadingOptions) -> Part:
-    format_ = options.input_format or files.suffix(file)
-    name = files.display_name(file)
-    if format_ not in FORMATS:
-        raise InputError(f"{name}: the suffix {shown('.' + format_)} is not that of a part: name {_listed()} files")
     try:
-        status = os.stat(file)
-    except OSError:
+        if part.format == "parquet":
+            yield from parquet.parts_of_parquet(
+                part.path, name, options, rows, lambda share: tell(int(share * part.size))
+            )
+        else:
+            usual = delimited.DELIMITER_OF_FORMAT[part.format]
+            text = _watched(files.blocks(part.path), tell)
+            yield from delimited.parts_of_table(text, name, options, usual, rows)
+    except InputError:
+        part.require_unchanged()  # else a file that is being written is called damaged
+        raise
+    part.require_unchanged()
+    tell(max(part.size, done))
+
+
+def _watched(blocks: Iterable[files.Block], tell: Callable[[int], None]) -> Iterator[files.Block]:
+    """Yield blocks, and tell how many bytes there were when the next is asked for."""
+    done = 0
+    for block in blocks:
+        yield block
+        done += len(block.data)
+        tell(done)
+
+
+def _visible(folder: str) -> list[str]:
+    """Return the names in a folder but for those that are hidden."""
+    try:
+        return sorted(name for name in os.listdir(folder) if not name.startswith(_HIDDEN))
+    except OSError as error:
+        raise InputError(f"{files.display_name(folder)}: cannot be read: {error.strerror} (chmod u+rx)") from None
+
+
+def _is_part(name: str) -> bool:
+    return files.suffix(name) in FORMATS
+
+
+def _matches(pattern: str) -> list[str]:
+    """Return the files of a pattern; those with a hidden name on their way only if the pattern spells one."""
+    base = base_of(pattern)
+    spelled = any(name.startswith(_HIDDEN) and name not in (".", "..") for name in Path(pattern).parts)
+    found = [file for file in set(glob.glob(pattern, recursive=True)) if not os.path.isdir(file)]
+    return [
+        file for file in found if spelled or not any(name.startswith(_HIDDEN) for name in Path(_name(file, base)).parts)
+    ]
+
+
+def _name(file: str, base: str) -> str:
+    return os.path.relpath(file, base or os.curdir)
+
+
+def _below(folder: str) -> str:
+    """Return the pattern of the parts in the subfolders of a folder, quoted; empty if there are none."""
+    for name in _visible(folder):
+        if os.path.isdir(os.path.join(folder, name)):
+            for suffix in FORMATS:
+                if _matches(os.path.join(glob.escape(os.path.join(folder, name)), "**", f"*.{suffix}")):
+                    return shown(os.path.join(glob.escape(folder), "**", f"*.{suffix}"), longest=200)
+    return ""
+
+
+def _without_parts(path: str) -> str:
+    """Return what to say of a folder or a pattern that gives no parts."""
+    name = files.display_name(path)
+    if not os.path.isdir(path):
+        if matched := sorted(file for file in glob.glob(path, recursive=True) if os.path.isdir(file)):
+            return f"{name}: the pattern matches folders alone, such as {shown(matched[0])}: name the files in them"
+        return f"{name}: no file matches the pattern: check it"
+    if deeper := _below(path):
+        return f"{name}: the parts are in subfolders: give the pattern {deeper}, in quotes"
+    others = [other for other in _visible(path) if not os.path.isdir(os.path.join(path, other))]
+    found = f" (files found: {enumerated(others, _NAMED)})" if others else ""
+    return f"{name}: no parts are in this folder{found}: name a folder or a pattern of {_LISTED} files"
+
+
+def _part(file: str, base: str, options: ReadingOptions) -> Part:
+    name = files.display_name(file)
+    format_ = options.input_format or ("csv" if file == "-" else files.suffix(file))
+    try:
+        status = os.fstat(sys.stdin.fileno()) if file == "-" else os.stat(file)
+    except (AttributeError, OSError, ValueError):
+        if file == "-":
+            raise InputError(f"{name}: is closed: name a file") from None
         raise InputError(files.absent(file)) from None
-    folder = os.path.dirname(file) if len(all_files) == 1 else os.path.commonpath(map(os.path.dirname, all_files))
-    return Part(file, str(Path(os.path.relpath(file, folder or "."))), format_, status.st_size, status.st_mtime_ns)
+    if format_ not in FORMATS:
+        raise InputError(_of_other_format(name, format_))
+    again = stat.S_ISREG(status.st_mode) and file != "-"
+    if format_ == "parquet" and not again:
+        raise InputError(f"{name}: Parquet is read from its end, and a pipe from its begin: name a file")
+    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
+    return Part(file, name if file == "-" else _name(file, base), format_, size, status.st_mtime_ns, again)
 
 
-def _listed() -> str:
-    return enumerated([f".{suffix}" for suffix in FORMATS])
+def _of_other_format(name: str, format_: str) -> str:
+    """Return what to say of a file whose format, or suffix, is not that of parts."""
+    if format_ in INPUT_FORMATS or format_ in ("yml", "ndjson"):
+        return f"{name}: {format_.upper()} is read as a whole, not in parts: save it as CSV or Parquet"
+    flag = option_text("input-format")
+    if not format_:
+        return f"{name}: no suffix says its format: name the format with {flag} csv"
+    return f"{name}: the suffix {shown('.' + format_)} is not that of a part ({_LISTED}): name its format with {flag}"

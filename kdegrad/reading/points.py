@@ -25,6 +25,7 @@ from kdegrad.weights import NO_WEIGHT, logits_of
 
 TEXTS: Final = frozenset({"group", "label"})  # roles of columns that hold texts, not numbers
 
+_LEFT_OUT: Final = "has {} of {} rows with a missing value: they are left out"
 _CELLS: Final = 3  # that a message shows of a column
 _NAMED: Final = 5  # groups that a note names
 _SOME: Final = 100  # rows of a block, all over it, that these are looked for in
@@ -61,6 +62,8 @@ class Source:
         The files that a YAML problem takes its points and its target points from, or None.
     notes
         What the user should know about the points, each the end of a sentence that begins with `place_of_points`.
+    counts
+        The same of a part of a file, with numbers that add up over all parts: see `counted_notes`.
     target_notes
         The same about target points, in whole sentences.
     """
@@ -77,6 +80,7 @@ class Source:
     table: str | None = None
     target_table: str | None = None
     notes: tuple[str, ...] = ()
+    counts: Mapping[str, tuple[int, ...]] = field(default_factory=dict)
     target_notes: tuple[str, ...] = ()
 
     @property
@@ -176,11 +180,12 @@ class Collector:
             self._codes.append(codes[kept])
         if not kept.all():
             self._left_out += rows - int(np.count_nonzero(kept))
+        chosen = slice(None) if kept.all() else kept  # without a copy
         for role, blocks in self._numbers.items():
             if role not in TARGETS or self._grouping is None:  # else each group has one
-                blocks.append(numbers[role][kept])
+                blocks.append(numbers[role][chosen])
         if "label" in cells:
-            self._labels += coded(cells["label"])[kept].tolist()
+            self._labels += coded(cells["label"])[chosen].tolist()
 
     def _checked(self, role: str, cells: Cells, where: Callable[[int], tuple[int, ...]]) -> FloatArray:
         """Return the numbers of a block of a column; NaN, or a number of no use, in place of those that are faults."""
@@ -189,11 +194,11 @@ class Collector:
             texts = cells.tolist() if isinstance(cells, Texts) else cells
         numbers = cells if isinstance(cells, np.ndarray) else numbers_of(texts, role == "logit", self._options.decimal)
         wrong = ~np.isfinite(numbers)
-        if role == "logit":
+        if role == "logit" and wrong.any():
             wrong &= numbers != -np.inf
         if role == "weight":
             wrong |= numbers < 0.0
-        rows: list[int] = np.flatnonzero(wrong).tolist()
+        rows: list[int] = np.flatnonzero(wrong).tolist() if wrong.any() else []
 
         def text(row: int) -> str:
             return texts[row] if texts else repr(float(numbers[row]))
@@ -259,7 +264,10 @@ class Collector:
         """
         self.settle()
         self._faults.stop_if_any()
-        values = {role: np.concatenate(blocks) if blocks else np.empty(0) for role, blocks in self._numbers.items()}
+        values = {
+            role: blocks[0] if len(blocks) == 1 else np.concatenate([*blocks, []])
+            for role, blocks in self._numbers.items()
+        }
         targets = tuple(values[role] for role in TARGETS if role in values and self._grouping is None)
         weights, logits, labels = values.get("weight"), values.get("logit"), None
         if weights is not None:
@@ -269,19 +277,25 @@ class Collector:
         for blocks in self._numbers.values():
             blocks.clear()
         self._labels, self.held = [], 0
-        notes = tuple(self.notes()) if is_last else ()
-        return Source(self._faults.name, values["angle"], logits, labels, weights, targets=targets or None, notes=notes)
+        return Source(
+            *(self._faults.name, values["angle"], logits, labels, weights),
+            targets=targets or None,
+            notes=tuple(self._notes) if is_last else (),
+            counts=self.counts() if is_last else {},
+        )
 
     def notes(self) -> list[str]:
         """Return what the user should know about the rows so far."""
-        if not self._left_out:
-            return self._notes
-        left_out = f"has {self._left_out} of {self.count} rows with a missing value: they are left out"
-        return [*self._notes, left_out]
+        return [*self._notes, *counted_notes(self.counts())]
+
+    def counts(self) -> dict[str, tuple[int, ...]]:
+        """Return what there is of it with numbers, as `Source.counts`."""
+        return {_LEFT_OUT: (self._left_out, self.count)}
 
     def source(self) -> Source:
         """Return the points; InputError with all faults, or if there is no point of positive weight."""
         found = self.part(is_last=True)
+        found = replace(found, notes=tuple(self.notes()), counts={})
         if 0 < self._left_out == self.count:
             rows = "the only row" if self.count == 1 else f"all of the {self.count} rows"
             raise InputError(f"{found.name}: a value is missing in {rows}: no points are left")
@@ -296,6 +310,11 @@ class Collector:
             named = f"{counted(len(gone), 'group')} without a complete row ({enumerated(gone, _NAMED)})"
             notes = (*notes, f"has {named}: {'it is' if len(gone) == 1 else 'they are'} left out")
         return replace(found, groups=groups, targets=targets, notes=notes)
+
+
+def counted_notes(counts: Mapping[str, tuple[int, ...]]) -> list[str]:
+    """Return the notes of `Source.counts`: texts with places for numbers, of which the first is not 0."""
+    return [text.format(*numbers) for text, numbers in counts.items() if numbers[0]]
 
 
 def coded(cells: Cells) -> Texts:

@@ -23,11 +23,11 @@ def loss_record(whole: Whole, parts: Sequence[Part], input_: str) -> Record:
 
 
 def gradient_record(
-    whole: Whole, parts: Sequence[Part], tallies: Sequence[Tally], wrt: Sequence[str], input_: str
+    whole: Whole, parts: Sequence[Part], tallies: Sequence[Tally], wrt: Sequence[str], input_: str, folder: str
 ) -> Record:
-    """Return the record of ``kdegrad grad`` of parts: as CSV a row for each part that was written."""
+    """Return the record of ``kdegrad grad`` of parts: as CSV a row for each part that was written to a folder."""
     tally = sum(tallies, Tally())
-    facts = _facts(whole, parts) | {"sum": tally.total, "norms": tally.norms}
+    facts = _facts(whole, parts) | {"sum": tally.total, "norms": tally.norms, "output": folder}
     if "bandwidth" in wrt:
         facts["gradient_log_bandwidth"] = tally.log_bandwidth
     columns = {
