@@ -177,6 +177,7 @@ REPORTS = {
     "loss": "loss",
     "grad": "grad --wrt logits,angles,bandwidth",
     "grad --per-bin": "grad --per-bin",
+    "grad --stream": "grad sample_inputs/wind.csv --stream --at 0 --wrt bandwidth --output $(mktemp -d)",
     "loss --group-by": f"loss {GROUPED}",
     "grad --group-by": f"grad {GROUPED} --label-column image_id --wrt logits,angles",
     "verify-props": "verify-props --cases 0 --only unit",
@@ -195,10 +196,10 @@ def test_fields_of_the_reports_are_those_of_the_table(report: str, fields: str) 
     command, *parts = re.findall(r"`([^`]+)`", report)
     name = command if command in REPORTS else "loss"
     written = "csv" if "CSV" in report else "json"
-    printed = ran(f"kdegrad {REPORTS[name]} --format {written} 2>/dev/null").stdout
+    printed = Command(f"kdegrad {REPORTS[name]} --format {written} 2>/dev/null", "").run()
     if written == "csv":
         assert printed.splitlines()[0].split(",") == wanted
-        printed = ran(f"kdegrad {REPORTS[name]} --format json 2>/dev/null").stdout
+        printed = Command(f"kdegrad {REPORTS[name]} --format json 2>/dev/null", "").run()
     found = json.loads(printed)
     if command == "problem":
         assert list(found["problem"]) == wanted
