@@ -14,7 +14,7 @@ from kdegrad import grammar
 from kdegrad.cli.options import Command
 from kdegrad.errors import KdegradError
 from kdegrad.option import Row
-from kdegrad.text import safe_text, similar
+from kdegrad.text import enumerated, safe_text, similar
 
 OTHER_NAMES: Final = {  # what other programs call an option
     **dict.fromkeys(("bw", "h", "sigma", "kappa", "smoothing"), "bandwidth"),
@@ -34,6 +34,7 @@ OTHER_NAMES: Final = {  # what other programs call an option
     **dict.fromkeys(("epochs", "iterations", "max-iter", "n-steps"), "steps"),
 }
 _INPUT_NAMES: Final = ("i", "in", "input", "file", "filename", "path", "data")  # which is no option here
+_NAMED: Final = 3  # INPUTs of many
 _LONGEST: Final = 100  # letters of a command line that is shown whole
 
 
@@ -96,10 +97,21 @@ def explained(error: Any, arguments: Sequence[str], commands: Mapping[str, Comma
         words = said.partition("(s) (")[2].removesuffix(")").split()
         if len(words) == 2 and _are_numbers(words) and "target" in command.rows:
             remedy = f": did you mean --target {' '.join(words)}?"
+        elif "stream" in command.rows and words and all(map(os.path.isfile, words)):
+            named = [word for word in arguments if os.path.isfile(word)]
+            said = f"Got {len(named)} INPUTs ({enumerated(named, _NAMED)})"
+            remedy += f": of the parts of one table give the folder, or a pattern in quotes: '{_pattern(named)}'"
     elif command is None and "Did you mean" not in said:
         said = f"No such option: {safe_text(flag)}" if flag else said
         remedy = _with_command(arguments, list(takers), commands)
     return f"{said}{safe_text(remedy)}\nTry '{f'kdegrad {first}' if command else 'kdegrad'} --help'."
+
+
+def _pattern(files: Sequence[str]) -> str:
+    """Return a pattern of files whose names a shell may have made of another one."""
+    folders, suffix = {os.path.dirname(file) for file in files}, os.path.splitext(files[0])[1]
+    below = [min(folders)] if len(folders) == 1 else [os.path.commonpath(map(os.path.abspath, folders)), "**"]
+    return os.path.relpath(os.path.join(*below, f"*{suffix}"))
 
 
 def _spellings(row: Row) -> Iterator[str]:
