@@ -33,7 +33,7 @@ from kdegrad.reports.tables import (
     paragraph,
     words,
 )
-from kdegrad.text import five_digits, option_text
+from kdegrad.text import counted, five_digits, option_text, safe_text
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -247,7 +247,7 @@ def _headline(record: Record, look: Look) -> Iterator[str]:
 
 
 def _gradient_of_parts(record: Record, look: Look) -> Iterator[str]:
-    """Yield the loss, and the sizes of the gradient over all parts."""
+    """Yield the loss, the sizes of the gradient over all parts, and what each part has of it."""
     yield from loss_headline(record, look)
     facts = record.facts
     total = facts["sum"]
@@ -257,6 +257,20 @@ def _gradient_of_parts(record: Record, look: Look) -> Iterator[str]:
     )
     if "gradient_log_bandwidth" in facts:
         yield from paragraph(look, f"gradient of log h   {five_digits(facts['gradient_log_bandwidth'])}")
+    values = _first_block(record.rows)
+    count = len(values["part"])
+    shown = {name: column[:ROWS_SHOWN] for name, column in values.items()}
+    columns = [
+        Column("part", [Text(safe_text(name)) for name in shown["part"]], right=False, widest=40),
+        Column("points", [f"{points:,}" for points in shown["points"]], 1),
+        *columns_of(shown, {"sum": 0, "l1": 2}, {"sum": "gradient\nsum"}),
+        bars(shown["sum"], look, ROUNDING, 3),
+    ]
+    yield from fitted(look, columns)
+    if count > ROWS_SHOWN:
+        yield from paragraph(look, f"the first {ROWS_SHOWN} of {count} parts (--format csv has all)", "dim")
+    are = "is" if count == 1 else "are"
+    yield from paragraph(look, f"{counted(count, 'part')} {are} written to the folder {safe_text(facts['output'])}")
 
 
 def loss_headline(record: Record, look: Look) -> Iterator[str]:
