@@ -8,7 +8,9 @@ machine of a cluster can run them: who maps them over the parts is an `Engine`.
 
 from __future__ import annotations
 
+import errno
 import os
+import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -62,6 +64,26 @@ class InTurn:
     def each(self, function: Callable[..., _Result], parts: Sequence[Part], watch: Watch) -> Iterator[_Result]:
         for part in parts:
             yield function(part, watch)
+
+
+def elsewhere(part: Part, function: Callable[[Part], _Result]) -> _Result:
+    """Return what the function returns for a part, on a machine that may not see the same files.
+
+    Raises
+    ------
+    FileNotFoundError
+        Whose text is the name of this machine, for a file or a folder that it does not see.
+    """
+    try:
+        os.stat(part.path)
+        return function(part)
+    except FileNotFoundError as error:
+        raise FileNotFoundError(errno.ENOENT, socket.gethostname(), error.filename) from None
+
+
+def unchanged(value: _Result) -> _Result:
+    """Return the same: a task that many others share."""
+    return value
 
 
 @final

@@ -9,12 +9,14 @@ from __future__ import annotations
 import errno
 import logging
 import os
+import signal
 import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import replace
+from multiprocessing import resource_tracker
 from typing import Final, TypeVar, final
 
 import dask
@@ -26,6 +28,7 @@ from distributed.comm.core import CommClosedError
 from kdegrad import __version__
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading.parts import Part
+from kdegrad.streams import elsewhere, unchanged
 from kdegrad.text import shown
 
 _Result = TypeVar("_Result")
@@ -34,6 +37,8 @@ _PATIENCE: Final = 5.0  # seconds, for a scheduler to answer
 _LOCAL: Final = {
     # No part waits at a worker while another is done there: the one that kills its worker is the one that is blamed.
     "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.scheduler.http.routes": [],
+    "distributed.worker.http.routes": [],
     "distributed.nanny.pre-spawn-environ": {
         "DASK_LOGGING__DISTRIBUTED": "critical",
         "OMP_NUM_THREADS": 1,  # and so for what else starts threads: a worker has one core
@@ -69,9 +74,9 @@ class Cluster:
             If the scheduler is gone.
         """
         # A task of its own: so it is sent once and not with each part, and is there again when its worker has died.
-        shared = self._client.submit(_same, function, pure=False)
+        shared = self._client.submit(unchanged, function, pure=False)
         there = [replace(part, path=os.path.abspath(part.path)) for part in parts]
-        futures = self._client.map(_done, there, function=shared, pure=False)
+        futures = self._client.map(elsewhere, there, function=shared, pure=False)
         number_of = {future.key: number for number, future in enumerate(futures)}
         found: dict[int, _Result] = {}
         following = 0
@@ -118,16 +123,32 @@ def _local(stack: ExitStack, most: int) -> Client:
     """Return a client of a new cluster of processes, with one thread each."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kdegrad-", ignore_cleanup_errors=True))
     stack.enter_context(dask.config.set(_LOCAL))
-    of = LocalCluster(
-        n_workers=max(1, min(CPU_COUNT, most)),
-        threads_per_worker=1,
-        processes=True,
-        host="127.0.0.1",
-        dashboard_address=None,
-        local_directory=folder,
-        silence_logs=logging.CRITICAL,
-    )
+    with _without_interrupts():
+        of = LocalCluster(
+            n_workers=max(1, min(CPU_COUNT, most)),
+            threads_per_worker=1,
+            processes=True,
+            host="127.0.0.1",
+            dashboard_address="127.0.0.1:0",  # with None it has a port too, and that is the usual one
+            local_directory=folder,
+            scheduler_kwargs={"dashboard": False},
+            silence_logs=logging.CRITICAL,
+        )
     return Client(stack.enter_context(of), set_as_default=False)
+
+
+@contextmanager
+def _without_interrupts() -> Iterator[None]:
+    """Let no thread and no process that is begun in the block have Ctrl-C; this thread has it after the block."""
+    if not hasattr(signal, "pthread_sigmask"):  # on Windows
+        yield
+        return
+    resource_tracker.ensure_running()  # else begun in the block, which would let its thread have Ctrl-C again
+    before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+    try:
+        yield
+    finally:
+        signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
 
 def _remote(address: str) -> Client:
@@ -162,19 +183,6 @@ def _require_same_version(client: Client, address: str) -> None:
             raise SettingError(
                 "scheduler", f"{shown(address)}: {place} has {has}, and this is {__version__}: install the same there"
             )
-
-
-def _same(function: Callable[[Part], _Result]) -> Callable[[Part], _Result]:
-    return function
-
-
-def _done(part: Part, function: Callable[[Part], _Result]) -> _Result:
-    """Return what the function returns for a part; it runs on a worker."""
-    try:
-        os.stat(part.path)
-        return function(part)
-    except FileNotFoundError as error:
-        raise FileNotFoundError(errno.ENOENT, socket.gethostname(), error.filename) from None
 
 
 @contextmanager
