@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping
@@ -16,6 +17,7 @@ from kdegrad.errors import SettingError
 from kdegrad.text import NARROWEST, WIDEST, safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
+_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)  # the names of `replacing`
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -133,19 +135,33 @@ def check_folder(option: str, folder: str, source: str | None = None) -> None:
 def filling(folder: str, names: Iterable[str]) -> Iterator[None]:
     """Make a folder, and those below it that files of these names are in, for a block that writes them.
 
-    If it ends by an error, or by a signal, those that are still empty are removed, unless they were there before.
+    What writers that were killed left there is removed. If it ends by an error, or by a signal, the folders that are
+    still empty are removed too, unless they were there before.
     """
     made: list[str] = []
+    within = [os.path.join(folder, below) for below in sorted({os.path.dirname(name) for name in names} | {""})]
     with _exiting_on_signals():
         try:
-            for below in ["", *sorted({os.path.dirname(name) for name in names} - {""})]:
-                make_folders(os.path.join(folder, below) if below else folder, made)
-            yield
+            for each in within:
+                make_folders(each.rstrip(os.sep), made)
+            try:
+                yield
+            finally:
+                for each in within:
+                    _remove_temporaries(each)
         except BaseException:
             for one in reversed(made):
                 with suppress(OSError):  # it is not empty
                     os.rmdir(one)
             raise
+
+
+def _remove_temporaries(folder: str) -> None:
+    """Remove the files that `replacing` made in a folder and that did not become what they were made for."""
+    with suppress(OSError):  # the folder is gone, or they are
+        for entry in os.scandir(folder):
+            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
+                os.unlink(entry.path)
 
 
 def make_folders(folder: str, made: list[str]) -> None:
