@@ -7,7 +7,7 @@ import os
 import re
 import shutil
 import sys
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
@@ -162,6 +162,23 @@ def _remove_temporaries(folder: str) -> None:
         for entry in os.scandir(folder):
             if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
                 os.unlink(entry.path)
+
+
+@contextmanager
+def filling_at_once(folder: str, names: Sequence[str]) -> Iterator[str]:
+    """Yield a hidden folder, whose files of these names are in `folder` when the block ends without an error.
+
+    Else none of them is, and what was made is removed.
+    """
+    hidden = os.path.join(folder, f".{os.urandom(4).hex()}.part")
+    with filling(folder, names):
+        try:
+            with filling(hidden, names):
+                yield hidden
+            for name in names:
+                os.replace(os.path.join(hidden, name), os.path.join(folder, name))
+        finally:
+            shutil.rmtree(hidden, ignore_errors=True)
 
 
 def make_folders(folder: str, made: list[str]) -> None:

@@ -116,7 +116,7 @@ class Overview:
     sums
         How many problems each summation did.
     like
-        A problem with the settings, whose one point stands for none of the groups.
+        A problem with the settings, whose points are those of none of the groups.
     target
         The interval, if it is the same for all.
     bins
@@ -240,19 +240,20 @@ class Overview:
         return np.argsort(-self.losses, kind="stable")[:count]
 
 
-def joined(overviews: Sequence[Overview]) -> Overview:
+def joined(overviews: Sequence[Overview], name: str) -> Overview:
     """Return what is known of all groups, in their order, without the points; all have the same settings."""
     first = overviews[0]
     arrays: dict[str, Any] = {}
-    for name in _OF_GROUPS:
-        found = [getattr(overview, name) for overview in overviews]
-        arrays[name] = None if found[0] is None else np.concatenate(found)
+    for one in _OF_GROUPS:
+        found = [getattr(overview, one) for overview in overviews]
+        arrays[one] = None if found[0] is None else np.concatenate(found)
     counts: dict[str, int | None] = {}
-    for name, count in first.counts.items():
-        counts[name] = None if count is None else sum(overview.counts[name] or 0 for overview in overviews)
+    for one, count in first.counts.items():
+        counts[one] = None if count is None else sum(overview.counts[one] or 0 for overview in overviews)
     return replace(
         first,
         **arrays,
+        name=name,
         names=tuple(chain.from_iterable(overview.names for overview in overviews)),
         counts=counts,
         sums=dict(sum((Counter(overview.sums) for overview in overviews), Counter())),

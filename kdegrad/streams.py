@@ -88,8 +88,8 @@ def unchanged(value: _Result) -> _Result:
 
 @final
 @dataclass(frozen=True)
-class Summed:
-    """What a part adds to the sums, and what the user should know about it.
+class Seen:
+    """What the user should know about a part.
 
     Attributes
     ----------
@@ -101,11 +101,72 @@ class Summed:
         As those of `kdegrad.reading.points.Source`.
     """
 
-    sums: Partial
     columns: tuple[str, ...]
     odd: FloatArray
     notes: tuple[str, ...]
     counts: Mapping[str, tuple[int, ...]]
+
+    @staticmethod
+    def of(last: Source, odd: FloatArray) -> Seen:
+        """Return it of a part by its last block."""
+        has = {"logit": last.weights is None and last.logits is not None, "weight": last.weights is not None}
+        columns = ("angle", *(name for name in has if has[name]), *(() if last.labels is None else ("label",)))
+        return Seen(columns, odd, last.notes, last.counts)
+
+
+@final
+class SeenOfParts:
+    """What the user should know about parts, which are added one after the other.
+
+    Attributes
+    ----------
+    odd
+        As that of `Seen`, of all parts.
+    counts
+        As those of `Seen`, added up.
+    """
+
+    def __init__(self) -> None:
+        self.odd = np.empty(0)
+        self.counts: dict[str, tuple[int, ...]] = {}
+        self._parts = 0
+        self._first: tuple[Part, Seen] | None = None
+        self._notes: dict[str, list[Part]] = {}  # the parts that have each
+
+    def add(self, part: Part, seen: Seen) -> None:
+        """Add a part; InputError if it has other columns than the first."""
+        self._parts += 1
+        self._first = self._first or (part, seen)
+        if seen.columns != self._first[1].columns:
+            here, there = (files.display_name(of.path) for of in (part, self._first[0]))
+            has, other = (enumerated(of.columns) for of in (seen, self._first[1]))
+            raise InputError(f"{here}: has columns for {has}, and {there} for {other}: give all parts the same ones")
+        self.odd = np.concatenate([self.odd, seen.odd])
+        for note in seen.notes:
+            self._notes.setdefault(note, []).append(part)
+        for note, numbers in seen.counts.items():
+            before = self.counts.get(note, (0,) * len(numbers))
+            self.counts[note] = tuple(map(sum, zip(before, numbers, strict=True)))
+
+    def like(self, like: Problem) -> Problem:
+        """Return a problem whose points show what those of all parts are like."""
+        if not len(self.odd):
+            return like
+        return like.replace(angles=odd_angles(like, self.odd), logits=None, labels=None)
+
+    def notes(self, name: str) -> list[str]:
+        """Return the notes; `name` is what messages call all parts together."""
+        said = [f"{name if len(of) == self._parts else _some(of)} {note}" for note, of in self._notes.items()]
+        return [*said, *(f"{name} {note}" for note in counted_notes(self.counts))]
+
+
+@final
+@dataclass(frozen=True)
+class Summed:
+    """What a part adds to the sums, and what the user should know about it."""
+
+    sums: Partial
+    seen: Seen
 
 
 def sums_of(part: Part, watch: Watch = unwatched, *, like: Problem, options: ReadingOptions) -> Summed:
@@ -119,18 +180,17 @@ def sums_of(part: Part, watch: Watch = unwatched, *, like: Problem, options: Rea
             yield block
 
     def summed_block(block: Source) -> tuple[Partial, FloatArray]:
-        return partial_sums(like, block.angles, logits_of(block)), _odd(like, block.angles)
+        return partial_sums(like, block.angles, logits_of(block)), odd_angles(like, block.angles)
 
     for of_block, odd_of_block in ahead(summed_block, blocks()):
         sums += of_block
-        odd = _odd(like, np.concatenate([odd, odd_of_block]))
+        odd = odd_angles(like, np.concatenate([odd, odd_of_block]))
     assert last is not None  # a part has a block, if without rows
-    has = {"logit": last.weights is None and last.logits is not None, "weight": last.weights is not None}
-    columns = ("angle", *(name for name in has if has[name]), *(() if last.labels is None else ("label",)))
-    return Summed(sums, columns, odd, last.notes, last.counts)
+    return Summed(sums, Seen.of(last, odd))
 
 
-def _odd(like: Problem, angles: FloatArray) -> FloatArray:
+def odd_angles(like: Problem, angles: FloatArray) -> FloatArray:
+    """Return angles that show what all of them are like: see `Seen`."""
     if like.settings.circumference is None or not len(angles):
         return np.empty(0)
     fractions = np.flatnonzero(angles != np.rint(angles))[:1]
@@ -180,12 +240,16 @@ def gradients_to(
         yield tuple(first.values())
         yield from (tuple(columns.values()) for columns in each)
 
-    table = Table("points", tuple(first), values)
-    if part.format == "parquet":
+    write_rows(Table("points", tuple(first), values), stream, part.format)
+    return tally
+
+
+def write_rows(table: Table, stream: IO[bytes], format_: str) -> None:
+    """Write the rows of a part in one of the formats of parts."""
+    if format_ == "parquet":
         as_parquet.write(table, stream)
     else:
-        stream.writelines(piece.encode() for piece in as_csv.text(table, "\t" if part.format == "tsv" else ","))
-    return tally
+        stream.writelines(piece.encode() for piece in as_csv.text(table, "\t" if format_ == "tsv" else ","))
 
 
 def write_gradients(
@@ -226,26 +290,14 @@ def summed(
     InputError
         If parts have other columns than the rest, or all together no point of positive weight.
     """
-    sums, odd, first = Partial(), np.empty(0), None
-    notes, counts = dict[str, list[Part]](), dict[str, tuple[int, ...]]()  # the parts that have each note
+    sums, seen = Partial(), SeenOfParts()
     each = engine.each(partial(sums_of, like=like, options=options), parts, watch)
     for part, found in zip(parts, each, strict=True):
-        first = first or (part, found.columns)
-        if found.columns != first[1]:
-            here, there = (files.display_name(of.path) for of in (part, first[0]))
-            has, other = (enumerated(columns) for columns in (found.columns, first[1]))
-            raise InputError(f"{here}: has columns for {has}, and {there} for {other}: give all parts the same ones")
-        sums, odd = sums + found.sums, np.concatenate([odd, found.odd])
-        for note in found.notes:
-            notes.setdefault(note, []).append(part)
-        for note, numbers in found.counts.items():
-            counts[note] = tuple(map(sum, zip(counts.get(note, (0,) * len(numbers)), numbers, strict=True)))
+        seen.add(part, found.seen)
+        sums += found.sums
     if sums.totals is None:
-        raise InputError(f"{name}: {_no_points(sums, counts)}")
-    if len(odd):
-        like = like.replace(angles=_odd(like, odd), logits=None, labels=None)
-    said = [f"{name if len(of) == len(parts) else _some(of)} {note}" for note, of in notes.items()]
-    return Whole(like, sums), [*said, *(f"{name} {note}" for note in counted_notes(counts))]
+        raise InputError(f"{name}: {NO_WEIGHT if sums.points else no_points(seen.counts)}")
+    return Whole(seen.like(like), sums), seen.notes(name)
 
 
 def _some(parts: Sequence[Part]) -> str:
@@ -254,9 +306,8 @@ def _some(parts: Sequence[Part]) -> str:
     return files.display_name(parts[0].path) + others
 
 
-def _no_points(sums: Partial, counts: Mapping[str, tuple[int, ...]]) -> str:
-    if sums.points:
-        return NO_WEIGHT
+def no_points(counts: Mapping[str, tuple[int, ...]]) -> str:
+    """Return what is said of parts without any point."""
     if any(numbers[0] for numbers in counts.values()):
         return f"no points are left: it {' and '.join(counted_notes(counts))}"
     return "no part has a point: write a row for each point"

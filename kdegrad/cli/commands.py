@@ -63,9 +63,10 @@ def loss(flags: Flags) -> int:
 
     report = flags.of(ReportOptions)
     if is_streamed(flags):
-        from kdegrad.cli import streamed
+        from kdegrad.cli import streamed, streamed_groups
 
-        return streamed.loss(flags, report)
+        run = streamed.loss if flags.of(ReadingOptions).group_by is None else streamed_groups.loss
+        return run(flags, report)
     form = format_of(report)
     problem = load_groups(flags, report)
     if not isinstance(problem, Problem):
@@ -100,9 +101,10 @@ def grad(flags: Flags) -> int:
     if of.per_bin and (report.top is not None or of.wrt != ("logits",)):
         raise SettingError("per-bin", "lists the logits' gradient for every bin and point: leave out --top and --wrt")
     if is_streamed(flags):
-        from kdegrad.cli import streamed
+        from kdegrad.cli import streamed, streamed_groups
 
-        return streamed.grad(flags, report, of)
+        run = streamed.grad if flags.of(ReadingOptions).group_by is None else streamed_groups.grad
+        return run(flags, report, of)
     problem = load_groups(flags, report)
     if not isinstance(problem, Problem):
         from kdegrad.cli import grouped  # a single problem does not wait for it

@@ -286,6 +286,14 @@ def _given(flags: Flags) -> dict[str, Any]:
     return given
 
 
+def options_of_problem(flags: Flags, files: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the options of a problem that were given, the target points among them as its target; as `template`."""
+    given = _given(flags)
+    if "target_points" in given:
+        given["target"] = _target_points(given.pop("target_points"), files, quiet=False)
+    return given
+
+
 def template(flags: Flags, files: Mapping[str, str | None]) -> Problem:
     """Return a problem with the target and the settings of the flags, whose one point stands for those of parts.
 
@@ -296,10 +304,7 @@ def template(flags: Flags, files: Mapping[str, str | None]) -> Problem:
     from kdegrad.problem import Problem
     from kdegrad.reading import Source, made_of
 
-    given = _given(flags)
-    if "target_points" in given:
-        given["target"] = _target_points(given.pop("target_points"), files, quiet=False)
-    made = made_of(Source("", np.zeros(1), None, None), given, lambda note: None)
+    made = made_of(Source("", np.zeros(1), None, None), options_of_problem(flags, files), lambda note: None)
     assert isinstance(made, Problem)  # without groups
     note_unused_df(flags, [made.kernel.name])
     return made

@@ -33,11 +33,11 @@ _APART: Final = "and of parts only one is in memory at a time: leave it out"
 def loss(flags: Flags, report: ReportOptions) -> int:
     """Compute the loss of all points of the parts."""
     _refuse(report)
-    written, parts = outputs(report), _parts(flags)
+    written, parts = outputs(report), parts_of_input(flags)
     for part in parts:
         output.check_outputs(written, part.path)
     like = _like(flags, written)
-    with _engine(flags, parts) as engine:
+    with engine_of(flags, parts) as engine:
         whole = _summed(flags, parts, like, engine)
     deliver(report, part_records.loss_record(whole, parts, flags.inputs[0]))
     return DONE if whole.is_finite else NOT_FINITE
@@ -51,18 +51,16 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
         raise SettingError("output", "grad of parts writes a part for each: name a new or empty folder")
     folder, report = report.output, replace(report, output=None)
     _refuse(report)
-    if format_of(report) is Format.parquet:
-        said = "is for one file; parts are written in their own format, and the summary as table, json, csv or tsv"
-        raise SettingError("format", f"parquet {said}")
-    parts = _parts(flags)
+    refuse_parquet(report)
+    parts = parts_of_input(flags)
     for part in parts:
         if not part.again:
             remedy = "save it to a file" if part.path == "-" else "name a file"
             raise SettingError("output", f"grad reads its input twice, and {part.name} can be read once: {remedy}")
     input_ = flags.inputs[0]
-    output.check_folder("output", folder, base_of(input_) if os.path.isdir(input_) or "**" in input_ else None)
+    check_folder(folder, input_)
     like = _like(flags, {})
-    with _engine(flags, parts) as engine:
+    with engine_of(flags, parts) as engine:
         whole = _summed(flags, parts, like, engine)
         if not whole.is_finite:
             say_error(not_finite(whole))
@@ -70,7 +68,7 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
         write = partial(  # a worker has another current folder
             write_gradients, folder=os.path.abspath(folder), whole=whole, options=flags.of(ReadingOptions), wrt=of.wrt
         )
-        progress = Progress("writing", _size(parts), of_bytes=True)
+        progress = Progress("writing", size_of(parts), of_bytes=True)
         with _filling(folder, [part.name for part in parts]), progress:
             tallies = list(engine.each(write, parts, progress.advance))
     deliver(report, part_records.gradient_record(whole, parts, tallies, of.wrt, input_, folder))
@@ -104,6 +102,18 @@ def _refuse(report: ReportOptions) -> None:
         raise SettingError(option, "a page shows the points, and parts have none: choose table, json, csv or tsv")
 
 
+def refuse_parquet(report: ReportOptions) -> None:
+    """Refuse Parquet for the summary that stands on standard output beside parts."""
+    if format_of(report) is Format.parquet:
+        said = "is for one file; parts are written in their own format, and the summary as table, json, csv or tsv"
+        raise SettingError("format", f"parquet {said}")
+
+
+def check_folder(folder: str, input_: str) -> None:
+    """Refuse a folder that parts cannot be written to, or would be read from themselves."""
+    output.check_folder("output", folder, base_of(input_) if os.path.isdir(input_) or "**" in input_ else None)
+
+
 def _like(flags: Flags, written: Mapping[str, str | None]) -> Problem:
     """Return the problem that the flags make, whose points are those of the parts; `written` are the outputs."""
     made = template(flags, written)
@@ -113,9 +123,8 @@ def _like(flags: Flags, written: Mapping[str, str | None]) -> Problem:
 
 def _summed(flags: Flags, parts: tuple[Part, ...], like: Problem, engine: Engine) -> Whole:
     options, name = flags.of(ReadingOptions), files.display_name(flags.inputs[0])
-    for note in overlooked(flags.inputs[0], options):
-        say(f"note: {name} {note}")
-    with Progress("summing", _size(parts), of_bytes=True) as advance:
+    note_overlooked(flags)
+    with Progress("summing", size_of(parts), of_bytes=True) as advance:
         whole, notes = summed(parts, like, options, engine, advance.advance, name)
     for note in notes:
         say(f"note: {note}")
@@ -123,11 +132,19 @@ def _summed(flags: Flags, parts: tuple[Part, ...], like: Problem, engine: Engine
     return whole
 
 
-def _size(parts: tuple[Part, ...]) -> int | None:
+def note_overlooked(flags: Flags) -> None:
+    """Say what else a folder has that may be data."""
+    for note in overlooked(flags.inputs[0], flags.of(ReadingOptions)):
+        say(f"note: {files.display_name(flags.inputs[0])} {note}")
+
+
+def size_of(parts: tuple[Part, ...]) -> int | None:
+    """Return the bytes of all parts; None where that is not known."""
     return sum(part.size for part in parts) or None
 
 
-def _parts(flags: Flags) -> tuple[Part, ...]:
+def parts_of_input(flags: Flags) -> tuple[Part, ...]:
+    """Return the parts that INPUT is."""
     if flags.input is None:
         option = "engine" if "engine" in flags.values else "stream"
         raise SettingError(option, "takes parts, and no INPUT is given: name a folder, a quoted pattern or a file")
@@ -135,7 +152,7 @@ def _parts(flags: Flags) -> tuple[Part, ...]:
 
 
 @contextmanager
-def _engine(flags: Flags, parts: tuple[Part, ...]) -> Iterator[Engine]:
+def engine_of(flags: Flags, parts: tuple[Part, ...]) -> Iterator[Engine]:
     """Yield what computes the parts."""
     asked = flags.of(PartsOptions)
     if asked.engine is None:

@@ -174,6 +174,12 @@ def blocks_of(
     tell(max(part.size, done))
 
 
+def whole_of(part: Part, options: ReadingOptions, watch: Callable[[int], None]) -> Source:
+    """Return all points of a part, with their groups where the options name the column; otherwise as `blocks_of`."""
+    (found,) = blocks_of(part, options, watch, sys.maxsize)
+    return found
+
+
 def _watched(blocks: Iterable[files.Block], tell: Callable[[int], None]) -> Iterator[files.Block]:
     """Yield blocks, and tell how many bytes there were when the next is asked for."""
     done = 0

@@ -11,7 +11,7 @@ from typing import Final
 
 import numpy as np
 
-from kdegrad.arrays import FloatArray, IntArray, Texts
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, Texts
 from kdegrad.errors import InputError
 from kdegrad.grammar import is_missing, number
 from kdegrad.reading.columns import chosen_columns, flag_of
@@ -258,10 +258,16 @@ class Collector:
         return f"column {shown(name)}: each of {many} is negative, as {shown(first)}: a weight is 0 or more{logits}"
 
     def part(self, *, is_last: bool = False) -> Source:
-        """Return the points since the last part, without groups; InputError with the faults so far.
+        """Return the points since the last part; InputError with the faults so far.
 
-        There may be none, or none of positive weight. The last part has the notes.
+        There may be none, or none of positive weight. The last part has the notes, and if it is the only one the
+        groups, each of which has a point of positive weight.
         """
+        found = self._part(is_last=is_last)
+        return found if self._grouping is None or not is_last else self._grouped(found, self._grouping)
+
+    def _part(self, *, is_last: bool) -> Source:
+        """Return the same without groups."""
         self.settle()
         self._faults.stop_if_any()
         values = {
@@ -294,17 +300,19 @@ class Collector:
 
     def source(self) -> Source:
         """Return the points; InputError with all faults, or if there is no point of positive weight."""
-        found = self.part(is_last=True)
+        found = self._part(is_last=True)
         found = replace(found, notes=tuple(self.notes()), counts={})
         if 0 < self._left_out == self.count:
             rows = "the only row" if self.count == 1 else f"all of the {self.count} rows"
             raise InputError(f"{found.name}: a value is missing in {rows}: no points are left")
-        has_weight = np.isfinite(found.angles if found.logits is None else found.logits)
-        if not has_weight.any():
+        if not _have_weight(found).any():
             raise InputError(f"{found.name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
-        if self._grouping is None:
-            return found
-        groups, targets, gone = self._grouping.groups(np.concatenate(self._codes), has_weight)
+        return found if self._grouping is None else self._grouped(found, self._grouping)
+
+    def _grouped(self, found: Source, grouping: Grouping) -> Source:
+        """Return all points with their groups and the targets of these."""
+        codes = np.concatenate([np.empty(0, np.intp), *self._codes])  # there may be no row
+        groups, targets, gone = grouping.groups(codes, _have_weight(found))
         notes = found.notes
         if gone:
             named = f"{counted(len(gone), 'group')} without a complete row ({enumerated(gone, _NAMED)})"
@@ -315,6 +323,11 @@ class Collector:
 def counted_notes(counts: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Return the notes of `Source.counts`: texts with places for numbers, of which the first is not 0."""
     return [text.format(*numbers) for text, numbers in counts.items() if numbers[0]]
+
+
+def _have_weight(found: Source) -> BoolArray:
+    """Return which points have a weight above 0."""
+    return np.asarray(np.isfinite(found.angles if found.logits is None else found.logits))
 
 
 def coded(cells: Cells) -> Texts:

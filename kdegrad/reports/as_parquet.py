@@ -29,7 +29,7 @@ def write(table: Table, stream: IO[bytes]) -> None:
 
     def typed(block: Block) -> Any:
         columns = [
-            pyarrow.array(column.each).take(pyarrow.array(column.codes))
+            pyarrow.array(column.each, pyarrow.string()).take(pyarrow.array(column.codes))
             if isinstance(column, Texts)
             else pyarrow.array(column, from_pandas=True)
             for column in block

@@ -34,6 +34,7 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
     """Yield the summary and the groups of largest loss, each with its point that is nearest to the target."""
     yield from _summary(record, look)
     overview: Overview = record.result
+    yield from _slope(overview, look)
     chosen = overview.largest(record.top or _GROUPS_SHOWN)
     values = {
         "points": overview.points[chosen].tolist(),
@@ -65,9 +66,7 @@ def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:
     for name, column in columns.items():
         first = column[:ROWS_SHOWN] if record.top is None else column
         values[name] = _or_none(first) if name not in ("group", "label", "logit") else first.tolist()
-    if overview.mean_slope is not None:
-        mean = five_digits(overview.mean_slope)
-        yield from paragraph(look, f"gradient of log h   mean {mean} (--format json has that of each group)")
+    yield from _slope(overview, look)
     gradients = evaluation.require_gradients()
     if gradients.first_of_points is None:
         return
@@ -92,6 +91,13 @@ def _summary(record: Record, look: Look) -> Iterator[str]:
         yield from paragraph(look, groups_without_result(overview), "bold")
     for sentence in sentences(overview):
         yield from paragraph(look, sentence)
+
+
+def _slope(overview: Overview, look: Look) -> Iterator[str]:
+    """Yield the mean gradient of log h, if it was asked for."""
+    if overview.mean_slope is not None:
+        mean = five_digits(overview.mean_slope)
+        yield from paragraph(look, f"gradient of log h   mean {mean} (--format json has that of each group)")
 
 
 def sentences(overview: Overview) -> Iterator[str]:
