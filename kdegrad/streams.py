@@ -238,7 +238,7 @@ def gradients_to(
 
     def values() -> Iterator[Block]:
         yield tuple(first.values())
-        yield from (tuple(columns.values()) for columns in each)
+        yield from (tuple(columns.values()) for columns in each if len(columns["angle"]))  # the last may be empty
 
     write_rows(Table("points", tuple(first), values), stream, part.format)
     return tally

@@ -5,7 +5,6 @@ from __future__ import annotations
 import glob
 import os
 import stat
-import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
 from itertools import takewhile
@@ -138,9 +137,9 @@ def overlooked(path: str, options: ReadingOptions) -> list[str]:
 
 
 def blocks_of(
-    part: Part, options: ReadingOptions, watch: Callable[[int], None] = lambda size: None, rows: int = ROWS
+    part: Part, options: ReadingOptions, watch: Callable[[int], None] = lambda size: None, rows: int | None = None
 ) -> Iterator[Source]:
-    """Yield the points of a part in blocks of about so many rows, the last of which has the notes.
+    """Yield the points of a part in blocks of about so many rows, else `ROWS`; the last has the notes.
 
     `watch` is told how many bytes of the file are done since it was last told.
 
@@ -149,6 +148,7 @@ def blocks_of(
     InputError
         For a file that cannot be used, as `kdegrad.reading.read` raises; but a part without rows is one.
     """
+    rows = rows or ROWS
     done = 0
 
     def tell(now: int) -> None:
@@ -243,18 +243,16 @@ def _part(file: str, base: str, options: ReadingOptions) -> Part:
     name = files.display_name(file)
     format_ = options.input_format or ("csv" if file == "-" else files.suffix(file))
     try:
-        status = os.fstat(sys.stdin.fileno()) if file == "-" else os.stat(file)
-    except (AttributeError, OSError, ValueError):
-        if file == "-":
-            raise InputError(f"{name}: is closed: name a file") from None
+        status = None if file == "-" else os.stat(file)
+    except (OSError, ValueError):
         raise InputError(files.absent(file)) from None
     if format_ not in FORMATS:
         raise InputError(_of_other_format(name, format_))
-    again = stat.S_ISREG(status.st_mode) and file != "-"
-    if format_ == "parquet" and not again:
-        raise InputError(f"{name}: Parquet is read from its end, and a pipe from its begin: name a file")
-    size = status.st_size if stat.S_ISREG(status.st_mode) else 0
-    return Part(file, name if file == "-" else _name(file, base), format_, size, status.st_mtime_ns, again)
+    if status is None or not stat.S_ISREG(status.st_mode):
+        if format_ == "parquet":
+            raise InputError(f"{name}: Parquet is read from its end, and a pipe from its begin: name a file")
+        return Part(file, name, format_, size=0, modified=0, again=False)
+    return Part(file, _name(file, base), format_, status.st_size, status.st_mtime_ns)
 
 
 def _of_other_format(name: str, format_: str) -> str:
