@@ -122,7 +122,7 @@ def _quieten(stack: ExitStack) -> None:
 def _local(stack: ExitStack, most: int) -> Client:
     """Return a client of a new cluster of processes, with one thread each."""
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kdegrad-", ignore_cleanup_errors=True))
-    stack.enter_context(dask.config.set(_LOCAL))
+    stack.enter_context(dask.config.set(_LOCAL | {"temporary-directory": folder}))
     with _without_interrupts():
         of = LocalCluster(
             n_workers=max(1, min(CPU_COUNT, most)),

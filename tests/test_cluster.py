@@ -1,0 +1,326 @@
+"""Pins down --engine dask on a real cluster of two worker processes.
+
+The numbers are those of --stream to the last byte, also where workers die; errors are those of the same parts without
+a cluster.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import suppress
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import dask
+import distributed
+import numpy as np
+import psutil
+import pytest
+
+import kdegrad as kg
+from kdegrad import output
+from kdegrad.dask.cluster import Cluster, cluster
+from kdegrad.errors import InputError, SettingError
+from kdegrad.problem import Problem
+from kdegrad.reading.parts import Part, parts_of
+from kdegrad.settings import ReadingOptions
+from kdegrad.streams import InTurn, summed, write_gradients
+from tests.conftest import COMMAND
+
+PARTS = 6
+ROWS = 400  # of a part
+TARGET = ("--target", "-30", "30", "--bandwidth", "10")
+LIKE = Problem([0.0], target=(-30, 30), bandwidth=10)
+PLAIN = ReadingOptions()
+
+
+@pytest.fixture(scope="module")
+def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Start two worker processes, of which two may die at a part."""
+    space = tmp_path_factory.mktemp("space")
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1, "distributed.scheduler.worker-saturation": 1.0}),
+        distributed.LocalCluster(
+            n_workers=2, threads_per_worker=1, dashboard_address="127.0.0.1:0", local_directory=str(space)
+        ) as of,
+    ):
+        yield of.scheduler_address
+
+
+@pytest.fixture
+def engine(address: str) -> Iterator[Cluster]:
+    with cluster(address, PARTS) as of:
+        yield of
+
+
+@pytest.fixture(scope="module")
+def swarm(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Make a folder of parts."""
+    folder, rng = tmp_path_factory.mktemp("parts") / "swarm", np.random.default_rng(7)
+    folder.mkdir()
+    for number in range(PARTS):
+        rows = zip(rng.normal(0, 40, ROWS).tolist(), rng.normal(0, 2, ROWS).tolist(), strict=True)
+        text = "angle,logit\n" + "".join(f"{angle!r},{logit!r}\n" for angle, logit in rows)
+        (folder / f"part-{number}.csv").write_text(text)
+    return folder
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {str(file.relative_to(folder)): file.read_bytes() for file in folder.rglob("*") if file.is_file()}
+
+
+def listed(folder: Path) -> tuple[Part, ...]:
+    return parts_of(str(folder), PLAIN)
+
+
+def nobody(size: int) -> None:
+    """Watch, and do nothing."""
+
+
+# --- what a worker does in the tests ----------------------------------------------------------------------------------
+
+
+def dying(part: Part, marker: Path, folder: str, then: Callable[[Part], Any]) -> Any:
+    """Kill this worker half-way through a file, the first time that it is asked for the third part."""
+    if part.name == "part-2.csv" and not marker.exists():
+        marker.touch()
+        with output.replacing(os.path.join(folder, part.name)) as stream:
+            stream.write(b"angle")
+            stream.flush()
+            os.kill(os.getpid(), signal.SIGKILL)
+    return then(part)
+
+
+def deadly(part: Part) -> None:
+    """Kill the worker of the second part, whichever it is."""
+    if part.name == "part-1.csv":
+        os.kill(os.getpid(), signal.SIGKILL)
+
+
+def failing(part: Part, error: Exception) -> None:
+    raise error
+
+
+# --- one problem ------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("form", ["table", "json"])
+def test_the_loss_is_that_of_a_stream_to_the_last_byte(kdegrad, swarm: Path, address: str, form: str) -> None:
+    ways = [kdegrad("loss", swarm, *TARGET, *way, "--format", form) for way in (["--stream"], dask_at(address))]
+    assert (ways[1].code, ways[1].out, ways[1].err) == (0, ways[0].out, "")
+
+
+def dask_at(address: str) -> tuple[str, ...]:
+    return "--engine", "dask", "--scheduler", address
+
+
+def test_the_parts_are_those_of_a_stream_to_the_last_byte(kdegrad, folder: Path, swarm: Path, address: str) -> None:
+    """Paths are relative, and the workers have another current folder."""
+    here, every = os.path.relpath(swarm), ("--wrt", "logits,angles,bandwidth", "--format", "json")
+    done = [
+        kdegrad("grad", here, *TARGET, *every, *way, "-o", f"way-{number}")
+        for number, way in enumerate((["--stream"], dask_at(address)))
+    ]
+    assert (done[1].code, done[1].err) == (0, "")
+    assert done[1].out == done[0].out.replace("way-0", "way-1")
+    assert files(folder / "way-1") == files(folder / "way-0")
+    assert len(files(folder / "way-1")) == PARTS
+
+
+def test_parts_that_are_done_in_another_order_come_back_in_their_own(engine: Cluster, swarm: Path) -> None:
+    parts, watched = listed(swarm), []
+    found = list(engine.each(_name_after_a_while, parts, watched.append))
+    assert found == [part.name for part in parts]
+    assert sum(watched) == sum(part.size for part in parts)
+
+
+def _name_after_a_while(part: Part) -> str:
+    time.sleep(0.3 if part.name == "part-0.csv" else 0.0)
+    return part.name
+
+
+# --- workers that die -------------------------------------------------------------------------------------------------
+
+
+def test_a_worker_that_is_killed_in_the_middle_of_a_part(
+    engine: Cluster, swarm: Path, address: str, tmp_path: Path
+) -> None:
+    """The numbers and files are as without it, and of the file that it had begun nothing is left."""
+    parts, made = listed(swarm), {}
+    whole, _ = summed(parts, LIKE, PLAIN, InTurn(), nobody, "swarm")
+    marker = tmp_path / "died"
+    for name, run, wrap in (
+        ("stream", InTurn(), None),
+        ("cluster", engine, partial(dying, marker=marker, folder=str(tmp_path / "cluster"))),
+    ):
+        folder = tmp_path / name
+        write: Any = partial(write_gradients, folder=str(folder), whole=whole, options=PLAIN, wrt=("logits",))
+        with output.filling(str(folder), [part.name for part in parts]):
+            made[name] = list(run.each(write if wrap is None else partial(wrap, then=write), parts, nobody))
+    assert marker.exists()
+    assert made["cluster"] == made["stream"]
+    assert files(tmp_path / "cluster") == files(tmp_path / "stream")
+
+
+def test_a_part_that_kills_every_worker_is_named(engine: Cluster, swarm: Path) -> None:
+    with pytest.raises(ChildProcessError, match="its worker died 2 times at it: give") as caught:
+        list(engine.each(deadly, listed(swarm), nobody))
+    assert caught.value.filename == str(swarm / "part-1.csv")
+    assert list(engine.each(_name_after_a_while, listed(swarm), nobody))  # the cluster is as good as before
+
+
+# --- errors -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def spoilt(folder: Path) -> Path:
+    """Make parts of which the last has a row that cannot be used."""
+    bad = folder / "bad"
+    bad.mkdir()
+    for number in range(4):
+        (bad / f"{number}.csv").write_text("angle,logit\n1,2\n" + ("x,2\n" if number == 3 else ""))
+    return bad
+
+
+@pytest.mark.parametrize("command", ["loss", "grad"])
+def test_a_bad_row_is_one_error_with_its_line(kdegrad, spoilt: Path, address: str, command: str) -> None:
+    to = ("-o", "out") if command == "grad" else ()
+    ways = [kdegrad(command, spoilt.name, *TARGET, *to, *way) for way in (["--stream"], dask_at(address))]
+    assert (ways[1].code, ways[1].out, ways[1].err) == (2, "", ways[0].err)
+    assert ways[1].err.startswith("error: bad/3.csv:3: column 'angle': 'x' is not a number")
+    assert not Path("out").exists()
+
+
+def test_a_part_that_changes_between_the_passes(engine: Cluster, spoilt: Path, tmp_path: Path) -> None:
+    (spoilt / "3.csv").write_text("angle,logit\n1,2\n")
+    parts = listed(spoilt)
+    whole, _ = summed(parts, LIKE, PLAIN, engine, nobody, "bad")
+    write = partial(write_gradients, folder=str(tmp_path), whole=whole, options=PLAIN, wrt=("logits",))
+    (spoilt / "2.csv").write_text("angle,logit\n1,2\n3,4\n")
+    said = []
+    for run in (InTurn(), engine):
+        with pytest.raises(InputError, match=r"2\.csv: has changed since the parts were listed") as caught:
+            list(run.each(write, parts, nobody))
+        said.append(str(caught.value))
+    assert said[0] == said[1]
+    (spoilt / "2.csv").unlink()
+    with pytest.raises(InputError, match=r"2\.csv: is gone"):
+        list(engine.each(write, parts, nobody))
+
+
+def test_a_file_that_workers_do_not_see(engine: Cluster, swarm: Path) -> None:
+    parts = listed(swarm)
+    for file in (parts[0].path, "/mnt/nowhere/part-0.csv"):
+        error = FileNotFoundError(2, "", file)
+        with pytest.raises(
+            InputError, match=f"{file}: is not there for a worker on .*: name folders that all machines"
+        ):
+            list(engine.each(partial(failing, error=error), parts, nobody))
+
+
+@pytest.mark.parametrize(
+    "error",
+    [
+        SettingError("missing", "is odd", "a.csv"),
+        InputError(["a", "b"], total=30),
+        MemoryError(),
+        OSError(28, "full", "x"),
+    ],
+)
+def test_an_error_of_a_worker_is_the_same_here(engine: Cluster, swarm: Path, error: Exception) -> None:
+    with pytest.raises(type(error)) as caught:
+        list(engine.each(partial(failing, error=error), listed(swarm), nobody))
+    assert str(caught.value) == str(error)
+    here, there = ({**vars(of), "__notes__": None} for of in (error, caught.value))
+    assert here == there
+
+
+@pytest.mark.parametrize(
+    ("scheduler", "said"),
+    [
+        ("tcp://127.0.0.1:1", "no Dask scheduler answers there (Connection refused)"),
+        ("localhost", "no Dask scheduler answers there (missing port number in address 'localhost')"),
+        ("abc://localhost:1", "no Dask scheduler answers there (unknown address scheme 'abc'"),
+    ],
+)
+def test_no_scheduler_at_the_address(kdegrad, swarm: Path, scheduler: str, said: str) -> None:
+    begun = time.monotonic()
+    done = kdegrad("loss", swarm, *TARGET, *dask_at(scheduler))
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: --scheduler: '{scheduler}': {said}")
+    assert time.monotonic() - begun < 5
+
+
+def test_a_scheduler_needs_the_engine(kdegrad, swarm: Path) -> None:
+    done = kdegrad("loss", swarm, *TARGET, "--scheduler", "tcp://127.0.0.1:8786")
+    assert (done.code, done.out) == (2, "")
+    assert "--scheduler: is that of a Dask cluster: give --engine dask too" in done.err
+
+
+def test_another_version_of_kdegrad(kdegrad, swarm: Path, address: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdegrad.dask.cluster.__version__", "0.0")
+    done = kdegrad("loss", swarm, *TARGET, *dask_at(address))
+    assert (done.code, done.out) == (2, "")
+    assert f"its scheduler has kdegrad {kg.__version__}, and this is 0.0: install the same there" in done.err
+
+
+def test_without_dask_the_error_says_what_to_install(kdegrad, swarm: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in [name for name in sys.modules if name.split(".")[0] in ("dask", "distributed")]:
+        monkeypatch.setitem(sys.modules, name, None)
+    for name in [name for name in sys.modules if name.startswith("kdegrad.dask")]:
+        monkeypatch.delitem(sys.modules, name)
+    done = kdegrad("loss", swarm, *TARGET, "--engine", "dask")
+    assert (done.code, done.out) == (2, "")
+    assert done.err == "error: --engine: dask needs dask: pip install 'kdegrad[dask]'\n"
+
+
+# --- a cluster of its own ---------------------------------------------------------------------------------------------
+
+
+def test_a_cluster_of_its_own_leaves_nothing_behind(kdegrad, folder: Path, swarm: Path) -> None:
+    """Not even where the cluster is interrupted while it writes: its workers end, and nothing of theirs is printed."""
+    (folder / "temporary").mkdir()
+    expected = kdegrad("grad", swarm, *TARGET, "--stream", "-o", "expected")
+    command = [COMMAND, "grad", str(swarm), *TARGET, "--engine", "dask", "-o", "out"]
+    options: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    options["env"] = os.environ | {"TMPDIR": str(folder / "temporary")}
+    done = subprocess.run(command, check=False, **options)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == expected.out.replace("expected", "out")
+    assert files(folder / "out") == files(folder / "expected")
+    assert sorted(os.listdir()) == ["expected", "out", "temporary"]
+    assert os.listdir("temporary") == []
+
+
+def test_an_interrupt_ends_the_workers_too(folder: Path, swarm: Path) -> None:
+    for number in range(100):
+        (folder / "many").mkdir(exist_ok=True)
+        (folder / "many" / f"{number}.csv").write_bytes((swarm / "part-0.csv").read_bytes())
+    command = [COMMAND, "grad", "many", *TARGET, "--engine", "dask", "-o", "out"]
+    run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
+    until = time.monotonic() + 20
+    while not list(folder.glob("out/*.csv")) and time.monotonic() < until and run.poll() is None:
+        time.sleep(0.01)
+    os.killpg(run.pid, signal.SIGINT)  # as a terminal does, to all processes
+    _, said = run.communicate(timeout=20)
+    assert run.returncode == 130
+    assert [line for line in said.splitlines() if not line.startswith("warning: ")] == ["interrupted"]
+    while (left := running(run.pid)) and time.monotonic() < until + 20:
+        time.sleep(0.1)
+    assert left == []
+
+
+def running(group: int) -> list[psutil.Process]:
+    """Return the processes of a group that have not ended."""
+    found = []
+    for process in psutil.process_iter():
+        with suppress(psutil.Error, ProcessLookupError):
+            if os.getpgid(process.pid) == group and process.status() != psutil.STATUS_ZOMBIE:
+                found.append(process)
+    return found
