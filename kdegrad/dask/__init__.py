@@ -14,6 +14,7 @@ partition is then a `kdegrad.Batch`.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable
+from dataclasses import replace
 from typing import Any, Final
 
 try:
@@ -22,7 +23,6 @@ except ImportError as error:
     raise ModuleNotFoundError("kdegrad.dask needs Dask: pip install 'kdegrad[dask]'", name="dask") from error
 
 from dask import delayed
-from dask.graph_manipulation import clone
 
 from kdegrad.dask import partitions
 from kdegrad.dask.plan import Plan, planned
@@ -92,7 +92,7 @@ def loss(
     """
     plan = planned(ddf, locals())
     if by is None:
-        summed = delayed(partitions.series_of_loss)(_whole(ddf, plan))
+        summed = delayed(partitions.series_of_loss, pure=True)(_whole(ddf, plan))
         return dd.from_delayed([summed], meta=partitions.NUMBER, verify_meta=False, prefix="kdegrad-loss").max()
     meta = partitions.losses_of_groups(ddf._meta[list(plan.columns)], plan)
     return _grouped(ddf[list(plan.columns)], plan, partitions.losses_of_groups, meta)
@@ -140,9 +140,10 @@ def grad(
     Index and rows are those of `ddf`, with its partitions and divisions. With `by` each group is in one partition, and
     the rows may be in any order.
 
-    Of one problem the partitions are read twice, or three times for ∂L/∂log h, so that they need not be in memory
-    together. Where that takes long, or gives other rows each time, as a shuffle or a random sample before may do,
-    persist first: ``ddf = ddf.persist()``.
+    Of one problem the partitions are loaded twice, or three times for ∂L/∂log h, so that they need not be in memory
+    together. Where that takes long, or gives other rows each time, persist first: ``ddf = ddf.persist()``. What Dask
+    cannot load on its own for one partition, as after a shuffle or by ``from_delayed``, is made once and held until the
+    gradients are known: write it to files first, or load it by ``dask.dataframe.from_map``.
 
     Parameters
     ----------
@@ -155,8 +156,8 @@ def grad(
         return _grouped(ddf, plan, partitions.gradients_of_groups, meta)
     whole = _whole(ddf, plan)
     if "bandwidth" in plan.wrt:
-        slopes = _each(ddf, plan, partitions.slope, "slopes", whole)
-        whole = delayed(partitions.with_slope)(whole, _joined(slopes))
+        slopes = _each(ddf[list(plan.columns)], partitions.slope, whole, _constant(plan))
+        whole = delayed(partitions.with_slope, pure=True)(whole, _joined(slopes))
     return ddf.map_partitions(partitions.gradients, whole, _constant(plan), meta=meta)
 
 
@@ -166,19 +167,20 @@ def _constant(plan: Plan) -> Any:
 
 
 def _whole(ddf: Any, plan: Plan) -> Any:
-    """Return the problem of all rows, its sums known, as a task."""
-    return delayed(partitions.whole, pure=True)(_joined(_each(ddf, plan, partitions.sums, "sums")), _constant(plan))
+    """Return the problem of all rows, its sums known, as a task: the same one for `loss` and `grad`."""
+    constant = _constant(replace(plan, wrt=(), added=()))
+    sums = _each(ddf[list(plan.columns)], partitions.sums, constant)
+    return delayed(partitions.whole, pure=True)(_joined(sums), constant)
 
 
-def _each(ddf: Any, plan: Plan, function: Callable[..., Any], salt: str, *more: Any) -> list[Any]:
-    """Return what a function makes of each partition, as tasks.
+def _each(ddf: Any, function: Callable[..., Any], *more: Any) -> list[Any]:
+    """Return what a function makes of each partition, which is no frame, as tasks.
 
-    They load the partitions under names of their own. By the same name as in another pass a partition would be held
-    from one to the other. What is persisted, and is not loaded, is the same under any name.
+    Dask makes one task of the function and of all that is done with one partition before, from its file on. So no pass
+    holds partitions for the next one, which loads them again.
     """
-    parts = clone(*ddf[list(plan.columns)].to_delayed(), seed=f"kdegrad {salt}")
-    constant, task = _constant(plan), delayed(function, pure=True)
-    return [task(part, number, constant, *more) for number, part in enumerate(parts)]
+    made: list[Any] = ddf.map_partitions(function, *more, meta=partitions.NUMBER, enforce_metadata=False).to_delayed()
+    return made
 
 
 def _joined(parts: list[Any]) -> Any:
@@ -191,7 +193,6 @@ def _joined(parts: list[Any]) -> Any:
 
 def _grouped(ddf: Any, plan: Plan, function: Callable[..., Any], meta: Any) -> Any:
     """Return what a function makes of the rows of each group, brought together."""
-    constant, task = _constant(plan), delayed(partitions.checked, pure=True)
-    parts = [task(part, number, constant) for number, part in enumerate(ddf.to_delayed())]
-    checked = dd.from_delayed(parts, meta=ddf._meta, divisions=ddf.divisions, verify_meta=False)
+    constant = _constant(plan)
+    checked = ddf.map_partitions(partitions.checked, constant, meta=ddf._meta)
     return checked.shuffle(on=plan.group).map_partitions(function, constant, meta=meta)

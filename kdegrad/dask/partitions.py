@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import reduce
 from operator import add
 from typing import Any, Final
@@ -35,6 +35,11 @@ _PARTS: Final = {  # the columns of gradients → what `kdegrad.blockwise` calls
 }
 
 
+def _called(partition_info: Mapping[str, Any]) -> str:
+    """Return what messages call a partition."""
+    return f"partition {partition_info['number']}"
+
+
 def points_of(frame: Any, plan: Plan, name: str = "partition") -> Source:
     """Return the points of a partition; InputError with the row where a cell cannot be used."""
     with keywords_called(CALLED):
@@ -45,9 +50,9 @@ def points_of(frame: Any, plan: Plan, name: str = "partition") -> Source:
 # --- one problem ------------------------------------------------------------------------------------------------------
 
 
-def sums(frame: Any, number: int, plan: Plan) -> Partial:
+def sums(frame: Any, plan: Plan, partition_info: Mapping[str, Any]) -> Partial:
     """Return what the points of a partition add up to."""
-    points = points_of(frame, plan, f"partition {number}")
+    points = points_of(frame, plan, _called(partition_info))
     return partial_sums(plan.like, points.angles, logits_of(points))
 
 
@@ -66,9 +71,9 @@ def series_of_loss(of: Whole) -> Any:
     return pandas.Series([of.loss])
 
 
-def slope(frame: Any, number: int, plan: Plan, of: Whole) -> float:
+def slope(frame: Any, of: Whole, plan: Plan) -> float:
     """Return what the points of a partition add to ∂L/∂log h."""
-    points = points_of(frame, plan, f"partition {number}")
+    points = points_of(frame, plan)
     found = of.gradients(points.angles, logits_of(points), ("bandwidth",)).log_bandwidth
     assert found is not None  # it was asked for
     return found
@@ -105,9 +110,9 @@ def with_columns(frame: Any, plan: Plan) -> Any:
 # --- groups -----------------------------------------------------------------------------------------------------------
 
 
-def checked(frame: Any, number: int, plan: Plan) -> Any:
+def checked(frame: Any, plan: Plan, partition_info: Mapping[str, Any]) -> Any:
     """Return a partition whose cells can be used and name a group; InputError with the rows of others."""
-    name = f"partition {number}"
+    name = _called(partition_info)
     points_of(frame, plan, name)
     faults, groups = Faults(name), frame[plan.group]
     column = shown(str(plan.group))
