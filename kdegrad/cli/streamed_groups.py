@@ -44,7 +44,7 @@ def loss(flags: Flags, report: ReportOptions) -> int:
     wrt = () if folder is None and format_of(report) in ROWS else ("logits",)  # as of a table in memory
     asked = Asked(options_of_problem(flags, written), flags.of(ReadingOptions), wrt)
     found = _found(flags, parts, asked, folder)
-    deliver(report, group_records.loss_record(found.overview, report.top))
+    deliver(report, group_records.record_of_parts(found.overview, report.top, len(parts), folder))
     if report.plot is not None:
         figures.save(found.overview, report.plot)
     return code_of(found.overview, found.cause)
@@ -63,7 +63,7 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
     written, parts = _checked(flags, report, folder)
     asked = Asked(options_of_problem(flags, written), flags.of(ReadingOptions), of.wrt, "points")
     found = _found(flags, parts, asked, folder)
-    deliver(report, group_records.loss_record(found.overview))
+    deliver(report, group_records.record_of_parts(found.overview, None, len(parts), folder))
     warn_of_rounding(found.rounding)
     return code_of(found.overview, found.cause)
 

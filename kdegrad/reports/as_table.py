@@ -18,7 +18,7 @@ from kdegrad.output import Look
 from kdegrad.reports.causes import not_finite
 from kdegrad.reports.checks_table import checks_text, properties_text
 from kdegrad.reports.groups_table import gradient_of_groups, loss_of_groups
-from kdegrad.reports.headline import BOLD, described, framed
+from kdegrad.reports.headline import BOLD, described, framed, written
 from kdegrad.reports.records import Command, Record, Table, point_columns, problem_facts
 from kdegrad.reports.sketch import ROUNDING, noise_of, sketch
 from kdegrad.reports.tables import (
@@ -33,7 +33,7 @@ from kdegrad.reports.tables import (
     paragraph,
     words,
 )
-from kdegrad.text import counted, five_digits, option_text, safe_text
+from kdegrad.text import five_digits, option_text, safe_text
 
 if TYPE_CHECKING:
     from kdegrad.descent import Descent
@@ -269,8 +269,7 @@ def _gradient_of_parts(record: Record, look: Look) -> Iterator[str]:
     yield from fitted(look, columns)
     if count > ROWS_SHOWN:
         yield from paragraph(look, f"the first {ROWS_SHOWN} of {count} parts (--format csv has all)", "dim")
-    are = "is" if count == 1 else "are"
-    yield from paragraph(look, f"{counted(count, 'part')} {are} written to the folder {safe_text(facts['output'])}")
+    yield from paragraph(look, written(facts))
 
 
 def loss_headline(record: Record, look: Look) -> Iterator[str]:

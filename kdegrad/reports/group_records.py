@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any, Final
 
 import numpy as np
@@ -41,6 +42,13 @@ def loss_record(overview: Overview, top: int | None = None) -> Record:
         top,
         input=overview.name,
     )
+
+
+def record_of_parts(overview: Overview, top: int | None, parts: int, folder: str | None) -> Record:
+    """Return the same of so many parts, and where a part was written for each."""
+    record = loss_record(overview, top)
+    facts = record.facts | {"problem": record.facts["problem"] | {"parts": parts}}
+    return replace(record, facts=facts if folder is None else facts | {"output": folder})
 
 
 def gradient_record(overview: Overview, top: int | None = None) -> Record:

@@ -11,7 +11,7 @@ from rich.text import Text
 from kdegrad.output import Look
 from kdegrad.overview import FAR, FULL_RATE, Overview
 from kdegrad.reports.group_records import groups_without_result
-from kdegrad.reports.headline import BOLD, described, framed
+from kdegrad.reports.headline import BOLD, described, framed, written
 from kdegrad.reports.records import Record, point_columns
 from kdegrad.reports.sketch import noise_of
 from kdegrad.reports.tables import (
@@ -52,6 +52,8 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
     if len(chosen) < len(overview.names):
         said = f"{largest_of(len(chosen), len(overview.names), 'groups')} (--top K shows K, --format csv has all)"
         yield from paragraph(look, said, "dim")
+    if "output" in record.facts:
+        yield from paragraph(look, written(record.facts))
 
 
 def gradient_of_groups(record: Record, look: Look) -> Iterator[str]:

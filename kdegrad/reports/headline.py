@@ -12,7 +12,7 @@ from rich.text import Text
 
 from kdegrad.output import Look
 from kdegrad.reports.tables import bound, printed, words
-from kdegrad.text import angle_texts, counted, interval_text
+from kdegrad.text import angle_texts, counted, interval_text, safe_text
 
 BOLD: Final = "bold bright_blue"
 BIN_NOUNS: Final = {"midpoint": "bin", "gauss": "Gauss node", "exact": "exact node", "points": "target point"}
@@ -57,6 +57,13 @@ def described(facts: dict[str, Any], kernels: str = "", swept: str = "", *, own_
         if facts[name] != usual and name != swept:
             parts.append(f"{name} {facts[name]:g}")
     return " · ".join(parts)
+
+
+def written(facts: dict[str, Any]) -> str:
+    """Return where the parts were written that a report is about."""
+    count = facts["problem"]["parts"]
+    are = "is" if count == 1 else "are"
+    return f"{counted(count, 'part')} {are} written to the folder {safe_text(facts['output'])}"
 
 
 def domain_text(period: float | None) -> str:
