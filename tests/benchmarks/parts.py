@@ -1,4 +1,4 @@
-"""Tables in parts: one problem that is larger than memory, beside pyarrow reading and writing it.
+"""Tables in parts: one problem that is larger than memory, beside pyarrow reading and writing it; and groups of rows.
 
 The files are made in a temporary folder, which takes 7 GB for a while. PARTS_SHARE=0.1 takes a tenth of the rows, to
 try it.
@@ -20,6 +20,7 @@ from typing import NamedTuple
 
 import numpy as np
 
+import kdegrad as kg
 from tests.benchmarks.peers import BANDWIDTH
 from tests.benchmarks.table import seconds, table
 
@@ -31,6 +32,8 @@ KERNELS = {"laplace": 3, "gaussian": 1}  # and how often each is measured
 AIM = ("--target", "-30", "30", "--bandwidth", f"{BANDWIDTH:g}")
 MOST_BESIDE_ARROW = 2.5
 MOST_MEMORY = 1000  # MB
+
+GROUP_PARTS, PART_GROUPS, GROUP_POINTS, BINS = 10, int(100_000 * SHARE), 10, 36
 
 # Runs the command that its arguments are, and prints seconds and MB of the largest process. (The peak of a process is
 # never below that of the one that starts it: this one is small.)
@@ -63,6 +66,35 @@ for part in sorted(pathlib.Path(sys.argv[1]).iterdir()):
     pyarrow.parquet.write_table(result, pathlib.Path(sys.argv[3], part.name), use_dictionary=False)
 """
 
+_DASK = """
+import logging, sys
+import dask.dataframe
+import kdegrad.dask
+from distributed import Client, LocalCluster
+if __name__ == "__main__":
+    options = {"dashboard_address": ":0", "silence_logs": logging.ERROR}
+    with LocalCluster(threads_per_worker=1, **options) as cluster, Client(cluster):
+        rows = dask.dataframe.read_parquet(sys.argv[1])
+        options = {"bins": int(sys.argv[2]), "bandwidth": float(sys.argv[3])}
+        found = kdegrad.dask.loss(rows, by="group", target_columns=("low", "high"), **options)
+        found.loss.mean().compute()
+"""
+
+# Prints the seconds of a group where each is a call of the library.
+_BY_HAND = """
+import sys, time
+import pandas
+import kdegrad as kg
+rows = pandas.read_parquet(sys.argv[1])
+rows = rows[rows.group < 2000]
+options = {"bins": int(sys.argv[2]), "bandwidth": float(sys.argv[3])}
+def loss(of):
+    return kg.loss(of.angle.to_numpy(), of.logit.to_numpy(), target=(of.low.iat[0], of.high.iat[0]), **options)
+start = time.perf_counter()
+losses = rows.groupby("group")[["angle", "logit", "low", "high"]].apply(loss)
+print((time.perf_counter() - start) / len(losses))
+"""
+
 
 class Run(NamedTuple):
     """What a command takes: seconds, and MB of memory in its largest process."""
@@ -82,6 +114,8 @@ def lines() -> Iterator[str]:
             yield f"({name} has {free:.1f} GB free, tables in parts need {SPACE:.1f}: they are not measured)"
             return
         yield from one_problem(Path(name))
+    with tempfile.TemporaryDirectory() as name:
+        yield from groups(Path(name))
 
 
 def one_problem(folder: Path) -> Iterator[str]:
@@ -138,6 +172,41 @@ def one_problem(folder: Path) -> Iterator[str]:
     yield from table(f"One problem of {PARTS * PART_POINTS:,} points in {PARTS} Parquet parts", header, rows)
 
 
+def groups(folder: Path) -> Iterator[str]:
+    """Yield times and memory of the losses of many groups, by what the table can be held in and worked on."""
+    mean = make_groups(folder)
+    parts, whole, losses = folder / "parts", folder / "whole.parquet", folder / "losses.parquet"
+    numbers, count = (str(BINS), f"{BANDWIDTH:g}"), GROUP_PARTS * PART_GROUPS
+
+    def command(*arguments: str | Path) -> Run:
+        flags = ("--group-by", "group", "--target-columns", "low,high", "--bins", numbers[0], "--bandwidth", numbers[1])
+        run = kdegrad("loss", *arguments, *flags, "--output", losses)
+        import pyarrow.parquet
+
+        np.testing.assert_allclose(np.mean(pyarrow.parquet.read_table(losses)["loss"]), mean, rtol=1e-12)
+        losses.unlink()
+        return run
+
+    workers = f"{os.cpu_count()} workers"
+    tasks = {
+        "kdegrad loss of one file, in memory": partial(command, whole),
+        f"kdegrad loss of {GROUP_PARTS} parts, a part in memory": partial(command, parts),
+    }
+    if find_spec("distributed"):
+        tasks |= {
+            f"kdegrad loss of the parts by Dask, {workers}": partial(command, parts, "--engine", "dask"),
+            f"kdegrad.dask.loss, {workers}, rows brought together": partial(python, _DASK, parts, *numbers),
+        }
+    taken = in_turn(tasks, 1)
+    by_hand = float(subprocess.check_output([sys.executable, "-c", _BY_HAND, parts / "part-0.parquet", *numbers]))
+    base = taken["kdegrad loss of one file, in memory"].seconds
+    rows = [(name, seconds(t.seconds), f"{t.seconds / base:.1f}", f"{t.memory:.0f} MB") for name, t in taken.items()]
+    by_hand *= count
+    rows.append(("pandas, kg.loss a group, extrapolated", seconds(by_hand), f"{by_hand / base:.1f}", ""))
+    title = f"Losses of {count:,} groups in {count * GROUP_POINTS:,} rows of Parquet; memory of the largest process"
+    yield from table(title, ("by", "time", "ratio", "memory"), rows)
+
+
 def make_points(folder: Path) -> None:
     """Write the points to `folder`/points, and link some of the parts into `folder`/few."""
     import pyarrow
@@ -154,6 +223,29 @@ def make_points(folder: Path) -> None:
             (folder / "few" / part.name).hardlink_to(part)
 
 
+def make_groups(folder: Path) -> float:
+    """Write the groups as `folder`/parts and as `folder`/whole.parquet, and return the mean of their losses."""
+    import pyarrow
+    import pyarrow.parquet
+
+    random = np.random.default_rng(1)
+    (folder / "parts").mkdir()
+    every, losses = [], []
+    for number in range(GROUP_PARTS):
+        angles = random.normal(0.0, 60.0, (PART_GROUPS, GROUP_POINTS))
+        logits, lows = random.normal(size=angles.shape), random.uniform(-90.0, 60.0, PART_GROUPS)
+        target = lows, lows + 30.0
+        losses.append(kg.loss(angles, logits, target=target, bins=BINS, bandwidth=BANDWIDTH))
+        names = np.arange(number * PART_GROUPS, (number + 1) * PART_GROUPS)
+        each = {"group": names, "low": target[0], "high": target[1]}
+        columns = {name: np.repeat(column, GROUP_POINTS) for name, column in each.items()}
+        columns |= {"angle": angles.ravel(), "logit": logits.ravel()}
+        every.append(pyarrow.table(columns))
+        pyarrow.parquet.write_table(every[-1], folder / "parts" / f"part-{number}.parquet")
+    pyarrow.parquet.write_table(pyarrow.concat_tables(every), folder / "whole.parquet")
+    return float(np.mean(losses))
+
+
 def in_turn(tasks: Mapping[str, Callable[[], Run]], rounds: int) -> dict[str, Run]:
     """Return the median seconds and the most memory of each task; the tasks take turns."""
     runs: dict[str, list[Run]] = {name: [] for name in tasks}
@@ -168,7 +260,7 @@ def kdegrad(*arguments: str | Path) -> Run:
     return measured("-m", "kdegrad", *arguments)
 
 
-def python(code: str, *arguments: Path) -> Run:
+def python(code: str, *arguments: str | Path) -> Run:
     """Run lines of Python and return what they take."""
     return measured("-c", code, *arguments)
 
