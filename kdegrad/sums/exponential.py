@@ -43,7 +43,7 @@ _FARTHEST: Final = 300.0  # bandwidths that a point may be from the middle of it
 _FAR: Final = math.exp(-0.999 * _FARTHEST)  # e^v at (almost) -_FARTHEST: marks a clipped point
 _FAINT: Final = 1e-100  # the least density, and mass of a cell at its end, in plain floats; its inverse is the largest
 _LEAST_LOG: Final = -345.0  # least log weight in plain floats: 1e-150, also for masked points, is nothing beside 1e-100
-_LEAST: Final = 1e-290  # below this a quotient loses digits to underflow
+LEAST: Final = 1e-290  # below this a quotient loses digits to underflow
 _SLOPING: Final = 0.1  # circumference/h below which left minus right cancels: dense sums are used
 _ROUNDING: Final = 8.0 * np.finfo(np.float64).eps  # rounding of places, in units of a turn
 
@@ -273,8 +273,7 @@ class CellDensity(Density):
         return weighted(self.log_weights, self.owner.slope_at_points(log_pulls))
 
     def bandwidth_slope(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
-        sums = self.owner.bandwidth_slope_at_points(log_pulls)
-        return np.asarray(weighted(self.log_weights, sums).sum())
+        return np.asarray(weighted(self.log_weights, self.owner.bandwidth_slope_at_points(log_pulls)).sum())
 
     @property
     def log_weights(self) -> FloatArray:
@@ -293,13 +292,17 @@ class CellDensity(Density):
         shares[apart] = shares_apart
         ratios[apart], is_faint = self._quotients(apart, shares_apart)
         faint = apart[is_faint]
-        if node_shares.min() < _LEAST:  # beside a background: the ratio of a light point is not that of its share
+        if node_shares.min() < LEAST:  # beside a background: the ratio of a light point is not that of its share
             faint = np.flatnonzero(self.log_weights < 2.0 * _LEAST_LOG)
         if len(faint):
-            sums = ExponentialSums(self.owner.kernel, self.owner.points[faint], self.owner.nodes)
-            with np.errstate(over="ignore"):
-                ratios[faint] = np.exp(sums.at_points(log_pulls))
+            ratios[faint] = self.ratios_at(faint, log_pulls)
         return Shares(shares, ratios)
+
+    def ratios_at(self, which: IntArray, log_pulls: FloatArray) -> FloatArray:
+        """Return R_i/S_i of some points, as the sum over the nodes that it is."""
+        with np.errstate(over="ignore"):
+            sums = ExponentialSums(self.owner.kernel, self.owner.points[which], self.owner.nodes)
+            return np.asarray(np.exp(sums.at_points(log_pulls)))
 
     def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         tables, apart, shares_apart = self.distribute(node_shares)
@@ -337,7 +340,7 @@ class CellDensity(Density):
         """Return R_i/S_i of some points, and where one of the two is hardly a float64."""
         weights = np.exp(self.shifted(which) - self.log_sum)
         with np.errstate(divide="ignore", invalid="ignore", over="ignore"):
-            return shares / weights, np.minimum(shares, weights) < _LEAST
+            return shares / weights, np.minimum(shares, weights) < LEAST
 
 
 @final

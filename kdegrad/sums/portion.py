@@ -17,13 +17,13 @@ import numpy as np
 
 from kdegrad.arrays import FloatArray
 from kdegrad.sums.base import Density, KernelSums, Shares
-from kdegrad.sums.exponential import ExponentialSums, LogDensity, PlainDensity
+from kdegrad.sums.exponential import LEAST, ExponentialSums, LogDensity, PlainDensity
 from kdegrad.sums.pairs import Strongest, strongest_sources
 from kdegrad.sums.shares import DenseDensity, SummedDensity, are_far
-from kdegrad.sums.totals import Totals, relative_to
+from kdegrad.sums.totals import Totals, three_numbers
 from kdegrad.weights import shifted, sum_of_exponentials
 
-_MOST: Final = 600.0  # of a logarithm of a factor: e^600 is far from the ends of a float64
+_MOST: Final = 600.0  # size of a logarithm whose exponential is far from the ends of float64, and which has all digits
 
 
 def totals_of(sums: KernelSums, logits: FloatArray) -> Totals:
@@ -32,7 +32,7 @@ def totals_of(sums: KernelSums, logits: FloatArray) -> Totals:
         return _totals_of_cells(sums.density(logits))
     shift, total = sum_of_exponentials(logits)
     log_sums = sums.at_nodes(shifted(logits, shift))
-    nodes = relative_to(log_sums + sums.kernel.log_norm, shift)
+    nodes = three_numbers(np.zeros_like(log_sums), log_sums + sums.kernel.log_norm, shift)
     is_far = are_far(log_sums - math.log(total))
     if is_far.any():
         for part, exact in zip(
@@ -50,23 +50,18 @@ def portion_of(sums: KernelSums, logits: FloatArray, whole: Totals) -> Density:
     is_far = are_far(log_density)
     if not is_far.any():
         return SummedDensity(sums, log_weights, log_density)
-    nodes = whole.nodes._replace(log_weight=whole.log_weights(whole.nodes.log_weight))
-    strongest = Strongest(*(part[is_far] for part in nodes))
-    far = DenseDensity(sums.kernel, sums.points, sums.nodes[is_far], log_weights, strongest)
-    return SummedDensity(sums, log_weights, log_density, (is_far, far))
+    strongest = Strongest(*(part[is_far] for part in whole.nodes))
+    far = DenseDensity(sums.kernel, sums.points, sums.nodes[is_far], logits, strongest, whole.log_total)
+    return far if is_far.all() else SummedDensity(sums, log_weights, log_density, (is_far, far))
 
 
 def _totals_of_cells(density: PlainDensity | LogDensity) -> Totals:
-    shift, log_sum = density.shift, density.log_sum
     if isinstance(density, PlainDensity):
-        nodes = relative_to(density.log + density.owner.kernel.log_norm + log_sum, shift)
+        log_kernel, log_sums = np.zeros_like(density.log), density.log + density.owner.kernel.log_norm
     else:
-        nodes = Strongest(
-            density.strongest.log_kernel,
-            np.full_like(density.log, shift),
-            density.strongest.log_rest + log_sum,
-        )
-    return Totals(shift, math.exp(log_sum), nodes)
+        log_kernel, log_sums = density.strongest.log_kernel, density.strongest.log_rest
+    nodes = three_numbers(log_kernel, log_sums + density.log_sum, density.shift)
+    return Totals(density.shift, math.exp(density.log_sum), nodes)
 
 
 @final
@@ -84,20 +79,28 @@ class CellPortion(Density):
     def __init__(self, own: PlainDensity | LogDensity, whole: Totals) -> None:
         self.own, self.log = own, whole.log_density() - own.owner.kernel.log_norm
         totals = _totals_of_cells(own)
-        self.factor = totals.share_in(whole)
         self.log_part = (totals.shift - whole.shift) + (own.log_sum - math.log(whole.total))  # log Z of the part over Z
+        log_factors = totals.log_share_in(whole)
+        self.log_most = float(log_factors.max())  # which may be far below the logarithms of float64
+        self.factors = np.exp(log_factors - self.log_most)  # f_m in units of the largest
 
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
-        shares, ratios = self.own.shares(node_shares * self.factor, log_pulls + self.log_part)
-        if self.log_part > -_MOST:
-            ratios *= math.exp(-self.log_part)
-        else:  # so light are the points that their shares may be 0 where the ratios are not
-            ratios = np.exp(self.own.owner.at_points(log_pulls))
+        rise = self.log_most - self.log_part  # R_i/S_i of the part is less than that of the whole by e^rise
+        shares, ratios = self.own.shares(node_shares * self.factors, log_pulls - rise)
+        shares *= np.exp(self.log_most)
+        ratios *= np.exp(rise)
+        if not min(self.log_most, self.log_part) > -_MOST:  # so light that the factors have lost digits
+            anew = np.arange(len(ratios))
+        elif node_shares.min() < LEAST:  # beside a background: the ratio of a light point is not that of its share
+            anew = np.flatnonzero(self.own.log_weights + self.log_part < -_MOST)
+        else:
+            return Shares(shares, ratios)
+        ratios[anew] = self.own.ratios_at(anew, log_pulls)
         return Shares(shares, ratios)
 
     def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         weights = np.exp(self.own.log_weights + self.log_part)
-        return np.asarray(weights - self.own.shares(node_shares * self.factor, log_pulls + self.log_part).shares)
+        return np.asarray(weights - self.shares(node_shares, log_pulls).shares)
 
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         return self.own.slopes(node_shares, log_pulls + self.log_part)

@@ -106,10 +106,15 @@ class SummedDensity(Density):
 class DenseDensity(Density):
     """The density by all pairs, for log S of shape (N,).
 
+    Of points that are a part of all, logits stand for log S, and so in `strongest`: their differences are those of the
+    log S, of which the larger have lost digits.
+
     Attributes
     ----------
     strongest
         The three numbers of each node: found from the points, unless they are given, as those of more points.
+    log_total
+        log Z where logits stand for log S, else 0.
     """
 
     def __init__(
@@ -119,25 +124,28 @@ class DenseDensity(Density):
         nodes: FloatArray,
         log_weights: FloatArray,
         strongest: Strongest | None = None,
+        log_total: float = 0.0,
     ) -> None:
         self.kernel, self.points, self.nodes, self.log_weights = kernel, points, nodes, log_weights
+        self.log_total = log_total
         self.strongest = strongest or strongest_sources(kernel, nodes, points, log_weights)
-        self.log = (self.strongest.log_kernel + self.strongest.log_weight) + self.strongest.log_rest
+        self.log = (self.strongest.log_kernel + (self.strongest.log_weight - log_total)) + self.strongest.log_rest
         self.log -= self.kernel.log_norm
 
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
         relative = self._relative(node_shares, log_pulls)
         log_shares = self._log_shares(relative, self.points, self.log_weights)
         with np.errstate(over="ignore", invalid="ignore"):
-            ratios = np.exp(log_shares - self.log_weights)
+            ratios = np.exp((log_shares - self.log_weights) + self.log_total)
             masked = np.flatnonzero(np.isneginf(self.log_weights))
             if len(masked):  # as if the weight of each were 1
-                ratios[masked] = np.exp(self._log_shares(relative, self.points[masked], np.zeros(len(masked))))
+                as_one = np.full(len(masked), self.log_total)
+                ratios[masked] = np.exp(self._log_shares(relative, self.points[masked], as_one))
         return Shares(np.exp(log_shares, out=log_shares), ratios)
 
     def excess(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         log_shares = self._log_shares(self._relative(node_shares, log_pulls), self.points, self.log_weights)
-        return np.asarray(np.exp(self.log_weights) - np.exp(log_shares))
+        return np.asarray(np.exp(self.log_weights - self.log_total) - np.exp(log_shares))
 
     def slopes(self, node_shares: FloatArray, log_pulls: FloatArray) -> FloatArray:
         relative = self._relative(node_shares, log_pulls)
@@ -170,10 +178,13 @@ class DenseDensity(Density):
     def _relative(self, node_shares: FloatArray, log_pulls: FloatArray) -> Relative:
         """Return log(q_m/Σ_j exp D_j), and the log K_* and log S_* that D is formed with.
 
-        Where the node is faint these are log(q/p) and zeros: D is log S + log K_h itself.
+        Where the node is faint these are log(q/p), 0 and log Z: D is log S + log K_h itself.
         """
         is_faint = faint(node_shares, log_pulls)
-        reference = Strongest(*(np.where(is_faint, 0.0, finite(part)) for part in self.strongest))
+        nothing = (0.0, self.log_total, 0.0)
+        reference = Strongest(
+            *(np.where(is_faint, none, finite(part)) for none, part in zip(nothing, self.strongest, strict=True))
+        )
         pulls = np.where(is_faint, log_pulls - self.kernel.log_norm, log_ratio(node_shares, reference.log_rest))
         return pulls, reference
 

@@ -33,6 +33,11 @@ class Totals(NamedTuple):
     total: float
     nodes: Strongest
 
+    @property
+    def log_total(self) -> float:
+        """Return log Z."""
+        return self.shift + math.log(self.total)
+
     def log_weights(self, logits: FloatArray) -> FloatArray:
         """Return log S = z - log Z of logits."""
         return shifted(logits, self.shift) - math.log(self.total)
@@ -47,22 +52,27 @@ class Totals(NamedTuple):
         total = self.total * math.exp(self.shift - shift) + other.total * math.exp(other.shift - shift)
         return Totals(shift, total, _joined(self.nodes, other.nodes))
 
-    @np.errstate(over="ignore", invalid="ignore")
-    def share_in(self, whole: Totals) -> FloatArray:
-        """Return P_m of these points over P_m of the whole, (B,); 0 where neither reaches."""
+    def log_share_in(self, whole: Totals) -> FloatArray:
+        """Return log P_m of these points less that of the whole, (B,); -inf where these do not reach."""
         own, all_ = self.nodes, whole.nodes
         logs = (own.log_kernel - all_.log_kernel) + (own.log_weight - all_.log_weight)
-        logs += own.log_rest - all_.log_rest
-        return np.where(np.isneginf(own.log_rest), 0.0, np.exp(logs))
+        return np.where(np.isneginf(own.log_rest), -np.inf, logs + (own.log_rest - all_.log_rest))
 
 
-def relative_to(log_sums: FloatArray, log_weight: float) -> Strongest:
-    """Return log Σ_j exp(l_j) K_h as three numbers of each node, for sums (B,) of moderate size of exp(l_j - l_*)."""
-    nothing = np.isneginf(log_sums)
-    return Strongest(np.where(nothing, -np.inf, 0.0), np.where(nothing, -np.inf, log_weight), log_sums)
+@np.errstate(invalid="ignore")  # -inf - -inf, where no point reaches
+def three_numbers(log_kernel: FloatArray, log_sums: FloatArray, shift: float) -> Strongest:
+    """Return log Σ_j exp(l_j) K_h as three numbers of each node, given log Σ_j exp(l_j - shift) K_h/K_*, (B,).
+
+    All of it is taken as the weight of one point, and log_rest is what rounding took from the sum of the logarithms. So
+    log_rest stays as small as the number of parts, of which it collects the roundings.
+    """
+    log_weight = shift + log_sums
+    reaches = log_sums > -np.inf
+    lost = log_sums - (log_weight - shift)
+    return Strongest(np.where(reaches, log_kernel, -np.inf), log_weight, np.where(reaches, lost, -np.inf))
 
 
-@np.errstate(invalid="ignore", over="ignore")  # -inf - -inf, where one or both do not reach
+@np.errstate(all="ignore")  # -inf - -inf, where neither reaches
 def _joined(a: Strongest, b: Strongest) -> Strongest:
     """Return the sum of two sums at each node, relative to the stronger of their strongest points.
 
@@ -71,7 +81,7 @@ def _joined(a: Strongest, b: Strongest) -> Strongest:
     rise = (log K_a - log K_b) + (l_a - l_b) ≥ 0
     """
     rise = (a.log_kernel - b.log_kernel) + (a.log_weight - b.log_weight)
-    is_first = (rise >= 0.0) | np.isneginf(b.log_kernel)
+    is_first = rise >= 0.0
     fall = np.where(np.isnan(rise), np.inf, np.abs(rise))
     log_kernel, log_weight = (np.where(is_first, one, other) for one, other in zip(a[:2], b[:2], strict=True))
     stronger, weaker = np.where(is_first, a.log_rest, b.log_rest), np.where(is_first, b.log_rest, a.log_rest)
