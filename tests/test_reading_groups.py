@@ -123,6 +123,12 @@ def test_groups_of_parquet(tmp_path: Path) -> None:
         names = pyarrow.array(columns["image"], pyarrow.string()).cast(kind)
         pyarrow.parquet.write_table(pyarrow.table({**columns, "image": names}), path)
         assert_groups(read(path, options))
+    # categories in an order of their own, of which one is in no row
+    names = pyarrow.DictionaryArray.from_arrays(pyarrow.array([2, 1, 2, 0, 1]), [" 7", "007", "b", "z"])
+    pyarrow.parquet.write_table(pyarrow.table({**columns, "image": names}), path)
+    source = read(path, options)
+    assert_groups(source)
+    assert source.notes == ()
     pyarrow.parquet.write_table(pyarrow.table({**columns, "image": [3, 7, 3, None, 7]}), path)
     with pytest.raises(KdegradError, match=r"preds.parquet:4: column 'image': '' is a missing value: write the name"):
         read(path, options)

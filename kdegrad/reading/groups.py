@@ -62,15 +62,22 @@ class Grouping:
         self._targets, self._lines = np.full((1, len(self._ends)), np.nan), np.zeros(1, dtype=np.intp)
 
     def codes(self, cells: Texts, where: Callable[[str, int], tuple[int, ...]]) -> IntArray:
-        """Return the number of each row's group, `MISSING` for a cell that names none; later rows are asked later."""
-        known = len(self._codes.names)
-        of_texts = np.fromiter(map(self._codes.__getitem__, cells.each), np.intp, len(cells.each))
-        codes = of_texts[cells.codes]
-        fresh = np.flatnonzero(codes >= known)
-        if fresh.size:
-            _, first = np.unique(codes[fresh], return_index=True)
-            self._begins += [where("group", row)[0] for row in fresh[first].tolist()]
-        return codes
+        """Return the number of each row's group, `MISSING` for a cell that names none; later rows are asked later.
+
+        The cells may have texts that are in no row, and in any order, as a column of categories has them.
+        """
+        known, rows = len(self._codes.names), np.arange(len(cells))
+        firsts = np.full(len(cells.each), len(rows))
+        firsts[cells.codes[::-1]] = rows[::-1]  # of several rows of a text the first is written last
+        used = np.argsort(firsts, kind="stable")[: np.count_nonzero(firsts < len(rows))]
+        is_in_order = bool((used == np.arange(len(used))).all())
+        asked = cells.each[: len(used)] if is_in_order else [cells.each[text] for text in used.tolist()]
+        found = np.fromiter(map(self._codes.__getitem__, asked), np.intp, len(asked))
+        is_new = np.diff(np.maximum.accumulate(found), prepend=known - 1) > 0
+        self._begins += [where("group", row)[0] for row in firsts[used[is_new]].tolist()]
+        of_texts = np.empty(len(cells.each), np.intp)
+        of_texts[used] = found
+        return of_texts[cells.codes]
 
     def take_targets(
         self,
