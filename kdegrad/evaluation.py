@@ -288,10 +288,11 @@ def _input_rounding(
     beyond = np.abs(kernel.domain.difference(angles, middles)) - 0.5 * widths
     distances = np.maximum(beyond, widths / bins)
     log, slope = kernel.slope(distances)
-    steepness = np.abs(slope) * np.exp(log - kernel.log_shape(distances))  # NaN at and beyond a compact edge
-    counts = (shares > _NO_SHARE) & (shares < 1.0 - _NO_SHARE)
-    moved = np.where(counts, _EPS * np.abs(angles) * steepness, 0.0)
-    return float(np.nan_to_num(moved, posinf=0.0).max(initial=0.0))
+    log = log - kernel.log_shape(distances)  # 0 for most kernels; NaN at and beyond a compact edge
+    steepness = np.abs(slope) * np.exp(log) if log.any() else np.abs(slope)
+    moved = _EPS * np.abs(angles) * steepness
+    counts = (shares > _NO_SHARE) & (shares < 1.0 - _NO_SHARE) & np.isfinite(moved)
+    return float(moved.max(initial=0.0, where=counts))
 
 
 def summed(problem: Problem, rule: Rule) -> tuple[KernelSums, CrossEntropy]:
