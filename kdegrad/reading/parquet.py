@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Final
 
 import numpy as np
 
-from kdegrad.arrays import Texts
+from kdegrad.arrays import FloatArray, Texts
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import files
 from kdegrad.reading.columns import flag_of
@@ -153,7 +153,7 @@ def _take(rows: pyarrow.RecordBatch, chosen: Chosen, points: Collector, faults: 
         except ArrowInvalid as error:
             raise ArrowInvalid(f"column {shown(points.roles[role])}: {error}") from None
         if role not in TEXTS and (types.is_floating(column.type) or types.is_integer(column.type)):
-            cells[role] = np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)  # NaN for a null
+            cells[role] = _numbers(column)
         else:
             cells[role] = _coded(column)
     for role in TEXTS & cells.keys():
@@ -164,6 +164,20 @@ def _take(rows: pyarrow.RecordBatch, chosen: Chosen, points: Collector, faults: 
                     said = f"column {shown(points.roles[role])}: {shown(text)} contains a NUL character: remove it"
                     faults.add((before + row + 1,), said)
     points.take(cells, lambda _, row: (before + row + 1,))
+
+
+def _numbers(column: pyarrow.Array) -> FloatArray:
+    """Return a column of numbers, NaN for a null."""
+    from pyarrow import types
+
+    if column.null_count:
+        return np.asarray(column.to_numpy(zero_copy_only=False), dtype=np.float64)
+    # `to_numpy` imports pandas, which takes as long as ten million rows
+    kind = "f" if types.is_floating(column.type) else "u" if types.is_unsigned_integer(column.type) else "i"
+    width = column.type.bit_width // 8
+    _, values = column.buffers()
+    plain = np.frombuffer(values or b"", f"{kind}{width}", len(column), column.offset * width)
+    return plain.astype(np.float64, copy=False)
 
 
 def _coded(column: pyarrow.Array) -> Texts:

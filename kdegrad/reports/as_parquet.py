@@ -9,6 +9,9 @@ from typing import IO, TYPE_CHECKING, Any
 from kdegrad.errors import SettingError
 
 if TYPE_CHECKING:
+    import pyarrow
+
+    from kdegrad.arrays import FloatArray
     from kdegrad.reports.records import Block, Table
 
 
@@ -22,15 +25,18 @@ def require_pyarrow() -> None:
 
 def write(table: Table, stream: IO[bytes]) -> None:
     """Write the table to `stream`, a row group for each block; NaN is null, as other numbers stay the same float64."""
+    import numpy as np  # which --help does not need
     import pyarrow
     import pyarrow.parquet
 
-    from kdegrad.arrays import Texts  # and with it NumPy, which --help does not need
+    from kdegrad.arrays import Texts
 
     def typed(block: Block) -> Any:
-        columns = [
+        columns: list[Any] = [
             pyarrow.array(column.each, pyarrow.string()).take(pyarrow.array(column.codes))
             if isinstance(column, Texts)
+            else _floats(column)
+            if isinstance(column, np.ndarray) and column.dtype == np.float64
             else pyarrow.array(column, from_pandas=True)
             for column in block
         ]
@@ -45,3 +51,14 @@ def write(table: Table, stream: IO[bytes]) -> None:
     with pyarrow.parquet.ParquetWriter(stream, first.schema, use_dictionary=few_values) as writer:
         for block in chain([first], blocks):
             writer.write_table(block)
+
+
+def _floats(column: FloatArray) -> pyarrow.Array:
+    """Return an array of float64 without a copy, and without pandas, which `pyarrow.array` imports; NaN is null."""
+    import numpy as np
+    import pyarrow
+
+    missing = np.isnan(column)
+    valid = pyarrow.py_buffer(np.packbits(~missing, bitorder="little")) if missing.any() else None
+    values = pyarrow.py_buffer(np.ascontiguousarray(column))
+    return pyarrow.Array.from_buffers(pyarrow.float64(), len(column), [valid, values])
