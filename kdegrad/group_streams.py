@@ -85,7 +85,7 @@ def groups_of(part: Part, watch: Watch = unwatched, *, asked: Asked, folder: str
     found, overview = groups_in(source, asked)
     if folder is not None:
         with output.replacing(os.path.join(folder, part.name)) as stream:
-            write_rows(_rows(source, overview, asked), stream, part.format)
+            write_rows(rows_of(source, overview, asked), stream, part.format)
     return found
 
 
@@ -102,7 +102,7 @@ def groups_in(source: Source, asked: Asked) -> tuple[GroupsOfPart, Overview | No
     return GroupsOfPart(seen, overview.without_points(), group_records.cause_of_first(evaluation), rounding), overview
 
 
-def _rows(source: Source, overview: Overview | None, asked: Asked) -> Table:
+def rows_of(source: Source, overview: Overview | None, asked: Asked) -> Table:
     """Return the rows that are written of a part: without any a header, whose columns have the types of the others."""
     if overview is not None:
         make = group_records.loss_record if asked.rows == "groups" else group_records.gradient_record

@@ -175,6 +175,12 @@ class Overview:
         """Return what is known of the groups alone."""
         return replace(self, of_points=None)
 
+    def in_order(self, order: IntArray) -> Overview:
+        """Return what is known of the groups alone, in another order: the first is then the group ``order[0]``."""
+        found = {name: getattr(self, name) for name in _OF_GROUPS}
+        arrays: dict[str, Any] = {name: None if values is None else values[order] for name, values in found.items()}
+        return replace(self, **arrays, names=tuple(self.names[group] for group in order.tolist()), of_points=None)
+
     @cached_property
     def finite(self) -> FloatArray:
         """The losses that are finite, in the order of the groups."""

@@ -14,7 +14,8 @@ import socket
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
-from dataclasses import dataclass
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, Any, Final, Protocol, TypeVar, final
 
@@ -66,19 +67,25 @@ class InTurn:
             yield function(part, watch)
 
 
-def elsewhere(part: Part, function: Callable[[Part], _Result]) -> _Result:
-    """Return what the function returns for a part, on a machine that may not see the same files.
+def elsewhere_named(part: Part) -> Part:
+    """Return a part as a process names it whose current folder is another one."""
+    return replace(part, path=os.path.abspath(part.path))
 
-    Raises
-    ------
-    FileNotFoundError
-        Whose text is the name of this machine, for a file or a folder that it does not see.
-    """
+
+@contextmanager
+def naming_this_machine() -> Iterator[None]:
+    """Give a FileNotFoundError the name of this machine as its text: another one may see the file, or the folder."""
     try:
-        os.stat(part.path)
-        return function(part)
+        yield
     except FileNotFoundError as error:
         raise FileNotFoundError(errno.ENOENT, socket.gethostname(), error.filename) from None
+
+
+def elsewhere(part: Part, function: Callable[[Part], _Result]) -> _Result:
+    """Return what the function returns for a part, on a machine that may not see the same files."""
+    with naming_this_machine():
+        os.stat(part.path)
+        return function(part)
 
 
 def unchanged(value: _Result) -> _Result:

@@ -6,6 +6,7 @@ a cluster.
 
 from __future__ import annotations
 
+import csv
 import os
 import signal
 import subprocess
@@ -173,6 +174,113 @@ def test_a_part_that_kills_every_worker_is_named(engine: Cluster, swarm: Path) -
         list(engine.each(deadly, listed(swarm), nobody))
     assert caught.value.filename == str(swarm / "part-1.csv")
     assert list(engine.each(_name_after_a_while, listed(swarm), nobody))  # the cluster is as good as before
+
+
+# --- groups -----------------------------------------------------------------------------------------------------------
+
+
+@pytest.fixture(scope="module")
+def grouped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """Make parts with rows of the same 40 groups, one of them without rows, and a file with the rows of all."""
+    folder, rng = tmp_path_factory.mktemp("groups"), np.random.default_rng(11)
+    header, lines = "image,angle,logit,label,from,to\n", []
+    for group in rng.integers(0, 40, 900).tolist():
+        angle, logit = rng.normal(0, 40), rng.normal(0, 2) if rng.random() > 0.1 else -np.inf
+        lines.append(f"img{group},{angle!r},{logit!r},p{len(lines) % 7},{group - 40},{group + 20}\n")
+    (folder / "parts").mkdir()
+    for number, (begin, end) in enumerate([(0, 300), (300, 300), (300, 350), (350, 900)]):
+        (folder / "parts" / f"{number}.csv").write_text(header + "".join(lines[begin:end]))
+    (folder / "all.csv").write_text(header + "".join(lines))
+    return folder / "parts", folder / "all.csv"
+
+
+OF_GROUPS = ("--group-by", "image", "--target-columns", "from,to", "--bandwidth", "10")
+
+
+def table(file: Path) -> list[dict[str, str]]:
+    with file.open() as stream:
+        return list(csv.DictReader(stream))
+
+
+def assert_same_rows(found: list[dict[str, str]], expected: list[dict[str, str]]) -> None:
+    """Compare texts exactly, numbers to 1e-12."""
+    assert len(found) == len(expected) > 0
+    for row, other in zip(found, expected, strict=True):
+        assert row.keys() == other.keys()
+        for name in row.keys() & {"group", "label", "points"}:
+            assert row[name] == other[name]
+        numbers = [[float(of[name]) for name in row if name not in ("group", "label")] for of in (row, other)]
+        np.testing.assert_allclose(*numbers, rtol=1e-12, atol=1e-12)
+
+
+def test_losses_of_groups_across_parts_are_those_of_memory(kdegrad, grouped: tuple[Path, Path], address: str) -> None:
+    """In the order in which the groups first appear; the report is that of one file."""
+    parts, whole = grouped
+    for form in ("csv", "table"):
+        expected = kdegrad("loss", whole, *OF_GROUPS, "--format", form)
+        done = kdegrad("loss", parts, *OF_GROUPS, *dask_at(address), "--format", form)
+        assert (done.code, done.err) == (0, "")
+        if form == "csv":
+            assert_same_rows(done.rows, expected.rows)
+        else:
+            assert done.out == expected.out
+
+
+def test_gradients_of_groups_across_parts_are_those_of_memory(
+    kdegrad, folder: Path, grouped: tuple[Path, Path], address: str
+) -> None:
+    """Each part has its own rows, in their order, a part without rows a header."""
+    parts, whole = grouped
+    every = (*OF_GROUPS, "--wrt", "logits,angles,bandwidth")
+    assert kdegrad("grad", whole, *every, "-o", "all.csv").code == 0
+    done = kdegrad("grad", os.path.relpath(parts), *every, *dask_at(address), "-o", "out")
+    assert (done.code, done.err) == (0, "")
+    made = [table(Path("out", f"{number}.csv")) for number in range(4)]
+    assert list(map(len, made)) == [300, 0, 50, 550]
+    assert sorted(os.listdir("out")) == ["0.csv", "1.csv", "2.csv", "3.csv"]
+    assert_same_rows([row for part in made for row in part], table(folder / "all.csv"))
+    header = Path("out", "1.csv").read_text()
+    assert header == Path("out", "0.csv").read_text().splitlines(keepends=True)[0]
+
+
+@pytest.mark.parametrize(
+    ("rows", "said"),
+    [
+        (["a,1,2,0,9", "a,1,2,0,8"], "column 'to': 8 for group 'a', which has 9 in bad/0.csv: give one target for a"),
+        (["a,1,2,0,9", "a,1,x,0,9"], "bad/1.csv:2: column 'logit': 'x' is not a number"),
+        (["a,1,-inf,0,9", "a,1,-inf,0,9"], "group 'a': no point has a positive weight"),
+    ],
+)
+def test_what_is_wrong_with_groups_across_parts(
+    kdegrad, folder: Path, address: str, rows: list[str], said: str
+) -> None:
+    Path("bad").mkdir()
+    for number, row in enumerate(rows):
+        Path("bad", f"{number}.csv").write_text(f"image,angle,logit,from,to\n{row}\nb,1,2,0,9\n")
+    done = kdegrad("grad", "bad", *OF_GROUPS, *dask_at(address), "-o", "out")
+    assert (done.code, done.out) == (2, "")
+    assert said in done.err
+    assert len(done.err.splitlines()) == 1
+    assert os.listdir() == ["bad"]
+
+
+def test_a_group_that_is_masked_in_one_part_alone(kdegrad, folder: Path, address: str) -> None:
+    for number, logit in enumerate(("-inf", "1")):
+        Path(f"{number}.csv").write_text(f"image,angle,logit\na,1,{logit}\n")
+    done = kdegrad("loss", "*.csv", "--group-by", "image", *TARGET, *dask_at(address), "--format", "csv")
+    assert (done.code, done.err) == (0, "")
+    assert done.rows[0]["loss"] == repr(kg.loss([1.0], [1.0], target=(-30, 30), bandwidth=10))
+
+
+def test_parts_with_other_columns_and_losses_to_a_folder(kdegrad, folder: Path, address: str) -> None:
+    for number, column in enumerate(("logit", "weight")):
+        Path(f"{number}.csv").write_text(f"image,angle,{column}\na,1,1\n")
+    done = kdegrad("loss", "*.csv", "--group-by", "image", *TARGET, *dask_at(address))
+    assert (done.code, done.out) == (2, "")
+    assert "1.csv: has columns for 'angle', 'weight', and 0.csv for 'angle', 'logit'" in done.err
+    done = kdegrad("loss", "*.csv", "--group-by", "image", *TARGET, *dask_at(address), "-o", "out")
+    assert (done.code, done.out) == (2, "")
+    assert "--output: 'out' is a folder, and with --engine dask a group is in no part alone: name a file" in done.err
 
 
 # --- errors -----------------------------------------------------------------------------------------------------------

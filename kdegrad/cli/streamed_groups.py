@@ -1,4 +1,4 @@
-"""The commands ``loss`` and ``grad`` of the groups of a table in parts, of which none has rows in two parts."""
+"""The commands ``loss`` and ``grad`` of the groups of a table in parts; without Dask none has rows in two parts."""
 
 from __future__ import annotations
 
@@ -27,7 +27,9 @@ from kdegrad.group_streams import Asked, GroupsOfParts, groups_of_parts
 from kdegrad.reading.files import display_name
 from kdegrad.reading.parts import Part
 from kdegrad.reports import ROWS, SUFFIXES, group_records
-from kdegrad.settings import GradientOptions, ReadingOptions, ReportOptions
+from kdegrad.settings import GradientOptions, PartsOptions, ReadingOptions, ReportOptions
+from kdegrad.streams import InTurn
+from kdegrad.text import shown
 
 
 def loss(flags: Flags, report: ReportOptions) -> int:
@@ -40,6 +42,9 @@ def loss(flags: Flags, report: ReportOptions) -> int:
     folder = None
     if _names_folder(report):
         folder, report = report.output, replace(report, output=None)
+        if flags.of(PartsOptions).engine is not None:
+            said = "is a folder, and with --engine dask a group is in no part alone: name a file, as losses.parquet"
+            raise SettingError("output", f"{shown(str(folder))} {said}")
     written, parts = _checked(flags, report, folder)
     wrt = () if folder is None and format_of(report) in ROWS else ("logits",)  # as of a table in memory
     asked = Asked(options_of_problem(flags, written), flags.of(ReadingOptions), wrt)
@@ -89,7 +94,14 @@ def _found(flags: Flags, parts: tuple[Part, ...], asked: Asked, folder: str | No
     to = nullcontext() if folder is None else output.filling_at_once(folder, [part.name for part in parts])
     with engine_of(flags, parts) as engine, Progress("summing", size_of(parts), of_bytes=True) as advance, to as hidden:
         where = None if hidden is None else os.path.abspath(hidden)  # a worker has another current folder
-        found = groups_of_parts(parts, asked, engine, advance.advance, name, where)
+        if isinstance(engine, InTurn):
+            found = groups_of_parts(parts, asked, engine, advance.advance, name, where)
+        else:
+            from kdegrad.dask.cluster import Cluster
+            from kdegrad.dask.groups import groups_across_parts
+
+            assert isinstance(engine, Cluster)  # there is no third engine
+            found = groups_across_parts(parts, asked, engine, advance.advance, name, where)
     for note in found.notes:
         say(f"note: {note}")
     note_oddities(flags, found.overview.like)

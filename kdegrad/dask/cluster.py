@@ -8,16 +8,14 @@ from __future__ import annotations
 
 import errno
 import logging
-import os
 import signal
 import socket
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
-from dataclasses import replace
 from multiprocessing import resource_tracker
-from typing import Final, TypeVar, final
+from typing import Any, Final, TypeVar, final
 
 import dask
 from dask.system import CPU_COUNT
@@ -28,7 +26,7 @@ from distributed.comm.core import CommClosedError
 from kdegrad import __version__
 from kdegrad.errors import InputError, SettingError
 from kdegrad.reading.parts import Part
-from kdegrad.streams import elsewhere, unchanged
+from kdegrad.streams import elsewhere, elsewhere_named, unchanged
 from kdegrad.text import shown
 
 _Result = TypeVar("_Result")
@@ -75,25 +73,43 @@ class Cluster:
         """
         # A task of its own: so it is sent once and not with each part, and is there again when its worker has died.
         shared = self._client.submit(unchanged, function, pure=False)
-        there = [replace(part, path=os.path.abspath(part.path)) for part in parts]
+        there = [elsewhere_named(part) for part in parts]
         futures = self._client.map(elsewhere, there, function=shared, pure=False)
-        number_of = {future.key: number for number, future in enumerate(futures)}
         found: dict[int, _Result] = {}
         following = 0
+        for number, result in self._done(futures, [[part] for part in parts]):
+            found[number] = result
+            watch(parts[number].size)
+            while following in found:
+                yield found.pop(following)
+                following += 1
+
+    def computed(self, tasks: Sequence[Any], parts: Sequence[Part]) -> Iterator[tuple[int, Any]]:
+        """Yield the numbers of tasks, which are Dask's, and what they return, as they are done; all are about `parts`.
+
+        Raises
+        ------
+        ChildProcessError, ConnectionError
+            As `each`.
+        """
+        yield from self._done(self._client.compute(list(tasks)), [parts] * len(tasks))
+
+    def _done(self, futures: Sequence[Any], about: Sequence[Sequence[Part]]) -> Iterator[tuple[int, Any]]:
+        """Yield the number of each future and its result, as they are done; each is about some parts."""
+        number_of = {future.key: number for number, future in enumerate(futures)}
+        left = len(futures)
         try:
             for future in as_completed(futures, loop=self._client.loop):
                 number = number_of[future.key]
-                with _naming(parts[number], there[number]):
-                    found[number] = future.result()
+                with _naming(about[number]):
+                    result = future.result()
                 future.release()
-                watch(parts[number].size)
-                while following in found:
-                    yield found.pop(following)
-                    following += 1
+                left -= 1
+                yield number, result
         finally:
-            if following < len(parts):
+            if left:
                 with suppress(Exception):  # the error that is on its way says more
-                    self._client.cancel([*futures, shared], force=True)
+                    self._client.cancel(futures, force=True)
 
 
 @contextmanager
@@ -186,14 +202,19 @@ def _require_same_version(client: Client, address: str) -> None:
 
 
 @contextmanager
-def _naming(part: Part, there: Part) -> Iterator[None]:
-    """Make an error that a worker had with a part one that can be told here."""
+def _naming(parts: Sequence[Part]) -> Iterator[None]:
+    """Make an error that a worker had with one of some parts one that can be told here."""
     try:
         yield
     except InputError as error:
-        raise InputError([fault.replace(there.path, part.path) for fault in error.faults], error.total) from None
+        faults = error.faults
+        for part in parts:
+            if any(elsewhere_named(part).path in fault for fault in faults):
+                faults = [fault.replace(elsewhere_named(part).path, part.path) for fault in faults]
+        raise InputError(faults, error.total) from None
     except FileNotFoundError as error:
-        part.require_unchanged()
+        for part in parts:
+            part.require_unchanged()
         raise InputError(
             f"{error.filename}: is not there for a worker on {error.strerror}, and is there for this machine: "
             "name folders that all machines of the cluster share"
@@ -201,6 +222,7 @@ def _naming(part: Part, there: Part) -> Iterator[None]:
     except KilledWorker as error:
         times = error.allowed_failures + 1
         told = f"its worker died {times} times at it: give the workers more memory, or make smaller parts"
-        raise ChildProcessError(errno.ECHILD, told, part.path) from None
+        of = parts[0].path if len(parts) == 1 else "a part"
+        raise ChildProcessError(errno.ECHILD, told, of) from None
     except (CancelledError, CommClosedError):
         raise ConnectionError(errno.ECONNRESET, "the connection to it is lost", "the Dask scheduler") from None

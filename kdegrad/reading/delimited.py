@@ -70,14 +70,17 @@ def read_table(
 
 
 def parts_of_table(
-    blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None, rows: int
+    blocks: Iterable[Block], name: str, options: ReadingOptions, usual: str | None, rows: int, are_whole: bool
 ) -> Iterator[Source]:
-    """Yield the points of a table in parts of about so many rows, the last of which has the notes; as `read_table`."""
+    """Yield the points of a table in parts of about so many rows, the last of which has the notes; as `read_table`.
+
+    `are_whole` is that of `Collector.part`.
+    """
     table = _begun(blocks, name, options, usual)
     for _ in table.take_all():
         if table.points.held >= rows:
             yield table.points.part()
-    last = table.points.part(is_last=True)
+    last = table.points.part(is_last=True, are_whole=are_whole)
     yield replace(last, counts={**last.counts, **table.counts()})
 
 

@@ -40,17 +40,18 @@ def read_parquet(path: str, name: str, options: ReadingOptions, *, of_target: bo
 
 
 def parts_of_parquet(
-    path: str, name: str, options: ReadingOptions, rows: int, watch: Callable[[float], None]
+    path: str, name: str, options: ReadingOptions, rows: int, watch: Callable[[float], None], are_whole: bool
 ) -> Iterator[Source]:
     """Yield the points of a Parquet file in parts of about so many rows, the last of which has the notes.
 
-    `watch` is told the share of the file that is done, when the next part is asked for.
+    `watch` is told the share of the file that is done, when the next part is asked for; `are_whole` is that of
+    `Collector.part`.
     """
     for points, share in _taken(path, name, options, rows):  # the last one is used below
         if 2 * points.held >= rows:  # a block of rows ends with its row group
             yield points.part()
             watch(share)
-    yield points.part(is_last=True)
+    yield points.part(is_last=True, are_whole=are_whole)
 
 
 def _taken(

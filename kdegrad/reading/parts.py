@@ -138,11 +138,17 @@ def overlooked(path: str, options: ReadingOptions) -> list[str]:
 
 
 def blocks_of(
-    part: Part, options: ReadingOptions, watch: Callable[[int], None] = lambda size: None, rows: int | None = None
+    part: Part,
+    options: ReadingOptions,
+    watch: Callable[[int], None] = lambda size: None,
+    rows: int | None = None,
+    *,
+    are_whole: bool = True,
 ) -> Iterator[Source]:
     """Yield the points of a part in blocks of about so many rows, else `ROWS`; the last has the notes.
 
-    `watch` is told how many bytes of the file are done since it was last told.
+    `watch` is told how many bytes of the file are done since it was last told; `are_whole` says whether groups have no
+    rows in other parts.
 
     Raises
     ------
@@ -162,12 +168,12 @@ def blocks_of(
     try:
         if part.format == "parquet":
             yield from parquet.parts_of_parquet(
-                part.path, name, options, rows, lambda share: tell(int(share * part.size))
+                part.path, name, options, rows, lambda share: tell(int(share * part.size)), are_whole
             )
         else:
             usual = delimited.DELIMITER_OF_FORMAT[part.format]
             text = _watched(files.blocks(part.path), tell)
-            yield from delimited.parts_of_table(text, name, options, usual, rows)
+            yield from delimited.parts_of_table(text, name, options, usual, rows, are_whole)
     except InputError:
         part.require_unchanged()  # else a file that is being written is called damaged
         raise
@@ -175,9 +181,11 @@ def blocks_of(
     tell(max(part.size, done))
 
 
-def whole_of(part: Part, options: ReadingOptions, watch: Callable[[int], None]) -> Source:
+def whole_of(
+    part: Part, options: ReadingOptions, watch: Callable[[int], None] = lambda size: None, *, are_whole: bool = True
+) -> Source:
     """Return all points of a part, with their groups where the options name the column; otherwise as `blocks_of`."""
-    (found,) = blocks_of(part, options, watch, sys.maxsize)
+    (found,) = blocks_of(part, options, watch, sys.maxsize, are_whole=are_whole)
     return found
 
 

@@ -257,14 +257,14 @@ class Collector:
         logits = "" if self._of_target else f"; if they are logits, give {option_text('logit-column', name)}"
         return f"column {shown(name)}: each of {many} is negative, as {shown(first)}: a weight is 0 or more{logits}"
 
-    def part(self, *, is_last: bool = False) -> Source:
+    def part(self, *, is_last: bool = False, are_whole: bool = True) -> Source:
         """Return the points since the last part; InputError with the faults so far.
 
         There may be none, or none of positive weight. The last part has the notes, and if it is the only one the
-        groups, each of which has a point of positive weight.
+        groups, each of which has a point of positive weight if they `are_whole`, without rows elsewhere.
         """
         found = self._part(is_last=is_last)
-        return found if self._grouping is None or not is_last else self._grouped(found, self._grouping)
+        return found if self._grouping is None or not is_last else self._grouped(found, self._grouping, are_whole)
 
     def _part(self, *, is_last: bool) -> Source:
         """Return the same without groups."""
@@ -307,14 +307,15 @@ class Collector:
             raise InputError(f"{found.name}: a value is missing in {rows}: no points are left")
         if not _have_weight(found).any():
             raise InputError(f"{found.name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
-        return found if self._grouping is None else self._grouped(found, self._grouping)
+        return found if self._grouping is None else self._grouped(found, self._grouping, True)
 
-    def _grouped(self, found: Source, grouping: Grouping) -> Source:
+    def _grouped(self, found: Source, grouping: Grouping, are_whole: bool) -> Source:
         """Return all points with their groups and the targets of these."""
         codes = np.concatenate([np.empty(0, np.intp), *self._codes])  # there may be no row
-        groups, targets, gone = grouping.groups(codes, _have_weight(found))
+        has_weight = _have_weight(found) if are_whole else np.ones(len(codes), dtype=np.bool_)
+        groups, targets, gone = grouping.groups(codes, has_weight)
         notes = found.notes
-        if gone:
+        if gone and are_whole:
             named = f"{counted(len(gone), 'group')} without a complete row ({enumerated(gone, _NAMED)})"
             notes = (*notes, f"has {named}: {'it is' if len(gone) == 1 else 'they are'} left out")
         return replace(found, groups=groups, targets=targets, notes=notes)
