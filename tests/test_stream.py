@@ -461,20 +461,21 @@ def test_a_part_that_is_being_written_is_not_called_damaged(
     assert ": has changed since the parts were listed (from " in kdegrad("loss", path.parent, *TARGET).err
 
 
-def test_a_disk_that_fills_up_leaves_whole_parts(three: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("suffix", ["csv", "parquet"])
+def test_a_disk_that_fills_up_leaves_whole_parts(tmp_path: Path, suffix: str) -> None:
     """RLIMIT_FSIZE stops a write in the middle, as a full disk does."""
-    write(three / "part-1.csv", rows(3000))
+    cut(rows(3020), tmp_path / "parts", suffix, [10, 3010, 3020])
     done = installed(
-        *("grad", three, *TARGET, "--output", tmp_path / "out"),
+        *("grad", tmp_path / "parts", *TARGET, "--output", tmp_path / "out"),
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )
     assert (done.returncode, done.stdout) == (4, b"")
     assert done.stderr.decode().splitlines() == [
         f"warning: 1 of 3 parts are in {tmp_path / 'out'}, each whole",
-        f"error: {tmp_path / 'out'}/part-1.csv: File too large",
+        f"error: {tmp_path / 'out'}/part-1.{suffix}: File too large",
     ]
-    assert contents(tmp_path / "out") == ["part-0.csv"]
-    assert len(read(tmp_path / "out" / "part-0.csv")["gradient"]) == 10
+    assert contents(tmp_path / "out") == [f"part-0.{suffix}"]
+    assert len(read(tmp_path / "out" / f"part-0.{suffix}")["gradient"]) == 10
 
 
 # Runs the command, and kills it by a signal while it writes the second part.

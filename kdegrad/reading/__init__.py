@@ -14,6 +14,7 @@
 - `notes`: what the user should know about what was made of a file;
 - `target`: a table of target points → these;
 - `parquet`: Parquet files → cells by column, where pyarrow is installed;
+- `parts`: a folder or a pattern of such files → the points of each, a block of rows at a time;
 - `frames`: data frames → cells by column, where narwhals is installed; it stands above the rest.
 
 Types are checked here (``bandwidth: abc``). Ranges (``bandwidth: -1``) are checked by `kdegrad.settings`; for its

@@ -196,6 +196,10 @@ def _coded(column: pyarrow.Array) -> Texts:
 
 def _texts(column: pyarrow.Array) -> list[str]:
     """Return the cells of a column as text; a null is empty."""
+    from pyarrow import types
+
+    if types.is_string(column.type) and not column.null_count:
+        return list(column.to_pylist())
     try:
         values = column.to_pylist()
     except (ValueError, OverflowError):  # Python has no such value: a date beyond the year 9999, nanoseconds
