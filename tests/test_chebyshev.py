@@ -20,6 +20,7 @@ from kdegrad.kernel import BY_NAME, Kernel, Smoothness, make_kernel
 from kdegrad.logs import scaled_sum
 from kdegrad.sums import DenseSums, chebyshev, make_sums
 from kdegrad.sums.chebyshev import Cells, ChebyshevSums, Pairs, cell_starts
+from kdegrad.sums.locate import nearly_sorted
 
 KERNELS = [
     ("gaussian", 0.05, None),
@@ -364,3 +365,21 @@ def test_a_cell_may_be_as_wide_as_the_tightest_of_its_limits():
     ):
         sums.widest, sums.smoothness = widest, rule
         np.testing.assert_allclose(sums.half_widths(nearest, farthest), wanted)
+
+
+@pytest.mark.parametrize("outlier", [0.0, 1e6, 1e300])
+def test_points_are_out_of_order_by_no_more_than_is_allowed(outlier):
+    """With an outlier 16 bits do not tell the others apart, and they are sorted exactly."""
+    rng = np.random.default_rng(3)
+    x = np.append(rng.normal(size=100_000), outlier)
+    order, ascending = nearly_sorted(x, 0.01)
+    np.testing.assert_array_equal(np.sort(order), np.arange(len(x)))
+    assert (np.diff(ascending) >= 0.0).all()
+    assert np.abs(x[order] - np.sort(x)).max() <= (0.0 if outlier else 0.01)
+    np.testing.assert_allclose(ascending, np.sort(x), rtol=0.0, atol=0.01)
+
+
+def test_points_at_one_place_are_in_order():
+    order, ascending = nearly_sorted(np.full(2000, 3.0), 0.01)
+    np.testing.assert_array_equal(np.sort(order), np.arange(2000))
+    np.testing.assert_array_equal(ascending, 3.0)

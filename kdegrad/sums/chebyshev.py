@@ -39,6 +39,7 @@ from kdegrad.domain import Domain
 from kdegrad.kernel import Kernel
 from kdegrad.logs import Scaled, log_or_minus_infinity, scaled_sum
 from kdegrad.sums.base import Density, KernelSums
+from kdegrad.sums.locate import nearly_sorted
 from kdegrad.sums.pairs import Derivative, blocked_sum
 from kdegrad.sums.shares import density_of
 
@@ -58,6 +59,7 @@ _PLANNED: Final = 0.9  # fraction of the widest cells, so that they also do for 
 _FEW_CELLS: Final = 64  # so many cells at least may be as narrow as planned, however few their points
 _RUN: Final = 4_000.0  # what a run of near pairs costs before its first pair of points, in pairs of points
 _FAINT: Final = 60.0  # a kink where K is below e^-60 of its peak hardly ever counts
+_UNSORTED: Final = 1.0 / 32.0  # half widths by which points may be out of order: what _PLANNED leaves is for more
 _CHUNK: Final = 2_048  # points at a time: P arrays of them stay in the second-level cache
 TABLE_PAIRS: Final = 65_536  # pairs of cells looked at together
 PROXY_PAIRS: Final = 16_384  # pairs of proxies summed together: as in `pairs.py`
@@ -96,7 +98,7 @@ class Cells:
     Attributes
     ----------
     order
-        The points' indices, cell by cell and from left to right, shape (N,), in as few bytes as will do.
+        The points' indices, cell by cell, shape (N,), in as few bytes as will do; cells stand from left to right.
     starts, counts
         Where each cell begins in that order and how many points it has, (C,).
     centres, halves
@@ -117,10 +119,8 @@ class Cells:
     ) -> None:
         self.points = points = domain.reduced(points)  # so that a centre is formed without the rounding of many turns
         displacements = domain.difference(points, np.asarray(origin))
-        order = np.argsort(displacements)
-        displacements = displacements[order]
-        self.order = order.astype(np.min_scalar_type(len(points)))
-        del order  # twice the size
+        narrowest = planned_half_widths(np.linspace(displacements.min(), displacements.max(), 64)).min()
+        self.order, displacements = nearly_sorted(displacements, _UNSORTED * float(narrowest))
         fewest = min(max(len(points) // _FEW_CELLS, 1), degree + 1)
         self.starts = cell_starts(displacements, planned_half_widths, fewest)
         self.counts = np.diff(self.starts, append=len(points))

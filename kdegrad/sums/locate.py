@@ -17,6 +17,8 @@ import numpy as np
 from kdegrad.arrays import FloatArray, IntArray
 
 _BUCKETS_PER_BREAKPOINT: Final = 2
+_FEW: Final = 1_000  # numbers that are sorted as fast one way as the other
+_STEPS: Final = 65_535.0
 _ROUNDING: Final = 4.0 * np.finfo(np.float64).eps
 
 
@@ -110,6 +112,23 @@ def places_of(nodes: FloatArray, period: float, reach: float) -> tuple[FloatArra
     index = np.empty(len(nodes), dtype=np.intp)
     index[order] = np.where(is_early, pair, pair + len(late))
     return np.concatenate([early[is_new], late]), index[found]
+
+
+def nearly_sorted(x: FloatArray, tolerance: float) -> tuple[IntArray, FloatArray]:
+    """Return an order of x, in as few bytes as will do, and x in that order.
+
+    A number may stand behind another that is larger by up to the tolerance, and is then raised to it: what is returned
+    ascends. Where 65,535 tolerances make up the spread of x, integers of 16 bits are sorted in its place, which NumPy
+    does by their digits, six times as fast.
+    """
+    low, spread = float(x.min()), float(np.ptp(x))
+    if len(x) >= _FEW and 0.0 < spread <= _STEPS * tolerance and _STEPS / spread < math.inf:
+        order = np.argsort(((x - low) * (_STEPS / spread)).astype(np.uint16), kind="stable")
+        x = np.maximum.accumulate(x[order])
+    else:
+        order = np.argsort(x)
+        x = x[order]
+    return order.astype(np.min_scalar_type(len(x))), x
 
 
 def _is_even(positions: FloatArray) -> bool:
