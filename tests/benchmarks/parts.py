@@ -194,8 +194,8 @@ def groups(folder: Path) -> Iterator[str]:
     }
     if find_spec("distributed"):
         tasks |= {
-            f"kdegrad loss of the parts by Dask, {workers}": partial(command, parts, "--engine", "dask"),
-            f"kdegrad.dask.loss, {workers}, rows brought together": partial(python, _DASK, parts, *numbers),
+            f"kdegrad loss of the parts --engine dask, {workers}": partial(command, parts, "--engine", "dask"),
+            f"kdegrad.dask.loss, {workers}": partial(python, _DASK, parts, *numbers),
         }
     taken = in_turn(tasks, 1)
     by_hand = float(subprocess.check_output([sys.executable, "-c", _BY_HAND, parts / "part-0.parquet", *numbers]))
