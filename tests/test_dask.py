@@ -7,10 +7,14 @@ from __future__ import annotations
 
 import math
 import os
+import subprocess
+import sys
+import tracemalloc
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
+import cloudpickle
 import dask
 import dask.dataframe as dd
 import distributed
@@ -134,3 +138,258 @@ def test_groups_are_those_in_memory(compute: Any) -> None:
         "gradient_log_bandwidth": expected.log_bandwidth[expected.batch.problem_of_point],
     }.items():
         np.testing.assert_allclose(gradients[name], values, rtol=1e-12, atol=1e-15)
+
+
+# --- what is loaded, and when -----------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize(
+    ("made", "times"),
+    [
+        (lambda ddf: kd.loss(ddf, **PROBLEM), 1),
+        (lambda ddf: kd.grad(ddf, **PROBLEM, wrt=("logits", "angles")), 2),
+        (lambda ddf: kd.grad(ddf, **PROBLEM, wrt="bandwidth"), 3),
+        (lambda ddf: kd.loss(ddf, by="camera", **PROBLEM), 1),
+        (lambda ddf: kd.grad(ddf, by="camera", **PROBLEM), 1),
+    ],
+    ids=["loss", "grad", "of the bandwidth", "loss of groups", "grad of groups"],
+)
+def test_nothing_is_loaded_at_the_call_and_each_pass_loads_once(made: Any, times: int, tmp_path: Path) -> None:
+    loads = tmp_path / "loads"
+    lazy = made(spread(loads=loads))
+    assert not loads.exists()
+    found = lazy.compute(scheduler="sync")
+    assert sorted(map(int, loads.read_text().split()[::2])) == sorted(times * SIZES)
+    if isinstance(found, pandas.DataFrame):
+        assert found.dtypes.equals(lazy.dtypes)
+    persisted = spread(loads=loads).persist(scheduler="sync")
+    loads.unlink()
+    made(persisted).compute(scheduler="sync")
+    assert not loads.exists()
+
+
+def test_loss_and_grad_together_share_the_first_pass(tmp_path: Path) -> None:
+    ddf = spread(loads=tmp_path / "loads")
+    loss, gradients = dask.compute(kd.loss(ddf, **PROBLEM), kd.grad(ddf, **PROBLEM), scheduler="sync")
+    assert len((tmp_path / "loads").read_text().splitlines()) == 2 * len(SIZES)
+    assert (loss, len(gradients)) == (pytest.approx(in_memory(**PROBLEM).loss), len(TABLE))
+
+
+def test_partitions_are_not_held_from_one_pass_to_the_next() -> None:
+    """Files are read, and what is done with them before changes nothing: two threads hold a few partitions at most."""
+    rows, count = 50_000, 32
+
+    def load(number: int) -> pandas.DataFrame:
+        return pandas.DataFrame({"angle": np.linspace(-9, 9, rows), "logit": np.full(rows, float(number))})
+
+    ddf = dd.from_map(load, range(count), meta=load(0).iloc[:0])
+    gradients = kd.grad(ddf[ddf.angle > -8.5].assign(logit=ddf.logit / 2), target=(-30, 30), bandwidth=10)
+    tracemalloc.start()
+    try:
+        total = gradients.gradient.sum().compute(scheduler="threads", num_workers=2)
+        _, peak = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert abs(total) < 1e-12
+    assert peak < 0.75 * count * rows * 16  # with all that is made of the two partitions that are worked on
+
+
+def test_tasks_are_small_and_their_number_is_in_proportion_to_the_partitions() -> None:
+    """What is large, here a target of many points, stands apart from the work on each partition."""
+    target = kg.Points(np.linspace(-30, 30, 20_000))
+    ddf = dd.from_map(_points, range(40), meta=_points(0).iloc[:0])
+    graph = dict(kd.grad(ddf, target=target, bandwidth=10).optimize().__dask_graph__())
+    assert len(graph) < 3 * 40
+    sizes = sorted(len(cloudpickle.dumps(task)) for task in graph.values())
+    assert sizes[-1] > 20_000 * 8
+    assert sizes[-4] < 20_000
+
+
+def _points(number: int) -> pandas.DataFrame:
+    return pandas.DataFrame({"angle": [float(number)], "logit": [0.0]})
+
+
+# --- columns ----------------------------------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("by", [None, "camera"])
+def test_index_divisions_and_other_columns_stay(by: str | None) -> None:
+    ddf = dd.from_pandas(TABLE.assign(label="x"), npartitions=3)
+    gradients = kd.grad(ddf, by, **PROBLEM)
+    added = ["weight", "responsibility", "gradient", "gradient_per_weight"]
+    assert list(gradients.columns) == [*TABLE, "label", *added]
+    if by is None:
+        assert gradients.divisions == ddf.divisions
+        assert gradients.compute().index.equals(TABLE.index)
+    else:
+        assert sorted(gradients.compute().index) == list(TABLE.index)
+
+
+def test_weights_give_way_to_those_of_the_softmax_and_their_logarithms_stay() -> None:
+    frame = TABLE.drop(columns="logit").assign(weight=np.arange(600) % 7)
+    expected = in_memory(frame, **PROBLEM)
+    for by in (None, "camera"):
+        gradients = kd.grad(spread(frame), by, **PROBLEM).compute(scheduler="sync").sort_index()
+        np.testing.assert_array_equal(gradients.logit, expected.problem.logits)
+        if by is None:
+            np.testing.assert_allclose(gradients.weight, expected.weights, rtol=1e-12)
+        else:
+            np.testing.assert_allclose(gradients.groupby("camera").weight.sum(), 1.0, rtol=1e-12)
+    counts = frame.rename(columns={"weight": "count"})
+    gradients = kd.grad(spread(counts), weight="count", **PROBLEM).compute(scheduler="sync")
+    assert "logit" not in gradients
+    np.testing.assert_array_equal(gradients["count"], counts["count"])
+    np.testing.assert_allclose(gradients.gradient, expected.gradients.logits, rtol=1e-12, atol=1e-15)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "there"),
+    [
+        ({"gradient": 1}, {}, "a column that grad adds: 'gradient'"),
+        ({"weight": 1}, {"no_weights": True}, "a column that grad adds: 'weight'"),
+        ({"weight": 1}, {"logit": "logit"}, "a column that grad adds: 'weight'"),
+        ({"weight": 1}, {"weight": "weight"}, "a column that grad adds: 'logit'"),
+        ({"gradient_angle": 1, "responsibility": 1}, {"wrt": "angles"}, "'responsibility', 'gradient_angle'"),
+    ],
+)
+def test_no_column_is_lost(columns: dict[str, Any], options: dict[str, Any], there: str) -> None:
+    with pytest.raises(kg.InputError, match=there):
+        kd.grad(spread(TABLE.assign(**columns)), **PROBLEM, **options)
+
+
+NAMES = {
+    "int": lambda number: number * 10,
+    "float": lambda number: number / 2,
+    "category": lambda number: pandas.Categorical([f"s{n}" for n in number]),
+    "day": lambda number: pandas.Timestamp("2024-01-01", tz="UTC") + pandas.to_timedelta(number, unit="D"),
+}
+
+
+@pytest.mark.parametrize("kind", NAMES)
+def test_groups_have_the_values_of_their_column(kind: str) -> None:
+    names = NAMES[kind](np.arange(600) % 5)
+    frame = TABLE.assign(camera=names)
+    lazy = kd.loss(dd.from_pandas(frame, npartitions=4), by="camera", **PROBLEM)
+    found = lazy.compute(scheduler="sync")
+    assert found.group.dtype == lazy.dtypes["group"] == frame.camera.dtype
+    assert found.index.max() < 5  # of the groups of each partition, not of rows
+    by_name = dict(zip(found.group, found.loss, strict=True))
+    for name in frame.camera.unique():
+        of = frame[frame.camera == name]
+        assert by_name[name] == pytest.approx(kg.loss(of.angle, of.logit, **PROBLEM), rel=1e-12)
+
+
+def test_an_infinite_loss_is_inf_and_its_gradients_are_nan() -> None:
+    options = {"target": (300, 301), "kernel": "uniform", "wrt": EVERY}
+    assert kd.loss(spread(), target=(300, 301), kernel="uniform").compute(scheduler="sync") == math.inf
+    for by in (None, "camera"):
+        found = kd.grad(spread(), by, **options).compute(scheduler="sync")
+        assert found.weight.notna().all()
+        assert found[[name for name in found if name.startswith(("gradient", "resp"))]].isna().all(axis=None)
+
+
+def test_a_loss_is_a_number_of_dask() -> None:
+    lazy = (spread().angle - 2 * kd.loss(spread(), **PROBLEM)).mean()
+    assert lazy.compute(scheduler="sync") == pytest.approx(TABLE.angle.mean() - 2 * in_memory(**PROBLEM).loss)
+
+
+# --- what cannot be used ----------------------------------------------------------------------------------------------
+
+DROPPED = r"or leave such rows out with ddf.dropna\(subset=\[...\]\)"
+BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
+    "no angle": ({"angle": math.nan}, {}, rf"^partition 3:99: column 'angle': 'nan' .*{DROPPED}$"),
+    "no angle in a group": ({"angle": math.nan}, {"by": "camera"}, r"^partition 3:99: column 'angle': 'nan'"),
+    "infinite logit": ({"logit": math.inf}, {}, r"^partition 3:99: column 'logit': 'inf' is not a number"),
+    "no group": ({"camera": None}, {"by": "camera"}, rf"^partition 3:99: column 'camera': .*{DROPPED}$"),
+    "a group called NA": ({"camera": "NA"}, {"by": "camera"}, r"^partition 3:99: column 'camera': 'NA' is a missing"),
+    "two targets": (
+        {"end": 1000.0},
+        {"by": "camera", "target_columns": ("begin", "end"), "target": None},
+        r"^column 'end': .* for group 'c\d+', which has .*: give one target for a group$",
+    ),
+    "swapped": (
+        {"camera": "alone", "end": -1000.0},
+        {"by": "camera", "target_columns": ("begin", "end"), "target": None},
+        "^group 'alone': target: low .* is not below high -1000",
+    ),
+    "masked group": (
+        {"camera": "alone", "logit": -math.inf},
+        {"by": "camera"},
+        "^group 'alone': no point has a positive weight",
+    ),
+}
+
+
+@pytest.mark.parametrize("case", BAD)
+def test_what_cannot_be_used_is_named_with_its_place(case: str) -> None:
+    cells, options, message = BAD[case]
+    frame = TABLE.copy()
+    for column, cell in cells.items():
+        frame.loc[300 * 2, column] = cell  # of partition 3 the row 99
+    with pytest.raises(kg.InputError, match=message):
+        kd.loss(spread(frame), **PROBLEM | options).compute(scheduler="sync")
+
+
+def test_points_without_weight_are_refused() -> None:
+    with pytest.raises(kg.InputError, match=r"^no point has a positive weight"):
+        kd.grad(spread(TABLE.assign(logit=-math.inf)), **PROBLEM).compute(scheduler="sync")
+
+
+def test_an_error_comes_back_from_another_process(cluster: distributed.Client) -> None:
+    frame = TABLE.assign(angle=np.where(np.arange(600) == 300, math.nan, TABLE.angle))
+    lazy = kd.loss(spread(frame), **PROBLEM)
+    with pytest.raises(kg.InputError, match="partition 3:99: column 'angle'"):
+        lazy.compute(scheduler="processes", num_workers=1)
+    with cluster.as_current(), pytest.raises(kg.InputError, match=r"^partition 3:99: column 'angle'"):
+        lazy.compute()
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"target": None}, "target: no target is given"),
+        ({"bandwidth": -1}, "bandwidth: -1 is out of range"),
+        ({"rule": "exact"}, "rule: its nodes depend on all points"),
+        ({"angle": "theta"}, "frame: no column 'theta' .* name the right one with angle="),
+        ({"by": "image"}, "frame: no column 'image' for the groups .* with by="),
+        ({"by": 5}, "by: 5 is not text"),
+        ({"angle": "camera", "logit": "camera"}, "cannot be both the angles and the logits"),
+        ({"target_columns": ("begin", "end")}, "target_columns: gives every group its target: leave out target"),
+        ({"target_columns": "begin", "target": None}, "target_columns: .* give by=COLUMN too"),
+        ({"by": "camera", "target": (np.zeros(2), np.ones(2))}, "target: .* is not an interval"),
+        ({"wrt": "logit"}, "wrt: unknown 'logit'"),
+        ({"wrt": ()}, "wrt: names nothing"),
+        ({"ddf": TABLE}, "DataFrame is not a Dask DataFrame: dask.dataframe.from_pandas makes one"),
+    ],
+)
+def test_what_is_wrong_without_data_is_said_at_the_call(options: dict[str, Any], message: str, tmp_path: Path) -> None:
+    with pytest.raises(kg.KdegradError, match=message):
+        kd.grad(**{"ddf": spread(loads=tmp_path / "loads")} | PROBLEM | options)
+    assert not (tmp_path / "loads").exists()
+
+
+def test_groups_take_the_rule_exact() -> None:
+    found = kd.loss(spread(), by="camera", target=(-30, 30), bandwidth=10, rule="exact").compute(scheduler="sync")
+    of = TABLE[TABLE.camera == "c5"]
+    exact = kg.loss(of.angle, of.logit, target=(-30, 30), bandwidth=10, rule="exact")
+    assert dict(zip(found.group, found.loss, strict=True))["c5"] == pytest.approx(exact, rel=1e-12)
+
+
+@pytest.mark.parametrize(
+    ("columns", "options", "note"),
+    [
+        (["angle", "camera"], {}, "frame has neither logits nor weights: all points weigh the same; it has a column"),
+        (["angle", "logit"], {"circular": True, "bandwidth": 999}, "the kernel is wider than the circle"),
+    ],
+)
+def test_what_may_not_be_meant_is_a_warning_at_the_call(columns: list[str], options: Any, note: str) -> None:
+    with pytest.warns(kg.InputWarning, match=note) as caught:
+        lazy = kd.grad(spread(TABLE[columns]), **PROBLEM | options)
+    assert [warning.filename for warning in caught] == [__file__]
+    lazy.compute(scheduler="sync")  # and no more of it
+
+
+def test_without_dask_the_message_says_what_to_install() -> None:
+    code = "import sys; sys.modules['dask'] = None; import kdegrad.dask"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
+    assert done.stderr.endswith("ModuleNotFoundError: kdegrad.dask needs Dask: pip install 'kdegrad[dask]'\n")
