@@ -5,7 +5,8 @@ known, and the sums of a part take them (`SummedDensity`), by all pairs where |l
 
 For an exponential of the distance, f_m is P_m of these points over that of all. What a point has at a node of the
 density of all is f_m times what it has of its own part's, r_i(t_m) = f_m r_i^part(t_m). So the shares are formed by the
-factors that formed the part's density, as those of one problem are, and add up to 1 over all parts as the f_m do.
+factors that formed the part's density, as those of one problem are, and add up to 1 over all parts as the f_m do. With
+Z the sum of the weights, S_i = S_i^part Z^part/Z, so that what the part has for R_i/S_i is multiplied by Z/Z^part.
 """
 
 from __future__ import annotations
@@ -74,22 +75,29 @@ class CellPortion(Density):
         The density of these points alone.
     whole
         What all points add up to.
+
+    Attributes
+    ----------
+    log_part
+        log Z^part/Z.
+    log_most, factors
+        f_m is exp(log_most) · factors, (B,): the largest of these is 1, where f_m itself may be no float64.
     """
 
     def __init__(self, own: PlainDensity | LogDensity, whole: Totals) -> None:
         self.own, self.log = own, whole.log_density() - own.owner.kernel.log_norm
         totals = _totals_of_cells(own)
-        self.log_part = (totals.shift - whole.shift) + (own.log_sum - math.log(whole.total))  # log Z of the part over Z
+        self.log_part = (totals.shift - whole.shift) + (own.log_sum - math.log(whole.total))
         log_factors = totals.log_share_in(whole)
-        self.log_most = float(log_factors.max())  # which may be far below the logarithms of float64
-        self.factors = np.exp(log_factors - self.log_most)  # f_m in units of the largest
+        self.log_most = float(log_factors.max())
+        self.factors = np.exp(log_factors - self.log_most)
 
     def shares(self, node_shares: FloatArray, log_pulls: FloatArray) -> Shares:
-        rise = self.log_most - self.log_part  # R_i/S_i of the part is less than that of the whole by e^rise
+        rise = self.log_most - self.log_part
         shares, ratios = self.own.shares(node_shares * self.factors, log_pulls - rise)
         shares *= np.exp(self.log_most)
         ratios *= np.exp(rise)
-        if not min(self.log_most, self.log_part) > -_MOST:  # so light that the factors have lost digits
+        if not min(self.log_most, self.log_part) > -_MOST:  # so light or far that log f_m has lost digits
             anew = np.arange(len(ratios))
         elif node_shares.min() < LEAST:  # beside a background: the ratio of a light point is not that of its share
             anew = np.flatnonzero(self.own.log_weights + self.log_part < -_MOST)

@@ -26,7 +26,7 @@ class Totals(NamedTuple):
     shift, total
         Z is exp(shift) · total.
     nodes
-        log P_m, but for the kernel's constant, as three numbers of each node; the log weight is a logit.
+        log P_m, but for the kernel's constant, as three numbers of each node; log_weight is on the scale of the logits.
     """
 
     shift: float
