@@ -147,6 +147,31 @@ class Whole:
 
 @final
 @dataclass(frozen=True)
+class Sizes:
+    """The sum of the sizes of some numbers and of their squares, and the largest size."""
+
+    l1: float = 0.0
+    squares: float = 0.0
+    largest: float = 0.0
+
+    def __add__(self, other: Sizes) -> Sizes:
+        """Return those of both together."""
+        return Sizes(self.l1 + other.l1, self.squares + other.squares, max(self.largest, other.largest))
+
+    @staticmethod
+    def of(values: FloatArray) -> Sizes:
+        """Return those of an array."""
+        sizes = np.abs(values)
+        return Sizes(float(sizes.sum()), float((sizes * sizes).sum()), float(sizes.max(initial=0.0)))
+
+    @property
+    def norms(self) -> dict[str, float]:
+        """The norms of the numbers."""
+        return {"l1": self.l1, "l2": math.sqrt(self.squares), "max": self.largest}
+
+
+@final
+@dataclass(frozen=True)
 class Tally:
     """What the gradients of some points come to.
 
@@ -154,8 +179,10 @@ class Tally:
     ----------
     points
         How many points.
-    total, l1, squares, largest
-        Of ∂L/∂z: the sum, the sum of the sizes and of the squares, the largest size.
+    total
+        The sum of ∂L/∂z.
+    logits, angles
+        The sizes of ∂L/∂z and, where it was asked for, of ∂L/∂x.
     log_bandwidth
         What the points add to ∂L/∂log h.
     rounding
@@ -164,9 +191,8 @@ class Tally:
 
     points: int = 0
     total: float = 0.0
-    l1: float = 0.0
-    squares: float = 0.0
-    largest: float = 0.0
+    logits: Sizes = Sizes()
+    angles: Sizes = Sizes()
     log_bandwidth: float = 0.0
     rounding: float = 0.0
 
@@ -175,9 +201,8 @@ class Tally:
         return Tally(
             self.points + other.points,
             self.total + other.total,
-            self.l1 + other.l1,
-            self.squares + other.squares,
-            max(self.largest, other.largest),
+            self.logits + other.logits,
+            self.angles + other.angles,
             self.log_bandwidth + other.log_bandwidth,
             max(self.rounding, other.rounding),
         )
@@ -185,21 +210,10 @@ class Tally:
     @staticmethod
     def of(found: Gradients, rounding: float) -> Tally:
         """Return the tally of the gradients of a block."""
-        sizes = np.abs(found.logits)
-        return Tally(
-            len(sizes),
-            float(found.logits.sum()),
-            float(sizes.sum()),
-            float((sizes * sizes).sum()),
-            float(sizes.max(initial=0.0)),
-            found.log_bandwidth or 0.0,
-            rounding,
-        )
-
-    @property
-    def norms(self) -> dict[str, float]:
-        """The norms of ∂L/∂z."""
-        return {"l1": self.l1, "l2": math.sqrt(self.squares), "max": self.largest}
+        angles = Sizes() if found.angles is None else Sizes.of(found.angles)
+        log_bandwidth = found.log_bandwidth or 0.0
+        total = float(found.logits.sum())
+        return Tally(len(found.logits), total, Sizes.of(found.logits), angles, log_bandwidth, rounding)
 
 
 def require_nodes(like: Problem) -> None:

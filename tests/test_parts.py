@@ -244,8 +244,9 @@ def test_a_tally_is_that_of_all_gradients():
     logits = found.gradients.logits
     assert tally.points == 4
     assert abs(tally.total) <= 1e-15
-    wanted = {"l1": np.abs(logits).sum(), "l2": np.linalg.norm(logits), "max": np.abs(logits).max()}
-    assert tally.norms == pytest.approx(wanted, rel=1e-12)
+    for sizes, values in ((tally.logits, logits), (tally.angles, found.gradients.angles)):
+        wanted = {"l1": np.abs(values).sum(), "l2": np.linalg.norm(values), "max": np.abs(values).max()}
+        assert sizes.norms == pytest.approx(wanted, rel=1e-12)
     assert tally.log_bandwidth == pytest.approx(found.gradients.log_bandwidth, rel=1e-12)
     assert tally.rounding == pytest.approx(found.input_rounding, rel=1e-12)
     assert pickle.loads(pickle.dumps(tally)) == tally

@@ -137,6 +137,9 @@ def test_parts_have_the_gradients_of_one_table(
     assert done.json["sum"] == pytest.approx(float(gradients.logits.sum()), abs=RELATIVE)
     norms = {"l1": size, "l2": np.linalg.norm(gradients.logits), "max": np.abs(gradients.logits).max()}
     assert done.json["norms"] == pytest.approx(norms, rel=1e-11)
+    sizes = np.abs(gradients.angles)
+    norms = {"l1": sizes.sum(), "l2": np.linalg.norm(sizes), "max": sizes.max()}
+    assert done.json["angle_norms"] == pytest.approx(norms, rel=1e-11)
     assert done.json["gradient_log_bandwidth"] == pytest.approx(gradients.log_bandwidth, rel=1e-11)
     assert done.json["problem"]["points"] == 40
     assert done.json["problem"]["parts"] == 4
@@ -196,6 +199,13 @@ def test_one_file_and_standard_input_are_streamed(kdegrad, tmp_path: Path) -> No
     assert '"parts": 1' in (tmp_path / "x.json").read_text()
     piped = installed("loss", "-", "--stream", *TARGET, "--format", "csv", stdin=None, input=path.read_bytes())
     assert (piped.stdout.decode().splitlines(), piped.stderr) == ([header, values], b"")
+
+
+def test_a_link_that_leads_nowhere_is_named(kdegrad, three: Path) -> None:
+    (three / "part-3.csv").symlink_to("gone.csv")
+    done = kdegrad("loss", three, *TARGET)
+    assert (done.code, done.out) == (2, "")
+    assert done.err.startswith(f"error: {three}/part-3.csv: is a link to 'gone.csv', which does not exist")
 
 
 def test_the_table_says_what_was_written(kdegrad, three: Path, tmp_path: Path) -> None:

@@ -169,6 +169,8 @@ def absent(path: str) -> str:
     except (OSError, ValueError):
         pass
     try:
+        if os.path.islink(path):
+            return f"{name}: is a link to {shown(os.readlink(path))}, which does not exist: link it anew, or remove it"
         if folder.is_dir():
             near = nearest(Path(path).name, sorted(os.listdir(folder)))
             return f"{name}: no such file in the folder {shown(str(folder))}{near or ': check its name'}"

@@ -251,20 +251,28 @@ def _gradient_of_parts(record: Record, look: Look) -> Iterator[str]:
     yield from loss_headline(record, look)
     facts = record.facts
     total = facts["sum"]
-    sizes = [f"{name} {five_digits(value)}" for name, value in facts["norms"].items()]
+    sizes = {
+        name: "   ".join(f"{norm} {five_digits(value)}" for norm, value in facts[name].items())
+        for name in ("norms", "angle_norms")
+        if name in facts
+    }
     yield from paragraph(
-        look, "   ".join((f"gradient   sum {five_digits(total) if abs(total) > ROUNDING else '0'}", *sizes))
+        look, f"gradient   sum {five_digits(total) if abs(total) > ROUNDING else '0'}   {sizes['norms']}"
     )
+    if "angle_norms" in sizes:
+        yield from paragraph(look, f"gradient of the angles   {sizes['angle_norms']}")
     if "gradient_log_bandwidth" in facts:
         yield from paragraph(look, f"gradient of log h   {five_digits(facts['gradient_log_bandwidth'])}")
     values = _first_block(record.rows)
     count = len(values["part"])
     shown = {name: column[:ROWS_SHOWN] for name, column in values.items()}
+    both = zip(shown["sum"], shown["l1"], strict=True)
+    shown["sum"] = [value if abs(value) > ROUNDING * size else 0.0 for value, size in both]
     columns = [
         Column("part", [Text(safe_text(name)) for name in shown["part"]], right=False, widest=40),
         Column("points", [f"{points:,}" for points in shown["points"]], 1),
         *columns_of(shown, {"sum": 0, "l1": 2}, {"sum": "gradient\nsum"}),
-        bars(shown["sum"], look, ROUNDING, 3),
+        bars(shown["sum"], look, 0.0, 3),
     ]
     yield from fitted(look, columns)
     if count > ROWS_SHOWN:

@@ -27,14 +27,16 @@ def gradient_record(
 ) -> Record:
     """Return the record of ``kdegrad grad`` of parts: as CSV a row for each part that was written to a folder."""
     tally = sum(tallies, Tally())
-    facts = _facts(whole, parts) | {"sum": tally.total, "norms": tally.norms, "output": folder}
+    facts = _facts(whole, parts) | {"sum": tally.total, "norms": tally.logits.norms, "output": folder}
+    if "angles" in wrt:
+        facts["angle_norms"] = tally.angles.norms
     if "bandwidth" in wrt:
         facts["gradient_log_bandwidth"] = tally.log_bandwidth
     columns = {
         "part": [part.name for part in parts],
         "points": [of.points for of in tallies],
         "sum": [of.total for of in tallies],
-        "l1": [of.l1 for of in tallies],
+        "l1": [of.logits.l1 for of in tallies],
     }
     table = table_of_columns("parts", columns)
     return Record("grad --stream", facts, (table,), table, whole, input=input_)
