@@ -12,7 +12,7 @@ import signal
 import subprocess
 import sys
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -33,6 +33,7 @@ from kdegrad.reading.parts import Part, parts_of
 from kdegrad.settings import ReadingOptions
 from kdegrad.streams import InTurn, summed, write_gradients
 from tests.conftest import COMMAND
+from tests.on_workers import deadly, dying, failing, late
 
 PARTS = 6
 ROWS = 400  # of a part
@@ -84,30 +85,6 @@ def nobody(size: int) -> None:
     """Watch, and do nothing."""
 
 
-# --- what a worker does in the tests ----------------------------------------------------------------------------------
-
-
-def dying(part: Part, marker: Path, folder: str, then: Callable[[Part], Any]) -> Any:
-    """Kill this worker half-way through a file, the first time that it is asked for the third part."""
-    if part.name == "part-2.csv" and not marker.exists():
-        marker.touch()
-        with output.replacing(os.path.join(folder, part.name)) as stream:
-            stream.write(b"angle")
-            stream.flush()
-            os.kill(os.getpid(), signal.SIGKILL)
-    return then(part)
-
-
-def deadly(part: Part) -> None:
-    """Kill the worker of the second part, whichever it is."""
-    if part.name == "part-1.csv":
-        os.kill(os.getpid(), signal.SIGKILL)
-
-
-def failing(part: Part, error: Exception) -> None:
-    raise error
-
-
 # --- one problem ------------------------------------------------------------------------------------------------------
 
 
@@ -136,14 +113,9 @@ def test_the_parts_are_those_of_a_stream_to_the_last_byte(kdegrad, folder: Path,
 
 def test_parts_that_are_done_in_another_order_come_back_in_their_own(engine: Cluster, swarm: Path) -> None:
     parts, watched = listed(swarm), []
-    found = list(engine.each(_name_after_a_while, parts, watched.append))
+    found = list(engine.each(late, parts, watched.append))
     assert found == [part.name for part in parts]
     assert sum(watched) == sum(part.size for part in parts)
-
-
-def _name_after_a_while(part: Part) -> str:
-    time.sleep(0.3 if part.name == "part-0.csv" else 0.0)
-    return part.name
 
 
 # --- workers that die -------------------------------------------------------------------------------------------------
@@ -173,7 +145,7 @@ def test_a_part_that_kills_every_worker_is_named(engine: Cluster, swarm: Path) -
     with pytest.raises(ChildProcessError, match="its worker died 2 times at it: give") as caught:
         list(engine.each(deadly, listed(swarm), nobody))
     assert caught.value.filename == str(swarm / "part-1.csv")
-    assert list(engine.each(_name_after_a_while, listed(swarm), nobody))  # the cluster is as good as before
+    assert list(engine.each(late, listed(swarm), nobody))  # the cluster is as good as before
 
 
 # --- groups -----------------------------------------------------------------------------------------------------------
@@ -214,7 +186,7 @@ def assert_same_rows(found: list[dict[str, str]], expected: list[dict[str, str]]
 
 
 def test_losses_of_groups_across_parts_are_those_of_memory(kdegrad, grouped: tuple[Path, Path], address: str) -> None:
-    """In the order in which the groups first appear; the report is that of one file."""
+    """In the order in which the groups first appear; the table is that of one file."""
     parts, whole = grouped
     for form in ("csv", "table"):
         expected = kdegrad("loss", whole, *OF_GROUPS, "--format", form)
@@ -223,7 +195,8 @@ def test_losses_of_groups_across_parts_are_those_of_memory(kdegrad, grouped: tup
         if form == "csv":
             assert_same_rows(done.rows, expected.rows)
         else:
-            assert done.out == expected.out
+            assert done.out.partition("losses:")[2] == expected.out.partition("losses:")[2] != ""
+            assert "900 points in 4 parts" in done.out
 
 
 def test_gradients_of_groups_across_parts_are_those_of_memory(
@@ -362,7 +335,7 @@ def test_no_scheduler_at_the_address(kdegrad, swarm: Path, scheduler: str, said:
     done = kdegrad("loss", swarm, *TARGET, *dask_at(scheduler))
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error: --scheduler: '{scheduler}': {said}")
-    assert time.monotonic() - begun < 5
+    assert time.monotonic() - begun < 10
 
 
 def test_a_scheduler_needs_the_engine(kdegrad, swarm: Path) -> None:
@@ -412,14 +385,14 @@ def test_an_interrupt_ends_the_workers_too(folder: Path, swarm: Path) -> None:
         (folder / "many" / f"{number}.csv").write_bytes((swarm / "part-0.csv").read_bytes())
     command = [COMMAND, "grad", "many", *TARGET, "--engine", "dask", "-o", "out"]
     run = subprocess.Popen(command, stderr=subprocess.PIPE, text=True, start_new_session=True)
-    until = time.monotonic() + 20
+    until = time.monotonic() + 60
     while not list(folder.glob("out/*.csv")) and time.monotonic() < until and run.poll() is None:
         time.sleep(0.01)
     os.killpg(run.pid, signal.SIGINT)  # as a terminal does, to all processes
-    _, said = run.communicate(timeout=20)
+    _, said = run.communicate(timeout=60)
     assert run.returncode == 130
     assert [line for line in said.splitlines() if not line.startswith("warning: ")] == ["interrupted"]
-    while (left := running(run.pid)) and time.monotonic() < until + 20:
+    while (left := running(run.pid)) and time.monotonic() < until + 60:
         time.sleep(0.1)
     assert left == []
 
