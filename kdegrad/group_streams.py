@@ -29,7 +29,7 @@ from kdegrad.reading.points import Source
 from kdegrad.reports import group_records
 from kdegrad.reports.records import Table, Values, table_of_columns
 from kdegrad.settings import ReadingOptions
-from kdegrad.streams import Engine, InTurn, Seen, SeenOfParts, Watch, no_points, odd_angles, unwatched, write_rows
+from kdegrad.streams import Engine, Seen, SeenOfParts, Watch, no_points, odd_angles, unwatched, write_rows
 from kdegrad.text import option_text, shown
 
 
@@ -151,10 +151,10 @@ def groups_of_parts(
         if not part_of.keys().isdisjoint(names):
             group = next(name for name in names if name in part_of)
             first, second = (display_name(of.path) for of in (part_of[group], part))
-            remedy = "sort or write the parts by group"
-            if isinstance(engine, InTurn):
-                remedy += f", or give {option_text('engine', 'dask')}, which brings the rows of a group together"
-            raise InputError(f"group {shown(group)} is in {first} and in {second}: {remedy}")
+            dask = f"{option_text('engine', 'dask')}, which brings the rows of a group together"
+            raise InputError(
+                f"group {shown(group)} is in {first} and in {second}: sort or write the parts by group, or give {dask}"
+            )
         part_of |= dict.fromkeys(names, part)
         found.append(of_part)
     if not found:

@@ -16,6 +16,8 @@ import pyarrow
 import pyarrow.parquet
 import pytest
 
+from tests.conftest import installed
+
 NEAR = 1e-12
 SPLIT = (0, 40, 40, 90, 130)  # rows of the whole where parts begin: one has none
 SETTINGS = {
@@ -32,7 +34,7 @@ SETTINGS = {
         "low,high",
     ),
     "at": ("--kernel", "cauchy", "--bandwidth", "8", "--target-columns", "at"),
-    "exact": ("--kernel", "student-t", "--rule", "exact", "--bandwidth", "5", "--target", "-20", "40"),
+    "exact": ("--rule", "exact", "--bandwidth", "5", "--target", "-20", "40"),
 }
 
 
@@ -270,19 +272,60 @@ def test_what_needs_all_points_is_refused(kdegrad, of_csv: Parts, tmp_path: Path
         assert done.err.startswith(f"error: {name}: "), (more, done.err)
 
 
-def test_an_infinite_loss_leaves_the_rest_and_is_told(kdegrad, tmp_path: Path) -> None:
-    header, pieces = "g,angle,logit\n", ["a,0,0\nb,50,0\n", "c,4,0\nd,500,0\n"]
+def test_standard_input_has_no_name_for_a_part(tmp_path: Path) -> None:
+    arguments = ("loss", "-", "--stream", "--group-by", "g", *SETTINGS["laplace"], "--output", tmp_path / "new")
+    done = installed(*arguments, stdin=None, input=b"g,angle,logit\na,1,2\n")
+    assert (done.returncode, done.stdout) == (2, b"")
+    assert done.stderr.startswith(b"error: --output: parts are written under their names"), done.stderr
+    assert not (tmp_path / "new").exists()
+
+
+def in_two(tmp_path: Path, header: str, *pieces: str) -> tuple[Path, Path]:
+    """Write parts and the whole table, and return both."""
     (tmp_path / "parts").mkdir()
     for number, piece in enumerate(pieces):
         (tmp_path / "parts" / f"{number}.csv").write_text(header + piece, "utf-8")
     (tmp_path / "whole.csv").write_text(header + "".join(pieces), "utf-8")
+    return tmp_path / "parts", tmp_path / "whole.csv"
+
+
+def test_targets_that_differ_between_parts_alone(kdegrad, tmp_path: Path) -> None:
+    parts, whole = in_two(tmp_path, "g,angle,logit,low,high\n", "a,1,0,0,5\nb,2,0,0,5\n", "c,3,0,0,6\n")
+    options = ("--group-by", "g", "--target-columns", "low,high")
+    found, expected = (kdegrad("loss", path, *options, "--format", "json").json for path in (parts, whole))
+    assert found["problem"]["target"] is None
+    assert found["problem"] == expected["problem"] | {"parts": 2}
+    assert "targets of their own" in kdegrad("loss", parts, *options).out
+
+
+def test_what_is_said_of_a_table_in_memory_is_said_of_parts(kdegrad, tmp_path: Path) -> None:
+    parts, whole = in_two(tmp_path, "g,angle,logit,id\n", "a,1.5,0,1\na,1.5,1,1\n", "b,-6.25,0,1\nb,3,2,1\n")
+    options = ("--group-by", "g", "--target", "0", "1", "--circular", "--df", "4", "--output")
+    for more in ((), ("--unit", "radians", "--bandwidth", "1e-11")):
+        found = kdegrad("grad", parts, *options, tmp_path / f"new{len(more)}", *more)
+        expected = kdegrad("grad", whole, *options, tmp_path / "whole-grad.csv", *more)
+        assert found.err == expected.err.replace(str(whole), str(parts))
+        assert "note: --df is ignored" in found.err
+        assert ("are they radians?" in found.err) == (not more)
+        assert ("the rounding of the angles" in found.err) == bool(more)
+
+
+def test_a_folder_that_exists_is_one_whatever_its_name(kdegrad, of_csv: Parts, tmp_path: Path) -> None:
+    (tmp_path / "new.csv").mkdir()
+    done = kdegrad("loss", of_csv.folder, "--group-by", "id", *SETTINGS["laplace"], "--output", tmp_path / "new.csv")
+    assert done.code == 0
+    assert list(joined(tmp_path / "new.csv", "csv")) == ["group", "points", "loss", "kl"]
+
+
+def test_an_infinite_loss_leaves_the_rest_and_is_told(kdegrad, tmp_path: Path) -> None:
+    parts, whole = in_two(tmp_path, "g,angle,logit\n", "a,0,0\nb,50,0\n", "c,4,0\nd,500,0\n")
     options = ("--group-by", "g", "--target", "-4", "4", "--kernel", "epanechnikov", "--bandwidth", "10", "--bins", "8")
     for more in (("--format", "csv"), ("--format", "json")):
-        found, expected = (kdegrad("loss", tmp_path / name, *options, *more) for name in ("parts", "whole.csv"))
+        found, expected = (kdegrad("loss", path, *options, *more) for path in (parts, whole))
         assert (found.code, found.err) == (expected.code, expected.err)
         assert found.code == 3
         assert found.out.replace("/parts", "/whole.csv").replace(', "parts": 2', "") == expected.out
-    found = kdegrad("grad", tmp_path / "parts", *options, "--output", tmp_path / "new")
+    found = kdegrad("grad", parts, *options, "--output", tmp_path / "new")
     assert (found.code, found.err) == (3, expected.err)
     assert "2 of 4 groups have no finite result: 'b', 'd'" in found.out
     assert f"2 parts are written to the folder {tmp_path}/new" in " ".join(found.out.split()).replace("/ ", "/")

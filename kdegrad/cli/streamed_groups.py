@@ -83,6 +83,8 @@ def _checked(
     for part in parts:
         output.check_outputs(written, part.path)
     if folder is not None:
+        if parts[0].path == "-":
+            raise SettingError("output", "parts are written under their names, and standard input has none: save it")
         check_folder(folder, flags.inputs[0])
     return written, parts
 
