@@ -29,7 +29,7 @@ GROUPS = {
     "startup": startup,
     "gpu": gpu,
 }
-COMPARED = ("numpy", "scipy", "scikit-learn", "KDEpy", "torch", "pyarrow")
+COMPARED = ("numpy", "scipy", "scikit-learn", "KDEpy", "torch", "pyarrow", "pandas", "dask")
 
 
 def lines(names: list[str]) -> Iterator[str]:
