@@ -26,7 +26,8 @@ BIN = Path(sys.executable).parent
 HOSTILE = "a 'b' \"c\" $(touch ran) `touch ran` ; touch ran #\\ é"
 WORKFLOWS = sorted((ROOT / ".github/workflows").glob("*.yml"))
 ACTION = Action()
-GITHUB, PRE_COMMIT, GITLAB = blocks(README.read_text("utf-8"), "yaml")
+GITHUB, PRE_COMMIT = blocks(README.read_text("utf-8"), "yaml")
+[GITLAB] = blocks((ROOT / "kdegrad/properties/README.md").read_text("utf-8"), "yaml")
 [HOOK] = yaml.safe_load((ROOT / ".pre-commit-hooks.yaml").read_text("utf-8"))
 
 
