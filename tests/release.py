@@ -82,6 +82,7 @@ kg.loss([1.0], target=(0, 1), bandwith=3)
 OUTER = [
     "cli",
     "cli_families",
+    "dask",
     "faults",
     "frames",
     "library",
