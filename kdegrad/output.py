@@ -140,7 +140,7 @@ def filling(folder: str, names: Iterable[str]) -> Iterator[None]:
     """
     made: list[str] = []
     within = [os.path.join(folder, below) for below in sorted({os.path.dirname(name) for name in names} | {""})]
-    with _exiting_on_signals():
+    with exiting_on_signals():
         try:
             for each in within:
                 make_folders(each.rstrip(os.sep), made)
@@ -238,7 +238,7 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
         ):
             yield stream
         return
-    with _naming(output), _exiting_on_signals():
+    with _naming(output), exiting_on_signals():
         temporary = path.with_name(f".{path.name[:50]}.{os.urandom(4).hex()}.part")
         # What replaces a file is private to its owner until it has the mode of that file.
         descriptor = os.open(temporary, _NEW_FILE, 0o600 if path.exists() else 0o666)
@@ -254,8 +254,8 @@ def replacing(output: str) -> Iterator[IO[bytes]]:
 
 
 @contextmanager
-def _exiting_on_signals() -> Iterator[None]:
-    """Make SIGTERM and SIGHUP exit by an exception, so that an incomplete file is removed first."""
+def exiting_on_signals() -> Iterator[None]:
+    """Make SIGTERM and SIGHUP exit by an exception, so that what is incomplete is removed first."""
     import signal
 
     before = {}

@@ -25,6 +25,7 @@ from distributed.comm.core import CommClosedError
 
 from kdegrad import __version__
 from kdegrad.errors import InputError, SettingError
+from kdegrad.output import exiting_on_signals
 from kdegrad.reading.parts import Part
 from kdegrad.streams import elsewhere, elsewhere_named, unchanged
 from kdegrad.text import shown
@@ -122,6 +123,7 @@ def cluster(address: str | None, most: int) -> Iterator[Cluster]:
         If no scheduler answers at the address, or if it or a worker has another version of kdegrad.
     """
     with ExitStack() as stack:
+        stack.enter_context(exiting_on_signals())  # so that a cluster of its own ends, and its folder is removed
         _quieten(stack)
         client = stack.enter_context(_local(stack, most) if address is None else _remote(address))
         yield Cluster(client)
@@ -150,7 +152,8 @@ def _local(stack: ExitStack, most: int) -> Client:
             scheduler_kwargs={"dashboard": False},
             silence_logs=logging.CRITICAL,
         )
-    return Client(stack.enter_context(of), set_as_default=False)
+        stack.enter_context(of)  # before an interrupt can come
+    return Client(of, set_as_default=False)
 
 
 @contextmanager
