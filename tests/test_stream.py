@@ -305,6 +305,7 @@ def test_blocks_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
         ("loss gaps --missing skip", "gaps: no points are left: it has 1 of 1 rows with a missing value"),
         ("loss hollow", "hollow/a.csv: is empty"),
         ("grad parts", "--output: grad of parts writes a part for each: name a new or empty folder"),
+        ("loss parts --circular --zero N", "--zero: is for the drawing of a circle, and parts are not drawn"),
         ("grad parts --per-bin -o out", "--per-bin: lists the points once for each bin"),
         ("grad parts --format parquet -o out", "--format: parquet is for one file"),
         ("grad parts --format html -o out", "--format: a page shows the points"),

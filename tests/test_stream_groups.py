@@ -262,6 +262,7 @@ def test_what_needs_all_points_is_refused(kdegrad, of_csv: Parts, tmp_path: Path
         ("grad", ("--output", "new", "--plot", "x.png"), "--plot"),
         ("grad", ("--output", "new", "--top", "3"), "--top"),
         ("grad", ("--output", "new", "--per-bin"), "--per-bin"),
+        ("loss", ("--bandwidth", "-1"), "--bandwidth"),
         ("grad", (), "--output"),
         ("grad", ("--output", str(of_csv.folder / "new")), "--output"),
         ("loss", ("--output", str(of_csv.folder)), "--output"),

@@ -20,7 +20,7 @@ from kdegrad.reading import files
 from kdegrad.reading.parts import Part, base_of, overlooked, parts_of
 from kdegrad.reports import Format, part_records
 from kdegrad.reports.causes import not_finite
-from kdegrad.settings import GradientOptions, PartsOptions, ReadingOptions, ReportOptions
+from kdegrad.settings import DrawingOptions, GradientOptions, PartsOptions, ReadingOptions, ReportOptions
 from kdegrad.streams import Engine, InTurn, summed, write_gradients
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _APART: Final = "and of parts only one is in memory at a time: leave it out"
 
 def loss(flags: Flags, report: ReportOptions) -> int:
     """Compute the loss of all points of the parts."""
-    _refuse(report)
+    _refuse(flags, report)
     written, parts = outputs(report), parts_of_input(flags)
     for part in parts:
         output.check_outputs(written, part.path)
@@ -50,7 +50,7 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
     if report.output is None:
         raise SettingError("output", "grad of parts writes a part for each: name a new or empty folder")
     folder, report = report.output, replace(report, output=None)
-    _refuse(report)
+    _refuse(flags, report)
     refuse_parquet(report)
     parts = parts_of_input(flags)
     for part in parts:
@@ -88,8 +88,10 @@ def _filling(folder: str, names: list[str]) -> Iterator[None]:
         raise
 
 
-def _refuse(report: ReportOptions) -> None:
+def _refuse(flags: Flags, report: ReportOptions) -> None:
     """Refuse what needs all points at once."""
+    for name in flags.given(DrawingOptions):
+        raise SettingError(name, "is for the drawing of a circle, and parts are not drawn: leave it out")
     for option, given, does in (
         ("plot", report.plot, "draws all points"),
         ("top", report.top, "sorts all points"),

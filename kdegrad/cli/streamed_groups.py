@@ -27,7 +27,7 @@ from kdegrad.group_streams import Asked, GroupsOfParts, groups_of_parts
 from kdegrad.reading.files import display_name
 from kdegrad.reading.parts import Part
 from kdegrad.reports import ROWS, SUFFIXES, group_records
-from kdegrad.settings import GradientOptions, PartsOptions, ReadingOptions, ReportOptions
+from kdegrad.settings import GradientOptions, PartsOptions, ReadingOptions, ReportOptions, Settings
 from kdegrad.streams import InTurn
 from kdegrad.text import shown
 
@@ -77,6 +77,7 @@ def _checked(
     flags: Flags, report: ReportOptions, folder: str | None
 ) -> tuple[Mapping[str, str | None], tuple[Part, ...]]:
     """Return the files to write by option, and the parts, once all that is written is known to be possible."""
+    flags.of(Settings)  # what is out of range is refused before a part is read
     if folder is not None:
         refuse_parquet(report)
     written, parts = outputs(report), parts_of_input(flags)
