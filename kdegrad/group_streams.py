@@ -25,7 +25,7 @@ from kdegrad.overview import Overview, joined
 from kdegrad.reading import made_of
 from kdegrad.reading.files import display_name
 from kdegrad.reading.parts import Part, whole_of
-from kdegrad.reading.points import Source
+from kdegrad.reading.points import Source, notes_of_gone
 from kdegrad.reports import group_records
 from kdegrad.reports.records import Table, Values, table_of_columns
 from kdegrad.settings import ReadingOptions
@@ -70,17 +70,24 @@ class GroupsOfPart:
     cause
         Why the first group without a finite result has none.
     rounding
-        As `BatchEvaluation.input_rounding`, if rows of points are asked for.
+        As `BatchEvaluation.input_rounding`, if rows of points are asked for; it is a pass of its own.
+    gone
+        The groups that no row of the part is left of, as a value is missing in each.
     """
 
     seen: Seen
     overview: Overview | None = None
     cause: str = ""
     rounding: float = 0.0
+    gone: tuple[str, ...] = ()
 
 
 def groups_of(part: Part, watch: Watch = unwatched, *, asked: Asked, folder: str | None = None) -> GroupsOfPart:
-    """Return what is known of the groups of a part, and write its rows to a folder, whole or not at all."""
+    """Return what is known of the groups of a part, and write its rows to a folder, whole or not at all.
+
+    The parts before one with a fault are written by then: the folder is a temporary one, which the caller puts in its
+    place once all parts are done.
+    """
     source = whole_of(part, asked.options, watch)
     found, overview = groups_in(source, asked)
     if folder is not None:
@@ -90,16 +97,20 @@ def groups_of(part: Part, watch: Watch = unwatched, *, asked: Asked, folder: str
 
 
 def groups_in(source: Source, asked: Asked) -> tuple[GroupsOfPart, Overview | None]:
-    """Return what is known of the groups of some points, and the same with the points; None where there are none."""
+    """Return what is known of the groups of some points, and the overview with the points, of which rows are written.
+
+    The first is plain data and travels; the second stays here. It is None where there are no points.
+    """
     if not len(source.angles):
-        return GroupsOfPart(Seen.of(source, np.empty(0))), None
+        return GroupsOfPart(Seen.of(source, np.empty(0)), gone=source.gone), None
     batch = made_of(source, asked.given, lambda note: None)  # the notes are said of all parts together
     assert isinstance(batch, Batch)  # the options name the column of the groups
     evaluation = evaluate(batch, asked.wrt)
     overview = Overview.of(evaluation)
     rounding = evaluation.input_rounding if asked.rows == "points" else 0.0
     seen = Seen.of(source, odd_angles(overview.like, source.angles))
-    return GroupsOfPart(seen, overview.without_points(), group_records.cause_of_first(evaluation), rounding), overview
+    cause = group_records.cause_of_first(evaluation)
+    return GroupsOfPart(seen, overview.without_points(), cause, rounding, source.gone), overview
 
 
 def rows_of(source: Source, overview: Overview | None, asked: Asked) -> Table:
@@ -135,21 +146,26 @@ def groups_of_parts(
 ) -> GroupsOfParts:
     """Return what is known of the groups of all parts, which messages call `name`; for the rest see `groups_of`.
 
+    A row that is left out is none: a group may have some in any parts, and is left out itself if no part has another.
+    The points of `Overview.like` are a few angles that show what all are like, for the notes about them: see `Seen`.
+
     Raises
     ------
     InputError
         If a group has rows in two parts, if there is no point, or if a part has other columns than the rest.
     """
     seen, found = SeenOfParts(), list[GroupsOfPart]()
+    gone: dict[str, None] = {}  # names in their order
     part_of: dict[str, Part] = {}  # by the name of the group
     each = engine.each(partial(groups_of, asked=asked, folder=folder), parts, watch)
     for part, of_part in zip(parts, each, strict=True):
         seen.add(part, of_part.seen)
+        gone |= dict.fromkeys(of_part.gone)
         if of_part.overview is None:
             continue
         names = of_part.overview.names
         if not part_of.keys().isdisjoint(names):
-            group = next(name for name in names if name in part_of)
+            group = next(group for group in names if group in part_of)
             first, second = (display_name(of.path) for of in (part_of[group], part))
             dask = f"{option_text('engine', 'dask')}, which brings the rows of a group together"
             raise InputError(
@@ -162,7 +178,7 @@ def groups_of_parts(
     overview = joined([of_part.overview for of_part in found if of_part.overview is not None], name)
     return GroupsOfParts(
         replace(overview, like=seen.like(overview.like)),
-        seen.notes(name),
+        [*seen.notes(name), *(f"{name} {note}" for note in notes_of_gone([one for one in gone if one not in part_of]))],
         next((of_part.cause for of_part in found if of_part.cause), ""),
         max(of_part.rounding for of_part in found),
     )

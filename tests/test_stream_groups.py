@@ -201,7 +201,7 @@ def test_weights_missing_rows_and_a_pattern(kdegrad, tmp_path: Path) -> None:
     done = kdegrad("grad", tmp_path / "*.tsv", *options, "--missing", "skip", "--output", tmp_path / "new")
     assert done.code == 0
     assert f"note: {tmp_path}/*.tsv has 3 of 6 rows with a missing value: they are left out" in done.err
-    assert f"note: {tmp_path}/a.tsv has 1 group without a complete row ('y'): it is left out" in done.err
+    assert f"note: {tmp_path}/*.tsv has 2 groups without a complete row ('y', 'z'): they are left out" in done.err
     read = [rows_of(tmp_path / "new" / f"{name}.tsv") for name in "abc"]
     assert [rows["group"] for rows in read] == [["x", "x"], [], ["w"]]
     assert read[0]["weight"] == ["1.0", "0.0"]
@@ -211,6 +211,27 @@ def test_weights_missing_rows_and_a_pattern(kdegrad, tmp_path: Path) -> None:
     assert nothing.code == 2
     assert "no points are left" in nothing.err
     assert not (tmp_path / "no").exists()
+
+
+def test_a_row_that_is_left_out_is_in_no_part(kdegrad, tmp_path: Path) -> None:
+    # x has its complete rows in the first part and others in both; y has none at all
+    parts, whole = in_two(tmp_path, "g,angle,logit\n", "x,1,2\ny,,1\nx,-4,\n", "x,NA,1\nz,2,0\ny,,\n")
+    options = ("--group-by", "g", "--target", "-5", "5", "--bandwidth", "4", "--missing", "skip", "--format", "csv")
+    found, expected = (kdegrad("loss", path, *options) for path in (parts, whole))
+    assert (found.code, found.out) == (0, expected.out)
+    assert found.err == expected.err.replace(str(whole), str(parts))
+    assert "has 1 group without a complete row ('y'): it is left out" in found.err
+
+
+def test_the_table_of_grad_names_no_option_that_grad_refuses(kdegrad, of_csv: Parts, tmp_path: Path) -> None:
+    arguments = ("--group-by", "id", *SETTINGS["laplace"])
+    done = kdegrad("grad", of_csv.folder, *arguments, "--output", tmp_path / "new")
+    assert "(--format csv has all)" in done.out
+    assert "--top" not in done.out
+    rows = kdegrad("grad", of_csv.folder, *arguments, "--output", tmp_path / "csv", "--format", "csv").rows
+    assert [row["group"].removeprefix("'") for row in rows] == of_csv.groups  # as said
+    page = kdegrad("grad", of_csv.folder, *arguments, "--output", tmp_path / "html", "--format", "html")
+    assert (page.code, page.out[:15]) == (0, "<!DOCTYPE html>")
 
 
 # --- what is refused, and then nothing is written ---------------------------------------------------------------------

@@ -53,6 +53,8 @@ class Source:
         Shape (N,), the weights that the file has, or None.
     groups
         Which group each row belongs to, by the option `group_by`; None: all rows are one problem.
+    gone
+        The groups that no row is left of, as a value is missing in each; none of `groups`.
     targets
         The target of each group by the option `target_columns`, else None: the arrays of the lower and of the upper
         ends, or the one of the observed angles, each (G,). Without groups they are those of each row, (N,).
@@ -74,6 +76,7 @@ class Source:
     labels: tuple[str, ...] | None
     weights: FloatArray | None = None
     groups: Groups | None = None
+    gone: tuple[str, ...] = ()
     targets: tuple[FloatArray, ...] | None = None
     settings: dict[str, object] = field(default_factory=dict)
     places: dict[str, str] = field(default_factory=dict)
@@ -307,23 +310,30 @@ class Collector:
             raise InputError(f"{found.name}: a value is missing in {rows}: no points are left")
         if not _have_weight(found).any():
             raise InputError(f"{found.name}: {NO_TARGET_WEIGHT if self._of_target else NO_WEIGHT}")
-        return found if self._grouping is None else self._grouped(found, self._grouping, True)
+        if self._grouping is None:
+            return found
+        found = self._grouped(found, self._grouping, True)
+        return replace(found, notes=(*found.notes, *notes_of_gone(found.gone)))
 
     def _grouped(self, found: Source, grouping: Grouping, are_whole: bool) -> Source:
         """Return all points with their groups and the targets of these."""
         codes = np.concatenate([np.empty(0, np.intp), *self._codes])  # there may be no row
         has_weight = _have_weight(found) if are_whole else np.ones(len(codes), dtype=np.bool_)
         groups, targets, gone = grouping.groups(codes, has_weight)
-        notes = found.notes
-        if gone and are_whole:
-            named = f"{counted(len(gone), 'group')} without a complete row ({enumerated(gone, _NAMED)})"
-            notes = (*notes, f"has {named}: {'it is' if len(gone) == 1 else 'they are'} left out")
-        return replace(found, groups=groups, targets=targets, notes=notes)
+        return replace(found, groups=groups, targets=targets, gone=gone)
 
 
 def counted_notes(counts: Mapping[str, tuple[int, ...]]) -> list[str]:
     """Return the notes of `Source.counts`: texts with places for numbers, of which the first is not 0."""
     return [text.format(*numbers) for text, numbers in counts.items() if numbers[0]]
+
+
+def notes_of_gone(names: Sequence[str]) -> list[str]:
+    """Return the note of the groups that no row is left of."""
+    if not names:
+        return []
+    named = f"{counted(len(names), 'group')} without a complete row ({enumerated(names, _NAMED)})"
+    return [f"has {named}: {'it is' if len(names) == 1 else 'they are'} left out"]
 
 
 def _have_weight(found: Source) -> BoolArray:

@@ -50,7 +50,8 @@ def loss_of_groups(record: Record, look: Look) -> Iterator[str]:
     columns.insert(0, _named([overview.names[group] for group in chosen.tolist()]))
     yield from fitted(look, columns, "--format json")  # CSV has no nearest points
     if len(chosen) < len(overview.names):
-        said = f"{largest_of(len(chosen), len(overview.names), 'groups')} (--top K shows K, --format csv has all)"
+        top = "" if "output" in record.facts else "--top K shows K, "  # `grad` of parts has no --top
+        said = f"{largest_of(len(chosen), len(overview.names), 'groups')} ({top}--format csv has all)"
         yield from paragraph(look, said, "dim")
     if "output" in record.facts:
         yield from paragraph(look, written(record.facts))
