@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import os
 from collections.abc import Iterable, Iterator, Sequence, Set
 from dataclasses import dataclass
 from numbers import Number
@@ -300,3 +301,10 @@ def runs(marked: BoolArray) -> Iterator[tuple[int, slice]]:
     begins, ends = np.nonzero(edges == 1), np.nonzero(edges == -1)
     for row, begin, end in zip(begins[0].tolist(), begins[1].tolist(), ends[1].tolist(), strict=True):
         yield row, slice(begin, end)
+
+
+def threads_of(most: int) -> int:
+    """Return how many threads compute arrays: as many as this process has cores, or as OMP_NUM_THREADS says."""
+    asked = os.environ.get("OMP_NUM_THREADS", "")
+    cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
+    return max(1, min(int(asked) if asked.isdecimal() else cores, most))

@@ -148,26 +148,38 @@ class Whole:
 @final
 @dataclass(frozen=True)
 class Sizes:
-    """The sum of the sizes of some numbers and of their squares, and the largest size."""
+    """How large some numbers are.
+
+    Attributes
+    ----------
+    l1, largest
+        The sum of their sizes, and the largest of them.
+    squares
+        The sum of the squares of the sizes over the largest: their own may be outside the range of a float64.
+    """
 
     l1: float = 0.0
-    squares: float = 0.0
     largest: float = 0.0
+    squares: float = 0.0
 
     def __add__(self, other: Sizes) -> Sizes:
         """Return those of both together."""
-        return Sizes(self.l1 + other.l1, self.squares + other.squares, max(self.largest, other.largest))
+        largest = max(self.largest, other.largest)
+        squares = sum(of.squares * (of.largest / largest) ** 2 for of in (self, other) if of.largest > 0.0)
+        return Sizes(self.l1 + other.l1, largest, squares)
 
     @staticmethod
     def of(values: FloatArray) -> Sizes:
         """Return those of an array."""
         sizes = np.abs(values)
-        return Sizes(float(sizes.sum()), float((sizes * sizes).sum()), float(sizes.max(initial=0.0)))
+        l1, largest = float(sizes.sum()), float(sizes.max(initial=0.0))
+        sizes /= largest if 0.0 < largest < math.inf else 1.0
+        return Sizes(l1, largest, float((sizes * sizes).sum()))
 
     @property
     def norms(self) -> dict[str, float]:
         """The norms of the numbers."""
-        return {"l1": self.l1, "l2": math.sqrt(self.squares), "max": self.largest}
+        return {"l1": self.l1, "l2": self.largest * math.sqrt(self.squares), "max": self.largest}
 
 
 @final
@@ -187,6 +199,8 @@ class Tally:
         What the points add to ∂L/∂log h.
     rounding
         By what part of itself a responsibility may move when the angles are rounded.
+    is_finite
+        Whether all gradients that were asked for are finite.
     """
 
     points: int = 0
@@ -195,6 +209,7 @@ class Tally:
     angles: Sizes = Sizes()
     log_bandwidth: float = 0.0
     rounding: float = 0.0
+    is_finite: bool = True
 
     def __add__(self, other: Tally) -> Tally:
         """Return the tally of both."""
@@ -205,15 +220,17 @@ class Tally:
             self.angles + other.angles,
             self.log_bandwidth + other.log_bandwidth,
             max(self.rounding, other.rounding),
+            self.is_finite and other.is_finite,
         )
 
     @staticmethod
     def of(found: Gradients, rounding: float) -> Tally:
         """Return the tally of the gradients of a block."""
-        angles = Sizes() if found.angles is None else Sizes.of(found.angles)
-        log_bandwidth = found.log_bandwidth or 0.0
+        angles = np.empty(0) if found.angles is None else found.angles
+        slope = found.log_bandwidth or 0.0
+        is_finite = bool(np.isfinite(found.logits).all() and np.isfinite(angles).all() and math.isfinite(slope))
         total = float(found.logits.sum())
-        return Tally(len(found.logits), total, Sizes.of(found.logits), angles, log_bandwidth, rounding)
+        return Tally(len(found.logits), total, Sizes.of(found.logits), Sizes.of(angles), slope, rounding, is_finite)
 
 
 def require_nodes(like: Problem) -> None:

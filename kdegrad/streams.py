@@ -22,7 +22,7 @@ from typing import IO, Any, Final, Protocol, TypeVar, final
 import numpy as np
 
 from kdegrad import output
-from kdegrad.arrays import FloatArray, Texts
+from kdegrad.arrays import FloatArray, Texts, threads_of
 from kdegrad.errors import InputError
 from kdegrad.parts import Partial, Tally, Whole, partial_sums
 from kdegrad.problem import Problem
@@ -206,15 +206,18 @@ def odd_angles(like: Problem, angles: FloatArray) -> FloatArray:
 
 def ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
     """Yield what a function returns for each item, in their order; threads compute it while the next items are read."""
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = threads_of(_MOST_THREADS)
     waiting = deque[Future[_Result]]()
-    with ThreadPoolExecutor(threads) as pool:
+    pool = ThreadPoolExecutor(threads)
+    try:
         for item in items:
             waiting.append(pool.submit(function, item))
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:
             yield waiting.popleft().result()
+    finally:
+        pool.shutdown(cancel_futures=True)  # after an error or Ctrl-C what waits is not computed any more
 
 
 def logits_of(block: Source) -> FloatArray:

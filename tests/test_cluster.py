@@ -338,8 +338,10 @@ def test_no_scheduler_at_the_address(kdegrad, swarm: Path, scheduler: str, said:
     assert time.monotonic() - begun < 10
 
 
-def test_a_scheduler_needs_the_engine(kdegrad, swarm: Path) -> None:
-    done = kdegrad("loss", swarm, *TARGET, "--scheduler", "tcp://127.0.0.1:8786")
+@pytest.mark.parametrize("one_file", [False, True])
+def test_a_scheduler_needs_the_engine(kdegrad, swarm: Path, one_file: bool) -> None:
+    source = min(swarm.iterdir()) if one_file else swarm
+    done = kdegrad("loss", source, *TARGET, "--scheduler", "tcp://127.0.0.1:8786")
     assert (done.code, done.out) == (2, "")
     assert "--scheduler: is that of a Dask cluster: give --engine dask too" in done.err
 

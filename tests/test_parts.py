@@ -21,7 +21,7 @@ from hypothesis import strategies as st
 from kdegrad import Evaluation, InputError, Problem, SettingError, evaluate
 from kdegrad.crossentropy import Gradients
 from kdegrad.evaluation import Diagnostics
-from kdegrad.parts import Partial, Tally, Whole, partial_sums
+from kdegrad.parts import Partial, Sizes, Tally, Whole, partial_sums
 from tests import extended, problems
 from tests.measure import WRT, against, in_digits, rules
 from tests.scale import SCHEMES, a_problem, accuracy
@@ -266,3 +266,25 @@ def test_points_of_which_none_has_a_weight_are_refused():
     problem = example()
     with pytest.raises(InputError, match="no point has a positive weight"):
         Whole(like(problem), partial_sums(like(problem), np.array([1.0]), np.array([-np.inf])))
+
+
+@pytest.mark.parametrize("scale", [0.0, 1e-170, 1.0, 1e170])
+def test_norms_of_any_size(scale: float) -> None:
+    """The squares of the numbers themselves are outside the range of a float64."""
+    values = scale * np.array([3.0, -4.0, 12.0])
+    parts = [Sizes.of(values[:1]), Sizes.of(values[1:]), Sizes.of(np.empty(0)), Sizes()]
+    expected = {"l1": 19.0 * scale, "l2": 13.0 * scale, "max": 12.0 * scale}
+    assert reduce(add, parts, Sizes()).norms == pytest.approx(expected, rel=1e-15)
+
+
+@pytest.mark.parametrize("bad", [math.inf, math.nan])
+def test_a_tally_knows_of_a_gradient_that_is_not_finite(bad: float) -> None:
+    good = np.zeros(2)
+    assert Tally.of(Gradients(good, good, good, good, 0.0), 0.0).is_finite
+    for logits, angles, slope in (
+        (np.array([0.0, bad]), good, 0.0),
+        (good, np.array([bad, 0.0]), 0.0),
+        (good, good, bad),
+    ):
+        tally = Tally.of(Gradients(logits, good, good, angles, slope), 0.0)
+        assert not (Tally() + tally + Tally()).is_finite

@@ -41,10 +41,13 @@ EXAMPLES: Final = (EXAMPLE, "mallards.yaml", "turtles.yaml", "wind.yaml")
 
 def is_streamed(flags: Flags) -> bool:
     """Return whether INPUT is taken part by part: a folder or a pattern, or because a flag says so."""
-    from kdegrad.reading.parts import are_parts
+    if any(flags.values.get(row.name) for row in PartsOptions.rows):
+        return True
+    if flags.input is None or os.path.isfile(flags.input):
+        return False
+    from kdegrad.reading.parts import are_parts  # which a file does not wait for
 
-    asked = flags.of(PartsOptions)
-    return asked.stream or asked.engine is not None or (flags.input is not None and are_parts(flags.input))
+    return are_parts(flags.input)
 
 
 def load(flags: Flags, report: ReportOptions, *, trace: str | None = None) -> Problem:

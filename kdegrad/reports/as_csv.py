@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import os
 import re
 from collections.abc import Callable, Iterator
 from itertools import islice
@@ -12,7 +11,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.arrays import Texts
+from kdegrad.arrays import Texts, threads_of
 from kdegrad.grammar import guarded
 from kdegrad.reports import decimals
 from kdegrad.reports.records import Block, Table, rows_of
@@ -112,7 +111,7 @@ def _rows_of_columns(columns: list[_Cells], count: int, separator: str) -> Itera
         return
     from concurrent.futures import ThreadPoolExecutor  # slow to import
 
-    threads = min(os.cpu_count() or 1, _MOST_THREADS)
+    threads = threads_of(_MOST_THREADS)
     few = 4 * threads  # pieces that are formed ahead: all of them would fill the memory
     with ThreadPoolExecutor(threads) as pool:
         for first in range(0, len(starts), few):
