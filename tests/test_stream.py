@@ -25,7 +25,7 @@ import kdegrad as kg
 from kdegrad import output
 from kdegrad.cli.terminal import Progress
 from kdegrad.reading import files, parts
-from kdegrad.reading.parts import blocks_of, parts_of
+from kdegrad.reading.parts import blocks_of, overlooked, parts_of
 from kdegrad.settings import ReadingOptions
 from tests.conftest import installed
 
@@ -242,6 +242,20 @@ def test_a_folder_and_patterns_name_parts(tmp_path: Path, monkeypatch: pytest.Mo
     monkeypatch.chdir(tmp_path)
     assert found("*.csv") == ["b.csv"]
     assert found("y=?/e.csv") == ["y=1/e.csv"]
+    for name in ("_runs/a.csv", "_runs/.a.csv", "_runs/_b/c.csv"):  # where the folder named is hidden itself
+        write(tmp_path / name, rows(1))
+    for pattern in ("_runs", "_runs/*.csv", "_runs/**/*.csv", "_runs/**"):
+        assert found(pattern) == ["a.csv"]
+    assert found("_runs/_*/*.csv") == ["_b/c.csv"]
+
+
+def test_a_folder_that_links_lead_to_again_is_taken_once(tmp_path: Path) -> None:
+    for name in ("y=1/e.csv", "y=2/f.csv"):
+        write(tmp_path / name, rows(1))
+    for link, to in (("a", "."), ("b", "."), ("latest", "y=2"), ("y=1/up", "..")):
+        (tmp_path / link).symlink_to(to)
+    assert [part.name for part in parts_of(f"{tmp_path}/**/*.csv", ReadingOptions())] == ["y=1/e.csv", "y=2/f.csv"]
+    assert len(overlooked(str(tmp_path), ReadingOptions())) == 1
 
 
 def test_parts_in_subfolders_keep_their_place(kdegrad, tmp_path: Path) -> None:
@@ -303,6 +317,11 @@ def test_blocks_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
         ("loss bare", "bare: no part has a point: write a row for each point"),
         ("loss masked", "masked: no point has a positive weight"),
         ("loss gaps --missing skip", "gaps: no points are left: it has 1 of 1 rows with a missing value"),
+        ("loss twice", "twice/b.csv: is the same file as twice/a.csv, and would count twice: remove the link to it"),
+        ("loss looped", "looped/a.csv: is a link that leads back to itself"),
+        ("loss parts/part-{0,1}.csv", ": give a pattern of *, ? and [ ], since braces are none"),
+        ("loss */part-{0,1}.csv", ": no file matches the pattern: its signs are *, ? and [ ]"),
+        ("loss */*.gz", "deep/a.csv.gz: is compressed, and parts are read as they are: unpack it first"),
         ("loss hollow", "hollow/a.csv: is empty"),
         ("grad parts", "--output: grad of parts writes a part for each: name a new or empty folder"),
         ("loss parts --circular --zero N", "--zero: is for the drawing of a circle, and parts are not drawn"),
@@ -333,10 +352,15 @@ def test_what_parts_cannot_be_is_said_in_one_line(
         "masked/a.csv": "angle,logit\n1,-inf\n",
         "gaps/a.csv": "angle\n \n".replace(" ", "NA"),
         "hollow/a.csv": "",
+        "twice/a.csv": "angle\n1\n",
+        "deep/a.csv.gz": "",
         "empty/.hidden.csv": "angle\n1\n",
     }.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
+    Path("twice/b.csv").symlink_to("a.csv")
+    Path("looped").mkdir()
+    Path("looped/a.csv").symlink_to("a.csv")
     before = contents(tmp_path)
     done = kdegrad(*line.split(), *TARGET)
     assert (done.code, done.out) == (2, "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import codecs
+import errno
 import os
 import sys
 from collections.abc import Iterable, Iterator
@@ -166,14 +167,17 @@ def absent(path: str) -> str:
         os.stat(path)
     except PermissionError:
         return f"{name}: cannot be reached: permission denied for its folder {display_name(str(folder))} (chmod u+x)"
-    except (OSError, ValueError):
-        pass
+    except (OSError, ValueError) as error:
+        if getattr(error, "errno", None) == errno.ELOOP:
+            return f"{name}: is a link that leads back to itself: link it anew, or remove it"
     try:
         if os.path.islink(path):
             return f"{name}: is a link to {shown(os.readlink(path))}, which does not exist: link it anew, or remove it"
         if folder.is_dir():
-            near = nearest(Path(path).name, sorted(os.listdir(folder)))
-            return f"{name}: no such file in the folder {shown(str(folder))}{near or ': check its name'}"
+            remedy = nearest(Path(path).name, sorted(os.listdir(folder))) or ": check its name"
+            if "{" in path:
+                remedy = ": give a pattern of *, ? and [ ], since braces are none"
+            return f"{name}: no such file in the folder {shown(str(folder))}{remedy}"
         missing = folder
         while not folder.is_dir():
             folder = folder.parent

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import fnmatch
 import glob
 import os
 import stat
 import sys
 from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass
-from itertools import takewhile
+from itertools import islice, takewhile
 from pathlib import Path
 from typing import Final, final
 
@@ -28,6 +29,7 @@ _HIDDEN: Final = (".", "_")  # what names of no data begin with, such as _SUCCES
 _OTHER_DATA: Final = {*INPUT_FORMATS, *("yml", "ndjson", "txt", "dat", "gz", "bz2", "xz", "zst", "zip")}
 _OTHER_DATA.update(("pq", "parq", "arrow", "feather", "orc", "avro", "h5", "npy", "npz", "xlsx"))
 _NAMED: Final = 5  # files that a note names
+_LOOKED_AT: Final = 1000  # folders below one that are searched for parts, only to say that there are some
 
 
 @final
@@ -115,6 +117,7 @@ def parts_of(path: str, options: ReadingOptions) -> tuple[Part, ...]:
         raise InputError(_without_parts(path))
     base = base_of(path)
     parts = tuple(_part(file, base, options) for file in sorted(found))
+    _require_different(parts)
     formats = sorted({part.format for part in parts})
     if len(formats) > 1:
         listed = ", ".join(f".{name}" for name in formats)
@@ -122,6 +125,19 @@ def parts_of(path: str, options: ReadingOptions) -> tuple[Part, ...]:
     if formats == ["parquet"]:
         parquet.refuse_options_of_text(files.display_name(path), options)
     return parts
+
+
+def _require_different(parts: Iterable[Part]) -> None:
+    """Refuse two names of one file, whose points would count twice."""
+    seen: dict[tuple[int, int], str] = {}
+    for part in parts:
+        if part.again:
+            status = os.stat(part.path)
+            first = seen.setdefault((status.st_dev, status.st_ino), part.path)
+            # Some file systems number no files.
+            if first != part.path and os.path.samefile(first, part.path) and status.st_ino:
+                here, there = files.display_name(part.path), files.display_name(first)
+                raise InputError(f"{here}: is the same file as {there}, and would count twice: remove the link to it")
 
 
 def overlooked(path: str, options: ReadingOptions) -> list[str]:
@@ -200,10 +216,7 @@ def _watched(blocks: Iterable[files.Block], tell: Callable[[int], None]) -> Iter
 
 def _visible(folder: str) -> list[str]:
     """Return the names in a folder but for those that are hidden."""
-    try:
-        return sorted(name for name in os.listdir(folder) if not name.startswith(_HIDDEN))
-    except OSError as error:
-        raise InputError(f"{files.display_name(folder)}: cannot be read: {error.strerror} (chmod u+rx)") from None
+    return [name for name in _names(folder) if not name.startswith(_HIDDEN)]
 
 
 def _is_part(name: str) -> bool:
@@ -211,13 +224,54 @@ def _is_part(name: str) -> bool:
 
 
 def _matches(pattern: str) -> list[str]:
-    """Return the files of a pattern; those with a hidden name on their way only if the pattern spells one."""
+    """Return the files of a pattern."""
+    return [path for path in _paths(pattern) if not os.path.isdir(path)]
+
+
+def _paths(pattern: str) -> list[str]:
+    """Return the files and folders of a pattern; hidden ones only if it spells how their names begin.
+
+    ``**`` stands for all folders below, each of which is taken once: links may lead to one again, or back.
+    """
     base = base_of(pattern)
-    spelled = any(name.startswith(_HIDDEN) and name not in (".", "..") for name in Path(pattern).parts)
-    found = [file for file in set(glob.glob(pattern, recursive=True)) if not os.path.isdir(file)]
-    return [
-        file for file in found if spelled or not any(name.startswith(_HIDDEN) for name in Path(_name(file, base)).parts)
-    ]
+    signs = Path(pattern).parts[len(Path(base).parts) :]
+    found = [base]
+    for sign in (*signs, "*") if signs[-1] == "**" else signs:
+        if sign == "**":
+            done = set[str]()
+            found = [folder for path in found for folder in _folders(path, done)]
+        elif glob.has_magic(sign):
+            found = [
+                os.path.join(folder, name)
+                for folder in found
+                for name in fnmatch.filter(_names(folder), sign)
+                if name[0] not in _HIDDEN or name[0] == sign[0]
+            ]
+        else:
+            found = [path for folder in found if os.path.lexists(path := os.path.join(folder, sign))]
+    return found
+
+
+def _folders(folder: str, done: set[str]) -> Iterator[str]:
+    """Yield a folder and those below it, each once, and links last; `done` are those that were yielded."""
+    real = os.path.realpath(folder)
+    if real in done:
+        return
+    done.add(real)
+    yield folder
+    paths = [os.path.join(folder, name) for name in _names(folder) if not name.startswith(_HIDDEN)]
+    for path in sorted(filter(os.path.isdir, paths), key=os.path.islink):
+        yield from _folders(path, done)
+
+
+def _names(folder: str) -> list[str]:
+    """Return the names in a folder; none if it is a file, or is not there."""
+    try:
+        return sorted(os.listdir(folder or os.curdir))
+    except OSError as error:
+        if not os.path.isdir(folder):
+            return []
+        raise InputError(f"{files.display_name(folder)}: cannot be read: {error.strerror} (chmod u+rx)") from None
 
 
 def _name(file: str, base: str) -> str:
@@ -225,12 +279,11 @@ def _name(file: str, base: str) -> str:
 
 
 def _below(folder: str) -> str:
-    """Return the pattern of the parts in the subfolders of a folder, quoted; empty if there are none."""
-    for name in _visible(folder):
-        if os.path.isdir(os.path.join(folder, name)):
-            for suffix in FORMATS:
-                if _matches(os.path.join(glob.escape(os.path.join(folder, name)), "**", f"*.{suffix}")):
-                    return shown(os.path.join(glob.escape(folder), "**", f"*.{suffix}"), longest=200)
+    """Return the pattern of the parts in the subfolders of a folder, quoted; empty if the first ones have none."""
+    for below in islice(_folders(folder, set()), 1, _LOOKED_AT):
+        for name in _visible(below):
+            if _is_part(name) and os.path.isfile(os.path.join(below, name)):
+                return shown(os.path.join(glob.escape(folder), "**", f"*.{files.suffix(name)}"), longest=200)
     return ""
 
 
@@ -238,9 +291,9 @@ def _without_parts(path: str) -> str:
     """Return what to say of a folder or a pattern that gives no parts."""
     name = files.display_name(path)
     if not os.path.isdir(path):
-        if matched := sorted(file for file in glob.glob(path, recursive=True) if os.path.isdir(file)):
+        if matched := _paths(path):
             return f"{name}: the pattern matches folders alone, such as {shown(matched[0])}: name the files in them"
-        return f"{name}: no file matches the pattern: check it"
+        return f"{name}: no file matches the pattern: {'its signs are *, ? and [ ]' if '{' in path else 'check it'}"
     if deeper := _below(path):
         return f"{name}: the parts are in subfolders: give the pattern {deeper}, in quotes"
     others = [other for other in _visible(path) if not os.path.isdir(os.path.join(path, other))]
@@ -259,7 +312,7 @@ def _part(file: str, base: str, options: ReadingOptions) -> Part:
         raise InputError(_of_other_format(name, format_))
     if status is None or not stat.S_ISREG(status.st_mode):
         if format_ == "parquet":
-            raise InputError(f"{name}: Parquet is read from its end, and a pipe from its begin: name a file")
+            raise InputError(f"{name}: Parquet is read from its end, and a pipe from its beginning: save it to a file")
         return Part(file, name, format_, size=0, modified=0, again=False)
     return Part(file, _name(file, base), format_, status.st_size, status.st_mtime_ns)
 
@@ -271,4 +324,6 @@ def _of_other_format(name: str, format_: str) -> str:
     flag = option_text("input-format")
     if not format_:
         return f"{name}: no suffix says its format: name the format with {flag} csv"
+    if format_ in ("gz", "bz2", "xz", "zst", "zip"):
+        return f"{name}: is compressed, and parts are read as they are: unpack it first, or save it as Parquet"
     return f"{name}: the suffix {shown('.' + format_)} is not that of a part ({_LISTED}): name its format with {flag}"
