@@ -244,3 +244,13 @@ def test_the_options_are_those_of_load() -> None:
     lines = " ".join(line.strip() for line in inspect.getdoc(kg.from_frame).splitlines())
     assert "target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums" in lines
     assert importlib.import_module("kdegrad.reading.frames").from_frame is kg.from_frame
+
+
+def test_a_missing_value_changes_no_name_of_a_group_of_integers() -> None:
+    """It makes floats of them in pandas; from 2⁵³ on a float is not one integer alone."""
+    frame = pandas.DataFrame({"id": [7, None, -0.0, 7, 7.5, 2.0**53], "angle": np.arange(6.0), "logit": np.zeros(6)})
+    for made in (frame, pyarrow.table(dict(frame))):
+        with pytest.warns(kg.InputWarning, match="1 of 6 rows"):
+            batch = kg.from_frame(made, group="id", missing="skip", target=(0, 1))
+        assert batch.names == ("7", "0", "7.5", "9007199254740992.0")
+        assert batch.counts.tolist() == [2, 1, 1, 1]

@@ -490,3 +490,13 @@ def test_without_pyarrow_the_extra_is_named(
     monkeypatch.setattr("kdegrad.reports.as_parquet.find_spec", lambda _: None)
     assert app.run(["grad", str(SAMPLES / "two_sided.yaml"), "--output", str(tmp_path / "out.parquet")]) == 2
     assert "kdegrad[parquet]" in capfd.readouterr().err
+
+
+def test_a_group_of_integers_has_one_name_in_each_part(tmp_path: Path) -> None:
+    """Where a value is missing, pandas stores a column of integers as float64."""
+    points = {"angle": [1.0, 2.0], "logit": [0.0, 0.0]}
+    first = parquet(tmp_path / "1.parquet", id=pyarrow.array([7, 7]), **points)
+    second = parquet(tmp_path / "2.parquet", id=pyarrow.array([7.0, None]), **points)
+    options = ReadingOptions(group_by="id", missing="skip")
+    names = [groups.names for path in (first, second) if (groups := read(str(path), options).groups)]
+    assert names == [("7",), ("7",)]

@@ -18,7 +18,7 @@ from kdegrad.reading import made_of, require_no_other_target
 from kdegrad.reading.columns import require_groups
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.groups import TARGETS
-from kdegrad.reading.points import TEXTS, Cells, Collector, Source
+from kdegrad.reading.points import TEXTS, Cells, Collector, Source, text_of
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import keywords_called, option_text, shown
 
@@ -141,7 +141,9 @@ def from_frame(
         all points weigh the same.
     group
         The column of the groups, each of which is a problem of its own. Their names are texts, also of numbers:
-        ``frame.camera.astype(str).map(dict(zip(batch.names, evaluation.losses)))`` is the loss of each row's group.
+        ``frame.camera.astype(str).map(dict(zip(batch.names, evaluation.losses)))`` is the loss of each row's group. A
+        whole number of floats, as pandas holds integers where one is missing, has the name of the integer, 7 for 7.0:
+        of such a column it is ``frame.camera.astype("Int64").astype(str)``.
     target_columns
         The columns of the target of each group: the lower and the upper ends, or the observed angles.
     no_weights
@@ -242,4 +244,4 @@ def _cells(column: Any, role: str) -> Cells:
 
         return np.asarray(column.cast(narwhals.Float64).to_numpy(), dtype=np.float64)
     cells = zip(column.to_list(), column.is_null().to_list(), strict=True)
-    return ["" if is_missing else str(value) for value, is_missing in cells]
+    return ["" if is_missing else text_of(value) for value, is_missing in cells]

@@ -17,7 +17,7 @@ from kdegrad.errors import InputError, SettingError
 from kdegrad.reading import files
 from kdegrad.reading.columns import flag_of
 from kdegrad.reading.faults import Faults
-from kdegrad.reading.points import TEXTS, Cells, Collector, Source, coded
+from kdegrad.reading.points import TEXTS, Cells, Collector, Source, coded, text_of
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import option_text, shown
 
@@ -204,7 +204,7 @@ def _texts(column: pyarrow.Array) -> list[str]:
         values = column.to_pylist()
     except (ValueError, OverflowError):  # Python has no such value: a date beyond the year 9999, nanoseconds
         values = [_value(column.slice(row, 1)) for row in range(len(column))]
-    return ["" if value is None else _decoded(value) if isinstance(value, bytes) else str(value) for value in values]
+    return ["" if value is None else _text(value) for value in values]
 
 
 def _value(cell: pyarrow.Array) -> object:
@@ -215,8 +215,10 @@ def _value(cell: pyarrow.Array) -> object:
         return " ".join(cell.to_string()[1:-1].split())
 
 
-def _decoded(value: bytes) -> str:
-    """Return bytes as text: in hexadecimal, if they are not UTF-8."""
+def _text(value: object) -> str:
+    """Return a value as text: bytes in hexadecimal, if they are not UTF-8."""
+    if not isinstance(value, bytes):
+        return text_of(value)
     try:
         return value.decode()
     except UnicodeDecodeError:

@@ -27,6 +27,7 @@ TEXTS: Final = frozenset({"group", "label"})  # roles of columns that hold texts
 
 _LEFT_OUT: Final = "has {} of {} rows with a missing value: they are left out"
 _CELLS: Final = 3  # that a message shows of a column
+_WHOLE: Final = 2.0**53  # below it a float holds each integer
 _NAMED: Final = 5  # groups that a note names
 _SOME: Final = 100  # rows of a block, all over it, that these are looked for in
 _FEWEST: Final = 4  # cells of a column that is refused as a whole; fewer faults are listed
@@ -344,6 +345,16 @@ def _have_weight(found: Source) -> BoolArray:
 def coded(cells: Cells) -> Texts:
     """Return the cells of a column as texts."""
     return cells if isinstance(cells, Texts) else Texts(list(map(str, cells)), np.arange(len(cells)))
+
+
+def text_of(value: object) -> str:
+    """Return a value as the text of a cell: of a float that is a whole number this number, as 7 of 7.0.
+
+    A value that is missing makes floats of a column of integers, as pandas holds and stores them; their names stay.
+    """
+    if isinstance(value, float) and value.is_integer() and abs(value) < _WHOLE:
+        return str(int(value))
+    return str(value)
 
 
 def bare(text: str) -> str:
