@@ -269,7 +269,8 @@ class PartsOptions(Group):
 
     panel: ClassVar = "Parts"
     stream: Annotated[
-        bool, Flag("", "Hold one block of rows at a time; grad writes a part for each part to the folder --output.")
+        bool,
+        Flag("", "Hold a block of rows at a time, of groups a part; grad writes a part for each to folder --output."),
     ] = False
     engine: Annotated[str | None, Flag("NAME", "What computes the parts: dask.", ENGINES, default="this process")] = (
         None
