@@ -270,7 +270,7 @@ def _gradient_of_parts(record: Record, look: Look) -> Iterator[str]:
     shown["sum"] = [value if abs(value) > ROUNDING * size else 0.0 for value, size in both]
     columns = [
         Column("part", [Text(safe_text(name)) for name in shown["part"]], right=False, widest=40),
-        Column("points", [f"{points:,}" for points in shown["points"]], 1),
+        Column("points", [str(points) for points in shown["points"]], 1),
         *columns_of(shown, {"sum": 0, "l1": 2}, {"sum": "gradient\nsum"}),
         bars(shown["sum"], look, 0.0, 3),
     ]

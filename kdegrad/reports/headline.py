@@ -35,7 +35,7 @@ def described(facts: dict[str, Any], kernels: str = "", swept: str = "", *, own_
     number = facts.get("counted")
     parts.append(counted(points, "point") + ("" if number is None else f" ({number} counted)"))
     if "parts" in facts:
-        parts[-1] = f"{points:,} {'point' if points == 1 else 'points'} in {counted(facts['parts'], 'part')}"
+        parts[-1] += f" in {counted(facts['parts'], 'part')}"
     if facts["target"] is not None:
         parts.append(f"target {interval_text(facts['target'])}")
     elif own_targets:
