@@ -243,10 +243,15 @@ class Batch:
     @property
     def has_one_target(self) -> bool:
         """Whether all problems have the same target."""
-        if self.observed is not None:
-            return self.observed.offsets is None
-        assert self.intervals is not None  # one of the two is there
-        return all(bool((ends == ends[0]).all()) for ends in self.intervals)
+        if self.observed is None:
+            assert self.intervals is not None  # one of the two is there
+            return all(bool((ends == ends[0]).all()) for ends in self.intervals)
+        angles, weights, offsets = self.arranged[:3]
+        counts = np.diff(offsets)
+        if (counts != counts[0]).any():
+            return False
+        rows = [values.reshape(len(counts), -1) for values in (angles, weights)]
+        return all(bool((row == row[0]).all()) for row in rows)
 
     @property
     def rule_name(self) -> str:

@@ -19,7 +19,8 @@ from kdegrad.problem import Problem
 FAR: Final = 3.0  # bandwidths outside the target
 FULL_RATE: Final = 0.9  # of the weight
 
-_OF_GROUPS: Final = ("points", "losses", "kl", "log_bandwidth", "are_finite", "nearest_angles", "distances")  # arrays
+# The attributes of an `Overview` that are arrays with a value for each group, (G,), or None.
+_OF_GROUPS: Final = ("points", "losses", "kl", "log_bandwidth", "are_finite", "nearest_angles", "distances")
 
 _Value = TypeVar("_Value")
 
@@ -116,7 +117,7 @@ class Overview:
     sums
         How many problems each summation did.
     like
-        A problem with the settings, whose points are those of none of the groups.
+        A problem with the settings and the target of the first, whose points are those of none of the groups.
     target
         The interval, if it is the same for all.
     bins
@@ -176,7 +177,7 @@ class Overview:
         return replace(self, of_points=None)
 
     def in_order(self, order: IntArray) -> Overview:
-        """Return what is known of the groups alone, in another order: the first is then the group ``order[0]``."""
+        """Return what is known of the groups alone, in another order: group g is then the one that was ``order[g]``."""
         found = {name: getattr(self, name) for name in _OF_GROUPS}
         arrays: dict[str, Any] = {name: None if values is None else values[order] for name, values in found.items()}
         return replace(self, **arrays, names=tuple(self.names[group] for group in order.tolist()), of_points=None)
@@ -198,7 +199,7 @@ class Overview:
 
     @property
     def loss(self) -> float:
-        """The mean of the losses; infinite if one is."""
+        """The mean of all losses, infinite if one is; that of the finite ones is in `facts`."""
         return float(self.losses.mean())
 
     @property
@@ -231,7 +232,7 @@ class Overview:
             How many of the far points have a gradient, and how many of them learn at the full rate; None if no gradient
             was asked for.
         far_groups
-            How many problems have far points alone.
+            How many problems have far points alone: those whose nearest point is far.
         """
         losses: dict[str, float | int | None] = dict.fromkeys(
             ("mean", "deviation", "smallest", "lower_quartile", "median", "upper_quartile", "largest")
@@ -265,7 +266,7 @@ def joined(overviews: Sequence[Overview], name: str) -> Overview:
         sums=dict(sum((Counter(overview.sums) for overview in overviews), Counter())),
         target=_same([overview.target for overview in overviews]),
         bins=_same([overview.bins for overview in overviews]),
-        has_one_target=all(overview.has_one_target and overview.target == first.target for overview in overviews),
+        has_one_target=all(of.has_one_target and _have_same_target(of.like, first.like) for of in overviews),
         of_points=None,
     )
 
@@ -273,6 +274,13 @@ def joined(overviews: Sequence[Overview], name: str) -> Overview:
 def group_names(batch: Batch) -> tuple[str, ...]:
     """Return the names of the groups, or their numbers where they have none."""
     return tuple(map(str, range(len(batch)))) if batch.names is None else batch.names
+
+
+def _have_same_target(one: Problem, other: Problem) -> bool:
+    if one.observed is None or other.observed is None:
+        return one.target == other.target
+    pairs = ((getattr(problem.observed, name) for problem in (one, other)) for name in ("angles", "weights"))
+    return all(np.array_equal(*pair) for pair in pairs)
 
 
 def _same(values: Sequence[_Value | None]) -> _Value | None:
@@ -289,7 +297,10 @@ def _numbers_of_nodes(batch: Batch) -> list[int | None]:
 
 
 def _first_smallest(values: FloatArray, offsets: IntArray, order: IntArray | None) -> IntArray:
-    """Return the place of the smallest of the values (M,) of each group, (G,); of equal ones the first."""
+    """Return the place of the smallest of the values (M,) of each group, (G,); of equal ones the first.
+
+    NumPy has no argmin of groups: it is the first place, from where a group begins, that holds the group's minimum.
+    """
     in_order = values if order is None else values[order]
     smallest = np.minimum.reduceat(in_order, offsets[:-1])
     found = np.flatnonzero(in_order == np.repeat(smallest, np.diff(offsets)))

@@ -444,6 +444,10 @@ def test_blocks_have_each_problem_once_and_no_more_than_they_may(counts: list[in
         ({"target": np.array([3.0, 4.0, 5.0])}, False),
         ({"target": kg.Points([1.0, 2.0])}, True),
         ({"target": kg.Points([1.0, 2.0, 3.0], offsets=[0, 1, 2, 3])}, False),
+        ({"target": np.array([3.0, 3.0, 3.0])}, True),
+        ({"target": kg.Points([1.0, 2.0, 2.0, 1.0, 1.0, 2.0], offsets=[0, 2, 4, 6])}, True),
+        ({"target": kg.Points([1.0, 2.0, 1.0, 2.0], offsets=[0, 2, 3, 4])}, False),
+        ({"target": kg.Points([1.0, 2.0], [[1.0, 1.0], [2.0, 2.0], [1.0, 2.0]])}, False),
     ],
 )
 def test_whether_all_problems_have_one_target(target: dict[str, Any], expected: bool) -> None:

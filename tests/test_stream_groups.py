@@ -320,6 +320,15 @@ def test_targets_that_differ_between_parts_alone(kdegrad, tmp_path: Path) -> Non
     assert "targets of their own" in kdegrad("loss", parts, *options).out
 
 
+@pytest.mark.parametrize("last", [3, 4])
+def test_observed_angles_that_are_the_same_are_one_target(kdegrad, tmp_path: Path, last: int) -> None:
+    parts, whole = in_two(tmp_path, "g,angle,logit,at\n", "a,1,0,3\nb,2,0,3\n", f"c,3,0,{last}\n")
+    for path in (parts, whole):
+        done = kdegrad("loss", path, "--group-by", "g", "--target-columns", "at")
+        assert done.code == 0
+        assert ("targets of their own" in done.out) == (last == 4)
+
+
 def test_what_is_said_of_a_table_in_memory_is_said_of_parts(kdegrad, tmp_path: Path) -> None:
     parts, whole = in_two(tmp_path, "g,angle,logit,id\n", "a,1.5,0,1\na,1.5,1,1\n", "b,-6.25,0,1\nb,3,2,1\n")
     options = ("--group-by", "g", "--target", "0", "1", "--circular", "--df", "4", "--output")
