@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import errno
 import os
-import re
 import shutil
 import sys
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -13,11 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final, TextIO
 
-from kdegrad.errors import SettingError
+from kdegrad.errors import InputError, SettingError
 from kdegrad.text import NARROWEST, WIDEST, safe_text
 
 _STANDARD: Final = {"/dev/stdout": 1, "/dev/stderr": 2, "/dev/fd/1": 1, "/dev/fd/2": 2}
-_TEMPORARY: Final = re.compile(r"\..+\.[0-9a-f]{8}\.part", re.DOTALL)  # the names of `replacing`
 _NEW_FILE: Final = os.O_WRONLY | os.O_CREAT | os.O_EXCL | getattr(os, "O_BINARY", 0)
 
 
@@ -132,36 +130,39 @@ def check_folder(option: str, folder: str, source: str | None = None) -> None:
 
 
 @contextmanager
-def filling(folder: str, names: Iterable[str]) -> Iterator[None]:
-    """Make a folder, and those below it that files of these names are in, for a block that writes them.
+def filling(folder: str, names: Sequence[str]) -> Iterator[str]:
+    """Make a folder, and yield a hidden one in it, where files of these names can be written before they are `place`d.
 
-    What writers that were killed left there is removed. If it ends by an error, or by a signal, the folders that are
-    still empty are removed too, unless they were there before.
+    What was not placed is removed, as are, if the block ends by an error or by a signal, the folders that are empty.
+
+    Raises
+    ------
+    SettingError
+        If the folder is neither new nor empty, since another run may be filling it.
     """
     made: list[str] = []
-    within = [os.path.join(folder, below) for below in sorted({os.path.dirname(name) for name in names} | {""})]
-    with exiting_on_signals():
+    hidden = os.path.join(folder, f".{os.urandom(4).hex()}.part")
+    with exiting_on_signals(), _naming_placed(folder, hidden):
         try:
-            for each in within:
-                make_folders(each.rstrip(os.sep), made)
+            with suppress(FileExistsError):
+                os.mkdir(folder)
+                made.append(folder)
+            if os.listdir(folder):
+                said = f"the folder {folder!r} was new or empty when this run began, and is not any more"
+                raise SettingError("output", f"{said}: name one that no other run writes to")
+            os.mkdir(hidden)
+            for below in sorted({os.path.dirname(name) for name in names} - {""}):
+                os.makedirs(os.path.join(hidden, below), exist_ok=True)
+                _make_folders(folder, below, made)
             try:
-                yield
+                yield hidden
             finally:
-                for each in within:
-                    _remove_temporaries(each)
+                shutil.rmtree(hidden, ignore_errors=True)
         except BaseException:
             for one in reversed(made):
                 with suppress(OSError):  # it is not empty
                     os.rmdir(one)
             raise
-
-
-def _remove_temporaries(folder: str) -> None:
-    """Remove the files that `replacing` made in a folder and that did not become what they were made for."""
-    with suppress(OSError):  # the folder is gone, or they are
-        for entry in os.scandir(folder):
-            if _TEMPORARY.fullmatch(entry.name) and entry.is_file(follow_symlinks=False):
-                os.unlink(entry.path)
 
 
 @contextmanager
@@ -170,25 +171,58 @@ def filling_at_once(folder: str, names: Sequence[str]) -> Iterator[str]:
 
     Else none of them is, and what was made is removed.
     """
-    hidden = os.path.join(folder, f".{os.urandom(4).hex()}.part")
-    with filling(folder, names):
+    placed: list[str] = []
+    with filling(folder, names) as hidden:
+        yield hidden
         try:
-            with filling(hidden, names):
-                yield hidden
             for name in names:
-                os.replace(os.path.join(hidden, name), os.path.join(folder, name))
-        finally:
-            shutil.rmtree(hidden, ignore_errors=True)
+                place(hidden, folder, name)
+                placed.append(os.path.join(folder, name))
+        except BaseException:
+            for file in placed:
+                os.unlink(file)
+            raise
 
 
-def make_folders(folder: str, made: list[str]) -> None:
-    """Make a folder and those above it that do not exist, and add them to those that were made."""
-    if os.path.isdir(folder):
-        return
-    make_folders(os.path.dirname(os.path.abspath(folder)), made)
-    with _naming(folder):
-        os.mkdir(folder)
-    made.append(folder)
+def place(hidden: str, folder: str, name: str) -> None:
+    """Move a file from a hidden folder to that of `filling`; SettingError if one is there."""
+    written, file = os.path.join(hidden, name), os.path.join(folder, name)
+    try:
+        os.link(written, file)  # a rename would replace what is there
+    except FileExistsError:
+        raise SettingError("output", f"{file!r} came into being during this run, and is not replaced") from None
+    except OSError:  # the file system has no links
+        os.rename(written, file)
+    else:
+        os.unlink(written)
+
+
+@contextmanager
+def _naming_placed(folder: str, hidden: str) -> Iterator[None]:
+    """Make an error of a file in the hidden folder of `filling` name it as it would be placed."""
+
+    def named(text: str) -> str:
+        for path in (os.path.abspath(hidden), hidden):
+            text = text.replace(path, folder.rstrip(os.sep) or folder)
+        return text
+
+    try:
+        yield
+    except InputError as error:
+        raise InputError([named(fault) for fault in error.faults], error.total) from None
+    except OSError as error:
+        if isinstance(error.filename, str):
+            error.filename = named(error.filename)
+        raise
+
+
+def _make_folders(folder: str, below: str, made: list[str]) -> None:
+    """Make the folders on a path below one, and add those to `made` that were not there."""
+    for name in Path(below).parts:
+        folder = os.path.join(folder, name)
+        with suppress(FileExistsError):
+            os.mkdir(folder)
+            made.append(folder)
 
 
 def write_stdout(pieces: Iterable[str], *, for_people: bool) -> None:

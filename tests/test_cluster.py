@@ -128,14 +128,12 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_part(
     parts, made = listed(swarm), {}
     whole, _ = summed(parts, LIKE, PLAIN, InTurn(), nobody, "swarm")
     marker = tmp_path / "died"
-    for name, run, wrap in (
-        ("stream", InTurn(), None),
-        ("cluster", engine, partial(dying, marker=marker, folder=str(tmp_path / "cluster"))),
-    ):
-        folder = tmp_path / name
-        write: Any = partial(write_gradients, folder=str(folder), whole=whole, options=PLAIN, wrt=("logits",))
-        with output.filling(str(folder), [part.name for part in parts]):
-            made[name] = list(run.each(write if wrap is None else partial(wrap, then=write), parts, nobody))
+    for name, run in (("stream", InTurn()), ("cluster", engine)):
+        with output.filling_at_once(str(tmp_path / name), [part.name for part in parts]) as hidden:
+            write: Any = partial(write_gradients, folder=hidden, whole=whole, options=PLAIN, wrt=("logits",))
+            if run is engine:
+                write = partial(dying, marker=marker, folder=hidden, then=write)
+            made[name] = list(run.each(write, parts, nobody))
     assert marker.exists()
     assert made["cluster"] == made["stream"]
     assert files(tmp_path / "cluster") == files(tmp_path / "stream")

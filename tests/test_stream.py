@@ -446,6 +446,7 @@ def _grow(path: Path) -> None:
         stream.write("1,1,x\n")
 
 
+REST = "each whole, and the others are missing: remove the folder before you run again"  # of a warning
 CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "grown": (_grow, "has changed since the parts were listed (from "),
     "touched": (lambda path: os.utime(path, (1, 1)), "has changed since the parts were listed (in its time)"),
@@ -474,7 +475,7 @@ def test_a_part_that_changes_is_an_error(
     assert error.startswith(f"error: {three}/part-{written}.csv: {said}")
     assert error.endswith(("run again", "run again when nothing writes to it"))
     if written:
-        assert warnings == [f"warning: 1 of 3 parts are in {tmp_path / 'out'}, each whole"]
+        assert warnings == [f"warning: 1 of 3 parts are in {tmp_path / 'out'}, {REST}"]
         assert contents(tmp_path / "out") == ["part-0.csv"]
     else:
         assert warnings == []
@@ -506,11 +507,44 @@ def test_a_disk_that_fills_up_leaves_whole_parts(tmp_path: Path, suffix: str) ->
     )
     assert (done.returncode, done.stdout) == (4, b"")
     assert done.stderr.decode().splitlines() == [
-        f"warning: 1 of 3 parts are in {tmp_path / 'out'}, each whole",
+        f"warning: 1 of 3 parts are in {tmp_path / 'out'}, {REST}",
         f"error: {tmp_path / 'out'}/part-1.{suffix}: File too large",
     ]
     assert contents(tmp_path / "out") == [f"part-0.{suffix}"]
     assert len(read(tmp_path / "out" / f"part-0.{suffix}")["gradient"]) == 10
+
+
+@pytest.mark.parametrize("command", ["grad", "grad --group-by label"])
+@pytest.mark.parametrize(
+    ("stage", "name", "said", "left"),
+    [
+        ("filling", "note.txt", "the folder 'out' was new or empty when this run began, and is not any more", 0),
+        ("place", "part-1.csv", "'out/part-1.csv' came into being during this run, and is not replaced", 1),
+        ("place", ".x.part", "", 3),
+    ],
+)
+def test_what_others_write_to_the_folder_meanwhile_stays(
+    kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, name: str, said: str, left: int, command: str
+) -> None:
+    """Before the folder is filled, or before the first part is put there."""
+    cut(rows(30, kind=""), tmp_path / "parts", "csv", [10, 20, 30])
+    monkeypatch.chdir(tmp_path)
+    act, theirs = getattr(output, stage), Path("out") / name
+
+    def late(*arguments: Any) -> Any:
+        theirs.parent.mkdir(exist_ok=True)
+        if not theirs.exists():
+            theirs.write_text("theirs")
+        return act(*arguments)
+
+    monkeypatch.setattr(output, stage, late)
+    done = kdegrad(*command.split(), "parts", *TARGET, "--output", "out")
+    errors = [line for line in done.err.splitlines() if line.startswith("error")]
+    assert (done.code, len(errors)) == ((2, 1) if said else (0, 0))
+    assert all(line.startswith(f"error: --output: {said}") for line in errors)
+    assert theirs.read_text() == "theirs"
+    left = 0 if said and "group" in command else left
+    assert contents(Path("out")) == sorted([name, *(f"part-{number}.csv" for number in range(left))])
 
 
 # Runs the command, and kills it by a signal while it writes the second part.
@@ -538,7 +572,7 @@ def test_a_killed_run_leaves_whole_parts(kdegrad, three: Path, tmp_path: Path, n
     done = subprocess.run(line, capture_output=True, check=False, text=True)
     assert (done.returncode, done.stdout) == (code, "")
     if number != SIGKILL:
-        assert done.stderr.startswith(f"warning: 1 of 3 parts are in {out}, each whole\n")
+        assert done.stderr.startswith(f"warning: 1 of 3 parts are in {out}, {REST}\n")
         assert contents(out) == ["part-0.csv"]
     assert [part.name for part in parts_of(str(out), ReadingOptions())] == ["part-0.csv"]
     assert kdegrad("grad", three, *TARGET, "--output", tmp_path / "again").code == 0

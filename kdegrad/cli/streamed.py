@@ -15,7 +15,7 @@ from kdegrad.cli.inputs import note_oddities, template
 from kdegrad.cli.options import Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, Progress, say, say_error
 from kdegrad.errors import SettingError
-from kdegrad.parts import require_nodes
+from kdegrad.parts import Tally, require_nodes
 from kdegrad.reading import files
 from kdegrad.reading.parts import Part, base_of, overlooked, parts_of
 from kdegrad.reports import Format, part_records
@@ -65,27 +65,35 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
         if not whole.is_finite:
             say_error(not_finite(whole))
             return NOT_FINITE
-        write = partial(  # a worker has another current folder
-            write_gradients, folder=os.path.abspath(folder), whole=whole, options=flags.of(ReadingOptions), wrt=of.wrt
-        )
-        progress = Progress("writing", size_of(parts), of_bytes=True)
-        with _filling(folder, [part.name for part in parts]), progress:
-            tallies = list(engine.each(write, parts, progress.advance))
+        tallies = _written(folder, parts, whole, engine, flags.of(ReadingOptions), of.wrt)
     deliver(report, part_records.gradient_record(whole, parts, tallies, of.wrt, input_, folder))
     warn_of_rounding(max(of.rounding for of in tallies))
     return DONE
 
 
-@contextmanager
-def _filling(folder: str, names: list[str]) -> Iterator[None]:
-    """Make a folder for parts of these names; where the block fails, say how many of them are there."""
+def _written(
+    folder: str, parts: tuple[Part, ...], whole: Whole, engine: Engine, options: ReadingOptions, wrt: tuple[str, ...]
+) -> list[Tally]:
+    """Write the parts with their gradients, and return what these come to; where it fails, say how many are there."""
+    tallies: list[Tally] = []
     try:
-        with output.filling(folder, names):
-            yield
+        with (
+            output.filling(folder, [part.name for part in parts]) as hidden,
+            Progress("writing", size_of(parts), of_bytes=True) as progress,
+        ):
+            to = (
+                hidden if isinstance(engine, InTurn) else os.path.abspath(hidden)
+            )  # workers have another current folder
+            write = partial(write_gradients, folder=to, whole=whole, options=options, wrt=wrt)
+            for part, tally in zip(parts, engine.each(write, parts, progress.advance), strict=True):
+                output.place(hidden, folder, part.name)
+                tallies.append(tally)
     except BaseException:
-        if done := sum(os.path.exists(os.path.join(folder, name)) for name in names):
-            say(f"warning: {done} of {len(names)} parts are in {files.display_name(folder)}, each whole")
+        if tallies:
+            there = f"{len(tallies)} of {len(parts)} parts are in {files.display_name(folder)}, each whole"
+            say(f"warning: {there}, and the others are missing: remove the folder before you run again")
         raise
+    return tallies
 
 
 def _refuse(flags: Flags, report: ReportOptions) -> None:

@@ -96,14 +96,14 @@ def _found(flags: Flags, parts: tuple[Part, ...], asked: Asked, folder: str | No
     name = display_name(flags.inputs[0])
     to = nullcontext() if folder is None else output.filling_at_once(folder, [part.name for part in parts])
     with engine_of(flags, parts) as engine, Progress("summing", size_of(parts), of_bytes=True) as advance, to as hidden:
-        where = None if hidden is None else os.path.abspath(hidden)  # a worker has another current folder
         if isinstance(engine, InTurn):
-            found = groups_of_parts(parts, asked, engine, advance.advance, name, where)
+            found = groups_of_parts(parts, asked, engine, advance.advance, name, hidden)
         else:
             from kdegrad.dask.cluster import Cluster
             from kdegrad.dask.groups import groups_across_parts
 
             assert isinstance(engine, Cluster)  # there is no third engine
+            where = None if hidden is None else os.path.abspath(hidden)  # a worker has another current folder
             found = groups_across_parts(parts, asked, engine, advance.advance, name, where)
     for note in found.notes:
         say(f"note: {note}")
