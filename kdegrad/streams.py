@@ -15,6 +15,7 @@ from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
+from contextvars import copy_context
 from dataclasses import dataclass, replace
 from functools import partial
 from typing import IO, Any, Final, Protocol, TypeVar, final
@@ -32,7 +33,7 @@ from kdegrad.reading.points import Source, counted_notes
 from kdegrad.reports import as_csv, as_parquet
 from kdegrad.reports.records import Block, Table, without_infinities
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import counted, enumerated
+from kdegrad.text import counted, enumerated, speaking_of_flags
 from kdegrad.weights import NO_WEIGHT
 
 _Result = TypeVar("_Result")
@@ -82,8 +83,11 @@ def naming_this_machine() -> Iterator[None]:
 
 
 def elsewhere(part: Part, function: Callable[[Part], _Result]) -> _Result:
-    """Return what the function returns for a part, on a machine that may not see the same files."""
-    with naming_this_machine():
+    """Return what the function returns for a part, in another process and maybe on a machine without its file.
+
+    Messages name flags, as they do in the process of the command line that asks for it.
+    """
+    with speaking_of_flags(), naming_this_machine():
         os.stat(part.path)
         return function(part)
 
@@ -211,7 +215,7 @@ def ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Itera
     pool = ThreadPoolExecutor(threads)
     try:
         for item in items:
-            waiting.append(pool.submit(function, item))
+            waiting.append(pool.submit(copy_context().run, function, item))  # its messages speak as those here
             if len(waiting) > threads:
                 yield waiting.popleft().result()
         while waiting:

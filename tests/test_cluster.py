@@ -31,7 +31,8 @@ from kdegrad.errors import InputError, SettingError
 from kdegrad.problem import Problem
 from kdegrad.reading.parts import Part, parts_of
 from kdegrad.settings import ReadingOptions
-from kdegrad.streams import InTurn, summed, write_gradients
+from kdegrad.streams import InTurn, ahead, summed, write_gradients
+from kdegrad.text import option_text, speaking_of_flags
 from tests.conftest import COMMAND
 from tests.on_workers import deadly, dying, failing, late
 
@@ -274,6 +275,27 @@ def test_a_bad_row_is_one_error_with_its_line(kdegrad, spoilt: Path, address: st
     assert (ways[1].code, ways[1].out, ways[1].err) == (2, "", ways[0].err)
     assert ways[1].err.startswith("error: bad/3.csv:3: column 'angle': 'x' is not a number")
     assert not Path("out").exists()
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "code", "flag"),
+    [
+        ("a,1,2\n", ("--angle-column", "x", *TARGET), 2, "--angle-column"),
+        ("a,1,2\n", ("--group-by", "image", *TARGET, "--kernel", "uniform"), 3, "--background"),
+    ],
+)
+def test_what_workers_say_names_flags(
+    kdegrad, folder: Path, address: str, rows: str, options: tuple[str, ...], code: int, flag: str
+) -> None:
+    Path("0.csv").write_text("image,angle,logit\n" + rows)
+    ways = [kdegrad("loss", "*.csv", *options, *way) for way in (["--stream"], dask_at(address))]
+    assert (ways[1].code, ways[1].err) == (code, ways[0].err)
+    assert flag in ways[1].err + ways[1].out
+
+
+def test_threads_say_what_the_thread_that_asks_says() -> None:
+    with speaking_of_flags():
+        assert list(ahead(lambda number: option_text(f"a-{number}"), [1, 2])) == ["--a-1", "--a-2"]
 
 
 def test_a_part_that_changes_between_the_passes(engine: Cluster, spoilt: Path, tmp_path: Path) -> None:

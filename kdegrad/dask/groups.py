@@ -31,7 +31,7 @@ from kdegrad.reading.parts import Part, blocks_of, whole_of
 from kdegrad.reading.points import Source
 from kdegrad.reports.records import Table, Values, table_of_columns
 from kdegrad.streams import Seen, SeenOfParts, Watch, elsewhere_named, naming_this_machine, no_points, write_rows
-from kdegrad.text import angle_texts, shown
+from kdegrad.text import angle_texts, shown, speaking_of_flags
 
 _PART: Final = "part"  # columns that say where a row stood
 _ROW: Final = "row"
@@ -118,8 +118,10 @@ def _all_groups(groups: Sequence[tuple[GroupsOfPart, IntArray]], seen: SeenOfPar
 
 
 # --- what a worker does -----------------------------------------------------------------------------------------------
+# Messages name flags, as they do in the process of the command line.
 
 
+@speaking_of_flags()
 def _read(number: int, job: _Job) -> tuple[Seen, Any]:
     """Return what the user should know about a part, and its points; none of a part with other columns."""
     with naming_this_machine():
@@ -174,6 +176,7 @@ def _texts(column: Any) -> Texts:
     return Texts(each.tolist(), codes)
 
 
+@speaking_of_flags()
 def _together(frame: Any, job: _Job) -> tuple[tuple[GroupsOfPart, IntArray], Any]:
     """Return what is known of the groups of a partition, (part, row) of the first point of each, and what is written.
 
@@ -217,6 +220,7 @@ def _targets(frame: Any, codes: IntArray, first: IntArray, job: _Job) -> tuple[F
     return tuple(each) or None
 
 
+@speaking_of_flags()
 def _write(frame: Any, job: _Job) -> list[int]:
     """Write the rows of parts, whole or not at all, and return the numbers of these parts."""
     numbers = []
