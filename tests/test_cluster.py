@@ -7,10 +7,14 @@ a cluster.
 from __future__ import annotations
 
 import csv
+import gc
 import os
+import queue
 import signal
+import socket
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import suppress
@@ -346,6 +350,9 @@ def test_an_error_of_a_worker_is_the_same_here(engine: Cluster, swarm: Path, err
     ("scheduler", "said"),
     [
         ("tcp://127.0.0.1:1", "no Dask scheduler answers there (Connection refused)"),
+        ("tcp://127.0.0.1:1/", "no Dask scheduler answers there (Connection refused)"),
+        ("tcp://127.0.0.1:abc", "no Dask scheduler answers there (its port is no number)"),
+        ("", "no Dask scheduler answers there (missing port number"),
         ("localhost", "no Dask scheduler answers there (missing port number in address 'localhost')"),
         ("abc://localhost:1", "no Dask scheduler answers there (unknown address scheme 'abc'"),
     ],
@@ -356,6 +363,37 @@ def test_no_scheduler_at_the_address(kdegrad, swarm: Path, scheduler: str, said:
     assert (done.code, done.out) == (2, "")
     assert done.err.startswith(f"error: --scheduler: '{scheduler}': {said}")
     assert time.monotonic() - begun < 10
+
+
+@pytest.mark.parametrize("speech", [b"SSH-2.0-OpenSSH_9.2\r\n", bytes(8), b""])
+def test_something_else_at_the_address(kdegrad, swarm: Path, speech: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        speaker = threading.Thread(target=lambda: server.accept()[0].sendall(speech))
+        speaker.start()
+        done = kdegrad("loss", swarm, *TARGET, *dask_at(f"tcp://127.0.0.1:{server.getsockname()[1]}"))
+        speaker.join()
+    assert (done.code, done.out) == (2, "")
+    said = "something else does" if speech else "the connection is closed"
+    assert f"no Dask scheduler answers there ({said})" in done.err
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_scheduler_without_the_certificates_of_its_protocol(kdegrad, swarm: Path, address: str) -> None:
+    done = kdegrad("loss", swarm, *TARGET, *dask_at(address.replace("tcp://", "tls://")))
+    assert (done.code, done.out) == (2, "")
+    assert "no Dask scheduler answers there (TLS expects a `ssl_context`" in done.err
+    gc.collect()  # what is left of the client says nothing either
+    assert len(done.err.splitlines()) == 1
+
+
+def test_a_scheduler_without_workers_is_waited_for_and_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("kdegrad.dask.cluster.PATIENCE", 2.0)
+    said = queue.Queue[str]()
+    with (
+        distributed.LocalCluster(n_workers=0, dashboard_address="127.0.0.1:0") as of,
+        cluster(of.scheduler_address, 1, said.put),
+    ):
+        assert "has no workers yet: waiting for them" in said.get(timeout=30)
 
 
 @pytest.mark.parametrize("one_file", [False, True])
@@ -417,6 +455,15 @@ def test_an_interrupt_ends_the_workers_too(folder: Path, swarm: Path) -> None:
     while (left := running(run.pid)) and time.monotonic() < until + 60:
         time.sleep(0.1)
     assert left == []
+
+
+def test_workers_that_die_while_they_start(kdegrad, folder: Path, swarm: Path) -> None:
+    Path("dying.py").write_text("import os; os._exit(1)")
+    with dask.config.set({"distributed.worker.preload": [os.path.abspath("dying.py")]}):
+        done = kdegrad("loss", swarm, *TARGET, "--engine", "dask")
+    assert (done.code, done.out) == (4, "")
+    assert done.err.startswith("error: the cluster on this machine: a worker died while it started, maybe for want of")
+    assert len(done.err.splitlines()) == 1
 
 
 def running(group: int) -> list[psutil.Process]:

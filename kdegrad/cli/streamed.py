@@ -179,5 +179,5 @@ def engine_of(flags: Flags, parts: tuple[Part, ...]) -> Iterator[Engine]:
         if error.name not in ("dask", "distributed"):
             raise
         raise SettingError("engine", "dask needs dask: pip install 'kdegrad[dask]'") from None
-    with cluster(asked.scheduler, len(parts)) as engine:
+    with cluster(asked.scheduler, len(parts), lambda text: say(f"note: {text}")) as engine:
         yield engine

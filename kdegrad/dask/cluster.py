@@ -10,10 +10,13 @@ import errno
 import logging
 import signal
 import socket
+import sys
 import tempfile
+import threading
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager, suppress
+from contextvars import copy_context
 from multiprocessing import resource_tracker
 from typing import Any, Final, TypeVar, final
 
@@ -32,7 +35,8 @@ from kdegrad.text import shown
 
 _Result = TypeVar("_Result")
 
-_PATIENCE: Final = 5.0  # seconds, for a scheduler to answer
+PATIENCE: Final = 5.0  # seconds, for a scheduler to answer, and for its first worker to be there
+_LONGEST: Final = 1 << 20  # bytes of what a scheduler says first, which are about 100
 _LOCAL: Final = {
     # No part waits at a worker while another is done there: the one that kills its worker is the one that is blamed.
     "distributed.scheduler.worker-saturation": 1.0,
@@ -114,18 +118,26 @@ class Cluster:
 
 
 @contextmanager
-def cluster(address: str | None, most: int) -> Iterator[Cluster]:
+def cluster(address: str | None, most: int, note: Callable[[str], None] = lambda text: None) -> Iterator[Cluster]:
     """Yield the cluster at an address, or a new one on this machine, of at most so many workers, which ends after it.
+
+    `note` is told what the user should know.
 
     Raises
     ------
     SettingError
         If no scheduler answers at the address, or if it or a worker has another version of kdegrad.
+    ChildProcessError
+        If the workers of a new cluster do not start.
     """
     with ExitStack() as stack:
         stack.enter_context(exiting_on_signals())  # so that a cluster of its own ends, and its folder is removed
         _quieten(stack)
-        client = stack.enter_context(_local(stack, most) if address is None else _remote(address))
+        if address is None:
+            client = stack.enter_context(_local(stack, most))
+        else:
+            client = stack.enter_context(_remote(address))
+            stack.enter_context(_noting_no_workers(client, address, note))
         yield Cluster(client)
 
 
@@ -142,16 +154,20 @@ def _local(stack: ExitStack, most: int) -> Client:
     folder = stack.enter_context(tempfile.TemporaryDirectory(prefix="kdegrad-", ignore_cleanup_errors=True))
     stack.enter_context(dask.config.set(_LOCAL | {"temporary-directory": folder}))
     with _without_interrupts():
-        of = LocalCluster(
-            n_workers=max(1, min(CPU_COUNT, most)),
-            threads_per_worker=1,
-            processes=True,
-            host="127.0.0.1",
-            dashboard_address="127.0.0.1:0",  # with None it has a port too, and that is the usual one
-            local_directory=folder,
-            scheduler_kwargs={"dashboard": False},
-            silence_logs=logging.CRITICAL,
-        )
+        try:
+            of = LocalCluster(
+                n_workers=max(1, min(CPU_COUNT, most)),
+                threads_per_worker=1,
+                processes=True,
+                host="127.0.0.1",
+                dashboard_address="127.0.0.1:0",  # with None it has a port too, and that is the usual one
+                local_directory=folder,
+                scheduler_kwargs={"dashboard": False},
+                silence_logs=logging.CRITICAL,
+            )
+        except RuntimeError:  # of a nanny, whose worker died
+            told = "a worker died while it started, maybe for want of memory: run again"
+            raise ChildProcessError(errno.ECHILD, told, "the cluster on this machine") from None
         stack.enter_context(of)  # before an interrupt can come
     return Client(of, set_as_default=False)
 
@@ -172,25 +188,61 @@ def _without_interrupts() -> Iterator[None]:
 
 def _remote(address: str) -> Client:
     """Return a client of the cluster at an address, whose processes have kdegrad as this one has it."""
+    client = Client.__new__(Client)  # made in two steps, so that one that is made in half can be closed
     try:
-        # Dask would go on asking where nothing listens, and would wait without end where something else does.
-        with socket.create_connection(get_address_host_port(address), _PATIENCE) as probe:
-            if parse_address(address)[0] == "tcp" and not probe.recv(1):  # a scheduler speaks first
-                raise ConnectionError("the connection is closed")
-        client = Client(address, timeout=_PATIENCE, set_as_default=False)
-    except (OSError, ValueError) as error:
+        _require_scheduler(address)
+        client.__init__(address.rstrip("/"), timeout=PATIENCE, set_as_default=False)
+        _require_same_version(client, address)
+    except BaseException as error:
+        if hasattr(client, "status"):
+            with suppress(Exception):  # the error that is on its way says more
+                client.close(PATIENCE)
+        if isinstance(error, SettingError) or not isinstance(error, Exception):
+            raise
         said = getattr(error, "strerror", None) or " ".join(str(error).split()).partition("; maybe")[0]
         raise SettingError(
             "scheduler",
-            f"{shown(address)}: no Dask scheduler answers there ({said}): give the address that it printed, such as "
-            "tcp://HOST:8786",
+            f"{shown(address)}: no Dask scheduler answers there ({said or type(error).__name__}): give the address "
+            "that it printed, such as tcp://HOST:8786",
         ) from None
-    try:
-        _require_same_version(client, address)
-    except BaseException:
-        client.close()
-        raise
     return client
+
+
+def _require_scheduler(address: str) -> None:
+    """Raise an error if nothing, or something else than a scheduler, listens at an address.
+
+    Dask would go on asking where nothing listens, wait without end where nothing is said, and take the first bytes of
+    anything for the length of a message.
+    """
+    try:
+        place = get_address_host_port(address.rstrip("/"))
+    except ValueError as error:
+        raise ValueError("its port is no number") if "int()" in str(error) else error from None
+    with socket.create_connection(place, PATIENCE) as probe, probe.makefile("rb") as stream:
+        if parse_address(address)[0] == "tcp":  # a scheduler speaks first
+            length = stream.read(8)
+            if len(length) < 8:
+                raise ConnectionError("the connection is closed")
+            if not 8 <= int.from_bytes(length, sys.byteorder) <= _LONGEST:
+                raise ConnectionError("something else does")
+
+
+@contextmanager
+def _noting_no_workers(client: Client, address: str, note: Callable[[str], None]) -> Iterator[None]:
+    """Say after a while that the cluster has no workers; they may still come, some clusters start them for work."""
+
+    def look() -> None:
+        with suppress(Exception):  # the connection may be gone, which the block finds itself
+            if not client.nthreads():
+                note(f"the cluster at {address} has no workers yet: waiting for them (Ctrl-C ends it)")
+
+    timer = threading.Timer(PATIENCE, copy_context().run, [look])
+    timer.daemon = True
+    timer.start()
+    try:
+        yield
+    finally:
+        timer.cancel()
 
 
 def _require_same_version(client: Client, address: str) -> None:
