@@ -22,7 +22,7 @@ from kdegrad.quadrature import Rule, gauss, midpoint
 from kdegrad.settings import MOST_GAUSS_BINS, DrawingOptions, Settings, TargetOptions
 from kdegrad.targets import Interval, Points, TargetLike, checked_target
 from kdegrad.text import counted, interval_text, nine_digits, shortened, shown, spoken, summary
-from kdegrad.weights import LEAST_WEIGHT, are_weights, log_softmax, logits_of, logits_or_weights, total_count
+from kdegrad.weights import LEAST_WEIGHT, Counts, are_weights, log_softmax, logits_of, logits_or_weights
 
 NO_WIDTH: Final = "spreads over the target's width, and points on a line have none: take an interval, or leave it out"
 
@@ -126,7 +126,7 @@ class Problem(InNotebook):
         names = texts("labels", labels, len(points), "point")
         number = None
         if what == "weight":
-            number = total_count(values)
+            number = Counts.of(values).number
             values = logits_of(values)
             values.flags.writeable = False
         domain, made_kernel = domain_and_kernel(settings)

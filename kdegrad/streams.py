@@ -34,7 +34,7 @@ from kdegrad.reports import as_csv, as_parquet
 from kdegrad.reports.records import Block, Table, without_infinities
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import counted, enumerated, speaking_of_flags
-from kdegrad.weights import NO_WEIGHT
+from kdegrad.weights import NO_WEIGHT, NOT_COUNTED, Counts
 
 _Result = TypeVar("_Result")
 _Item = TypeVar("_Item")
@@ -110,19 +110,22 @@ class Seen:
         Angles that show what all of them are like: the largest, and one that is no whole number; on a circle alone.
     notes, counts
         As those of `kdegrad.reading.points.Source`.
+    weights
+        Whether the weights are counts, where that is asked; those of none without weights.
     """
 
     columns: tuple[str, ...]
     odd: FloatArray
     notes: tuple[str, ...]
     counts: Mapping[str, tuple[int, ...]]
+    weights: Counts = NOT_COUNTED
 
     @staticmethod
-    def of(last: Source, odd: FloatArray) -> Seen:
+    def of(last: Source, odd: FloatArray, weights: Counts = NOT_COUNTED) -> Seen:
         """Return it of a part by its last block."""
         has = {"logit": last.weights is None and last.logits is not None, "weight": last.weights is not None}
         columns = ("angle", *(name for name in has if has[name]), *(() if last.labels is None else ("label",)))
-        return Seen(columns, odd, last.notes, last.counts)
+        return Seen(columns, odd, last.notes, last.counts, weights)
 
 
 @final
@@ -133,13 +136,14 @@ class SeenOfParts:
     ----------
     odd
         As that of `Seen`, of all parts.
-    counts
+    counts, weights
         As those of `Seen`, added up.
     """
 
     def __init__(self) -> None:
         self.odd = np.empty(0)
         self.counts: dict[str, tuple[int, ...]] = {}
+        self.weights = Counts()
         self._parts = 0
         self._first: tuple[Part, Seen] | None = None
         self._notes: dict[str, list[Part]] = {}  # the parts that have each
@@ -153,6 +157,7 @@ class SeenOfParts:
             has, other = (enumerated(of.columns) for of in (seen, self._first[1]))
             raise InputError(f"{here}: has columns for {has}, and {there} for {other}: give all parts the same ones")
         self.odd = np.concatenate([self.odd, seen.odd])
+        self.weights += seen.weights
         for note in seen.notes:
             self._notes.setdefault(note, []).append(part)
         for note, numbers in seen.counts.items():
@@ -182,7 +187,7 @@ class Summed:
 
 def sums_of(part: Part, watch: Watch = unwatched, *, like: Problem, options: ReadingOptions) -> Summed:
     """Return the sums of the points of a part; `watch` is told how many bytes are done."""
-    sums, odd, last = Partial(), np.empty(0), None
+    sums, odd, weights, last = Partial(), np.empty(0), Counts(), None
 
     def blocks() -> Iterator[Source]:
         nonlocal last
@@ -190,14 +195,16 @@ def sums_of(part: Part, watch: Watch = unwatched, *, like: Problem, options: Rea
             last = block
             yield block
 
-    def summed_block(block: Source) -> tuple[Partial, FloatArray]:
-        return partial_sums(like, block.angles, logits_of(block)), odd_angles(like, block.angles)
+    def summed_block(block: Source) -> tuple[Partial, FloatArray, Counts]:
+        counts = Counts() if block.weights is None else Counts.of(block.weights)
+        return partial_sums(like, block.angles, logits_of(block)), odd_angles(like, block.angles), counts
 
-    for of_block, odd_of_block in ahead(summed_block, blocks()):
+    for of_block, odd_of_block, weights_of_block in ahead(summed_block, blocks()):
         sums += of_block
+        weights += weights_of_block
         odd = odd_angles(like, np.concatenate([odd, odd_of_block]))
     assert last is not None  # a part has a block, if without rows
-    return Summed(sums, Seen.of(last, odd))
+    return Summed(sums, Seen.of(last, odd, weights))
 
 
 def odd_angles(like: Problem, angles: FloatArray) -> FloatArray:
@@ -294,8 +301,8 @@ def _columns(block: Source, whole: Whole, wrt: tuple[str, ...]) -> tuple[dict[st
 
 def summed(
     parts: Sequence[Part], like: Problem, options: ReadingOptions, engine: Engine, watch: Watch, name: str
-) -> tuple[Whole, list[str]]:
-    """Return the problem of all parts, and the notes about them; `name` is what messages call all of them together.
+) -> tuple[Whole, SeenOfParts]:
+    """Return the problem of all parts, and what was seen of them; `name` is what messages call all of them together.
 
     The points of its `Whole.like` are angles that show what all of them are like.
 
@@ -311,7 +318,7 @@ def summed(
         sums += found.sums
     if sums.totals is None:
         raise InputError(f"{name}: {NO_WEIGHT if sums.points else no_points(seen.counts)}")
-    return Whole(seen.like(like), sums), seen.notes(name)
+    return Whole(seen.like(like), sums), seen
 
 
 def _some(parts: Sequence[Part]) -> str:

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from typing import Final
+from dataclasses import dataclass
+from typing import Final, final
 
 import numpy as np
 from numpy.typing import ArrayLike
@@ -58,11 +59,31 @@ LEAST_WEIGHT: Final = "give a finite number of at least 0"
 NO_WEIGHT: Final = "no point has a positive weight: one logit must be finite, or one weight above 0"
 
 
-def total_count(weights: FloatArray) -> int | None:
-    """Return the sum of weights that are counts: whole numbers, not all of which are 0 or 1; None for others."""
-    total = float(weights.sum())
-    is_count = total < _MOST_COUNTED and weights.max() > 1.0 and bool((weights == np.rint(weights)).all())
-    return int(total) if is_count else None
+@final
+@dataclass(frozen=True)
+class Counts:
+    """Whether weights are counts: their sum, or NaN if one is no whole number, and the largest of them."""
+
+    total: float = 0.0
+    largest: float = 0.0
+
+    def __add__(self, other: Counts) -> Counts:
+        """Return those of both weights together."""
+        return Counts(self.total + other.total, max(self.largest, other.largest))
+
+    @staticmethod
+    def of(weights: FloatArray) -> Counts:
+        """Return those of some weights."""
+        is_whole = bool((weights == np.rint(weights)).all())
+        return Counts(float(weights.sum()) if is_whole else math.nan, float(weights.max(initial=0.0)))
+
+    @property
+    def number(self) -> int | None:
+        """The sum of the counts; None if the weights are none, or all are 0 or 1."""
+        return int(self.total) if self.total < _MOST_COUNTED and self.largest > 1.0 else None
+
+
+NOT_COUNTED: Final = Counts()  # of no weights
 
 
 def are_weights(values: FloatArray) -> BoolArray:

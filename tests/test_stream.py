@@ -142,6 +142,7 @@ def test_parts_have_the_gradients_of_one_table(
     assert done.json["angle_norms"] == pytest.approx(norms, rel=1e-11)
     assert done.json["gradient_log_bandwidth"] == pytest.approx(gradients.log_bandwidth, rel=1e-11)
     assert done.json["problem"]["points"] == 40
+    assert done.json["problem"]["counted"] is None
     assert done.json["problem"]["parts"] == 4
     of_parts = {name: [part[name] for part in done.json["parts"]] for name in ("part", "points")}
     assert of_parts == {"part": [path.name for path in paths], "points": [25, 0, 3, 12]}
@@ -181,6 +182,8 @@ def test_reading_options_hold_for_parts(kdegrad, tmp_path: Path) -> None:
     assert done.err == f"note: {tmp_path} has 2 of 5 rows with a missing value: they are left out\n"
     expected = kg.loss([-3.5, 14.25, 7.5], weights=[2, 1, 4], target=(-30, 30), bandwidth=10)
     assert done.json["loss"] == pytest.approx(expected, rel=RELATIVE)
+    assert done.json["problem"]["counted"] == 7
+    assert "3 points (7 counted) in 2 parts" in kdegrad("loss", tmp_path, *TARGET, *flags).out
     unweighted = kdegrad("loss", tmp_path, *TARGET, *flags[:2], *flags[4:], "--no-weights", "--format", "json")
     assert unweighted.json["loss"] == pytest.approx(
         kg.loss([-3.5, 14.25, 7.5], target=(-30, 30), bandwidth=10), rel=RELATIVE

@@ -38,8 +38,8 @@ def loss(flags: Flags, report: ReportOptions) -> int:
         output.check_outputs(written, part.path)
     like = _like(flags, written)
     with engine_of(flags, parts) as engine:
-        whole = _summed(flags, parts, like, engine)
-    deliver(report, part_records.loss_record(whole, parts, flags.inputs[0]))
+        whole, number = _summed(flags, parts, like, engine)
+    deliver(report, part_records.loss_record(whole, parts, number, flags.inputs[0]))
     return DONE if whole.is_finite else NOT_FINITE
 
 
@@ -61,12 +61,12 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
     check_folder(folder, input_)
     like = _like(flags, {})
     with engine_of(flags, parts) as engine:
-        whole = _summed(flags, parts, like, engine)
+        whole, number = _summed(flags, parts, like, engine)
         if not whole.is_finite:
             say_error(not_finite(whole))
             return NOT_FINITE
         tallies = _written(folder, parts, whole, engine, flags.of(ReadingOptions), of.wrt)
-    deliver(report, part_records.gradient_record(whole, parts, tallies, of.wrt, input_, folder))
+    deliver(report, part_records.gradient_record(whole, parts, number, tallies, of.wrt, input_, folder))
     warn_of_rounding(max(of.rounding for of in tallies))
     return DONE
 
@@ -131,15 +131,16 @@ def _like(flags: Flags, written: Mapping[str, str | None]) -> Problem:
     return made
 
 
-def _summed(flags: Flags, parts: tuple[Part, ...], like: Problem, engine: Engine) -> Whole:
+def _summed(flags: Flags, parts: tuple[Part, ...], like: Problem, engine: Engine) -> tuple[Whole, int | None]:
+    """Return the problem of all parts, and the sum of its weights if they are counts."""
     options, name = flags.of(ReadingOptions), files.display_name(flags.inputs[0])
     note_overlooked(flags)
     with Progress("summing", size_of(parts), of_bytes=True) as advance:
-        whole, notes = summed(parts, like, options, engine, advance.advance, name)
-    for note in notes:
+        whole, seen = summed(parts, like, options, engine, advance.advance, name)
+    for note in seen.notes(name):
         say(f"note: {note}")
     note_oddities(flags, whole.like)
-    return whole
+    return whole, seen.weights.number
 
 
 def note_overlooked(flags: Flags) -> None:

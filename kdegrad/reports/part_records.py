@@ -10,9 +10,12 @@ from kdegrad.reading.parts import Part
 from kdegrad.reports.records import UNCOVERED_SHOWN, Record, facts_of, table_of_columns
 
 
-def loss_record(whole: Whole, parts: Sequence[Part], input_: str) -> Record:
-    """Return the record of ``kdegrad loss`` of parts: as CSV one row, as that of a file."""
-    facts = _facts(whole, parts)
+def loss_record(whole: Whole, parts: Sequence[Part], counted: int | None, input_: str) -> Record:
+    """Return the record of ``kdegrad loss`` of parts: as CSV one row, as that of a file.
+
+    `counted` is the sum of weights that are counts.
+    """
+    facts = _facts(whole, parts, counted)
     problem = facts["problem"]
     low, high = problem["target"] or (None, None)
     row = {"loss": facts["loss"], "kl": facts["kl"]} if whole.is_finite else {"loss": None, "kl": None}
@@ -23,11 +26,17 @@ def loss_record(whole: Whole, parts: Sequence[Part], input_: str) -> Record:
 
 
 def gradient_record(
-    whole: Whole, parts: Sequence[Part], tallies: Sequence[Tally], wrt: Sequence[str], input_: str, folder: str
+    whole: Whole,
+    parts: Sequence[Part],
+    counted: int | None,
+    tallies: Sequence[Tally],
+    wrt: Sequence[str],
+    input_: str,
+    folder: str,
 ) -> Record:
     """Return the record of ``kdegrad grad`` of parts: as CSV a row for each part that was written to a folder."""
     tally = sum(tallies, Tally())
-    facts = _facts(whole, parts) | {"sum": tally.total, "norms": tally.logits.norms, "output": folder}
+    facts = _facts(whole, parts, counted) | {"sum": tally.total, "norms": tally.logits.norms, "output": folder}
     if "angles" in wrt:
         facts["angle_norms"] = tally.angles.norms
     if "bandwidth" in wrt:
@@ -42,11 +51,11 @@ def gradient_record(
     return Record("grad --stream", facts, (table,), table, whole, input=input_)
 
 
-def _facts(whole: Whole, parts: Sequence[Part]) -> dict[str, Any]:
+def _facts(whole: Whole, parts: Sequence[Part], counted: int | None) -> dict[str, Any]:
     like = whole.like
     target = None if like.target is None else list(like.target)
     bins = like.rule.bins if like.observed is None else len(like.observed)
-    counts = {"points": whole.points, "parts": len(parts), "counted": None}
+    counts = {"points": whole.points, "parts": len(parts), "counted": counted}
     facts: dict[str, Any] = {
         "loss": whole.loss,
         "kl": whole.kl,
