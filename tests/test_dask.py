@@ -315,7 +315,7 @@ BAD: dict[str, tuple[dict[str, Any], dict[str, Any], str]] = {
     "masked group": (
         {"camera": "alone", "logit": -math.inf},
         {"by": "camera"},
-        "^group 'alone': no point has a positive weight",
+        "^group 'alone': no point has a positive weight: one logit must be finite, or one weight above 0$",
     ),
 }
 
@@ -344,6 +344,26 @@ def test_an_error_comes_back_from_another_process(cluster: distributed.Client) -
         lazy.compute()
 
 
+@pytest.mark.parametrize("name", [(1, 2), [1]])
+def test_groups_named_by_nested_cells_are_refused(name: Any) -> None:
+    frame = pandas.DataFrame({"camera": [name], "angle": [1.0], "logit": [0.0]})
+    with dask.config.set({"dataframe.convert-string": False}):  # else the cells are texts
+        lazy = kd.loss(dd.from_pandas(frame, npartitions=1), by="camera", **PROBLEM)
+    with pytest.raises(
+        kg.InputError, match=r"^partition 0: column 'camera': has cells of the type (list|tuple), which"
+    ):
+        lazy.compute(scheduler="sync")
+
+
+def test_a_column_named_weight_of_groups_holds_no_weights() -> None:
+    frame = TABLE.assign(weight=np.arange(600) % 3)
+    found = kd.loss(spread(frame), by="weight", **PROBLEM).compute(scheduler="sync").set_index("group").loc[[0, 1, 2]]
+    np.testing.assert_allclose(
+        found.loss, in_memory(frame.drop(columns="weight").assign(g=frame.weight), group="g", **PROBLEM).losses
+    )
+    np.testing.assert_allclose(found.loss, in_memory(frame, group="weight", **PROBLEM).losses)
+
+
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -352,6 +372,8 @@ def test_an_error_comes_back_from_another_process(cluster: distributed.Client) -
         ({"rule": "exact"}, "rule: its nodes depend on all points"),
         ({"angle": "theta"}, "frame: no column 'theta' .* name the right one with angle="),
         ({"by": "image"}, "frame: no column 'image' for the groups .* with by="),
+        ({"ddf": spread(TABLE.rename_axis("row")), "by": "row"}, "'row' is the index, .* ddf.reset_index()"),
+        ({"ddf": spread(TABLE.assign(weight=1))}, "and grad adds a column for each: .* ddf.drop"),
         ({"by": 5}, "by: 5 is not text"),
         ({"angle": "camera", "logit": "camera"}, "cannot be both the angles and the logits"),
         ({"target_columns": ("begin", "end")}, "target_columns: gives every group its target: leave out target"),

@@ -148,7 +148,7 @@ def test_what_cannot_be_used_is_named(columns: dict[str, Any], options: dict[str
         ({"azimuth": [1]}, {}, "name the right one with angle"),
         ({"angle": [None, 1.0]}, {}, "missing='skip'"),
         ({"angle": [1], "logit": [0], "weight": [1]}, {}, "with logit= or weight=, or give no_weights=True"),
-        ({"angle": [True]}, {}, "name another column with angle"),
+        ({"angle": [True]}, {}, "name another column with angle="),
         ({"angle": [1]}, {"target_columns": "at", "target": None}, "give group=COLUMN too"),
     ],
 )

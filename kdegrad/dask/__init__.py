@@ -63,15 +63,18 @@ def loss(
     """Return the loss of the rows of a Dask DataFrame, in nats; with `by`, that of each group.
 
     Of one problem it is a Dask scalar. Of groups it is a Dask DataFrame with a row for each, in any order, and the
-    columns ``group``, ``points``, ``loss`` and ``kl``, which is NaN where the target is no interval. A loss is infinite
-    where the density is 0 at a node.
+    columns ``group``, ``points``, ``loss`` and ``kl``, which is NaN where the target is no interval. Its index begins
+    with 0 in each partition: ``.set_index("group")`` makes one of the groups. A loss is infinite where the density is 0
+    at a node. Without rows there is no loss of one problem, which is an error, and of groups a frame without rows.
 
     Parameters
     ----------
     ddf
         A Dask DataFrame with a row for each point.
     by
-        The column of the groups, each of which is a problem of its own. Its rows may be in any partitions.
+        The column of the groups, each of which is a problem of its own. Its rows may be in any partitions. An index is
+        no column: ``ddf.reset_index()`` makes it one. What says that a value is missing, such as the texts ``NA`` and
+        the empty one, names no group.
     angle, logit, weight
         The names of columns, if they are not ``angle``, ``logit`` and ``weight``. Without logits and weights all points
         weigh the same.
@@ -80,7 +83,8 @@ def loss(
     no_weights
         Whether a column named ``weight`` is ignored, since it holds no weights.
     target, at, kernel, bandwidth, df, rule, bins, scale, background, circular, period, unit, sums
-        The options, see `kdegrad.Problem`. The rule ``exact`` is for groups alone.
+        The options, see `kdegrad.Problem`; `at` stands in place of the nodes also beside a target. The rule ``exact``
+        is for groups alone.
 
     Raises
     ------
@@ -142,7 +146,8 @@ def grad(
     such a name already is an error.
 
     Index and rows are those of `ddf`, with its partitions and divisions. With `by` each group is in one partition, and
-    the rows may be in any order.
+    the rows may be in any order. Each row depends on the sums of all: also ``len()``, ``head()`` and ``partitions[]``
+    of the result take every partition of `ddf`.
 
     Of one problem the partitions are loaded twice, or three times for ∂L/∂log h, so that they need not be in memory
     together. Where that takes long, or gives other rows each time, persist first: ``ddf = ddf.persist()``. What Dask

@@ -14,7 +14,7 @@ from kdegrad.arrays import BoolArray, FloatArray, IntArray
 from kdegrad.batch import Batch
 from kdegrad.blockwise import computed
 from kdegrad.dask.plan import CALLED, DROPPING, Plan
-from kdegrad.errors import InputError
+from kdegrad.errors import InputError, ProblemFaults
 from kdegrad.grammar import is_missing
 from kdegrad.parts import Partial, Whole, partial_sums
 from kdegrad.reading.faults import Faults
@@ -22,8 +22,11 @@ from kdegrad.reading.frames import collected
 from kdegrad.reading.points import Source
 from kdegrad.streams import logits_of
 from kdegrad.text import angle_texts, keywords_called, shown
+from kdegrad.weights import NO_WEIGHT
 
 NUMBER: Final = pandas.Series(dtype=np.float64)  # the meta of one number
+
+_NESTED: Final = (list, tuple, set, dict, np.ndarray)  # cells that Dask's shuffle does not bring together
 
 _PARTS: Final = {  # the columns of gradients → what `kdegrad.blockwise` calls them
     "weight": "weights",
@@ -116,6 +119,10 @@ def checked(frame: Any, plan: Plan, partition_info: Mapping[str, Any]) -> Any:
     points_of(frame, plan, name)
     faults, groups = Faults(name), frame[plan.group]
     column = shown(str(plan.group))
+    kinds = set(map(type, groups)) if groups.dtype == object else ()
+    if nested := sorted(kind.__name__ for kind in kinds if issubclass(kind, _NESTED)):
+        told = "are no names of groups: convert them to texts"
+        raise InputError(f"{name}: column {column}: has cells of the type {nested[0]}, which {told}")
     faults.add_each(
         np.flatnonzero(_are_unnamed(groups)).tolist(),
         lambda row: (row,),
@@ -146,6 +153,11 @@ def batch_of(frame: Any, plan: Plan) -> tuple[Batch, Any]:
     first = offsets[:-1] if order is None else order[offsets[:-1]]
     groups = frame[plan.group].iloc[first]
     options = plan.like.options
+    if points.logits is not None:
+        masked = np.bincount(codes[np.isfinite(points.logits)], minlength=len(groups)) == 0
+        faults = ProblemFaults(lambda group: f"group {shown(str(groups.iloc[group]))}")
+        faults.add(np.flatnonzero(masked).tolist(), lambda _: NO_WEIGHT)
+        faults.stop_if_any()
     if points.targets is not None:
         targets = _targets(points.targets, codes, first, groups, plan)
         options["target"] = targets if len(targets) == 2 else targets[0]

@@ -18,7 +18,7 @@ from kdegrad.reading.frames import collected
 from kdegrad.reading.groups import TARGETS
 from kdegrad.reading.notes import notes_about
 from kdegrad.settings import GradientOptions, ReadingOptions, Settings
-from kdegrad.text import enumerated, keywords_called
+from kdegrad.text import enumerated, keywords_called, shown
 
 _POINTS: Final = ("angle", "logit", "weight")  # roles of columns
 DROPPING: Final = "ddf.dropna(subset=[...])"  # what leaves out rows without a value
@@ -72,6 +72,7 @@ def planned(ddf: Any, parameters: Mapping[str, Any]) -> Plan:
     given = {name: value for name, value in parameters.items() if name not in (*options, *_BESIDE)}
     of_reading = {keyword: name for name, keyword in CALLED.items()}
     columns = {of_reading.get(name, name): value for name, value in given.items() if value is not None}
+    _require_names(ddf, columns, "wrt" in parameters)
     require_no_other_target(columns, {name: value for name, value in options.items() if value is not None})
     try:
         with keywords_called(CALLED):
@@ -103,6 +104,22 @@ def planned(ddf: Any, parameters: Mapping[str, Any]) -> Plan:
         wrt=wrt,
         added=added,
     )
+
+
+def _require_names(ddf: Any, named: Mapping[str, Any], adds: bool) -> None:
+    """Refuse the index as a column, and for what adds columns those that it would add whichever of them is used."""
+    if ddf._meta.index.name is not None and ddf._meta.index.name in named.values():
+        name = ddf._meta.index.name
+        raise InputError(f"{_FRAME}: {shown(str(name))} is the index, and no column: ddf.reset_index() makes it one")
+    if (
+        adds
+        and {"logit", "weight"} <= {*ddf.columns}
+        and not {"logit_column", "weight_column", "no_weights"} & {*named}
+    ):
+        raise InputError(
+            f"{_FRAME}: both logits (column 'logit') and weights (column 'weight'), and grad adds a column for each: "
+            "rename or drop one, as by ddf.drop(columns=['weight'])"
+        )
 
 
 def _like(options: Mapping[str, Any], ends: int) -> Problem:

@@ -71,7 +71,7 @@ def chosen_columns(
     """
     given = named(options)
     names = {role: role for role in (TARGET_ROLES if of_target else ROLES)} | given
-    if options.no_weights:
+    if options.no_weights or (names.get("group") == "weight" and "weight" not in given):
         del names["weight"]
     # Columns without a name, as spreadsheets leave behind the last, may be several.
     twice = [column for column, count in Counter(found).items() if count > 1 and (column or "" in names.values())]

@@ -15,12 +15,11 @@ import numpy as np
 from kdegrad.errors import InputError, SettingError, warn
 from kdegrad.problem import checked_name
 from kdegrad.reading import made_of, require_no_other_target
-from kdegrad.reading.columns import require_groups
+from kdegrad.reading.columns import flag_of, require_groups
 from kdegrad.reading.faults import Faults
-from kdegrad.reading.groups import TARGETS
 from kdegrad.reading.points import TEXTS, Cells, Collector, Source, text_of
 from kdegrad.settings import ReadingOptions
-from kdegrad.text import keywords_called, option_text, shown
+from kdegrad.text import keywords_called, shown
 
 if TYPE_CHECKING:
     from narwhals.typing import IntoFrame
@@ -230,8 +229,8 @@ def _refuse_types(types: Mapping[str, Any], points: Collector, name: str) -> Non
     refused = []
     for role, kind in types.items():
         if role not in TEXTS and (kind.is_temporal() or kind.is_nested() or str(kind) == "Boolean"):
-            column, option = shown(points.roles[role]), "target-columns" if role in TARGETS else f"{role}-column"
-            remedy = f"convert it to numbers, or name another column with {option_text(option)}"
+            column = shown(points.roles[role])
+            remedy = f"convert it to numbers, or name another column with {flag_of(role)}"
             refused.append(f"{name}: column {column} has the type {kind}, which has no numbers: {remedy}")
     if refused:
         raise InputError(refused)
