@@ -178,6 +178,7 @@ REPORTS = {
     "grad": "grad --wrt logits,angles,bandwidth",
     "grad --per-bin": "grad --per-bin",
     "grad --stream": "grad sample_inputs/wind.csv --stream --at 0 --wrt angles,bandwidth --output $(mktemp -d)",
+    "grad --stream --group-by": f"grad {GROUPED} --stream --output $(mktemp -d)",
     "loss --group-by": f"loss {GROUPED}",
     "grad --group-by": f"grad {GROUPED} --label-column image_id --wrt logits,angles",
     "verify-props": "verify-props --cases 0 --only unit",
