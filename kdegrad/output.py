@@ -90,6 +90,8 @@ def check_outputs(outputs: Mapping[str, str | None], source: str | None = None) 
             raise SettingError(option, f"{output!r} is not a file name: {remedy}")
         if path.is_dir():
             raise SettingError(option, f"{output!r} is a directory: name a file in it")
+        if is_folder_name(output):
+            raise SettingError(option, f"{output!r} is the name of a folder: name a file")
         real = os.path.realpath(path)
         folder = os.path.dirname(real if path.is_symlink() else path) or "."
         if not os.path.isdir(folder):
@@ -100,6 +102,11 @@ def check_outputs(outputs: Mapping[str, str | None], source: str | None = None) 
         if real in taken and (path.is_file() or not path.exists()):
             raise SettingError(option, f"{output!r} is what --{taken[real]} writes to: name another file")
         taken[real] = option
+
+
+def is_folder_name(name: str) -> bool:
+    """Return whether a name can be that of a folder alone: it ends in a slash, or in a dot for one."""
+    return os.path.basename(name) in ("", os.curdir, os.pardir)
 
 
 def check_folder(option: str, folder: str, source: str | None = None) -> None:
@@ -114,17 +121,25 @@ def check_folder(option: str, folder: str, source: str | None = None) -> None:
     PermissionError
         If nothing can be made where it is.
     """
-    parent = os.path.dirname(os.path.abspath(folder))
+    bare = folder.rstrip(os.sep + (os.altsep or ""))
+    parent = os.path.dirname(bare) or os.curdir
     if not folder or folder == "-":
         raise SettingError(option, f"{folder!r} is not the name of a folder: name a new or empty one")
     if not os.path.isdir(parent):
         raise SettingError(option, f"the folder {parent!r} does not exist: create it first")
     if source is not None and Path(os.path.realpath(folder)).is_relative_to(os.path.realpath(source)):
-        raise SettingError(option, f"{folder!r} is in the folder of the parts, {source!r}: name a folder outside of it")
-    if os.path.lexists(folder) and not os.path.isdir(folder):
+        raise SettingError(
+            option, f"{folder!r} is in the folder of the parts, {source or os.curdir!r}: name a folder outside of it"
+        )
+    if os.path.islink(bare) and not os.path.exists(bare):
+        raise SettingError(option, f"{folder!r} is a link to nothing: name a new or empty folder")
+    if os.path.lexists(bare) and not os.path.isdir(bare):
         raise SettingError(option, f"{folder!r} is a file, and parts go to a folder: name a new or empty one")
     if os.path.isdir(folder) and os.listdir(folder):
-        raise SettingError(option, f"the folder {folder!r} is not empty: name a new or empty one")
+        raise SettingError(
+            option,
+            f"the folder {folder!r} is not empty: name a new or empty one, or remove it if a run that failed left it",
+        )
     if not os.access(folder if os.path.isdir(folder) else parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)
 

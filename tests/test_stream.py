@@ -173,6 +173,24 @@ def test_parquet_parts_keep_their_types_without_rows(kdegrad, tmp_path: Path) ->
     assert full.field("label").type == pyarrow.string()
 
 
+def test_files_without_a_byte_are_no_parts(kdegrad, tmp_path: Path) -> None:
+    """Spark writes them where a part has no rows."""
+    cut(rows(30), tmp_path / "parts", "csv", [10, 20, 30])
+    for name in ("a.csv", "z.csv"):
+        (tmp_path / "parts" / name).touch()
+    for command, to in (("grad", ("--output", tmp_path / "grad.d")), ("loss", ())):
+        done = kdegrad(command, tmp_path / "parts", *TARGET, *to, "--format", "json")
+        assert done.code == 0
+        assert done.err == f"note: {tmp_path / 'parts'} has files of 0 bytes, which are left out: 'a.csv', 'z.csv'\n"
+    assert contents(tmp_path / "grad.d") == ["part-0.csv", "part-1.csv", "part-2.csv"]
+
+
+def test_the_parts_may_go_where_their_pattern_does_not_lead(kdegrad, tmp_path: Path) -> None:
+    cut(rows(30), tmp_path / "y=1", "csv", [10, 20, 30])
+    for pattern, folder in (("y=1/*.csv", "y=1/out"), ("*=*/*.csv", "out")):
+        assert kdegrad("grad", tmp_path / pattern, *TARGET, "--output", tmp_path / folder).code == 0
+
+
 def test_reading_options_hold_for_parts(kdegrad, tmp_path: Path) -> None:
     (tmp_path / "a.dat").write_text("dir|n|weight\n-3,5|2|9\n|1|9\n")
     (tmp_path / "b.dat").write_text("dir|n|weight\n14,25|1|9\nNA|1|9\n7,5|4|9\n")
@@ -317,7 +335,7 @@ def test_blocks_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
         ("loss deep", "deep: the parts are in subfolders: give the pattern 'deep/**/*.csv', in quotes"),
         ("loss mixed", "mixed: has parts of several formats (.csv, .tsv): name a pattern of one"),
         ("loss differ", "differ/b.csv: has columns for 'angle', 'weight', and differ/a.csv for 'angle', 'logit'"),
-        ("loss bare", "bare: no part has a point: write a row for each point"),
+        ("loss bare", "bare: has no points: write a row for each"),
         ("loss masked", "masked: no point has a positive weight"),
         ("loss gaps --missing skip", "gaps: no points are left: it has 1 of 1 rows with a missing value"),
         ("loss twice", "twice/b.csv: is the same file as twice/a.csv, and would count twice: remove the link to it"),
@@ -337,6 +355,26 @@ def test_blocks_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
         ("grad parts -o deep", "--output: the folder 'deep' is not empty"),
         ("grad parts -o a.yaml", "--output: 'a.yaml' is a file, and parts go to a folder"),
         ("grad parts -o no/out", "no' does not exist: create it first"),
+        ("grad parts -o deep/", "--output: the folder 'deep/' is not empty"),
+        ("grad parts -o a.yaml/", "--output: 'a.yaml/' is a file, and parts go to a folder"),
+        ("grad parts -o no/.", "--output: the folder 'no' does not exist: create it first"),
+        ("grad parts -o ./no/../out", "--output: the folder './no/..' does not exist: create it first"),
+        ("grad parts -o nowhere", "--output: 'nowhere' is a link to nothing"),
+        ("grad parts -o x.csv", "--output: 'x.csv' names a file, and a part is written for each: name a folder"),
+        ("grad parts -o x.csv --format json", "--output: 'x.csv' names a file, and a part is written for each"),
+        ("grad parts --group-by label -o x.csv", "--output: 'x.csv' names a file, and a part is written for each"),
+        ("grad deep/*/*.csv -o deep/out", "--output: 'deep/out' is in the folder of the parts, 'deep'"),
+        ("loss parts -o new/ --format csv", "--output: 'new/' is the name of a folder: name a file"),
+        ("loss parts -o l.csv/", "--output: 'l.csv/' is the name of a folder: name a file"),
+        ("loss parts -o parts/new.csv", "--output: 'parts/new.csv' would be a part itself the next time"),
+        ("loss parts/*.csv -o parts/new.csv", "--output: 'parts/new.csv' would be a part itself the next time"),
+        ("loss parts --group-by label -o parts/a.csv", "--output: 'parts/a.csv' would be a part itself the next"),
+        ("loss spaced/a.csv spaced/b.csv", "a pattern in quotes: 'spaced/*.csv'"),
+        (
+            "loss unnamed",
+            "(files found: 'part-0'): name a folder or a pattern of .csv, .tsv, .parquet files, or the format",
+        ),
+        ("loss twohollow", "twohollow/a.csv: is empty"),
         ("grad - --stream -o out", "--output: grad reads its input twice, and standard input can be read once"),
     ],
 )
@@ -357,15 +395,22 @@ def test_what_parts_cannot_be_is_said_in_one_line(
         "hollow/a.csv": "",
         "twice/a.csv": "angle\n1\n",
         "deep/a.csv.gz": "",
+        "spaced/a b.csv": "angle\n1\n",
+        "spaced/a c.csv": "angle\n1\n",
+        "unnamed/part-0": "angle\n1\n",
+        "twohollow/a.csv": "",
+        "twohollow/b.csv": "",
         "empty/.hidden.csv": "angle\n1\n",
     }.items():
         Path(name).parent.mkdir(parents=True, exist_ok=True)
         Path(name).write_text(text)
     Path("twice/b.csv").symlink_to("a.csv")
     Path("looped").mkdir()
+    Path("nowhere").symlink_to("gone")
     Path("looped/a.csv").symlink_to("a.csv")
     before = contents(tmp_path)
-    done = kdegrad(*line.split(), *TARGET)
+    words = [word.replace("spaced/", "spaced/a ") for word in line.split()]  # a name with a space
+    done = kdegrad(*words, *TARGET)
     assert (done.code, done.out) == (2, "")
     errors = [text for text in done.err.splitlines() if not text.startswith(("note: ", "Try "))]
     assert len(errors) == 1

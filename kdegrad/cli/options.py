@@ -19,7 +19,7 @@ import typer
 
 from kdegrad.errors import SettingError
 from kdegrad.option import Group, Row
-from kdegrad.settings import DebugOptions
+from kdegrad.settings import DebugOptions, PartsOptions
 from kdegrad.text import shown
 
 COMPLETING: Final = "_KDEGRAD_COMPLETE" in os.environ  # a shell asks what may follow on the line
@@ -90,6 +90,8 @@ class Command:
         declared: dict[str, tuple[Any, Any]] = {}  # type and default of each keyword
         if self.without_input:
             about = "A .csv, .tsv, .yaml, .json, .jsonl or .parquet file, or - for standard input."
+            if PartsOptions in self.groups:
+                about += " Of a table in parts their folder, or a pattern in quotes."
             argument = typer.Argument(
                 None,
                 metavar="[INPUT...]" if self.takes_several else "[INPUT]",

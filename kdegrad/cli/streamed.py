@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from fnmatch import fnmatch
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
 from kdegrad import output
@@ -17,11 +19,12 @@ from kdegrad.cli.terminal import DONE, NOT_FINITE, Progress, say, say_error
 from kdegrad.errors import SettingError
 from kdegrad.parts import Tally, require_nodes
 from kdegrad.reading import files
-from kdegrad.reading.parts import Part, base_of, overlooked, parts_of
-from kdegrad.reports import Format, part_records
+from kdegrad.reading.parts import NAMED, Part, are_parts, base_of, may_match, overlooked, parts_of
+from kdegrad.reports import SUFFIXES, Format, part_records
 from kdegrad.reports.causes import not_finite
 from kdegrad.settings import DrawingOptions, GradientOptions, PartsOptions, ReadingOptions, ReportOptions
 from kdegrad.streams import Engine, InTurn, summed, write_gradients
+from kdegrad.text import enumerated
 
 if TYPE_CHECKING:
     from kdegrad.parts import Whole
@@ -34,8 +37,7 @@ def loss(flags: Flags, report: ReportOptions) -> int:
     """Compute the loss of all points of the parts."""
     _refuse(flags, report)
     written, parts = outputs(report), parts_of_input(flags)
-    for part in parts:
-        output.check_outputs(written, part.path)
+    check_files(written, parts, flags.inputs[0])
     like = _like(flags, written)
     with engine_of(flags, parts) as engine:
         whole, number = _summed(flags, parts, like, engine)
@@ -109,7 +111,8 @@ def _refuse(flags: Flags, report: ReportOptions) -> None:
             raise SettingError(option, f"{does}, {_APART}")
     if format_of(report) is Format.html:
         option = "format" if report.format else "output"
-        raise SettingError(option, "a page shows the points, and parts have none: choose table, json, csv or tsv")
+        others = "table, json, csv, tsv or, for loss, parquet"
+        raise SettingError(option, f"a page shows the points, and parts have none: choose {others}")
 
 
 def refuse_parquet(report: ReportOptions) -> None:
@@ -121,7 +124,27 @@ def refuse_parquet(report: ReportOptions) -> None:
 
 def check_folder(folder: str, input_: str) -> None:
     """Refuse a folder that parts cannot be written to, or would be read from themselves."""
-    output.check_folder("output", folder, base_of(input_) if os.path.isdir(input_) or "**" in input_ else None)
+    if Path(folder).suffix.lower() in SUFFIXES and not os.path.isdir(folder) and not output.is_folder_name(folder):
+        raise SettingError("output", f"{folder!r} names a file, and a part is written for each: name a folder")
+    is_read = os.path.isdir(input_) or may_match(input_, folder)
+    output.check_folder("output", folder, base_of(input_) if is_read else None)
+
+
+def check_files(written: Mapping[str, str | None], parts: Sequence[Part], input_: str) -> None:
+    """Refuse files that could not be written, and those that would be read as parts themselves the next time."""
+    for part in parts:
+        output.check_outputs(written, part.path)
+    if not are_parts(input_):
+        return
+    folders = {os.path.realpath(folder) for folder in {os.path.dirname(part.path) for part in parts}}
+    suffixes = {files.suffix(part.path) for part in parts}
+    for option, file in written.items():
+        is_beside = file is not None and os.path.dirname(os.path.realpath(file)) in folders
+        if file is None or not is_beside or files.suffix(file) not in suffixes:
+            continue
+        if os.path.isdir(input_) or fnmatch(os.path.basename(file), os.path.basename(input_)):
+            said = "would be a part itself the next time: name a file in another folder"
+            raise SettingError(option, f"{file!r} {said}")
 
 
 def _like(flags: Flags, written: Mapping[str, str | None]) -> Problem:
@@ -155,11 +178,19 @@ def size_of(parts: tuple[Part, ...]) -> int | None:
 
 
 def parts_of_input(flags: Flags) -> tuple[Part, ...]:
-    """Return the parts that INPUT is."""
+    """Return the parts that INPUT is; empty files are none, as Spark writes where a part has no rows."""
     if flags.input is None:
         option = "engine" if "engine" in flags.values else "stream"
         raise SettingError(option, "takes parts, and no INPUT is given: name a folder, a quoted pattern or a file")
-    return parts_of(flags.input, flags.of(ReadingOptions))
+    parts = parts_of(flags.input, flags.of(ReadingOptions))
+    filled = tuple(part for part in parts if part.size or not part.again or part.format == "parquet")
+    empty = [part.name for part in parts if not part.size and part.again and part.format != "parquet"]
+    if not filled:
+        return parts
+    if empty:
+        said = f"has files of 0 bytes, which are left out: {enumerated(empty, NAMED)}"
+        say(f"note: {files.display_name(flags.input)} {said}")
+    return filled
 
 
 @contextmanager

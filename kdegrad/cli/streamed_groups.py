@@ -14,6 +14,7 @@ from kdegrad.cli.grouped import code_of
 from kdegrad.cli.inputs import note_oddities, note_unused_df, options_of_problem
 from kdegrad.cli.options import Flags
 from kdegrad.cli.streamed import (
+    check_files,
     check_folder,
     engine_of,
     note_overlooked,
@@ -81,8 +82,7 @@ def _checked(
     if folder is not None:
         refuse_parquet(report)
     written, parts = outputs(report), parts_of_input(flags)
-    for part in parts:
-        output.check_outputs(written, part.path)
+    check_files(written, parts, flags.inputs[0])
     if folder is not None:
         if parts[0].path == "-":
             raise SettingError("output", "parts are written under their names, and standard input has none: save it")
@@ -117,4 +117,8 @@ def _names_folder(report: ReportOptions) -> bool:
     name = report.output
     if name is None or (os.path.exists(name) and not os.path.isdir(name) and not os.path.isfile(name)):
         return False
-    return os.path.isdir(name) or (report.format is None and Path(name).suffix.lower() not in SUFFIXES)
+    return (
+        os.path.isdir(name)
+        or output.is_folder_name(name)
+        or (report.format is None and Path(name).suffix.lower() not in SUFFIXES)
+    )

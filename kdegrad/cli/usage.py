@@ -94,11 +94,11 @@ def explained(error: Any, arguments: Sequence[str], commands: Mapping[str, Comma
     elif command is not None and "extra argument" in said:
         number = "several INPUTs" if command.takes_several else "one INPUT" if command.without_input else "no INPUT"
         remedy = f": {first} takes {number}"
-        words = said.partition("(s) (")[2].removesuffix(")").split()
+        extra = said.partition("(s) (")[2].removesuffix(")")
+        words, named = extra.split(), [word for word in arguments if os.path.isfile(word)]
         if len(words) == 2 and _are_numbers(words) and "target" in command.rows:
             remedy = f": did you mean --target {' '.join(words)}?"
-        elif "stream" in command.rows and words and all(map(os.path.isfile, words)):
-            named = [word for word in arguments if os.path.isfile(word)]
+        elif "stream" in command.rows and any(word in extra for word in named):
             said = f"Got {len(named)} INPUTs ({enumerated(named, _NAMED)})"
             remedy += f": of the parts of one table give the folder, or a pattern in quotes: '{_pattern(named)}'"
     elif command is None and "Did you mean" not in said:

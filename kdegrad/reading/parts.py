@@ -28,7 +28,7 @@ _HIDDEN: Final = (".", "_")  # what names of no data begin with, such as _SUCCES
 # Suffixes of other files that may hold data, which a user may think are read.
 _OTHER_DATA: Final = {*INPUT_FORMATS, *("yml", "ndjson", "txt", "dat", "gz", "bz2", "xz", "zst", "zip")}
 _OTHER_DATA.update(("pq", "parq", "arrow", "feather", "orc", "avro", "h5", "npy", "npz", "xlsx"))
-_NAMED: Final = 5  # files that a note names
+NAMED: Final = 5  # files that a note names
 _LOOKED_AT: Final = 1000  # folders below one that are searched for parts, only to say that there are some
 
 
@@ -91,6 +91,16 @@ def base_of(path: str) -> str:
     return os.path.join("", *takewhile(lambda name: not glob.has_magic(name), Path(path).parts))
 
 
+def may_match(pattern: str, folder: str) -> bool:
+    """Return whether the files below a folder may be files of a pattern, by the first of its signs."""
+    base = base_of(pattern)
+    sign, *others = Path(pattern).parts[len(Path(base).parts) :] or ("",)
+    root, below = Path(os.path.realpath(base)), Path(os.path.realpath(folder))
+    if sign == "**" or not others or not below.is_relative_to(root):
+        return sign == "**"
+    return fnmatch.fnmatch(below.relative_to(root).parts[0], sign) if below != root else True
+
+
 def parts_of(path: str, options: ReadingOptions) -> tuple[Part, ...]:
     """Return the parts that a folder, a pattern or a single file is, in the order of their names.
 
@@ -147,7 +157,7 @@ def overlooked(path: str, options: ReadingOptions) -> list[str]:
     names, said = _visible(path), []
     others = [name for name in names if files.suffix(name) in _OTHER_DATA and not _is_part(name)]
     if others and not options.input_format:
-        said.append(f"has files that are no parts and are not read: {enumerated(others, _NAMED)}")
+        said.append(f"has files that are no parts and are not read: {enumerated(others, NAMED)}")
     if deeper := _below(path):
         said.append(f"has parts in subfolders too, which are not read: the pattern {deeper} takes them all")
     return said
@@ -297,8 +307,11 @@ def _without_parts(path: str) -> str:
     if deeper := _below(path):
         return f"{name}: the parts are in subfolders: give the pattern {deeper}, in quotes"
     others = [other for other in _visible(path) if not os.path.isdir(os.path.join(path, other))]
-    found = f" (files found: {enumerated(others, _NAMED)})" if others else ""
-    return f"{name}: no parts are in this folder{found}: name a folder or a pattern of {_LISTED} files"
+    found = f" (files found: {enumerated(others, NAMED)})" if others else ""
+    remedy = f"name a folder or a pattern of {_LISTED} files"
+    if any(not files.suffix(other) for other in others):
+        remedy += f", or the format by {option_text('input-format')}"
+    return f"{name}: no parts are in this folder{found}: {remedy}"
 
 
 def _part(file: str, base: str, options: ReadingOptions) -> Part:
