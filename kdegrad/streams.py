@@ -3,7 +3,8 @@
     parts → `sums_of` each → their sum → `Whole` → `gradients_to` each → a file for each part, and a `Tally`
 
 One block of rows is in memory at a time. The functions that work on one part take and return plain data, so that a
-machine of a cluster can run them: who maps them over the parts is an `Engine`.
+machine of a cluster can run them: who maps them over the parts is an `Engine`. Target and settings reach them as
+`like`, a `Problem` whose one point is never used.
 """
 
 from __future__ import annotations
@@ -40,7 +41,7 @@ _Result = TypeVar("_Result")
 _Item = TypeVar("_Item")
 Watch = Callable[[int], None]  # is told how many bytes are done since it was last told
 
-_MOST_THREADS: Final = 4  # that hold a block each; more of them wait for the one that reads
+_MOST_THREADS: Final = 4  # more of them wait for the one that reads
 
 
 def unwatched(size: int) -> None:
@@ -53,8 +54,8 @@ class Engine(Protocol):
     def each(self, function: Callable[..., _Result], parts: Sequence[Part], watch: Watch) -> Iterator[_Result]:
         """Yield what the function returns for each part, in their order.
 
-        `watch` is told the bytes that are done: by the engine for each part, or by the function while it works, to
-        which it may be handed as the second argument.
+        `watch` is told the bytes that are done: in this process by the function while it works, since it gets it as its
+        second argument; on a cluster, where functions get the part alone, by the engine after each part.
         """
         ...
 
@@ -66,6 +67,9 @@ class InTurn:
     def each(self, function: Callable[..., _Result], parts: Sequence[Part], watch: Watch) -> Iterator[_Result]:
         for part in parts:
             yield function(part, watch)
+
+
+# What engines use that compute in other processes, maybe on other machines.
 
 
 def elsewhere_named(part: Part) -> Part:
@@ -107,7 +111,8 @@ class Seen:
     columns
         What its columns hold, which is the same in all parts.
     odd
-        Angles that show what all of them are like: the largest, and one that is no whole number; on a circle alone.
+        The largest angle and one that is no whole number, if the domain is a circle: enough to see whether the unit may
+        be wrong, without all angles.
     notes, counts
         As those of `kdegrad.reading.points.Source`.
     weights
@@ -132,6 +137,11 @@ class Seen:
 class SeenOfParts:
     """What the user should know about parts, which are added one after the other.
 
+    Parameters
+    ----------
+    needs_labels
+        Whether all parts must have labels, or none.
+
     Attributes
     ----------
     odd
@@ -140,7 +150,8 @@ class SeenOfParts:
         As those of `Seen`, added up.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, needs_labels: bool = True) -> None:
+        self._needs_labels = needs_labels
         self.odd = np.empty(0)
         self.counts: dict[str, tuple[int, ...]] = {}
         self.weights = Counts()
@@ -152,9 +163,12 @@ class SeenOfParts:
         """Add a part; InputError if it has other columns than the first."""
         self._parts += 1
         self._first = self._first or (part, seen)
-        if seen.columns != self._first[1].columns:
+        ours, first = (
+            [name for name in of.columns if name != "label" or self._needs_labels] for of in (seen, self._first[1])
+        )
+        if ours != first:
             here, there = (files.display_name(of.path) for of in (part, self._first[0]))
-            has, other = (enumerated(of.columns) for of in (seen, self._first[1]))
+            has, other = enumerated(ours), enumerated(first)
             raise InputError(f"{here}: has columns for {has}, and {there} for {other}: give all parts the same ones")
         self.odd = np.concatenate([self.odd, seen.odd])
         self.weights += seen.weights
@@ -208,7 +222,7 @@ def sums_of(part: Part, watch: Watch = unwatched, *, like: Problem, options: Rea
 
 
 def odd_angles(like: Problem, angles: FloatArray) -> FloatArray:
-    """Return angles that show what all of them are like: see `Seen`."""
+    """Return the few angles that `Seen.odd` is."""
     if like.settings.circumference is None or not len(angles):
         return np.empty(0)
     fractions = np.flatnonzero(angles != np.rint(angles))[:1]
@@ -216,7 +230,10 @@ def odd_angles(like: Problem, angles: FloatArray) -> FloatArray:
 
 
 def ahead(function: Callable[[_Item], _Result], items: Iterable[_Item]) -> Iterator[_Result]:
-    """Yield what a function returns for each item, in their order; threads compute it while the next items are read."""
+    """Yield what a function returns for each item, in their order; threads compute it while the next items are read.
+
+    One item for each thread is in memory, and the one that was read last.
+    """
     threads = threads_of(_MOST_THREADS)
     waiting = deque[Future[_Result]]()
     pool = ThreadPoolExecutor(threads)
@@ -255,9 +272,9 @@ def gradients_to(
             yield columns
 
     each = blocks()
-    first = next(each)
+    first = next(each)  # names the columns
 
-    def values() -> Iterator[Block]:
+    def values() -> Iterator[Block]:  # can be called once, and CSV and Parquet ask once
         yield tuple(first.values())
         yield from (tuple(columns.values()) for columns in each if len(columns["angle"]))  # the last may be empty
 
@@ -300,18 +317,25 @@ def _columns(block: Source, whole: Whole, wrt: tuple[str, ...]) -> tuple[dict[st
 
 
 def summed(
-    parts: Sequence[Part], like: Problem, options: ReadingOptions, engine: Engine, watch: Watch, name: str
+    parts: Sequence[Part],
+    like: Problem,
+    options: ReadingOptions,
+    engine: Engine,
+    watch: Watch,
+    name: str,
+    *,
+    needs_labels: bool = True,
 ) -> tuple[Whole, SeenOfParts]:
     """Return the problem of all parts, and what was seen of them; `name` is what messages call all of them together.
 
-    The points of its `Whole.like` are angles that show what all of them are like.
+    `needs_labels` is that of `SeenOfParts`. The points of `Whole.like` are angles that show what all of them are like.
 
     Raises
     ------
     InputError
         If parts have other columns than the rest, or all together no point of positive weight.
     """
-    sums, seen = Partial(), SeenOfParts()
+    sums, seen = Partial(), SeenOfParts(needs_labels=needs_labels)
     each = engine.each(partial(sums_of, like=like, options=options), parts, watch)
     for part, found in zip(parts, each, strict=True):
         seen.add(part, found.seen)

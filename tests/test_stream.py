@@ -173,6 +173,13 @@ def test_parquet_parts_keep_their_types_without_rows(kdegrad, tmp_path: Path) ->
     assert full.field("label").type == pyarrow.string()
 
 
+def test_labels_of_some_parts_do_not_matter_to_the_loss(kdegrad, tmp_path: Path) -> None:
+    (tmp_path / "a.csv").write_text("angle,label\n1,a\n")
+    (tmp_path / "b.csv").write_text("angle\n2\n")
+    done = kdegrad("loss", tmp_path, *TARGET, "--format", "json")
+    assert done.json["loss"] == pytest.approx(kg.loss([1, 2], target=(-30, 30), bandwidth=10), rel=RELATIVE)
+
+
 def test_files_without_a_byte_are_no_parts(kdegrad, tmp_path: Path) -> None:
     """Spark writes them where a part has no rows."""
     cut(rows(30), tmp_path / "parts", "csv", [10, 20, 30])
@@ -335,6 +342,7 @@ def test_blocks_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
         ("loss deep", "deep: the parts are in subfolders: give the pattern 'deep/**/*.csv', in quotes"),
         ("loss mixed", "mixed: has parts of several formats (.csv, .tsv): name a pattern of one"),
         ("loss differ", "differ/b.csv: has columns for 'angle', 'weight', and differ/a.csv for 'angle', 'logit'"),
+        ("grad labels -o out", "labels/b.csv: has columns for 'angle', and labels/a.csv for 'angle', 'label'"),
         ("loss bare", "bare: has no points: write a row for each"),
         ("loss masked", "masked: no point has a positive weight"),
         ("loss gaps --missing skip", "gaps: no points are left: it has 1 of 1 rows with a missing value"),
@@ -389,6 +397,8 @@ def test_what_parts_cannot_be_is_said_in_one_line(
         "mixed/b.tsv": "angle\n1\n",
         "differ/a.csv": "angle,logit\n1,1\n",
         "differ/b.csv": "angle,weight\n1,1\n",
+        "labels/a.csv": "angle,label\n1,a\n",
+        "labels/b.csv": "angle\n1\n",
         "bare/a.csv": "angle,logit\n",
         "masked/a.csv": "angle,logit\n1,-inf\n",
         "gaps/a.csv": "angle\n \n".replace(" ", "NA"),

@@ -40,7 +40,7 @@ def loss(flags: Flags, report: ReportOptions) -> int:
     check_files(written, parts, flags.inputs[0])
     like = _like(flags, written)
     with engine_of(flags, parts) as engine:
-        whole, number = _summed(flags, parts, like, engine)
+        whole, number = _summed(flags, parts, like, engine, needs_labels=False)
     deliver(report, part_records.loss_record(whole, parts, number, flags.inputs[0]))
     return DONE if whole.is_finite else NOT_FINITE
 
@@ -63,7 +63,7 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
     check_folder(folder, input_)
     like = _like(flags, {})
     with engine_of(flags, parts) as engine:
-        whole, number = _summed(flags, parts, like, engine)
+        whole, number = _summed(flags, parts, like, engine, needs_labels=True)
         if not whole.is_finite:
             say_error(not_finite(whole))
             return NOT_FINITE
@@ -154,12 +154,14 @@ def _like(flags: Flags, written: Mapping[str, str | None]) -> Problem:
     return made
 
 
-def _summed(flags: Flags, parts: tuple[Part, ...], like: Problem, engine: Engine) -> tuple[Whole, int | None]:
+def _summed(
+    flags: Flags, parts: tuple[Part, ...], like: Problem, engine: Engine, *, needs_labels: bool
+) -> tuple[Whole, int | None]:
     """Return the problem of all parts, and the sum of its weights if they are counts."""
     options, name = flags.of(ReadingOptions), files.display_name(flags.inputs[0])
     note_overlooked(flags)
     with Progress("summing", size_of(parts), of_bytes=True) as advance:
-        whole, seen = summed(parts, like, options, engine, advance.advance, name)
+        whole, seen = summed(parts, like, options, engine, advance.advance, name, needs_labels=needs_labels)
     for note in seen.notes(name):
         say(f"note: {note}")
     note_oddities(flags, whole.like)

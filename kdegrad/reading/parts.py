@@ -42,7 +42,8 @@ class Part:
     path
         The file, or ``-`` for standard input.
     name
-        The path below the folder that all parts are in.
+        The path below the folder that all parts are in, under which `grad` writes it; of what can be read once, and is
+        not written, how messages call it.
     format
         One of `FORMATS`.
     size, modified
@@ -83,7 +84,11 @@ def are_parts(path: str) -> bool:
 
 
 def base_of(path: str) -> str:
-    """Return the folder that the names of parts begin below: the one named, or that before the signs of a pattern."""
+    """Return the folder that the names of parts begin below.
+
+    It is the folder that is named, that of a single file, or of a pattern the path before its first sign; empty for
+    the current one.
+    """
     if os.path.isdir(path):
         return path
     if not are_parts(path):
@@ -173,8 +178,8 @@ def blocks_of(
 ) -> Iterator[Source]:
     """Yield the points of a part in blocks of about so many rows, else `ROWS`; the last has the notes.
 
-    `watch` is told how many bytes of the file are done since it was last told; `are_whole` says whether groups have no
-    rows in other parts.
+    `watch` is told how many bytes of the file are done since it was last told; `are_whole` says whether
+    the rows of each group are in one part alone.
 
     Raises
     ------
@@ -189,7 +194,7 @@ def blocks_of(
         watch(now - done)
         done = now
 
-    part.require_unchanged()
+    part.require_unchanged()  # since the parts were listed, or since the pass before
     name = files.display_name(part.path)
     try:
         if part.format == "parquet":
@@ -203,14 +208,14 @@ def blocks_of(
     except InputError:
         part.require_unchanged()  # else a file that is being written is called damaged
         raise
-    part.require_unchanged()
+    part.require_unchanged()  # while it was read
     tell(max(part.size, done))
 
 
 def whole_of(
     part: Part, options: ReadingOptions, watch: Callable[[int], None] = lambda size: None, *, are_whole: bool = True
 ) -> Source:
-    """Return all points of a part, with their groups where the options name the column; otherwise as `blocks_of`."""
+    """Return the one block that a part is, with its groups where the options name their column; as `blocks_of`."""
     (found,) = blocks_of(part, options, watch, sys.maxsize, are_whole=are_whole)
     return found
 
