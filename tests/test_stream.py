@@ -382,6 +382,10 @@ def test_blocks_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
             "loss unnamed",
             "(files found: 'part-0'): name a folder or a pattern of .csv, .tsv, .parquet files, or the format",
         ),
+        (
+            "loss gzipped",
+            "gzipped: no parts are in this folder (files found: 'a.csv.gz'): parts are read as they are: unpack",
+        ),
         ("loss twohollow", "twohollow/a.csv: is empty"),
         ("grad - --stream -o out", "--output: grad reads its input twice, and standard input can be read once"),
     ],
@@ -405,6 +409,7 @@ def test_what_parts_cannot_be_is_said_in_one_line(
         "hollow/a.csv": "",
         "twice/a.csv": "angle\n1\n",
         "deep/a.csv.gz": "",
+        "gzipped/a.csv.gz": "",
         "spaced/a b.csv": "angle\n1\n",
         "spaced/a c.csv": "angle\n1\n",
         "unnamed/part-0": "angle\n1\n",

@@ -26,7 +26,8 @@ ROWS: Final = 1 << 18  # rows in a block: its arrays are of 2 MiB each
 _LISTED: Final = ", ".join(f".{suffix}" for suffix in FORMATS)
 _HIDDEN: Final = (".", "_")  # what names of no data begin with, such as _SUCCESS
 # Suffixes of other files that may hold data, which a user may think are read.
-_OTHER_DATA: Final = {*INPUT_FORMATS, *("yml", "ndjson", "txt", "dat", "gz", "bz2", "xz", "zst", "zip")}
+_COMPRESSED: Final = ("gz", "bz2", "xz", "zst", "zip")
+_OTHER_DATA: Final = {*INPUT_FORMATS, *("yml", "ndjson", "txt", "dat"), *_COMPRESSED}
 _OTHER_DATA.update(("pq", "parq", "arrow", "feather", "orc", "avro", "h5", "npy", "npz", "xlsx"))
 NAMED: Final = 5  # files that a note names
 _LOOKED_AT: Final = 1000  # folders below one that are searched for parts, only to say that there are some
@@ -314,7 +315,9 @@ def _without_parts(path: str) -> str:
     others = [other for other in _visible(path) if not os.path.isdir(os.path.join(path, other))]
     found = f" (files found: {enumerated(others, NAMED)})" if others else ""
     remedy = f"name a folder or a pattern of {_LISTED} files"
-    if any(not files.suffix(other) for other in others):
+    if any(files.suffix(other) in _COMPRESSED for other in others):
+        remedy = "parts are read as they are: unpack the compressed ones, or save them as Parquet"
+    elif any(not files.suffix(other) for other in others):
         remedy += f", or the format by {option_text('input-format')}"
     return f"{name}: no parts are in this folder{found}: {remedy}"
 
@@ -342,6 +345,6 @@ def _of_other_format(name: str, format_: str) -> str:
     flag = option_text("input-format")
     if not format_:
         return f"{name}: no suffix says its format: name the format with {flag} csv"
-    if format_ in ("gz", "bz2", "xz", "zst", "zip"):
+    if format_ in _COMPRESSED:
         return f"{name}: is compressed, and parts are read as they are: unpack it first, or save it as Parquet"
     return f"{name}: the suffix {shown('.' + format_)} is not that of a part ({_LISTED}): name its format with {flag}"
