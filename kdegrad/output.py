@@ -146,17 +146,18 @@ def check_folder(option: str, folder: str, source: str | None = None) -> None:
 
 @contextmanager
 def filling(folder: str, names: Sequence[str]) -> Iterator[str]:
-    """Make a folder, and yield a hidden one in it, where files of these names can be written before they are `place`d.
+    """Make a folder, and yield a hidden one in it: its files of these names are in the folder once the block ends.
 
-    What was not placed is removed, as are, if the block ends by an error or by a signal, the folders that are empty.
+    If it ends by an error or by a signal none of them is, and what was made is removed.
 
     Raises
     ------
     SettingError
         If the folder is neither new nor empty, since another run may be filling it.
     """
-    made: list[str] = []
+    made: list[str] = []  # files and folders, those above before those in them
     hidden = os.path.join(folder, f".{os.urandom(4).hex()}.part")
+    belows = sorted({os.path.dirname(name) for name in names} - {""})
     with exiting_on_signals(), _naming_placed(folder, hidden):
         try:
             with suppress(FileExistsError):
@@ -165,41 +166,25 @@ def filling(folder: str, names: Sequence[str]) -> Iterator[str]:
             if os.listdir(folder):
                 said = f"the folder {folder!r} was new or empty when this run began, and is not any more"
                 raise SettingError("output", f"{said}: name one that no other run writes to")
-            os.mkdir(hidden)
-            for below in sorted({os.path.dirname(name) for name in names} - {""}):
-                os.makedirs(os.path.join(hidden, below), exist_ok=True)
-                _make_folders(folder, below, made)
             try:
+                for below in ["", *belows]:
+                    os.makedirs(os.path.join(hidden, below), exist_ok=True)
                 yield hidden
+                for below in belows:
+                    _make_folders(folder, below, made)
+                for name in names:
+                    _place(hidden, folder, name)
+                    made.append(os.path.join(folder, name))
             finally:
                 shutil.rmtree(hidden, ignore_errors=True)
         except BaseException:
             for one in reversed(made):
-                with suppress(OSError):  # it is not empty
-                    os.rmdir(one)
+                with suppress(OSError):  # a folder is not empty: something else was put there
+                    os.rmdir(one) if os.path.isdir(one) else os.unlink(one)
             raise
 
 
-@contextmanager
-def filling_at_once(folder: str, names: Sequence[str]) -> Iterator[str]:
-    """Yield a hidden folder, whose files of these names are in `folder` when the block ends without an error.
-
-    Else none of them is, and what was made is removed.
-    """
-    placed: list[str] = []
-    with filling(folder, names) as hidden:
-        yield hidden
-        try:
-            for name in names:
-                place(hidden, folder, name)
-                placed.append(os.path.join(folder, name))
-        except BaseException:
-            for file in placed:
-                os.unlink(file)
-            raise
-
-
-def place(hidden: str, folder: str, name: str) -> None:
+def _place(hidden: str, folder: str, name: str) -> None:
     """Move a file from a hidden folder to that of `filling`; SettingError if one is there."""
     written, file = os.path.join(hidden, name), os.path.join(folder, name)
     try:

@@ -134,7 +134,7 @@ def test_a_worker_that_is_killed_in_the_middle_of_a_part(
     whole, _ = summed(parts, LIKE, PLAIN, InTurn(), nobody, "swarm")
     marker = tmp_path / "died"
     for name, run in (("stream", InTurn()), ("cluster", engine)):
-        with output.filling_at_once(str(tmp_path / name), [part.name for part in parts]) as hidden:
+        with output.filling(str(tmp_path / name), [part.name for part in parts]) as hidden:
             write: Any = partial(write_gradients, folder=hidden, whole=whole, options=PLAIN, wrt=("logits",))
             if run is engine:
                 write = partial(dying, marker=marker, folder=hidden, then=write)

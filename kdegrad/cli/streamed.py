@@ -17,7 +17,7 @@ from kdegrad.cli.inputs import note_oddities, template
 from kdegrad.cli.options import Flags
 from kdegrad.cli.terminal import DONE, NOT_FINITE, Progress, say, say_error
 from kdegrad.errors import SettingError
-from kdegrad.parts import Tally, require_nodes
+from kdegrad.parts import require_nodes
 from kdegrad.reading import files
 from kdegrad.reading.parts import NAMED, Part, are_parts, base_of, may_match, overlooked, parts_of
 from kdegrad.reports import SUFFIXES, Format, part_records
@@ -29,6 +29,11 @@ from kdegrad.text import enumerated
 if TYPE_CHECKING:
     from kdegrad.parts import Whole
     from kdegrad.problem import Problem
+
+
+class _NotFiniteError(Exception):
+    """A gradient is not finite: what was written is taken back."""
+
 
 _APART: Final = "and of parts only one is in memory at a time: leave it out"
 
@@ -67,35 +72,20 @@ def grad(flags: Flags, report: ReportOptions, of: GradientOptions) -> int:
         if not whole.is_finite:
             say_error(not_finite(whole))
             return NOT_FINITE
-        tallies = _written(folder, parts, whole, engine, flags.of(ReadingOptions), of.wrt)
+        progress = Progress("writing", size_of(parts), of_bytes=True)
+        try:
+            with output.filling(folder, [part.name for part in parts]) as hidden, progress:
+                to = os.path.abspath(hidden)  # a worker has another current folder
+                write = partial(write_gradients, folder=to, whole=whole, options=flags.of(ReadingOptions), wrt=of.wrt)
+                tallies = list(engine.each(write, parts, progress.advance))
+                if not all(tally.is_finite for tally in tallies):
+                    raise _NotFiniteError
+        except _NotFiniteError:
+            say_error(not_finite(whole))
+            return NOT_FINITE
     deliver(report, part_records.gradient_record(whole, parts, number, tallies, of.wrt, input_, folder))
     warn_of_rounding(max(of.rounding for of in tallies))
     return DONE
-
-
-def _written(
-    folder: str, parts: tuple[Part, ...], whole: Whole, engine: Engine, options: ReadingOptions, wrt: tuple[str, ...]
-) -> list[Tally]:
-    """Write the parts with their gradients, and return what these come to; where it fails, say how many are there."""
-    tallies: list[Tally] = []
-    try:
-        with (
-            output.filling(folder, [part.name for part in parts]) as hidden,
-            Progress("writing", size_of(parts), of_bytes=True) as progress,
-        ):
-            to = (
-                hidden if isinstance(engine, InTurn) else os.path.abspath(hidden)
-            )  # workers have another current folder
-            write = partial(write_gradients, folder=to, whole=whole, options=options, wrt=wrt)
-            for part, tally in zip(parts, engine.each(write, parts, progress.advance), strict=True):
-                output.place(hidden, folder, part.name)
-                tallies.append(tally)
-    except BaseException:
-        if tallies:
-            there = f"{len(tallies)} of {len(parts)} parts are in {files.display_name(folder)}, each whole"
-            say(f"warning: {there}, and the others are missing: remove the folder before you run again")
-        raise
-    return tallies
 
 
 def _refuse(flags: Flags, report: ReportOptions) -> None:

@@ -94,7 +94,7 @@ def _found(flags: Flags, parts: tuple[Part, ...], asked: Asked, folder: str | No
     """Return what is known of all groups, once the rows of all parts are in the folder and the notes are said."""
     note_overlooked(flags)
     name = display_name(flags.inputs[0])
-    to = nullcontext() if folder is None else output.filling_at_once(folder, [part.name for part in parts])
+    to = nullcontext() if folder is None else output.filling(folder, [part.name for part in parts])
     with engine_of(flags, parts) as engine, Progress("summing", size_of(parts), of_bytes=True) as advance, to as hidden:
         if isinstance(engine, InTurn):
             found = groups_of_parts(parts, asked, engine, advance.advance, name, hidden)
