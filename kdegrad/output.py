@@ -138,7 +138,7 @@ def check_folder(option: str, folder: str, source: str | None = None) -> None:
     if os.path.isdir(folder) and os.listdir(folder):
         raise SettingError(
             option,
-            f"the folder {folder!r} is not empty: name a new or empty one, or remove it if a run that failed left it",
+            f"the folder {folder!r} is not empty: name a new or empty one, or remove it if a killed run left it",
         )
     if not os.access(folder if os.path.isdir(folder) else parent, os.W_OK | os.X_OK):
         raise PermissionError(errno.EACCES, os.strerror(errno.EACCES), folder)

@@ -509,7 +509,6 @@ def _grow(path: Path) -> None:
         stream.write("1,1,x\n")
 
 
-REST = "each whole, and the others are missing: remove the folder before you run again"  # of a warning
 CHANGES: dict[str, tuple[Callable[[Path], None], str]] = {
     "grown": (_grow, "has changed since the parts were listed (from "),
     "touched": (lambda path: os.utime(path, (1, 1)), "has changed since the parts were listed (in its time)"),
@@ -534,15 +533,10 @@ def test_a_part_that_changes_is_an_error(
     monkeypatch.setattr(output, "replacing", changing)
     done = kdegrad("grad", three, *TARGET, "--output", tmp_path / "out")
     assert (done.code, done.out) == (2, "")
-    *warnings, error = done.err.splitlines()
+    (error,) = done.err.splitlines()
     assert error.startswith(f"error: {three}/part-{written}.csv: {said}")
     assert error.endswith(("run again", "run again when nothing writes to it"))
-    if written:
-        assert warnings == [f"warning: 1 of 3 parts are in {tmp_path / 'out'}, {REST}"]
-        assert contents(tmp_path / "out") == ["part-0.csv"]
-    else:
-        assert warnings == []
-        assert not (tmp_path / "out").exists()
+    assert not (tmp_path / "out").exists()
 
 
 def test_a_part_that_is_being_written_is_not_called_damaged(
@@ -561,7 +555,7 @@ def test_a_part_that_is_being_written_is_not_called_damaged(
 
 
 @pytest.mark.parametrize("suffix", ["csv", "parquet"])
-def test_a_disk_that_fills_up_leaves_whole_parts(tmp_path: Path, suffix: str) -> None:
+def test_a_disk_that_fills_up_leaves_nothing(tmp_path: Path, suffix: str) -> None:
     """RLIMIT_FSIZE stops a write in the middle, as a full disk does."""
     cut(rows(3020), tmp_path / "parts", suffix, [10, 3010, 3020])
     done = installed(
@@ -569,12 +563,8 @@ def test_a_disk_that_fills_up_leaves_whole_parts(tmp_path: Path, suffix: str) ->
         preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_FSIZE, (100_000, 100_000)),
     )
     assert (done.returncode, done.stdout) == (4, b"")
-    assert done.stderr.decode().splitlines() == [
-        f"warning: 1 of 3 parts are in {tmp_path / 'out'}, {REST}",
-        f"error: {tmp_path / 'out'}/part-1.{suffix}: File too large",
-    ]
-    assert contents(tmp_path / "out") == [f"part-0.{suffix}"]
-    assert len(read(tmp_path / "out" / f"part-0.{suffix}")["gradient"]) == 10
+    assert done.stderr.decode() == f"error: {tmp_path / 'out'}/part-1.{suffix}: File too large\n"
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("command", ["grad", "grad --group-by label"])
@@ -582,14 +572,14 @@ def test_a_disk_that_fills_up_leaves_whole_parts(tmp_path: Path, suffix: str) ->
     ("stage", "name", "said", "left"),
     [
         ("filling", "note.txt", "the folder 'out' was new or empty when this run began, and is not any more", 0),
-        ("place", "part-1.csv", "'out/part-1.csv' came into being during this run, and is not replaced", 1),
-        ("place", ".x.part", "", 3),
+        ("replacing", "part-1.csv", "'out/part-1.csv' came into being during this run, and is not replaced", 0),
+        ("replacing", ".x.part", "", 3),
     ],
 )
 def test_what_others_write_to_the_folder_meanwhile_stays(
     kdegrad, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, stage: str, name: str, said: str, left: int, command: str
 ) -> None:
-    """Before the folder is filled, or before the first part is put there."""
+    """Before the folder is filled, or before the first part is written."""
     cut(rows(30, kind=""), tmp_path / "parts", "csv", [10, 20, 30])
     monkeypatch.chdir(tmp_path)
     act, theirs = getattr(output, stage), Path("out") / name
@@ -606,7 +596,6 @@ def test_what_others_write_to_the_folder_meanwhile_stays(
     assert (done.code, len(errors)) == ((2, 1) if said else (0, 0))
     assert all(line.startswith(f"error: --output: {said}") for line in errors)
     assert theirs.read_text() == "theirs"
-    left = 0 if said and "group" in command else left
     assert contents(Path("out")) == sorted([name, *(f"part-{number}.csv" for number in range(left))])
 
 
@@ -629,17 +618,29 @@ main()
 
 
 @pytest.mark.parametrize(("number", "code"), [(SIGTERM, 143), (SIGINT, 130), (SIGKILL, -9)])
-def test_a_killed_run_leaves_whole_parts(kdegrad, three: Path, tmp_path: Path, number: int, code: int) -> None:
+def test_a_killed_run_leaves_no_part(kdegrad, three: Path, tmp_path: Path, number: int, code: int) -> None:
+    """What SIGKILL leaves is hidden, where no reader of parts takes it."""
     out = tmp_path / "out"
     line = [sys.executable, "-c", KILLED, str(int(number)), "grad", str(three), *TARGET, "--output", str(out)]
     done = subprocess.run(line, capture_output=True, check=False, text=True)
     assert (done.returncode, done.stdout) == (code, "")
-    if number != SIGKILL:
-        assert done.stderr.startswith(f"warning: 1 of 3 parts are in {out}, {REST}\n")
-        assert contents(out) == ["part-0.csv"]
-    assert [part.name for part in parts_of(str(out), ReadingOptions())] == ["part-0.csv"]
-    assert kdegrad("grad", three, *TARGET, "--output", tmp_path / "again").code == 0
-    assert (out / "part-0.csv").read_bytes() == (tmp_path / "again" / "part-0.csv").read_bytes()
+    if number == SIGKILL:
+        assert contents(out)[0].startswith(".")
+        assert "no parts are in this folder" in kdegrad("loss", out, *TARGET).err
+        again = kdegrad("grad", three, *TARGET, "--output", out)
+        assert again.err.endswith("or remove it if a killed run left it\n")
+    else:
+        assert not out.exists()
+
+
+def test_a_gradient_that_is_not_finite_leaves_nothing(kdegrad, three: Path, tmp_path: Path) -> None:
+    options = ("--target", "-30", "30", "--kernel", "gaussian", "--wrt", "logits,angles", "--bandwidth", "1e-160")
+    in_memory = kdegrad("grad", three / "part-1.csv", *options)
+    done = kdegrad("grad", three, *options, "--output", tmp_path / "out")
+    assert (done.code, done.out, in_memory.code) == (3, "", 3)
+    assert done.err.startswith("error: a number is outside the range of float64")
+    assert done.err.splitlines()[0] == in_memory.err.splitlines()[0]
+    assert not (tmp_path / "out").exists()
 
 
 @pytest.mark.parametrize("is_there", [True, False])
