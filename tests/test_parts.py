@@ -17,11 +17,16 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.special import softmax
 
 from kdegrad import Evaluation, InputError, Problem, SettingError, evaluate
 from kdegrad.crossentropy import Gradients
+from kdegrad.domain import Line
 from kdegrad.evaluation import Diagnostics
+from kdegrad.kernel import make_kernel
 from kdegrad.parts import Partial, Sizes, Tally, Whole, partial_sums
+from kdegrad.sums import make_sums
+from kdegrad.sums.portion import portion_of, totals_of
 from tests import extended, problems
 from tests.measure import WRT, against, in_digits, rules
 from tests.scale import SCHEMES, a_problem, accuracy
@@ -288,3 +293,19 @@ def test_a_tally_knows_of_a_gradient_that_is_not_finite(bad: float) -> None:
     ):
         tally = Tally.of(Gradients(logits, good, good, angles, slope), 0.0)
         assert not (Tally() + tally + Tally()).is_finite
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian"])
+@pytest.mark.parametrize("distance", [0.0, 1e4], ids=["near", "far out"])
+def test_the_excess_of_a_portion_is_weights_less_shares(kernel: str, distance: float) -> None:
+    rng = np.random.default_rng(0)
+    nodes, logits = np.linspace(-1.0, 1.0, 7), rng.normal(size=40)
+    angles = distance + rng.normal(size=40)
+    sums = [make_sums("fast", make_kernel(kernel, 1.0, Line(), 3.0), part, nodes) for part in np.split(angles, 2)]
+    parts = np.split(logits, 2)
+    whole = totals_of(sums[0], parts[0]) + totals_of(sums[1], parts[1])
+    for of, own in zip(sums, parts, strict=True):
+        density, q = portion_of(of, own, whole), np.full(7, 1.0 / 7.0)
+        pulls = q, np.log(q) - density.log
+        expected = softmax(logits)[:20] if own is parts[0] else softmax(logits)[20:]
+        assert density.excess(*pulls) == pytest.approx(expected - density.shares(*pulls).shares, abs=1e-14)
