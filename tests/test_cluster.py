@@ -27,6 +27,7 @@ import distributed
 import numpy as np
 import psutil
 import pytest
+from distributed.scheduler import NoWorkerError
 
 import kdegrad as kg
 from kdegrad import output
@@ -149,6 +150,20 @@ def test_a_part_that_kills_every_worker_is_named(engine: Cluster, swarm: Path) -
         list(engine.each(deadly, listed(swarm), nobody))
     assert caught.value.filename == str(swarm / "part-1.csv")
     assert list(engine.each(late, listed(swarm), nobody))  # the cluster is as good as before
+
+
+def test_workers_that_go_on_dying_end_the_run(swarm: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """Also where no part is blamed for it, as none is where a shuffle begins again."""
+    monkeypatch.setattr("kdegrad.dask.cluster.LOST", 1)
+    with (
+        dask.config.set({"distributed.scheduler.allowed-failures": 1000}),
+        distributed.LocalCluster(
+            n_workers=1, threads_per_worker=1, dashboard_address="127.0.0.1:0", local_directory=str(tmp_path)
+        ) as of,
+        cluster(of.scheduler_address, 1) as engine,
+        pytest.raises(ChildProcessError, match="its worker died 2 times at it: give"),
+    ):
+        list(engine.each(deadly, [part for part in listed(swarm) if part.name == "part-1.csv"], nobody))
 
 
 # --- groups -----------------------------------------------------------------------------------------------------------
@@ -344,6 +359,11 @@ def test_an_error_of_a_worker_is_the_same_here(engine: Cluster, swarm: Path, err
     assert str(caught.value) == str(error)
     here, there = ({**vars(of), "__notes__": None} for of in (error, caught.value))
     assert here == there
+
+
+def test_a_cluster_that_has_lost_its_workers(engine: Cluster, swarm: Path) -> None:
+    with pytest.raises(ChildProcessError, match=r"no worker is left of it, all died, .*: run again"):
+        list(engine.each(partial(failing, error=NoWorkerError("key", 60.0)), listed(swarm), nobody))
 
 
 @pytest.mark.parametrize(

@@ -98,9 +98,10 @@ def loss(
     InputWarning
         At the call, for what may not be meant, such as columns that are not used.
     """
-    plan = planned(ddf, locals())
+    plan = planned(ddf, locals())  # first: later there are other names than the parameters
     if by is None:
         summed = delayed(partitions.series_of_loss, pure=True)(_whole(ddf, plan))
+        # Dask makes a scalar by an aggregation alone: the largest of the one number is it.
         return dd.from_delayed([summed], meta=partitions.NUMBER, verify_meta=False, prefix="kdegrad-loss").max()
     meta = partitions.losses_of_groups(ddf._meta[list(plan.columns)], plan)
     return _grouped(ddf[list(plan.columns)], plan, partitions.losses_of_groups, meta)
@@ -159,7 +160,7 @@ def grad(
     wrt
         Any of ``logits``, ``angles`` and ``bandwidth``, or one of them. The gradient of the logits is always there.
     """
-    plan = planned(ddf, locals())
+    plan = planned(ddf, locals())  # first, as above
     meta = partitions.with_columns(ddf._meta, plan)
     if by is not None:
         return _grouped(ddf, plan, partitions.gradients_of_groups, meta)
@@ -171,7 +172,7 @@ def grad(
 
 
 def _constant(plan: Plan) -> Any:
-    """Return what all tasks need as one task that they depend on: it may hold many target points."""
+    """Return the plan as one task that all others depend on: its target may be many points, which are sent once."""
     return delayed(plan, traverse=False, pure=True)
 
 
@@ -186,7 +187,8 @@ def _each(ddf: Any, function: Callable[..., Any], *more: Any) -> list[Any]:
     """Return what a function makes of each partition, which is no frame, as tasks.
 
     Dask makes one task of the function and of all that is done with one partition before, from its file on. So no pass
-    holds partitions for the next one, which loads them again.
+    holds partitions for the next one, which loads them again. `map_partitions` wants to be told of some frame that it
+    makes; only as tasks is what it makes used, so that any will do.
     """
     made: list[Any] = ddf.map_partitions(function, *more, meta=partitions.NUMBER, enforce_metadata=False).to_delayed()
     return made
@@ -203,5 +205,6 @@ def _joined(parts: list[Any]) -> Any:
 def _grouped(ddf: Any, plan: Plan, function: Callable[..., Any], meta: Any) -> Any:
     """Return what a function makes of the rows of each group, brought together."""
     constant = _constant(plan)
+    # Cells are checked here, where messages can name their rows, and read again after the shuffle.
     checked = ddf.map_partitions(partitions.checked, constant, meta=ddf._meta)
     return checked.shuffle(on=plan.group).map_partitions(function, constant, meta=meta)

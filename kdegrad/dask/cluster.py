@@ -25,6 +25,7 @@ from dask.system import CPU_COUNT
 from distributed import CancelledError, Client, KilledWorker, LocalCluster, as_completed
 from distributed.comm.addressing import get_address_host_port, parse_address
 from distributed.comm.core import CommClosedError
+from distributed.scheduler import NoWorkerError
 
 from kdegrad import __version__
 from kdegrad.errors import InputError, SettingError
@@ -37,9 +38,12 @@ _Result = TypeVar("_Result")
 
 PATIENCE: Final = 5.0  # seconds, for a scheduler to answer, and for its first worker to be there
 _LONGEST: Final = 1 << 20  # bytes of what a scheduler says first, which are about 100
+LOST: Final = 20  # workers that may die one after the other, beside those there are, without anything being done
+_DIED: Final = "its worker died {} times at it: give the workers more memory, or make smaller parts"
 _LOCAL: Final = {
     # No part waits at a worker while another is done there: the one that kills its worker is the one that is blamed.
     "distributed.scheduler.worker-saturation": 1.0,
+    "distributed.scheduler.no-workers-timeout": "60s",  # a worker that dies while it starts has no successor
     "distributed.scheduler.http.routes": [],
     "distributed.worker.http.routes": [],
     "distributed.nanny.pre-spawn-environ": {
@@ -103,17 +107,31 @@ class Cluster:
         """Yield the number of each future and its result, as they are done; each is about some parts."""
         number_of = {future.key: number for number, future in enumerate(futures)}
         left = len(futures)
+        lost, most = 0, LOST + len(self._client.nthreads())
+
+        def count(event: tuple[float, Any]) -> Any:
+            """Count workers that die; more than enough end the run, as a shuffle that loses one begins again."""
+            nonlocal lost
+            if isinstance(event[1], dict) and event[1].get("action") == "remove-worker":
+                lost += not event[1].get("expected", True)
+            return self._client.cancel(futures, force=True) if lost == most else None  # to be awaited by Dask
+
+        self._client.subscribe_topic("all", count)
         try:
             for future in as_completed(futures, loop=self._client.loop):
                 number = number_of[future.key]
                 with _naming(about[number]):
+                    if lost >= most and future.status == "cancelled":
+                        raise ChildProcessError(errno.ECHILD, _DIED.format(lost), "the parts")
                     result = future.result()
                 future.release()
                 left -= 1
+                lost = 0
                 yield number, result
         finally:
-            if left:
-                with suppress(Exception):  # the error that is on its way says more
+            with suppress(Exception):  # the error that is on its way says more
+                self._client.unsubscribe_topic("all")
+                if left:
                     self._client.cancel(futures, force=True)
 
 
@@ -275,9 +293,10 @@ def _naming(parts: Sequence[Part]) -> Iterator[None]:
             "name folders that all machines of the cluster share"
         ) from None
     except KilledWorker as error:
-        times = error.allowed_failures + 1
-        told = f"its worker died {times} times at it: give the workers more memory, or make smaller parts"
         of = parts[0].path if len(parts) == 1 else "a part"
-        raise ChildProcessError(errno.ECHILD, told, of) from None
+        raise ChildProcessError(errno.ECHILD, _DIED.format(error.allowed_failures + 1), of) from None
+    except NoWorkerError:
+        told = "no worker is left of it, all died, maybe for want of memory: run again"
+        raise ChildProcessError(errno.ECHILD, told, "the cluster") from None
     except (CancelledError, CommClosedError):
         raise ConnectionError(errno.ECONNRESET, "the connection to it is lost", "the Dask scheduler") from None

@@ -76,23 +76,23 @@ def groups_across_parts(
     seen: dict[int, Seen] = {}
     groups: list[tuple[GroupsOfPart, IntArray]] = []
     written: set[int] = set()
-    stages = len(tasks) // len(parts)
+    stages = len(tasks) // len(parts)  # reading, computing and, to a folder, writing: a task for each part in each
     for number, found in engine.computed(tasks, parts):
-        stage, of = divmod(number, len(parts))
+        stage, of = divmod(number, len(parts))  # the tasks stand stage by stage
         watch(parts[of].size // stages)
         if stage == 0:
             seen[of] = found
             if found.columns != job.columns:
-                break
+                break  # the rest is cancelled; `all_seen.add` below raises the error
         elif stage == 1:
             groups.append(found)
         else:
             written.update(found)
     all_seen = SeenOfParts()
     for of in sorted({0, *seen}):
-        all_seen.add(parts[of], seen.get(of, replace(Seen.of(first, np.empty(0)))))
+        all_seen.add(parts[of], seen.get(of, Seen.of(first, np.empty(0))))  # the first may not have been read
     for of in range(len(parts) if folder is not None else 0):
-        if of not in written:
+        if of not in written:  # it has no rows
             _write_part(of, rows_of(_none(first, job), None, asked), job)
     return _all_groups(groups, all_seen, name)
 

@@ -41,13 +41,14 @@ class Plan:
     like
         A problem with the settings and, unless the groups have their own, the target; its one point is not used.
     columns
-        The columns that are used: those of the points, of the targets of groups, and of the groups.
+        The columns that are used, by their labels in the frame, which need not be texts: those of the points, of the
+        targets of groups, and of the groups.
     group
         The column of the groups; None: all rows are one problem.
     targets
         The columns of the targets of groups: low and high, or observed angles, or none.
     reading
-        The names of the columns of the points and of the targets.
+        The names of the columns of the points and of the targets, as messages and `kdegrad.reading` call them.
     wrt
         What gradients are asked for.
     added
@@ -123,7 +124,10 @@ def _require_names(ddf: Any, named: Mapping[str, Any], adds: bool) -> None:
 
 
 def _like(options: Mapping[str, Any], ends: int) -> Problem:
-    """Return a problem of one point with these options; where the groups have targets, of 1 or 2 ends, with some."""
+    """Return a problem of one point, which no computation uses, with these options.
+
+    Where the groups have targets, of 1 or 2 ends, it has one of that kind, which they replace.
+    """
     if not ends:
         return Problem([0.0], **options)
     around = Settings(**{row.name: options[row.name] for row in Settings.rows}).circumference
