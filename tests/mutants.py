@@ -52,6 +52,7 @@ SCOPE = (  # all that computes, but for torch/: what it is tested with is not in
     "crossentropy.py",
     "evaluation.py",
     "blockwise.py",
+    "parts.py",
     "batch.py",
     "problem.py",
     "domain.py",
@@ -81,6 +82,7 @@ TESTS = (
     "options",
     "descent",
     "sketch",
+    "parts",
 )
 EXPLAINED = Path(__file__).with_suffix(".txt")
 MOST_SECONDS = 10.0  # of tests against one mutant: one that passes them is counted as a survivor
