@@ -19,7 +19,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.special import softmax
 
-from kdegrad import Evaluation, InputError, Problem, SettingError, evaluate
+from kdegrad import Evaluation, InputError, Points, Problem, SettingError, evaluate
 from kdegrad.crossentropy import Gradients
 from kdegrad.domain import Line
 from kdegrad.evaluation import Diagnostics
@@ -309,3 +309,17 @@ def test_the_excess_of_a_portion_is_weights_less_shares(kernel: str, distance: f
         pulls = q, np.log(q) - density.log
         expected = softmax(logits)[:20] if own is parts[0] else softmax(logits)[20:]
         assert density.excess(*pulls) == pytest.approx(expected - density.shares(*pulls).shares, abs=1e-14)
+
+
+@pytest.mark.parametrize("kernel", ["laplace", "gaussian", "cauchy"])
+def test_nodes_near_and_far_out_at_once(kernel: str) -> None:
+    """One observed angle is among the points, the other 10⁷ bandwidths away: its shares are those of all pairs."""
+    target = Points([0.25, 1e7 + 0.5], [0.75, 0.25])
+    angles, logits = np.array([0.0, 0.5, -1.0, 0.125]), np.array([0.0, 1.0, 0.5, -0.25])
+    like = Problem(angles, logits, target=target, kernel=kernel)
+    parts = [slice(0, 1), slice(1, 4)]
+    whole = Whole(like, reduce(add, (partial_sums(like, angles[of], logits[of]) for of in parts)))
+    found = np.concatenate([whole.gradients(angles[of], logits[of]).responsibilities for of in parts])
+    expected = evaluate(like).responsibilities
+    assert found == pytest.approx(expected, abs=1e-12 + 8.0 * np.finfo(np.float64).eps * 1e7)
+    assert abs(found.sum() - 1.0) <= 1e-12

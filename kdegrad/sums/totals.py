@@ -53,10 +53,10 @@ class Totals(NamedTuple):
         return Totals(shift, total, _joined(self.nodes, other.nodes))
 
     def log_share_in(self, whole: Totals) -> FloatArray:
-        """Return log P_m of these points less that of the whole, (B,); -inf where these do not reach."""
+        """Return log P_m of these points less that of the whole, (B,), for a kernel that is nowhere 0."""
         own, all_ = self.nodes, whole.nodes
         logs = (own.log_kernel - all_.log_kernel) + (own.log_weight - all_.log_weight)
-        return np.where(np.isneginf(own.log_rest), -np.inf, logs + (own.log_rest - all_.log_rest))
+        return logs + (own.log_rest - all_.log_rest)
 
 
 @np.errstate(invalid="ignore")  # -inf - -inf, where no point reaches
