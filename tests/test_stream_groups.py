@@ -359,7 +359,8 @@ def test_an_infinite_loss_leaves_the_rest_and_is_told(kdegrad, tmp_path: Path) -
     found = kdegrad("grad", parts, *options, "--output", tmp_path / "new")
     assert (found.code, found.err) == (3, expected.err)
     assert "2 of 4 groups have no finite result: 'b', 'd'" in found.out
-    assert f"2 parts are written to the folder {tmp_path}/new" in " ".join(found.out.split()).replace("/ ", "/")
+    said = f"2 parts are written to the folder {tmp_path}/new"
+    assert said.replace(" ", "") in "".join(found.out.split())  # a long path is folded
     assert [rows_of(tmp_path / "new" / f"{number}.csv")["gradient"][1] for number in (0, 1)] == ["", ""]
     weights = [rows_of(tmp_path / "new" / f"{number}.csv")["weight"] for number in (0, 1)]
     assert weights == [["1.0", "1.0"], ["1.0", "1.0"]]
