@@ -95,7 +95,7 @@ class Whole:
     def __init__(self, like: Problem, sums: Partial) -> None:
         require_nodes(like)
         if sums.totals is None:
-            raise InputError(NO_WEIGHT)
+            raise InputError(NO_WEIGHT if sums.points else "there are no points: give at least one")
         self.like, self.points, self._totals = like, sums.points, sums.totals
         log_p = sums.totals.log_density() - like.kernel.log_norm
         self.log_density = mixed(like.settings, like.background_width, log_p)

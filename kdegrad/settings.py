@@ -275,7 +275,9 @@ class PartsOptions(Group):
     engine: Annotated[str | None, Flag("NAME", "What computes the parts: dask.", ENGINES, default="this process")] = (
         None
     )
-    scheduler: Annotated[str | None, Flag("ADDRESS", "The Dask cluster's.", default="one on this machine")] = None
+    scheduler: Annotated[
+        str | None, Flag("ADDRESS", "A Dask scheduler's.", default="of a new cluster on this machine")
+    ] = None
 
 
 @dataclass(frozen=True, kw_only=True, eq=False, repr=False)

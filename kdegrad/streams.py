@@ -354,5 +354,5 @@ def _some(parts: Sequence[Part]) -> str:
 def no_points(counts: Mapping[str, tuple[int, ...]]) -> str:
     """Return what is said of parts without any point."""
     if any(numbers[0] for numbers in counts.values()):
-        return f"no points are left: it {' and '.join(counted_notes(counts))}"
+        return f"no points are left (it {' and '.join(counted_notes(counts))})"
     return "has no points: write a row for each"

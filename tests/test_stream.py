@@ -346,7 +346,7 @@ def test_blocks_tell_how_far_they_are(tmp_path: Path, monkeypatch: pytest.Monkey
         ("grad labels -o out", "labels/b.csv: has columns for 'angle', and labels/a.csv for 'angle', 'label'"),
         ("loss bare", "bare: has no points: write a row for each"),
         ("loss masked", "masked: no point has a positive weight"),
-        ("loss gaps --missing skip", "gaps: no points are left: it has 1 of 1 rows with a missing value"),
+        ("loss gaps --missing skip", "gaps: no points are left (it has 1 of 1 rows with a missing value"),
         ("loss twice", "twice/b.csv: is the same file as twice/a.csv, and would count twice: remove the link to it"),
         ("loss looped", "looped/a.csv: is a link that leads back to itself"),
         ("loss parts/part-{0,1}.csv", ": give a pattern of *, ? and [ ], since braces are none"),

@@ -24,7 +24,8 @@ from typing import Any, Final
 try:
     import dask.dataframe as dd
 except ImportError as error:
-    raise ModuleNotFoundError("kdegrad.dask needs Dask: pip install 'kdegrad[dask]'", name="dask") from error
+    said = f"kdegrad.dask needs Dask: pip install 'kdegrad[dask]' ({error})"  # or what Dask itself needs
+    raise ModuleNotFoundError(said, name="dask") from error
 
 from dask import delayed
 
