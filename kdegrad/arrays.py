@@ -303,6 +303,15 @@ def runs(marked: BoolArray) -> Iterator[tuple[int, slice]]:
         yield row, slice(begin, end)
 
 
+def grouped(codes: IntArray, count: int) -> tuple[IntArray | None, IntArray]:
+    """Return the rows of `count` groups, group by group, and where each begins among them, (count + 1,), as in CSR.
+
+    The order keeps that of the rows within a group; None where the rows stand so already.
+    """
+    order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
+    return order, np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=count))])
+
+
 def threads_of(most: int) -> int:
     """Return how many threads compute arrays: as many as this process has cores, or as OMP_NUM_THREADS says."""
     asked = os.environ.get("OMP_NUM_THREADS", "")

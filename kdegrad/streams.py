@@ -32,7 +32,7 @@ from kdegrad.reading import files
 from kdegrad.reading.parts import Part, blocks_of
 from kdegrad.reading.points import Source, counted_notes
 from kdegrad.reports import as_csv, as_parquet
-from kdegrad.reports.records import Block, Table, without_infinities
+from kdegrad.reports.records import Block, Table, measured_columns, without_infinities
 from kdegrad.settings import ReadingOptions
 from kdegrad.text import counted, enumerated, speaking_of_flags
 from kdegrad.weights import NO_WEIGHT, NOT_COUNTED, Counts
@@ -305,14 +305,7 @@ def _columns(block: Source, whole: Whole, wrt: tuple[str, ...]) -> tuple[dict[st
     columns: dict[str, Any] = {"angle": block.angles, "logit": logits}
     if block.labels is not None:
         columns["label"] = Texts(block.labels, np.arange(len(block.labels)))
-    columns |= {
-        "weight": whole.weights(logits),
-        "responsibility": found.responsibilities,
-        "gradient": found.logits,
-        "gradient_per_weight": found.per_weight,
-    }
-    if found.angles is not None:
-        columns["gradient_angle"] = found.angles
+    columns |= measured_columns(whole.weights(logits), found)
     return without_infinities(columns), Tally.of(found, whole.input_rounding(block.angles, found.responsibilities))
 
 

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import pandas
 
-from kdegrad.arrays import BoolArray, FloatArray, IntArray
+from kdegrad.arrays import BoolArray, FloatArray, IntArray, grouped
 from kdegrad.batch import Batch
 from kdegrad.blockwise import computed
 from kdegrad.dask.plan import CALLED, DROPPING, Plan
@@ -20,6 +20,7 @@ from kdegrad.parts import Partial, Whole, partial_sums
 from kdegrad.reading.faults import Faults
 from kdegrad.reading.frames import collected
 from kdegrad.reading.points import Source
+from kdegrad.reports.records import measured_columns
 from kdegrad.streams import logits_of
 from kdegrad.text import angle_texts, keywords_called, shown
 from kdegrad.weights import NO_WEIGHT
@@ -95,11 +96,7 @@ def gradients(frame: Any, of: Whole | tuple[Whole, float], plan: Plan) -> Any:
     found = of.gradients(points.angles, logits, [name for name in plan.wrt if name != "bandwidth"])
     columns = {
         "logit": logits,
-        "weight": of.weights(logits),
-        "responsibility": found.responsibilities,
-        "gradient": found.logits,
-        "gradient_per_weight": found.per_weight,
-        "gradient_angle": found.angles,
+        **measured_columns(of.weights(logits), found),
         "gradient_log_bandwidth": np.full(len(frame), log_bandwidth),
     }
     return frame.assign(**{name: columns[name] for name in plan.added})
@@ -147,9 +144,8 @@ def _are_unnamed(groups: Any) -> BoolArray:
 def batch_of(frame: Any, plan: Plan) -> tuple[Batch, Any]:
     """Return the problems of the groups of a partition, one at least, and the name of each."""
     points = points_of(frame, plan)
-    codes, _ = pandas.factorize(frame[plan.group])
-    order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes))])
+    codes, each = pandas.factorize(frame[plan.group])
+    order, offsets = grouped(codes, len(each))
     first = offsets[:-1] if order is None else order[offsets[:-1]]
     groups = frame[plan.group].iloc[first]
     options = plan.like.options

@@ -274,14 +274,12 @@ def _batch_of(source: Source, given: Mapping[str, Any]) -> Batch:
     The points keep the order of the rows. A target that is `given` comes before the columns of the targets, and these
     before the target of the file's settings.
     """
-    import numpy as np
-
+    from kdegrad.arrays import grouped
     from kdegrad.batch import Batch
 
     assert source.groups is not None  # the caller has checked it
     names, codes = source.groups
-    order = None if (codes[1:] >= codes[:-1]).all() else np.argsort(codes, kind="stable")
-    offsets = np.concatenate([[0], np.cumsum(np.bincount(codes, minlength=len(names)))])
+    order, offsets = grouped(codes, len(names))
     points = (source.angles, source.logits, source.labels)
     drawing = {row.name for row in DrawingOptions.rows}
     if drawn := sorted(drawing & given.keys()):

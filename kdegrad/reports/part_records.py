@@ -7,7 +7,7 @@ from typing import Any
 
 from kdegrad.parts import Tally, Whole
 from kdegrad.reading.parts import Part
-from kdegrad.reports.records import UNCOVERED_SHOWN, Record, facts_of, table_of_columns
+from kdegrad.reports.records import Record, facts_of, facts_of_uncovered, row_of_loss, table_of_columns
 
 
 def loss_record(whole: Whole, parts: Sequence[Part], counted: int | None, input_: str) -> Record:
@@ -16,12 +16,7 @@ def loss_record(whole: Whole, parts: Sequence[Part], counted: int | None, input_
     `counted` is the sum of weights that are counts.
     """
     facts = _facts(whole, parts, counted)
-    problem = facts["problem"]
-    low, high = problem["target"] or (None, None)
-    row = {"loss": facts["loss"], "kl": facts["kl"]} if whole.is_finite else {"loss": None, "kl": None}
-    row |= {name: problem[name] for name in ("points", "kernel", "bandwidth")}
-    row |= {"low": low, "high": high, "rule": problem["rule"], "bins": problem["bins"]}
-    rows = table_of_columns("loss", {name: [value] for name, value in row.items()})
+    rows = row_of_loss(facts, is_finite=whole.is_finite)
     return Record("loss --stream", facts, (), rows, whole, input=input_)
 
 
@@ -63,6 +58,5 @@ def _facts(whole: Whole, parts: Sequence[Part], counted: int | None) -> dict[str
         "problem": counts | facts_of(like, target, bins),
     }
     if not whole.is_finite:
-        nodes = whole.uncovered
-        facts["uncovered"] = {"count": len(nodes), "nodes": nodes[:UNCOVERED_SHOWN].tolist()}
+        facts["uncovered"] = facts_of_uncovered(whole.uncovered)
     return facts

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, Final, Literal
 import numpy as np
 from numpy.typing import NDArray
 
-from kdegrad.arrays import Texts, euclidean_norm, largest_first, stretches
+from kdegrad.arrays import FloatArray, Texts, euclidean_norm, largest_first, stretches
 from kdegrad.batch import Batch
+from kdegrad.crossentropy import Gradients
 from kdegrad.evaluation import BatchEvaluation, Evaluation
 from kdegrad.kernel import BY_NAME, KERNELS
 from kdegrad.objective import nodes_of, responsibilities_by_bin
@@ -37,7 +38,7 @@ Command = Literal[
     "sweep", "descend", "kernels", "verify-props", "verify-props --list",
 ]  # fmt: skip
 
-UNCOVERED_SHOWN: Final = 20
+_UNCOVERED_SHOWN: Final = 20
 _ROWS_IN_BLOCK: Final = 2**16  # rows of the bins' table: small enough for memory, large enough to vectorise
 
 
@@ -153,14 +154,18 @@ def loss_record(evaluation: Evaluation, integral: float | None = None) -> Record
     facts = _loss_facts(evaluation)
     if integral is not None:
         facts["quadrature_error"] = evaluation.loss - integral
+    rows = row_of_loss(facts, is_finite=evaluation.is_finite)
+    return Record("loss", facts, (), rows, evaluation, integral=integral, input=evaluation.problem.name)
+
+
+def row_of_loss(facts: dict[str, Any], *, is_finite: bool) -> Table:
+    """Return the one row of CSV of the facts of a loss."""
     problem = facts["problem"]
     low, high = problem["target"] or (None, None)
-    loss, kl = (evaluation.loss, evaluation.kl) if evaluation.is_finite else (None, None)
-    row = {"loss": loss, "kl": kl} | {name: problem[name] for name in ("points", "kernel", "bandwidth")}
+    row = {name: facts[name] if is_finite else None for name in ("loss", "kl")}
+    row |= {name: problem[name] for name in ("points", "kernel", "bandwidth")}
     row |= {"low": low, "high": high, "rule": problem["rule"], "bins": problem["bins"]}
-    return Record(
-        "loss", facts, (), _table_of_rows("loss", [row]), evaluation, integral=integral, input=evaluation.problem.name
-    )
+    return _table_of_rows("loss", [row])
 
 
 def gradient_record(evaluation: Evaluation, top: int | None = None, *, per_bin: bool = False) -> Record:
@@ -193,15 +198,20 @@ def point_columns(evaluation: Evaluation | BatchEvaluation, top: int | None = No
     gradients = evaluation.require_gradients()
     _, sorted_by = gradients.first_of_points or ("logits", gradients.logits)
     order = slice(None) if top is None else largest_first(sorted_by.ravel(), top)
-    measured = {
-        "weight": evaluation.weights,
+    measured = measured_columns(evaluation.weights, gradients)
+    columns = _end_columns(of) | {name: column.ravel() for name, column in measured.items()}
+    return {name: column[order] for name, column in columns.items()}
+
+
+def measured_columns(weights: FloatArray, gradients: Gradients) -> dict[str, FloatArray]:
+    """Return the columns of points that ``grad`` computes, of weights S and the gradients that were asked for."""
+    columns = {
+        "weight": weights,
         "responsibility": gradients.responsibilities,
         "gradient": gradients.logits,
         "gradient_per_weight": gradients.per_weight,
-        "gradient_angle": gradients.angles,
     }
-    columns = _end_columns(of) | {name: column.ravel() for name, column in measured.items() if column is not None}
-    return {name: column[order] for name, column in columns.items()}
+    return columns if gradients.angles is None else columns | {"gradient_angle": gradients.angles}
 
 
 def without_infinities(columns: dict[str, Values]) -> dict[str, Values]:
@@ -268,9 +278,13 @@ def _loss_facts(evaluation: Evaluation) -> dict[str, Any]:
         "problem": problem_facts(evaluation.problem, evaluation.rule) | {"sums": evaluation.diagnostics.sums},
     }
     if not evaluation.is_finite:
-        nodes = evaluation.diagnostics.uncovered
-        facts["uncovered"] = {"count": len(nodes), "nodes": nodes[:UNCOVERED_SHOWN].tolist()}
+        facts["uncovered"] = facts_of_uncovered(evaluation.diagnostics.uncovered)
     return facts
+
+
+def facts_of_uncovered(nodes: FloatArray) -> dict[str, Any]:
+    """Return how many nodes have the density 0, and the first of them."""
+    return {"count": len(nodes), "nodes": nodes[:_UNCOVERED_SHOWN].tolist()}
 
 
 # --- sweep and descent -----------------------------------------------------------------------------------------------
